@@ -1,0 +1,35 @@
+"""Lyapunov spectra of recurrent networks, and AeLLE: a latent space in which good networks stand apart.
+
+The public names are listed here once and imported on first use, so that `import aelle_core` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aelle_core.aelle import AeLLE
+    from aelle_core.cells import get_cell
+    from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+    from aelle_core.store import SpectraStore
+    from aelle_core.study import Study
+    from aelle_core.tasks import get_task
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AeLLE": "aelle_core.aelle",
+    "LyapunovSpectrum": "aelle_core.lyapunov",
+    "SpectraStore": "aelle_core.store",
+    "Study": "aelle_core.study",
+    "get_cell": "aelle_core.cells",
+    "get_task": "aelle_core.tasks",
+    "lyapunov_spectrum": "aelle_core.lyapunov",
+}
+
+__all__ = ["AeLLE", "LyapunovSpectrum", "SpectraStore", "Study", "get_cell", "get_task", "lyapunov_spectrum"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'aelle_core' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,205 @@
+"""What a cell is: state parts, parameters, a step over a pack of networks, and the step's Jacobian."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.errors import UserError
+from aelle_core.ranges import Range
+from aelle_core.registry import Registry
+
+State = dict[str, Tensor]
+"""Part name -> (networks, batch, units)."""
+
+Blocks = dict[tuple[str, str], Tensor]
+"""(part of the new state, part of the old state) -> its Jacobian: (networks, batch, units, units), or, for a
+diagonal block, (networks, batch, units). A pair that is absent is a block of zeros."""
+
+
+class Cell(ABC):
+    """A recurrent cell of `units` units on inputs of `input_size` features, written for packs.
+
+    Every tensor has the network as its first dimension: parameters (networks, ...), inputs (networks, batch,
+    time, features), states (networks, batch, units). One network is a pack of one.
+
+    A subclass names its state `parts` (the first is the one that is read out and that the hidden-state Jacobian
+    is about), its `defaults` for the constants in its equation, and the `search` ranges its studies draw from,
+    and defines `parameter_shapes`, `prepare`, `drive`, `step` and `linearise`.
+    """
+
+    name: ClassVar[str]
+    parts: ClassVar[tuple[str, ...]] = ("h",)
+    defaults: ClassVar[Mapping[str, float]] = {}
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
+    noise_channels: ClassVar[int] = 0
+
+    def __init__(self, input_size: int, units: int) -> None:
+        for label, value in (("input_size", input_size), ("units", units)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise UserError(f"{label}={value!r}: expected a whole number of at least 1")
+        self.input_size = input_size
+        self.units = units
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(input_size={self.input_size}, units={self.units})"
+
+    @property
+    def state_size(self) -> int:
+        """Dimensions of the whole state: units times the number of parts."""
+        return self.units * len(self.parts)
+
+    @abstractmethod
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every trained parameter of one network."""
+
+    @abstractmethod
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What does not change within a sequence, computed once: parameters (networks, ...) and the constants of
+        the equation (networks, 1, 1) -> the weights that `drive`, `step` and `linearise` take."""
+
+    @abstractmethod
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """The inputs' share of every pre-activation, for whole sequences at once:
+        (networks, rows, features) -> (networks, rows, gates * units)."""
+
+    @abstractmethod
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        """One time step: drive (networks, batch, gates * units) and the old state -> the new state. `noise`,
+        (networks, batch, noise_channels * units) of standard normals, is given in training only."""
+
+    @abstractmethod
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        """The step without noise, and its exact Jacobian d new / d old in blocks, with derivatives that keep their
+        relative accuracy in saturation."""
+
+    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """d new part / d drive, gate by gate: part -> (networks, batch, gates, units). Only cells that are stacked
+        in layers need it; the others raise UserError."""
+        raise UserError(f"cell {self.name!r} cannot be stacked in layers: expected one of torch.nn's")
+
+    def initialise(self, generator: torch.Generator, scale: float) -> dict[str, Tensor]:
+        """Parameters of one network, every entry U(-scale, scale) (the paper's section 4.2), float32."""
+        return {
+            name: torch.empty(shape).uniform_(-scale, scale, generator=generator)
+            for name, shape in self.parameter_shapes().items()
+        }
+
+    def constants(self, values: Mapping[str, float] | None = None) -> dict[str, float]:
+        """The equation's constants: the defaults, overruled by `values`; unknown names raise UserError."""
+        values = values or {}
+        if unknown := sorted(set(values) - set(self.defaults)):
+            known = ", ".join(self.defaults) or "none"
+            raise UserError(f"cell {self.name!r} has no constant {', '.join(unknown)}: it takes {known}")
+        return {**self.defaults, **values}
+
+    def initial_state(self, networks: int, batch: int, like: Tensor) -> State:
+        """Zeros, with the dtype and device of `like`."""
+        return {part: like.new_zeros(networks, batch, self.units) for part in self.parts}
+
+    def split(self, state: Tensor) -> State:
+        """(networks, batch, state_size) -> parts, in the order of `parts`."""
+        return dict(zip(self.parts, state.split(self.units, dim=-1), strict=True))
+
+    def join(self, state: State) -> Tensor:
+        """Parts -> (networks, batch, state_size), in the order of `parts`."""
+        return torch.cat([state[part] for part in self.parts], dim=-1)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A cell with its parameters: one network, or a pack of them when every tensor has a leading dimension more.
+
+    `parameters` holds the names of `cell.parameter_shapes()`; others (a readout, say) are left alone.
+    `constants` are the numbers in the cell's equation; missing ones take the cell's defaults.
+    Raises UserError when a parameter is missing or has another shape.
+    """
+
+    cell: Cell
+    parameters: Mapping[str, Tensor]
+    constants: Mapping[str, float | Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, shape in self.cell.parameter_shapes().items():
+            if name not in self.parameters:
+                raise UserError(
+                    f"parameter {name!r} of cell {self.cell.name!r} is missing: given {', '.join(self.parameters)}"
+                )
+            given = tuple(self.parameters[name].shape)
+            if given != shape and given[1:] != shape:
+                raise UserError(f"parameter {name!r} has shape {given}: {self.cell!r} expects {shape}")
+        self.cell.constants({name: 0.0 for name in self.constants})
+
+    @property
+    def packed(self) -> bool:
+        """Whether the parameters carry a leading network dimension."""
+        name, shape = next(iter(self.cell.parameter_shapes().items()))
+        return self.parameters[name].dim() == len(shape) + 1
+
+    def prepare(self, dtype: torch.dtype, device: torch.device | str | None = None) -> dict[str, Tensor]:
+        """The pack's weights for `cell.step`, detached, in the given dtype and on the given device."""
+        names = self.cell.parameter_shapes()
+        tensors = {name: self.parameters[name].detach().to(device=device, dtype=dtype) for name in names}
+        if not self.packed:
+            tensors = {name: tensor[None] for name, tensor in tensors.items()}
+        like = next(iter(tensors.values()))
+        constants = {**self.cell.defaults, **self.constants}
+        packed = {
+            name: torch.as_tensor(value, dtype=dtype, device=like.device).reshape(-1, 1, 1).expand(like.shape[0], 1, 1)
+            for name, value in constants.items()
+        }
+        return self.cell.prepare(tensors, packed)
+
+
+def rows_scaled(factors: Tensor, matrix: Tensor) -> Tensor:
+    """diag(factors) matrix: (networks, batch, rows), (networks, rows, columns) -> (networks, batch, rows, columns)."""
+    return factors.unsqueeze(-1) * matrix.unsqueeze(1)
+
+
+def gates_scaled(slopes: Tensor, matrix: Tensor) -> Tensor:
+    """sum over gates of diag(slope) matrix_gate: (networks, batch, gates, units), (networks, gates * units, columns)
+    -> (networks, batch, units, columns)."""
+    gates = matrix.unflatten(1, slopes.shape[-2:])
+    total = slopes[:, :, 0].unsqueeze(-1) * gates[:, 0].unsqueeze(1)
+    for gate in range(1, slopes.shape[2]):
+        total.addcmul_(slopes[:, :, gate].unsqueeze(-1), gates[:, gate].unsqueeze(1))
+    return total
+
+
+def plus_diagonal(matrix: Tensor, diagonal: Tensor) -> Tensor:
+    """matrix + diag(diagonal), in place on the (networks, batch, units, units) matrix that was just made."""
+    matrix.diagonal(dim1=-2, dim2=-1).add_(diagonal)
+    return matrix
+
+
+def dense_jacobian(blocks: Blocks, parts: tuple[str, ...]) -> Tensor:
+    """Blocks -> (networks, batch, size, size), rows and columns in the order of `parts`."""
+    sample = next(iter(blocks.values()))
+    networks, batch, units = sample.shape[:3]
+    whole = sample.new_zeros(networks, batch, len(parts) * units, len(parts) * units)
+    for row, new in enumerate(parts):
+        for column, old in enumerate(parts):
+            if (block := blocks.get((new, old))) is None:
+                continue
+            place = whole[..., row * units : (row + 1) * units, column * units : (column + 1) * units]
+            if block.dim() == 3:
+                place.diagonal(dim1=-2, dim2=-1).copy_(block)
+            else:
+                place.copy_(block)
+    return whole
+
+
+cells: Registry[Cell] = Registry("cell", "aelle_core.cells")
+
+
+def get_cell(name: str, input_size: int, units: int) -> Cell:
+    """The registered cell `name` for inputs of `input_size` features and `units` units.
+
+    Raises UserError, naming the known cells, when there is no such cell, and when a size is below 1.
+    """
+    return cells[name](input_size, units)

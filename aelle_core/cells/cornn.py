@@ -1,0 +1,67 @@
+"""The coupled oscillatory network."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.derivatives import tanh_with_derivative
+
+
+@cells.register("cornn")
+class CoupledOscillatoryRNN(Cell):
+    """z' = z + dt (tanh(Wy y + Wz z + V x + b) - gamma y - epsilon z),  y' = y + dt z'.
+
+    State: y (read out) and its velocity z, each (networks, batch, units); dt is the constant `step`.
+    Rusch & Mishra, Coupled oscillatory recurrent neural network, 2021, equation 3 with the damping taken
+    explicitly.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("y", "z")
+    defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "gamma": 1.0, "epsilon": 1.0}
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"V": (n, f), "Wy": (n, n), "Wz": (n, n), "b": (n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            "V": parameters["V"],
+            "b": parameters["b"].unsqueeze(1),
+            "Wy": parameters["Wy"],
+            "Wz": parameters["Wz"],
+            **constants,
+        }
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
+
+    def _pre_activation(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
+        return torch.baddbmm(torch.baddbmm(drive, state["y"], weights["Wy"].mT), state["z"], weights["Wz"].mT)
+
+    def _advance(self, weights: Mapping[str, Tensor], force: Tensor, state: State) -> State:
+        y, z = state["y"], state["z"]
+        z = z + weights["step"] * (force - weights["gamma"] * y - weights["epsilon"] * z)
+        return {"y": y + weights["step"] * z, "z": z}
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        return self._advance(weights, torch.tanh(self._pre_activation(weights, drive, state)), state)
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        force, slope = tanh_with_derivative(self._pre_activation(weights, drive, state))
+        dt = weights["step"]
+        ones = torch.ones_like(force)
+        z_by_y = plus_diagonal(rows_scaled(dt * slope, weights["Wy"]), -dt * weights["gamma"] * ones)
+        z_by_z = plus_diagonal(rows_scaled(dt * slope, weights["Wz"]), (1 - dt * weights["epsilon"]) * ones)
+        dt_block = dt.unsqueeze(-1)
+        blocks = {
+            ("z", "y"): z_by_y,
+            ("z", "z"): z_by_z,
+            ("y", "y"): plus_diagonal(dt_block * z_by_y, ones),
+            ("y", "z"): dt_block * z_by_z,
+        }
+        return self._advance(weights, force, state), blocks

@@ -1,0 +1,70 @@
+"""The gated recurrent unit."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, gates_scaled, plus_diagonal
+from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+
+
+@cells.register("gru")
+class GRU(Cell):
+    """torch.nn.GRU's conventions and parameter layout, gates in the order r, z, n:
+
+        r = sigma(W_r x + b_ir + U_r h + b_hr)
+        z = sigma(W_z x + b_iz + U_z h + b_hz)
+        n = tanh(W_n x + b_in + r (U_n h + b_hn))
+        h' = (1 - z) n + z h
+
+    State: h (networks, batch, units). Cho et al., Learning phrase representations using RNN encoder-decoder, 2014.
+    """
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"weight_ih": (3 * n, f), "weight_hh": (3 * n, n), "bias_ih": (3 * n,), "bias_hh": (3 * n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            "W": parameters["weight_ih"],
+            "U": parameters["weight_hh"],
+            "b_i": parameters["bias_ih"].unsqueeze(1),
+            "b_h": parameters["bias_hh"].unsqueeze(1),
+        }
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b_i"], inputs, weights["W"].mT)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        h = state["h"]
+        recurrent = torch.baddbmm(weights["b_h"], h, weights["U"].mT)
+        n = self.units
+        r, z = torch.sigmoid(drive[..., : 2 * n] + recurrent[..., : 2 * n]).chunk(2, dim=-1)
+        candidate = torch.tanh(torch.addcmul(drive[..., 2 * n :], r, recurrent[..., 2 * n :]))
+        return {"h": torch.lerp(candidate, h, z)}
+
+    def _linear_parts(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """h', d h' / d drive as (networks, batch, 3, units), and the gates r and z."""
+        h = state["h"]
+        recurrent_r, recurrent_z, recurrent_n = torch.baddbmm(weights["b_h"], h, weights["U"].mT).chunk(3, dim=-1)
+        drive_r, drive_z, drive_n = drive.chunk(3, dim=-1)
+        r, slope_r = sigmoid_with_derivative(drive_r + recurrent_r)
+        z, slope_z = sigmoid_with_derivative(drive_z + recurrent_z)
+        one_minus_z = torch.sigmoid(-(drive_z + recurrent_z))  # keeps its digits where z rounds to 1
+        n, slope_n = tanh_with_derivative(drive_n + r * recurrent_n)
+        by_n = one_minus_z * slope_n
+        slopes = torch.stack([by_n * recurrent_n * slope_r, (h - n) * slope_z, by_n], dim=2)
+        return one_minus_z * n + z * h, slopes, r, z
+
+    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        return {"h": self._linear_parts(weights, drive, state)[1]}
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        h, slopes, r, z = self._linear_parts(weights, drive, state)
+        slopes[:, :, 2] *= r  # U_n h enters through the reset gate, the drive does not
+        return {"h": h}, {("h", "h"): plus_diagonal(gates_scaled(slopes, weights["U"]), z)}

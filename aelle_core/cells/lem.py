@@ -1,0 +1,65 @@
+"""Long expressive memory."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+
+
+@cells.register("lem")
+class LongExpressiveMemory(Cell):
+    """s = dt sigma(W1 y + V1 x + b1)                 r = dt sigma(W2 y + V2 x + b2)
+    z' = (1 - r) z + r tanh(Wz y + Vz x + bz)         y' = (1 - s) y + s tanh(Wy z' + Vy x + by)
+
+    State: y (read out) and z, each (networks, batch, units); dt is the constant `step`. V and b are stacked in the
+    order 1, 2, z, y and W in the order 1, 2, z, with Wy apart. Rusch et al., Long expressive memory, 2022,
+    equation 3.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("y", "z")
+    defaults: ClassVar[Mapping[str, float]] = {"step": 1.0}
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"V": (4 * n, f), "W": (3 * n, n), "Wy": (n, n), "b": (4 * n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {**parameters, **constants, "b": parameters["b"].unsqueeze(1)}
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        y, z, n = state["y"], state["z"], self.units
+        a = torch.baddbmm(drive[..., : 3 * n], y, weights["W"].mT)
+        s, r = (weights["step"] * torch.sigmoid(a[..., : 2 * n])).chunk(2, dim=-1)
+        z = torch.lerp(z, torch.tanh(a[..., 2 * n :]), r)
+        v = torch.tanh(torch.baddbmm(drive[..., 3 * n :], z, weights["Wy"].mT))
+        return {"y": torch.lerp(y, v, s), "z": z}
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        y, z, n, dt = state["y"], state["z"], self.units, weights["step"]
+        W_1, W_2, W_z = weights["W"].chunk(3, dim=1)
+        a_1, a_2, a_z = torch.baddbmm(drive[..., : 3 * n], y, weights["W"].mT).chunk(3, dim=-1)
+        s, slope_s = (dt * value for value in sigmoid_with_derivative(a_1))
+        r, slope_r = (dt * value for value in sigmoid_with_derivative(a_2))
+        u, slope_u = tanh_with_derivative(a_z)
+        new_z = (1 - r) * z + r * u
+        v, slope_v = tanh_with_derivative(torch.baddbmm(drive[..., 3 * n :], new_z, weights["Wy"].mT))
+        new_y = (1 - s) * y + s * v
+        z_by_y = rows_scaled((u - z) * slope_r, W_2) + rows_scaled(r * slope_u, W_z)
+        y_by_new_z = rows_scaled(s * slope_v, weights["Wy"])
+        y_by_y = rows_scaled((v - y) * slope_s, W_1) + y_by_new_z @ z_by_y
+        blocks = {
+            ("z", "y"): z_by_y,
+            ("z", "z"): 1 - r,
+            ("y", "y"): plus_diagonal(y_by_y, 1 - s),
+            ("y", "z"): y_by_new_z * (1 - r).unsqueeze(-2),
+        }
+        return {"y": new_y, "z": new_z}, blocks

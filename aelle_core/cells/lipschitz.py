@@ -1,0 +1,60 @@
+"""The Lipschitz network."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.derivatives import tanh_with_derivative
+
+
+@cells.register("lipschitz")
+class LipschitzRNN(Cell):
+    """h' = h + e (A h + tanh(W h + U x + b)), where A and W each are
+    (1 - beta) (M + M^T) + beta (M - M^T) - gamma I of a matrix M of their own; e is the constant `step`.
+
+    State: h (networks, batch, units). Erichson et al., Lipschitz recurrent neural networks, 2021, equations 3, 5.
+    """
+
+    defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "beta": 0.75, "gamma": 0.001}
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"U": (n, f), "M_A": (n, n), "M_W": (n, n), "b": (n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        beta, gamma = constants["beta"], constants["gamma"]
+        identity = torch.eye(self.units, dtype=parameters["M_A"].dtype, device=parameters["M_A"].device)
+
+        def blend(M: Tensor) -> Tensor:
+            return (1 - beta) * (M + M.mT) + beta * (M - M.mT) - gamma * identity
+
+        return {
+            **constants,
+            "U": parameters["U"],
+            "b": parameters["b"].unsqueeze(1),
+            "A": blend(parameters["M_A"]),
+            "W": blend(parameters["M_W"]),
+        }
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b"], inputs, weights["U"].mT)
+
+    def drift(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
+        """A h + tanh(W h + U x + b), (networks, batch, units)."""
+        h = state["h"]
+        return torch.baddbmm(torch.tanh(torch.baddbmm(drive, h, weights["W"].mT)), h, weights["A"].mT)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        return {"h": torch.addcmul(state["h"], weights["step"], self.drift(weights, drive, state))}
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        h = state["h"]
+        value, slope = tanh_with_derivative(torch.baddbmm(drive, h, weights["W"].mT))
+        dense = rows_scaled(weights["step"] * slope, weights["W"]) + (weights["step"] * weights["A"]).unsqueeze(1)
+        new = torch.addcmul(h, weights["step"], torch.baddbmm(value, h, weights["A"].mT))
+        return {"h": new}, {("h", "h"): plus_diagonal(dense, torch.ones_like(h))}

@@ -1,0 +1,78 @@
+"""Long short-term memory."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, gates_scaled
+from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+
+
+@cells.register("lstm")
+class LSTM(Cell):
+    """torch.nn.LSTM's conventions and parameter layout, gates in the order i, f, g, o:
+
+        i, f, o = sigma(W_. x + U_. h + b_.)        g = tanh(W_g x + U_g h + b_g)
+        c' = f c + i g                              h' = o tanh(c')
+
+    State: h and c, each (networks, batch, units). Hochreiter & Schmidhuber 1997; Gers et al. 2000.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("h", "c")
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"weight_ih": (4 * n, f), "weight_hh": (4 * n, n), "bias_ih": (4 * n,), "bias_hh": (4 * n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            "W": parameters["weight_ih"],
+            "U": parameters["weight_hh"],
+            "b": (parameters["bias_ih"] + parameters["bias_hh"]).unsqueeze(1),
+        }
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b"], inputs, weights["W"].mT)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        gates = torch.baddbmm(drive, state["h"], weights["U"].mT)
+        n = self.units
+        i, f = torch.sigmoid(gates[..., : 2 * n]).chunk(2, dim=-1)
+        c = f * state["c"] + i * torch.tanh(gates[..., 2 * n : 3 * n])
+        return {"h": torch.sigmoid(gates[..., 3 * n :]) * torch.tanh(c), "c": c}
+
+    def _linear_parts(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
+    ) -> tuple[State, dict[str, Tensor], Tensor, Tensor]:
+        """The new state, d part / d drive as (networks, batch, 4, units), the gate f, and d h' / d c'."""
+        a_i, a_f, a_g, a_o = torch.baddbmm(drive, state["h"], weights["U"].mT).chunk(4, dim=-1)
+        i, slope_i = sigmoid_with_derivative(a_i)
+        f, slope_f = sigmoid_with_derivative(a_f)
+        g, slope_g = tanh_with_derivative(a_g)
+        o, slope_o = sigmoid_with_derivative(a_o)
+        c = f * state["c"] + i * g
+        tanh_c, slope_c = tanh_with_derivative(c)
+        h_by_c = o * slope_c
+        c_slopes = [g * slope_i, state["c"] * slope_f, i * slope_g]
+        slopes = {
+            "c": torch.stack([*c_slopes, torch.zeros_like(c)], dim=2),
+            "h": torch.stack([*(h_by_c * slope for slope in c_slopes), tanh_c * slope_o], dim=2),
+        }
+        return {"h": o * tanh_c, "c": c}, slopes, f, h_by_c
+
+    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        return self._linear_parts(weights, drive, state)[1]
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        new, slopes, f, h_by_c = self._linear_parts(weights, drive, state)
+        blocks = {
+            ("h", "h"): gates_scaled(slopes["h"], weights["U"]),
+            ("h", "c"): h_by_c * f,
+            ("c", "h"): gates_scaled(slopes["c"], weights["U"]),
+            ("c", "c"): f,
+        }
+        return new, blocks

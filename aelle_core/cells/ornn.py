@@ -1,0 +1,38 @@
+"""The orthogonal network."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, rows_scaled
+from aelle_core.cells.derivatives import tanh_with_derivative
+
+
+@cells.register("ornn")
+class OrthogonalRNN(Cell):
+    """h' = tanh(O h + V x + b) with O = exp(S - S^T) orthogonal, whatever the trained matrix S is.
+
+    State: h (networks, batch, units). Lezcano-Casado & Martinez-Rubio, Cheap orthogonal constraints in neural
+    networks, 2019, section 3.
+    """
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"V": (n, f), "S": (n, n), "b": (n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        S = parameters["S"]
+        return {"V": parameters["V"], "b": parameters["b"].unsqueeze(1), "O": torch.matrix_exp(S - S.mT)}
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        return {"h": torch.tanh(torch.baddbmm(drive, state["h"], weights["O"].mT))}
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        h, slope = tanh_with_derivative(torch.baddbmm(drive, state["h"], weights["O"].mT))
+        return {"h": h}, {("h", "h"): rows_scaled(slope, weights["O"])}

@@ -1,0 +1,74 @@
+"""The Elman network, with tanh or relu units."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Blocks, Cell, State, cells, rows_scaled
+from aelle_core.cells.derivatives import relu_with_derivative, tanh_with_derivative
+
+
+Activation = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Pre-activation -> value and derivative."""
+
+
+class _Elman(Cell):
+    activate: ClassVar[Activation]
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"weight_ih": (n, f), "weight_hh": (n, n), "bias_ih": (n,), "bias_hh": (n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            "W": parameters["weight_ih"],
+            "U": parameters["weight_hh"],
+            "b": (parameters["bias_ih"] + parameters["bias_hh"]).unsqueeze(1),
+        }
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["b"], inputs, weights["W"].mT)
+
+    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        return {"h": self.activate(self._pre_activation(weights, drive, state))[1].unsqueeze(2)}
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        h, slope = self.activate(self._pre_activation(weights, drive, state))
+        return {"h": h}, {("h", "h"): rows_scaled(slope, weights["U"])}
+
+    def _pre_activation(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
+        return torch.baddbmm(drive, state["h"], weights["U"].mT)
+
+
+@cells.register("rnn")
+class TanhRNN(_Elman):
+    """h' = tanh(W x + U h + b): torch.nn.RNN's conventions and parameter layout, b = bias_ih + bias_hh.
+
+    State: h (networks, batch, units). Elman, Finding structure in time, 1990.
+    """
+
+    activate = staticmethod(tanh_with_derivative)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        return {"h": torch.tanh(self._pre_activation(weights, drive, state))}
+
+
+@cells.register("rnn_relu")
+class ReluRNN(_Elman):
+    """h' = max(0, W x + U h + b): torch.nn.RNN's conventions and parameter layout, b = bias_ih + bias_hh.
+
+    State: h (networks, batch, units). A unit at rest has a zero row in the Jacobian: a dead direction, whose
+    exponent is -inf. Le, Jaitly, Hinton, A simple way to initialize recurrent networks of rectified linear
+    units, 2015.
+    """
+
+    activate = staticmethod(relu_with_derivative)
+
+    def step(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
+    ) -> State:
+        return {"h": torch.relu(self._pre_activation(weights, drive, state))}

@@ -1,0 +1,19 @@
+"""The one exception for mistakes of the user, and the registry lookup that raises it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake of the user: one sentence that repeats what was given and what was expected.
+
+    It carries one argument only, so that it survives pickling between processes.
+    """
+
+
+def unknown_name(kind: str, given: object, known: Iterable[str]) -> UserError:
+    """The error for a name that no registry holds, with the nearest known name where there is one."""
+    names = sorted(known)
+    near = get_close_matches(str(given), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return UserError(f"unknown {kind} {given!r}: expected one of {', '.join(names)}{hint}")

@@ -1,0 +1,103 @@
+"""What `lyapunov_spectrum` returns."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from aelle_core.interpolation import interpolate_spectrum
+
+Status = Literal["ok", "non-finite"]
+
+
+@dataclass(frozen=True, eq=False)
+class LyapunovSpectrum:
+    """A Lyapunov spectrum, in nats per step.
+
+    exponents           (k,) descending, the mean over sequences; -inf for a dead direction
+    per_sequence        (batch, k), in the order of `exponents`
+    stderr              (k,) standard error of the mean over sequences; NaN for a single sequence
+    resolved            (k,) False where rounding may have spoilt the exponent by more than 1e-6 (1e-3 in float32);
+                        None when the check was turned off
+    sum_rule_residual   largest |sum of exponents - mean of log |det J|| over sequences: 0 up to rounding for a
+                        correct computation; NaN when k is less than the state's size
+    dead_directions     how many exponents are -inf
+    status              "ok", or "non-finite" when weights or states were; the exponents then are NaN
+    steps               steps that were counted, per sequence
+    size                dimensions of the tangent space; k of them were followed
+    """
+
+    exponents: np.ndarray
+    per_sequence: np.ndarray
+    stderr: np.ndarray
+    resolved: np.ndarray | None
+    sum_rule_residual: float
+    dead_directions: int
+    status: Status
+    steps: int
+    size: int
+
+    @property
+    def maximum(self) -> float:
+        """The largest exponent: above 0 nearby states separate, below 0 they merge."""
+        return float(self.exponents[0])
+
+    @property
+    def mean(self) -> float:
+        """The mean exponent, -inf when a direction is dead."""
+        return float(self.exponents.mean())
+
+    @property
+    def kaplan_yorke_dimension(self) -> float:
+        """j + (sum of the first j exponents) / |exponent j+1| for the largest j with a non-negative sum.
+
+        NaN when fewer exponents than needed were followed. Kaplan & Yorke 1979.
+        """
+        if self.status != "ok":
+            return float("nan")
+        sums = np.cumsum(self.exponents)
+        negative = np.flatnonzero(sums < 0)
+        if len(negative) == 0:
+            return float(self.size) if len(sums) == self.size else float("nan")
+        j = int(negative[0])
+        return 0.0 if j == 0 else j + float(sums[j - 1] / abs(self.exponents[j]))
+
+    @property
+    def entropy_rate(self) -> float:
+        """The sum of the positive exponents, nats per step: an upper bound of the Kolmogorov-Sinai entropy (Pesin;
+        Ruelle 1978). NaN when the last followed exponent is still positive and more remain."""
+        if self.status != "ok" or (len(self.exponents) < self.size and self.exponents[-1] > 0):
+            return float("nan")
+        return float(self.exponents[self.exponents > 0].sum())
+
+    def interpolate(self, size: int) -> np.ndarray:
+        """The exponents at `size` places evenly spread over their index, linearly between neighbours."""
+        return interpolate_spectrum(self.exponents, size)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the exponents over their index, with standard errors; returns the matplotlib axes."""
+        if axes is None:
+            from matplotlib import pyplot
+
+            axes = pyplot.figure(figsize=(6, 3.5), layout="constrained").add_subplot()
+        index = np.arange(1, len(self.exponents) + 1)
+        alive = np.isfinite(self.exponents)
+        axes.axhline(0.0, color="0.6", linewidth=0.8)
+        axes.errorbar(
+            index[alive], self.exponents[alive], yerr=np.nan_to_num(self.stderr[alive]), fmt="o-", markersize=3
+        )
+        if self.dead_directions:
+            axes.set_title(f"{self.dead_directions} dead directions at -inf not shown", fontsize="small")
+        axes.set_xlabel("index")
+        axes.set_ylabel("Lyapunov exponent (nats per step)")
+        return axes
+
+    def __repr__(self) -> str:
+        if self.status != "ok":
+            return f"LyapunovSpectrum(status={self.status!r}, size={self.size})"
+        shown = ", ".join(f"{value:.4g}" for value in self.exponents[:3])
+        more = f", ... {self.exponents[-1]:.4g}" if len(self.exponents) > 3 else ""
+        return (
+            f"LyapunovSpectrum([{shown}{more}] nats/step, k={len(self.exponents)} of {self.size}, "
+            f"{len(self.per_sequence)} x {self.steps} steps)"
+        )

@@ -1,0 +1,17 @@
+"""Independent random streams: one for each purpose of each network, the same on every machine."""
+
+import zlib
+
+import numpy as np
+import torch
+
+
+def stream_seed(seed: int, purpose: str, *numbers: int) -> int:
+    """A 63-bit seed for `purpose` (and an epoch, an index, ...) under `seed`, independent of all others."""
+    sequence = np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *numbers])
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
+    """A CPU generator at the start of that stream. Drawing on the CPU keeps results equal across devices."""
+    return torch.Generator().manual_seed(stream_seed(seed, purpose, *numbers))

@@ -1,0 +1,124 @@
+"""What a task is: seeded, disjoint training, validation and test sequences, and a loss."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from aelle_core.errors import UserError
+from aelle_core.registry import Registry
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences (count, time, features) in float32 with one class each (count,) in int64."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device | str) -> "Examples":
+        """The same examples on `device`."""
+        return Examples(self.inputs.to(device), self.targets.to(device))
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Disjoint examples: `training` to fit, `validation` for losses and spectra, `test` for the final word."""
+
+    training: Examples
+    validation: Examples
+    test: Examples
+
+
+class Task(ABC):
+    """A classification of sequences.
+
+    `seed` decides which examples are used for what; the same seed gives the same splits everywhere. Options that
+    a task takes (a directory, how rows are cut) are keyword arguments of its constructor, which checks them;
+    the data are read when `splits` is first used.
+    """
+
+    name: ClassVar[str]
+    classes: ClassVar[int]
+
+    def __init__(self, *, seed: int = 0) -> None:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise UserError(f"task seed {seed!r}: expected a whole number of at least 0")
+        self.seed = seed
+
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Features per step."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> int:
+        """Steps per sequence."""
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Read, check and split the data. Raises UserError when they are missing or broken."""
+
+    def check(self) -> None:  # noqa: B027 - most tasks have nothing to check
+        """Raise UserError at once where `load` is bound to fail. Called before anything is trained."""
+
+    @cached_property
+    def splits(self) -> Splits:
+        """The examples, read once."""
+        return self.load()
+
+    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy in nats of class scores (networks, batch, classes) against targets (networks, batch),
+        averaged over the batch: (networks,)."""
+        losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
+        return losses.view(targets.shape).mean(dim=1)
+
+    def statement(self) -> dict[str, Any]:
+        """What the result says about the data: sizes, seed, shape, and a hash of each split."""
+        splits = self.splits
+        return {
+            "task": self.name,
+            "seed": self.seed,
+            "steps": self.steps,
+            "features": self.input_size,
+            "classes": self.classes,
+            "splits": {
+                name: {"examples": len(part), "sha256": _digest(part)}
+                for name in ("training", "validation", "test")
+                for part in [getattr(splits, name)]
+            },
+        }
+
+
+def _digest(examples: Examples) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(examples.inputs.numpy()).tobytes())
+    digest.update(np.ascontiguousarray(examples.targets.numpy()).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def permutation(count: int, seed: int) -> Tensor:
+    """A seeded order of `count` examples, the same on every machine."""
+    return torch.from_numpy(np.random.default_rng([seed, count]).permutation(count))
+
+
+tasks: Registry[Task] = Registry("task", "aelle_core.tasks")
+
+
+def get_task(name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Task:
+    """The registered task `name` with its options. Raises UserError on an unknown name or option."""
+    kind = tasks[name]
+    try:
+        return kind(seed=seed, **(options or {}))
+    except TypeError as error:
+        raise UserError(f"task {name!r} was given options {dict(options or {})!r}: {error}") from error

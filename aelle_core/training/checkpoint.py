@@ -1,0 +1,68 @@
+"""A pack on disk: everything that training needs to go on with the same numbers. Safetensors, no pickle."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from aelle_core.errors import UserError
+from aelle_core.files import write_atomically
+from aelle_core.training.pack import EpochResult, PackTrainer
+
+_FORMAT = "aelle-pack-1"
+_RESULT_FIELDS = [field.name for field in dataclasses.fields(EpochResult) if field.name != "epoch"]
+
+
+def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult) -> None:
+    """Write the pack as it is after `result`'s epoch; a kill at any moment leaves the old file or the new one.
+
+    The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
+    """
+    optimiser = trainer.optimiser
+    tensors = {
+        **{f"parameters/{name}": value.detach() for name, value in trainer.parameters.items()},
+        **{f"first/{name}": value for name, value in optimiser.first.items()},
+        **{f"second/{name}": value for name, value in optimiser.second.items()},
+        **{f"result/{name}": getattr(result, name) for name in _RESULT_FIELDS},
+        "alive": optimiser.alive,
+    }
+    metadata = {
+        "format": _FORMAT,
+        "epoch": str(trainer.epoch),
+        "adam_steps": str(optimiser.steps),
+        "cell": trainer.cell.name,
+        "input_size": str(trainer.cell.input_size),
+        "units": str(trainer.cell.units),
+        "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
+    }
+    contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(contents, temporary, metadata))
+
+
+def load_checkpoint(path: Path, trainer: PackTrainer) -> EpochResult:
+    """Bring a new trainer of the same pack to where the checkpoint stands, and return that epoch's result.
+
+    Raises UserError naming the file when it is broken or belongs to other networks.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"checkpoint {str(path)!r} cannot be read ({error}): expected a pack's safetensors") from error
+    expected = json.dumps([dataclasses.asdict(each) for each in trainer.settings])
+    if metadata.get("format") != _FORMAT or metadata.get("networks") != expected:
+        raise UserError(f"checkpoint {str(path)!r} is not of this pack: expected the networks of this study")
+    optimiser = trainer.optimiser
+    with torch.no_grad():
+        for name in trainer.parameters:
+            trainer.parameters[name].copy_(tensors[f"parameters/{name}"])
+            optimiser.first[name].copy_(tensors[f"first/{name}"])
+            optimiser.second[name].copy_(tensors[f"second/{name}"])
+    optimiser.alive.copy_(tensors["alive"])
+    optimiser.steps = int(metadata["adam_steps"])
+    trainer.epoch = int(metadata["epoch"])
+    return EpochResult(trainer.epoch, **{name: tensors[f"result/{name}"] for name in _RESULT_FIELDS})
