@@ -49,8 +49,6 @@ class Range:
                 return Range(float(low), float(high), "log" if low > 0 else "linear")
             case [int() | float() as low, int() | float() as high, str() as spacing]:
                 return Range(float(low), float(high), spacing)  # type: ignore[arg-type]
-            case {"low": int() | float() as low, "high": int() | float() as high, **rest} if set(rest) <= {
-                "spacing"
-            }:
-                return Range(float(low), float(high), rest.get("spacing", "log"))
+            case {"low": int() | float() as low, "high": int() | float() as high, **rest} if set(rest) <= {"spacing"}:
+                return Range(float(low), float(high), rest.get("spacing", "log"))  # type: ignore[arg-type]
         raise UserError(f"range {value!r}: expected a number, [low, high] or [low, high, 'log' or 'linear']")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
 from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("asrnn")
@@ -18,6 +19,7 @@ class AntisymmetricRNN(Cell):
     """
 
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "gamma": 0.01}
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.5), "step": Range(0.03, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -36,9 +38,7 @@ class AntisymmetricRNN(Cell):
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         a = torch.baddbmm(drive, state["h"], weights["A"].mT)
         return {"h": torch.addcmul(state["h"], weights["step"], torch.tanh(a))}
 

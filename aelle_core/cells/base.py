@@ -36,6 +36,7 @@ class Cell(ABC):
     defaults: ClassVar[Mapping[str, float]] = {}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
     noise_channels: ClassVar[int] = 0
+    exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
 
     def __init__(self, input_size: int, units: int) -> None:
         for label, value in (("input_size", input_size), ("units", units)):
@@ -67,9 +68,7 @@ class Cell(ABC):
         (networks, rows, features) -> (networks, rows, gates * units)."""
 
     @abstractmethod
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         """One time step: drive (networks, batch, gates * units) and the old state -> the new state. `noise`,
         (networks, batch, noise_channels * units) of standard normals, is given in training only."""
 
@@ -133,7 +132,7 @@ class Network:
             given = tuple(self.parameters[name].shape)
             if given != shape and given[1:] != shape:
                 raise UserError(f"parameter {name!r} has shape {given}: {self.cell!r} expects {shape}")
-        self.cell.constants({name: 0.0 for name in self.constants})
+        self.cell.constants(dict.fromkeys(self.constants, 0.0))
 
     @property
     def packed(self) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
 from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("cornn")
@@ -21,6 +22,7 @@ class CoupledOscillatoryRNN(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "gamma": 1.0, "epsilon": 1.0}
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.5), "step": Range(0.03, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -46,9 +48,7 @@ class CoupledOscillatoryRNN(Cell):
         z = z + weights["step"] * (force - weights["gamma"] * y - weights["epsilon"] * z)
         return {"y": y + weights["step"] * z, "z": z}
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         return self._advance(weights, torch.tanh(self._pre_activation(weights, drive, state)), state)
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:

@@ -1,12 +1,14 @@
 """The gated recurrent unit."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, gates_scaled, plus_diagonal
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("gru")
@@ -20,6 +22,8 @@ class GRU(Cell):
 
     State: h (networks, batch, units). Cho et al., Learning phrase representations using RNN encoder-decoder, 2014.
     """
+
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -36,9 +40,7 @@ class GRU(Cell):
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b_i"], inputs, weights["W"].mT)
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         h = state["h"]
         recurrent = torch.baddbmm(weights["b_h"], h, weights["U"].mT)
         n = self.units

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("lem")
@@ -22,6 +23,7 @@ class LongExpressiveMemory(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
     defaults: ClassVar[Mapping[str, float]] = {"step": 1.0}
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.5), "step": Range(0.1, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -33,9 +35,7 @@ class LongExpressiveMemory(Cell):
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         y, z, n = state["y"], state["z"], self.units
         a = torch.baddbmm(drive[..., : 3 * n], y, weights["W"].mT)
         s, r = (weights["step"] * torch.sigmoid(a[..., : 2 * n])).chunk(2, dim=-1)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
 from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("lipschitz")
@@ -19,6 +20,7 @@ class LipschitzRNN(Cell):
     """
 
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "beta": 0.75, "gamma": 0.001}
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 0.9), "step": Range(0.03, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -47,9 +49,7 @@ class LipschitzRNN(Cell):
         h = state["h"]
         return torch.baddbmm(torch.tanh(torch.baddbmm(drive, h, weights["W"].mT)), h, weights["A"].mT)
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         return {"h": torch.addcmul(state["h"], weights["step"], self.drift(weights, drive, state))}
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:

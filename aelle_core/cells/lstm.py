@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, gates_scaled
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("lstm")
@@ -21,6 +22,7 @@ class LSTM(Cell):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("h", "c")
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -36,9 +38,7 @@ class LSTM(Cell):
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b"], inputs, weights["W"].mT)
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         gates = torch.baddbmm(drive, state["h"], weights["U"].mT)
         n = self.units
         i, f = torch.sigmoid(gates[..., : 2 * n]).chunk(2, dim=-1)

@@ -20,12 +20,14 @@ class NoisyRNN(LipschitzRNN):
     equation 7 and its experiments' noise.
     """
 
-    defaults: ClassVar[Mapping[str, float]] = {**LipschitzRNN.defaults, "additive": 0.02, "multiplicative": 0.02}
+    defaults: ClassVar[Mapping[str, float]] = {
+        **LipschitzRNN.defaults,
+        "additive": 0.02,
+        "multiplicative": 0.02,
+    }
     noise_channels: ClassVar[int] = 1
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         drift = self.drift(weights, drive, state)
         h = torch.addcmul(state["h"], weights["step"], drift)
         if noise is None:

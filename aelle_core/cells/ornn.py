@@ -1,12 +1,14 @@
 """The orthogonal network."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, rows_scaled
 from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.ranges import Range
 
 
 @cells.register("ornn")
@@ -16,6 +18,8 @@ class OrthogonalRNN(Cell):
     State: h (networks, batch, units). Lezcano-Casado & Martinez-Rubio, Cheap orthogonal constraints in neural
     networks, 2019, section 3.
     """
+
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.5)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -28,9 +32,7 @@ class OrthogonalRNN(Cell):
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         return {"h": torch.tanh(torch.baddbmm(drive, state["h"], weights["O"].mT))}
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:

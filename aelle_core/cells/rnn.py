@@ -1,6 +1,7 @@
 """The Elman network, with tanh or relu units."""
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -8,14 +9,13 @@ from torch import Tensor
 
 from aelle_core.cells.base import Blocks, Cell, State, cells, rows_scaled
 from aelle_core.cells.derivatives import relu_with_derivative, tanh_with_derivative
-
-
-Activation = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Pre-activation -> value and derivative."""
+from aelle_core.ranges import Range
 
 
 class _Elman(Cell):
-    activate: ClassVar[Activation]
+    @abstractmethod
+    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """phi and its derivative at the pre-activation."""
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -49,12 +49,13 @@ class TanhRNN(_Elman):
     State: h (networks, batch, units). Elman, Finding structure in time, 1990.
     """
 
-    activate = staticmethod(tanh_with_derivative)
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.06, 1.0)}
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         return {"h": torch.tanh(self._pre_activation(weights, drive, state))}
+
+    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        return tanh_with_derivative(a)
 
 
 @cells.register("rnn_relu")
@@ -66,9 +67,11 @@ class ReluRNN(_Elman):
     units, 2015.
     """
 
-    activate = staticmethod(relu_with_derivative)
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.15, 0.9)}
+    exact_zeros: ClassVar[bool] = True
 
-    def step(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None
-    ) -> State:
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
         return {"h": torch.relu(self._pre_activation(weights, drive, state))}
+
+    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        return relu_with_derivative(a)

@@ -1,13 +1,13 @@
 """Weights to and from torch.nn's recurrent layers, for the cells that follow their conventions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
 from aelle_core.cells.base import Cell, Network, get_cell
 from aelle_core.errors import UserError
 
-_LAYERS: dict[str, type[nn.RNNBase]] = {"rnn": nn.RNN, "rnn_relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+_LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "rnn_relu": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 _SINGLE_CELLS: dict[type[nn.RNNCellBase], str] = {nn.RNNCell: "rnn", nn.GRUCell: "gru", nn.LSTMCell: "lstm"}
 
 
@@ -42,9 +42,7 @@ def from_torch(module: nn.Module) -> list[Network]:
     for layer in range(module.num_layers):
         cell = get_cell(name, module.input_size if layer == 0 else module.hidden_size, module.hidden_size)
         suffix = f"_l{layer}"
-        given = {
-            key.removesuffix(suffix): value for key, value in module.named_parameters() if key.endswith(suffix)
-        }
+        given = {key.removesuffix(suffix): value for key, value in module.named_parameters() if key.endswith(suffix)}
         networks.append(Network(cell, _with_biases(cell, given)))
     return networks
 

@@ -60,9 +60,7 @@ def build_system(
     return StackSystem(networks, given, hidden=hidden, initial_state=state), length, given
 
 
-def checked_inputs(
-    inputs: Any, features: int | None, dtype: torch.dtype, device: torch.device | str | None
-) -> Tensor:
+def checked_inputs(inputs: Any, features: int | None, dtype: torch.dtype, device: torch.device | str | None) -> Tensor:
     """Inputs as a tensor (batch, time, features) of `dtype`. Raises UserError when they are anything else."""
     given = torch.as_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
     if not isinstance(given, Tensor):
@@ -99,8 +97,8 @@ def _step_system(
         raise UserError("jacobian='hidden' was asked of a step function: it has one state; expected 'full'")
     state = torch.as_tensor(initial_state) if isinstance(initial_state, np.ndarray) else initial_state
     if not isinstance(state, Tensor) or state.dim() != 2:
-        given = tuple(state.shape) if isinstance(state, Tensor) else type(initial_state).__name__
-        raise UserError(f"initial_state is {given}: a step function needs a tensor (batch, state_size)")
+        shape = tuple(state.shape) if isinstance(state, Tensor) else type(initial_state).__name__
+        raise UserError(f"initial_state is {shape}: a step function needs a tensor (batch, state_size)")
     state = state.detach().to(device=device, dtype=dtype)
     if inputs is None:
         if not isinstance(steps, int) or steps < 1:
@@ -130,9 +128,7 @@ def _joined_state(given: Any, networks: list[Network], batch: int, size: int, dt
     return joined.detach().to(dtype)
 
 
-def _recurrent_layer(
-    module: nn.Module, names: list[str], layer: str | None, inputs: Any
-) -> tuple[nn.Module, Tensor]:
+def _recurrent_layer(module: nn.Module, names: list[str], layer: str | None, inputs: Any) -> tuple[nn.Module, Tensor]:
     """The module's recurrent layer, and what it receives when the module runs on the inputs."""
     if layer is None and len(names) > 1:
         raise UserError(f"{type(module).__name__} holds {len(names)} recurrent layers: expected layer= one of {names}")

@@ -18,7 +18,7 @@ class LyapunovSpectrum:
     per_sequence        (batch, k), in the order of `exponents`
     stderr              (k,) standard error of the mean over sequences; NaN for a single sequence
     resolved            (k,) False where rounding may have spoilt the exponent by more than 1e-6 (1e-3 in float32);
-                        None when the check was turned off
+                        (an underflow among the reasons); None when the check was turned off
     sum_rule_residual   largest |sum of exponents - mean of log |det J|| over sequences: 0 up to rounding for a
                         correct computation; NaN when k is less than the state's size
     dead_directions     how many exponents are -inf
@@ -84,7 +84,11 @@ class LyapunovSpectrum:
         alive = np.isfinite(self.exponents)
         axes.axhline(0.0, color="0.6", linewidth=0.8)
         axes.errorbar(
-            index[alive], self.exponents[alive], yerr=np.nan_to_num(self.stderr[alive]), fmt="o-", markersize=3
+            index[alive],
+            self.exponents[alive],
+            yerr=np.nan_to_num(self.stderr[alive]),
+            fmt="o-",
+            markersize=3,
         )
         if self.dead_directions:
             axes.set_title(f"{self.dead_directions} dead directions at -inf not shown", fontsize="small")

@@ -64,7 +64,10 @@ def lyapunov_spectrum(
     Benettin et al. 1980; Engelken, Wolf, Abbott, Lyapunov spectra of chaotic recurrent neural networks, 2023; Vogt,
     Zheng, Shlizerman, 2024 (section 3).
     """
-    for label, value, choices in (("jacobian", jacobian, ("full", "hidden")), ("precision", precision, _DTYPES)):
+    for label, value, choices in (
+        ("jacobian", jacobian, ("full", "hidden")),
+        ("precision", precision, _DTYPES),
+    ):
         if value not in choices:
             raise UserError(f"{label}={value!r}: expected one of {', '.join(map(repr, choices))}")
     if isinstance(system, Network) and system.packed:
@@ -137,8 +140,8 @@ def _passes(
         return growth, None
     again = evolve(system, k, steps, warmup, like, rounding=torch.Generator().manual_seed(0))
     difference = (growth.logarithms - again.logarithms).abs() / growth.steps
-    same = (growth.logarithms == again.logarithms) | (difference <= _RESOLUTION[precision])
-    return growth, same
+    dead = growth.logarithms.isneginf() & again.logarithms.isneginf()
+    return growth, (difference <= _RESOLUTION[precision]) | (dead & system.exact_zeros)
 
 
 def _result(growth: Growth, resolved: Tensor | None, rows: slice, size: int) -> LyapunovSpectrum:

@@ -19,6 +19,7 @@ class TangentSystem(Protocol):
 
     matrices: int
     size: int
+    exact_zeros: bool  # whether a zero in the Jacobian is the truth, not an underflow
 
     def start(self) -> Tensor:
         """The initial state."""
@@ -45,7 +46,12 @@ class StackSystem:
     """
 
     def __init__(
-        self, networks: Sequence[Network], inputs: Tensor, *, hidden: bool, initial_state: Tensor | None = None
+        self,
+        networks: Sequence[Network],
+        inputs: Tensor,
+        *,
+        hidden: bool,
+        initial_state: Tensor | None = None,
     ) -> None:
         self.cells = [network.cell for network in networks]
         self.weights = [network.prepare(inputs.dtype, inputs.device) for network in networks]
@@ -54,6 +60,7 @@ class StackSystem:
         self.initial_state = initial_state
         self.networks = next(iter(self.weights[0].values())).shape[0]
         self.matrices = self.networks * inputs.shape[0]
+        self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
         self.state_size = sum(cell.state_size for cell in self.cells)
         self.size = sum(cell.units for cell in self.cells) if hidden else self.state_size
 
@@ -70,7 +77,8 @@ class StackSystem:
     def linearise(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step on inputs (batch, features): the new state and its Jacobian (networks, batch, size, size)."""
         below = inputs.expand(self.networks, *inputs.shape)
-        states, rows = [], []
+        states: list[Tensor] = []
+        rows: list[Tensor] = []
         old = state.split([cell.state_size for cell in self.cells], dim=-1)
         for cell, weights, joined in zip(self.cells, self.weights, old, strict=True):
             drive = cell.drive(weights, below)
@@ -102,6 +110,7 @@ class StepSystem:
         self.inputs = inputs
         self.initial_state = initial_state
         self.matrices, self.size = initial_state.shape
+        self.exact_zeros = False
 
     def start(self) -> Tensor:
         return self.initial_state
@@ -110,13 +119,15 @@ class StepSystem:
         x = None if self.inputs is None else self.inputs[:, time]
 
         def push(direction: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))
+            new, pushed = torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))
+            return new, pushed
 
+        along = torch.vmap(push, in_dims=2, out_dims=(None, 2))  # type: ignore[arg-type]
         if tangents.shape[-1] < self.size:
-            new, pushed = torch.vmap(push, in_dims=2, out_dims=(None, 2))(tangents)
+            new, pushed = along(tangents)
             return new, pushed, None
-        identity = torch.eye(self.size, dtype=state.dtype, device=state.device).expand(self.matrices, -1, -1)
-        new, jacobian = torch.vmap(push, in_dims=2, out_dims=(None, 2))(identity)
+        identity = torch.eye(self.size, dtype=state.dtype, device=state.device)
+        new, jacobian = along(identity.expand(self.matrices, -1, -1))
         return new, *_push(jacobian, tangents)
 
 

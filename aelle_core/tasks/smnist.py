@@ -35,9 +35,7 @@ class SequentialMNIST(Task):
 
     classes = 10
 
-    def __init__(
-        self, *, seed: int = 0, directory: str | None = None, training_examples: int | None = None
-    ) -> None:
+    def __init__(self, *, seed: int = 0, directory: str | None = None, training_examples: int | None = None) -> None:
         super().__init__(seed=seed)
         if training_examples is not None and not 1 <= training_examples <= 50_000:
             raise UserError(f"smnist: training_examples={training_examples!r}: expected 1 to 50000")

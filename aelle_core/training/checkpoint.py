@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,8 +17,9 @@ _FORMAT = "aelle-pack-1"
 _RESULT_FIELDS = [field.name for field in dataclasses.fields(EpochResult) if field.name != "epoch"]
 
 
-def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult) -> None:
-    """Write the pack as it is after `result`'s epoch; a kill at any moment leaves the old file or the new one.
+def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult, names: Sequence[str]) -> None:
+    """Write the pack as it is after `result`'s epoch, with the names of its networks; a kill at any moment leaves
+    the old file or the new one.
 
     The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
     """
@@ -36,6 +38,7 @@ def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult) -> No
         "cell": trainer.cell.name,
         "input_size": str(trainer.cell.input_size),
         "units": str(trainer.cell.units),
+        "names": json.dumps(list(names)),
         "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
     }
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}

@@ -7,9 +7,7 @@ from torch import Tensor
 from aelle_core.cells import Cell
 
 
-def forward(
-    cell: Cell, weights: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None = None
-) -> Tensor:
+def forward(cell: Cell, weights: Mapping[str, Tensor], inputs: Tensor, noise: Tensor | None = None) -> Tensor:
     """The hidden state after the last step, (networks, batch, units).
 
     `weights` come from `cell.prepare`, `inputs` are (networks, batch, time, features), `noise`, for cells that

@@ -89,7 +89,10 @@ class PackTrainer:
             parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale)
             bound = self.cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
             readout = generator(each.seed, "readout")
-            shapes = {"readout_weight": (self.task.classes, self.cell.units), "readout_bias": (self.task.classes,)}
+            shapes = {
+                "readout_weight": (self.task.classes, self.cell.units),
+                "readout_bias": (self.task.classes,),
+            }
             for name, shape in shapes.items():
                 parameters[name] = torch.empty(shape).uniform_(-bound, bound, generator=readout)
             networks.append(parameters)
@@ -110,14 +113,15 @@ class PackTrainer:
         """One pass over the training examples, each network in its own order. Returns the mean loss (networks,)."""
         epoch = self.epoch + 1
         orders = torch.stack(
-            [torch.randperm(len(self._training), generator=generator(each.seed, "order", epoch)) for each in self.settings]
+            [
+                torch.randperm(len(self._training), generator=generator(each.seed, "order", epoch))
+                for each in self.settings
+            ]
         ).to(self.device)
         noises = self._noise(epoch, orders.shape[1])
         total = torch.zeros(len(self.settings), device=self.device)
         for chosen, noise in zip(orders.split(self.batch_size, dim=1), noises, strict=True):
-            losses = self.task.loss(
-                self.scores(self._training.inputs[chosen], noise), self._training.targets[chosen]
-            )
+            losses = self.task.loss(self.scores(self._training.inputs[chosen], noise), self._training.targets[chosen])
             losses.sum().backward()  # the sum: each network gets the gradient of its own loss
             self.optimiser.step(losses.detach())
             total += losses.detach() * chosen.shape[1]

@@ -1,0 +1,149 @@
+"""From stored spectra to predictions: examples for the evaluation, the fitted AeLLE, and the report's contents."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from aelle_core.aelle import AeLLE
+from aelle_core.errors import UserError
+from aelle_core.evaluation import (
+    Examples,
+    Measurement,
+    Split,
+    classifiers,
+    good_fraction_by_cell,
+    measurements_from_table,
+    measurements_table,
+    median_threshold,
+    splits_by_network,
+    summarise,
+    verdicts,
+)
+from aelle_core.files import write_atomically
+from aelle_core.interpolation import interpolate_spectrum
+from aelle_core.report import ReportData, save_figures, write_report
+from aelle_core.store import SpectraStore
+from aelle_core.study import RunDirectory, Study
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is analysed: the networks at every epoch, the loss below which one ended well, and the splits."""
+
+    examples: dict[int, Examples]
+    threshold: float
+    splits: list[Split]
+    status_counts: dict[str, int]
+
+
+def prepare_analysis(store: SpectraStore, study: Study, *, splits: int, seed: int) -> Analysis:
+    """Read a finished study for the evaluation. Raises UserError when it is not finished."""
+    examples, status_counts = load_examples(store, study)
+    final = examples[study.epochs]
+    return Analysis(
+        examples, median_threshold(final.final_loss), splits_by_network(final, splits, seed=seed), status_counts
+    )
+
+
+def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples], dict[str, int]]:
+    """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status.
+
+    A network is there in the epochs in which its spectrum could be computed. One that diverged before the end
+    counts with the largest final loss of those that did not. Spectra of several sizes are interpolated to the
+    largest. Raises UserError when not all that was planned is stored.
+    """
+    rows = store.read(study=study.identity).to_pylist()
+    last = [row for row in rows if row["epoch"] == study.epochs]
+    if len(last) < study.total_networks:
+        raise UserError(
+            f"study {study.identity} has {len(last)} of {study.total_networks} networks trained to the end: "
+            "run the same command again to finish it"
+        )
+    finite = [row["validation_loss"] for row in last if row["status"] == "ok"]
+    if not finite:
+        raise UserError(f"study {study.identity}: all {len(last)} networks diverged; expected some that did not")
+    worst = max(finite)
+    final_loss = {row["network"]: row["validation_loss"] if row["status"] == "ok" else worst for row in last}
+    accuracy = {row["network"]: row["validation_accuracy"] for row in last}
+    kind = f"spectrum_{study.spectra[0]}"
+    size = max(len(row[kind]) for row in rows if row[kind] is not None)
+    examples = {}
+    for epoch in range(study.epochs + 1):
+        chosen = [row for row in rows if row["epoch"] == epoch and row[kind] is not None]
+        hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
+        names = sorted({name for each in hyperparameters for name in each})
+        examples[epoch] = Examples(
+            spectra=np.stack([interpolate_spectrum(np.asarray(row[kind]), size) for row in chosen]),
+            loss=np.array([row["validation_loss"] for row in chosen]),
+            final_loss=np.array([final_loss[row["network"]] for row in chosen]),
+            accuracy=np.array([accuracy[row["network"]] for row in chosen]),
+            cells=np.array([row["cell"] for row in chosen]),
+            hyperparameters={
+                name: np.array([each.get(name, np.nan) for each in hyperparameters], dtype=float) for name in names
+            },
+            networks=np.array([row["network"] for row in chosen]),
+            epoch=epoch,
+        )
+    return examples, dict(Counter(row["status"] for row in last))
+
+
+def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
+    """The AeLLE of the first split: fitted to its training networks' final spectra, the others never seen."""
+    final = analysis.examples[study.epochs]
+    train = final.select(np.isin(final.networks, list(analysis.splits[0].train)))
+    return AeLLE(**parameters).fit(train.spectra, train.final_loss)
+
+
+def save_analysis(
+    run: RunDirectory, measurements: Sequence[Measurement], aelle: AeLLE, settings: dict[str, Any]
+) -> None:
+    """Keep what the report is drawn from: measurements (Parquet), the model (safetensors), the settings (JSON)."""
+    table = measurements_table(measurements)
+    write_atomically(run.analysis / "measurements.parquet", lambda temporary: pq.write_table(table, temporary))
+    aelle.save(run.analysis / "aelle.safetensors")
+    text = json.dumps(settings, indent=2)
+    write_atomically(run.analysis / "analysis.json", lambda temporary: temporary.write_text(text))
+
+
+def report_data(run: RunDirectory) -> ReportData:
+    """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet."""
+    held = run.read_settings()
+    study = run.study()
+    try:
+        settings = json.loads((run.analysis / "analysis.json").read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"no analysis in {str(run)!r}: expected one made by `aelle analyse {run}`") from error
+    measurements = measurements_from_table(pq.read_table(run.analysis / "measurements.parquet"))
+    analysis = prepare_analysis(run.store, study, splits=settings["splits"], seed=settings["seed"])
+    summaries = summarise(measurements)
+    final = analysis.examples[study.epochs]
+    return ReportData(
+        title=study.name,
+        study=study.to_dict() | {"identity": study.identity},
+        versions=held["versions"],
+        seeds={"study seed": study.seed, "analysis": settings, "data": held["data"]},
+        examples_by_epoch=analysis.examples,
+        aelle=AeLLE.load(run.analysis / "aelle.safetensors"),
+        test_networks=frozenset(analysis.splits[0].test),
+        threshold=analysis.threshold,
+        summaries=summaries,
+        classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
+        verdicts=verdicts(summaries, study.epochs),
+        good_fraction_by_cell=good_fraction_by_cell(final, analysis.threshold),
+        status_counts=analysis.status_counts,
+        data_location=str(run.path / "spectra"),
+        command=f"aelle study {study.name}",
+    )
+
+
+def draw_report(run: RunDirectory) -> Path:
+    """Draw the figures and the report again from what is stored. Returns the report's path."""
+    data = report_data(run)
+    save_figures(data, run.figures)
+    return write_report(data, run.report)

@@ -1,0 +1,21 @@
+"""Studies: which networks to train on what, cut into packs, run into a directory that survives a kill."""
+
+from aelle_core.study.directory import RunDirectory
+from aelle_core.study.model import Study
+from aelle_core.study.presets import get_preset, presets
+from aelle_core.study.run import PackSummary, run_pack, run_study
+from aelle_core.study.variants import Cohort, Pack, Variant, cohorts
+
+__all__ = [
+    "Cohort",
+    "Pack",
+    "PackSummary",
+    "RunDirectory",
+    "Study",
+    "Variant",
+    "cohorts",
+    "get_preset",
+    "presets",
+    "run_pack",
+    "run_study",
+]

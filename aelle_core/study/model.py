@@ -1,0 +1,149 @@
+"""The settings of a study, checked when they are made."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aelle_core.errors import UserError
+from aelle_core.ranges import Range
+
+TRAINING_RANGES: Mapping[str, Range] = {
+    "learning_rate": Range(2e-3, 1e-2),
+    "clip": Range(1.0, 1.0),
+}
+"""What every network draws, whatever its cell; a cell's own `search` ranges and the study's `ranges` overrule them."""
+
+
+def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
+    """A field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
+    factory = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
+    return field(**factory, metadata={"description": description, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Study:
+    """Networks of some cells and sizes on one task, each with its own draw from the ranges.
+
+    Everything that decides a number is in here; `identity` is the name with a hash of all of it. The fields carry
+    descriptions and bounds, from which the forms of the flows are made. Raises UserError, before anything is
+    trained, on unknown names and on values out of bounds.
+    """
+
+    name: str = _setting("study", "Name of the study: letters, digits, - and _")
+    task: str = _setting("digits", "What the networks are trained on")
+    task_options: dict[str, Any] = _setting({}, "Options of the task, such as its data directory")
+    cells: tuple[str, ...] = _setting(("rnn", "gru", "lstm"), "Cells to train")
+    units: tuple[int, ...] = _setting((32,), "Hidden units: a cohort for each", 1, 4096)
+    networks: int = _setting(16, "Networks per cell and size", 1, 1_000_000)
+    epochs: int = _setting(10, "Epochs of training", 1, 10_000)
+    batch_size: int = _setting(64, "Sequences per mini-batch", 1, 65_536)
+    ranges: dict[str, Any] = _setting(
+        {},
+        "Ranges to draw from, by cell ('*' for all), then by name: scale, learning_rate, clip or a constant of the "
+        "cell's equation; each a number, [low, high] or [low, high, 'linear']",
+    )
+    spectra: tuple[str, ...] = _setting(("hidden",), "Which spectra to compute: hidden, full, or both")
+    spectrum_sequences: int = _setting(15, "Validation sequences that a spectrum is averaged over", 1, 10_000)
+    warmup: int = _setting(0, "Steps at the start of a sequence that a spectrum does not count", 0, 1_000_000)
+    pack_size: int = _setting(16, "Networks trained side by side in one pack", 1, 4096)
+    seed: int = _setting(0, "Decides everything that is drawn", 0, 2**32 - 1)
+
+    def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):
+            if each.name in ("cells", "units", "spectra"):
+                object.__setattr__(self, each.name, _as_tuple(each.name, getattr(self, each.name)))
+            _check_bounds(each, getattr(self, each.name))
+        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
+            raise UserError(f"name={self.name!r}: expected up to 64 letters, digits, - and _")
+        for label in ("task_options", "ranges"):
+            if not isinstance(getattr(self, label), Mapping):
+                raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
+        for kind in self.spectra:
+            if kind not in ("hidden", "full"):
+                raise UserError(f"spectra={self.spectra!r}: expected hidden, full, or both")
+        self._check_names()
+
+    def _check_names(self) -> None:
+        from aelle_core.cells import cells
+        from aelle_core.tasks import get_task
+
+        task = get_task(self.task, seed=self.seed, options=self.task_options)
+        if self.warmup >= task.steps:
+            raise UserError(f"warmup={self.warmup}: sequences of {self.task!r} have {task.steps} steps; expected fewer")
+        for name in self.cells:
+            self.cell_ranges(name)
+        if unknown := sorted(set(self.ranges) - set(self.cells) - {"*"}):
+            cells[unknown[0]]  # an unknown cell has a clearer error of its own
+            raise UserError(f"ranges for {', '.join(unknown)}: the study's cells are {', '.join(self.cells)}")
+
+    def cell_ranges(self, name: str) -> dict[str, Range]:
+        """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's."""
+        from aelle_core.cells import cells
+
+        cell = cells[name]
+        known = {*TRAINING_RANGES, "scale", *cell.defaults}
+        merged = {**TRAINING_RANGES, **cell.search}
+        for source in ("*", name):
+            given = self.ranges.get(source, {})
+            if not isinstance(given, Mapping):
+                raise UserError(f"ranges[{source!r}]={given!r}: expected a mapping from names to ranges")
+            for key, value in given.items():
+                if key in known:
+                    merged[key] = Range.parse(value)
+                elif source != "*":
+                    raise UserError(f"ranges[{source!r}] names {key!r}: expected one of {', '.join(sorted(known))}")
+        for key in ("scale", "learning_rate", "clip"):
+            if merged[key].low <= 0:
+                raise UserError(f"range of {key} for {name}: {merged[key]}: expected values above 0")
+        return merged
+
+    @property
+    def identity(self) -> str:
+        """The name and a hash of all settings: two studies with the same identity give the same numbers."""
+        content = json.dumps(self.to_dict(), sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+    @property
+    def total_networks(self) -> int:
+        """Networks in all cohorts."""
+        return self.networks * len(self.cells) * len(self.units)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON can hold them."""
+        return json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Study":
+        """The study with these settings. Raises UserError on an unknown setting."""
+        known = {each.name for each in dataclasses.fields(cls)}
+        if unknown := sorted(set(settings) - known):
+            raise UserError(f"unknown setting {', '.join(unknown)}: expected some of {', '.join(sorted(known))}")
+        return cls(**settings)
+
+    def replace(self, **changes: Any) -> "Study":
+        """The study with some settings changed."""
+        return self.from_dict({**dataclasses.asdict(self), **changes})
+
+
+def _plain(value: object) -> object:
+    raise UserError(f"setting {value!r} is a {type(value).__name__}: expected numbers, texts, lists and mappings")
+
+
+def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
+    values = (value,) if isinstance(value, str | int) else tuple(value)
+    if not values or len(set(values)) != len(values):
+        raise UserError(f"{name}={value!r}: expected at least one, each once")
+    return values
+
+
+def _check_bounds(each: "dataclasses.Field[Any]", value: Any) -> None:
+    low, high = each.metadata["low"], each.metadata["high"]
+    if low is None:
+        return
+    for one in value if isinstance(value, tuple) else (value,):
+        if not isinstance(one, int) or isinstance(one, bool) or not low <= one <= high:
+            raise UserError(f"{each.name}={one!r}: expected a whole number from {low} to {high}")

@@ -1,0 +1,121 @@
+"""Training a pack into the run directory, epoch by epoch, and a whole study in one process."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from aelle_core.cells import get_cell
+from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
+from aelle_core.store import NetworkRecord, SpectraStore
+from aelle_core.study.directory import RunDirectory
+from aelle_core.study.model import Study
+from aelle_core.study.variants import Pack, cohorts
+from aelle_core.tasks import Task, get_task
+from aelle_core.training import EpochResult, PackTrainer, load_checkpoint, save_checkpoint
+
+OnEpoch = Callable[[Pack, int], object]
+"""Called with the pack and an epoch whose fragment has been stored."""
+
+
+@dataclass(frozen=True)
+class PackSummary:
+    """What became of a pack: epochs stored now (not before), networks that diverged, seconds taken."""
+
+    pack: str
+    stored: int
+    diverged: int
+    seconds: float
+
+
+def run_pack(
+    study: Study,
+    pack: Pack,
+    run: RunDirectory,
+    *,
+    task: Task | None = None,
+    device: torch.device | str = "cpu",
+    on_epoch: OnEpoch | None = None,
+) -> PackSummary:
+    """Train a pack, and after every epoch save its checkpoint, then store its losses and spectra.
+
+    Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
+    computed again. `task` may be handed in so that packs share the data they read.
+    """
+    started = time.monotonic()
+    store = run.store
+    place = (study.identity, pack.cell)
+    missing = [epoch for epoch in range(study.epochs + 1) if not store.has(*place, pack.name, epoch)]
+    if not missing:
+        return PackSummary(pack.name, 0, 0, time.monotonic() - started)
+    task = task or get_task(study.task, seed=study.seed, options=study.task_options)
+    settings = [variant.settings for variant in pack.variants]
+    cell = get_cell(pack.cell, task.input_size, pack.units)
+    trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device)
+    checkpoint = run.checkpoint(pack.name)
+    diverged = 0
+
+    def keep(result: EpochResult) -> None:
+        nonlocal diverged
+        diverged = int((~result.alive).sum())
+        if result.epoch in missing:
+            _store_epoch(study, pack, trainer, store, result)
+        if on_epoch is not None:
+            on_epoch(pack, result.epoch)
+
+    if checkpoint.exists():
+        keep(load_checkpoint(checkpoint, trainer))
+    for result in trainer.run(study.epochs):
+        save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
+        keep(result)
+    return PackSummary(pack.name, len(missing), diverged, time.monotonic() - started)
+
+
+def _store_epoch(study: Study, pack: Pack, trainer: PackTrainer, store: SpectraStore, result: EpochResult) -> None:
+    inputs = trainer.task.splits.validation.inputs[: study.spectrum_sequences]
+    spectra: dict[str, list[LyapunovSpectrum]] = {
+        kind: pack_spectra(trainer.network(), inputs, jacobian=kind, warmup=study.warmup, device=trainer.device)  # type: ignore[arg-type]
+        for kind in study.spectra
+    }
+    last = result.epoch == study.epochs
+    test = trainer.evaluate(trainer.task.splits.test) if last else None
+    records = []
+    for index, variant in enumerate(pack.variants):
+        of_network = {kind: each[index] for kind, each in spectra.items()}
+        usable = bool(result.alive[index]) and all(each.status == "ok" for each in of_network.values())
+        first = of_network[study.spectra[0]]
+        records.append(
+            NetworkRecord(
+                study=study.identity,
+                task=study.task,
+                cell=pack.cell,
+                units=pack.units,
+                network=variant.network,
+                pack=pack.name,
+                epoch=result.epoch,
+                seed=variant.settings.seed,
+                status="ok" if usable else "diverged",
+                hyperparameters=dict(variant.hyperparameters),
+                train_loss=float(result.train_loss[index]),
+                validation_loss=float(result.validation_loss[index]),
+                validation_accuracy=float(result.validation_accuracy[index]),
+                test_loss=float(test[0][index]) if test else None,
+                test_accuracy=float(test[1][index]) if test else None,
+                spectrum_hidden=of_network["hidden"].exponents if usable and "hidden" in spectra else None,
+                spectrum_full=of_network["full"].exponents if usable and "full" in spectra else None,
+                dead_directions=first.dead_directions if usable else None,
+                sum_rule_residual=first.sum_rule_residual if usable else None,
+            )
+        )
+    store.write(records)
+
+
+def run_study(study: Study, run: RunDirectory, *, device: str = "cpu", on_epoch: OnEpoch | None = None) -> None:
+    """Run all packs of a study in this process, one after the other: no Prefect, no Ray."""
+    task = get_task(study.task, seed=study.seed, options=study.task_options)
+    task.check()
+    run.prepare(study, task.statement())
+    for cohort in cohorts(study):
+        for pack in cohort.packs:
+            run_pack(study, pack, run, task=task, device=device, on_epoch=on_epoch)

@@ -1,0 +1,1 @@
+"""Prefect flows that fan out Ray tasks over packs of networks, and the command `aelle`."""

@@ -1,0 +1,128 @@
+"""The flow that turns a finished study's spectra into AeLLE, classifiers, metrics and a report."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.evaluation import Measurement
+from aelle_core.report import ReportData
+from aelle_core.study import RunDirectory
+from flows.cluster import fan_out, ray_cluster
+from flows.parameters import AnalysisParameters, Resources
+from flows.progress import display
+from flows.worker import measure_split
+
+_STAGE = "Analysing"
+_QUIET = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+@task(name="load spectra", **_QUIET)
+def load(directory: str, parameters: AnalysisParameters) -> Analysis:
+    """Read every network's losses and spectra from the store, and draw the splits."""
+    run = RunDirectory(directory)
+    return prepare_analysis(run.store, run.study(), splits=parameters.splits, seed=parameters.seed)
+
+
+@task(name="measure classifiers", **_QUIET)
+def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resources) -> list[Measurement]:
+    """Fit and score every classifier and baseline on every split, one Ray task for each split."""
+    aelle_parameters = {"target": parameters.regress}
+    measurements: list[Measurement] = []
+    with ray_cluster(resources) as ray:
+        shared = ray.put(analysis)  # one copy on each node, not one for each split
+        jobs = {
+            f"split {number}": (shared, number, aelle_parameters, parameters.seed)
+            for number in range(len(analysis.splits))
+        }
+        for name, result, error in fan_out(ray, measure_split, jobs, resources):
+            if error is not None:
+                raise error
+            measurements += result
+            display().advance(_STAGE, 1, f"classifiers, {name}")
+    return sorted(measurements, key=lambda one: (one.split, one.epoch, one.classifier))
+
+
+@task(name="fit AeLLE", **_QUIET)
+def fit(
+    directory: str, analysis: Analysis, measurements: list[Measurement], parameters: AnalysisParameters
+) -> None:
+    """Fit the AeLLE that is kept (on the first split's training networks) and save the analysis."""
+    run = RunDirectory(directory)
+    aelle = fit_aelle(analysis, run.study(), {"target": parameters.regress, "random_state": parameters.seed})
+    save_analysis(run, measurements, aelle, parameters.model_dump())
+    display().advance(_STAGE, 1, "autoencoder")
+
+
+@task(name="report", **_QUIET)
+def report(directory: str) -> Path:
+    """Draw the figures and the report."""
+    path = draw_report(RunDirectory(directory))
+    display().advance(_STAGE, 1, "report")
+    return path
+
+
+@task(name="publish metrics", **_QUIET)
+def publish(directory: str) -> None:
+    """Put the metrics and the figures into Prefect's artifacts."""
+    run = RunDirectory(directory)
+    data = report_data(run)
+    last = max(data.examples_by_epoch)
+    create_table_artifact(
+        key="classifier-metrics",
+        table=metrics_table(data, last),
+        description=f"{data.study['identity']}: predicting the final outcome, after epoch {last}",
+    )
+    create_markdown_artifact(key="report", markdown=_markdown(data, run, last), description=f"Report: {run.report}")
+
+
+def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
+    """One row for each classifier at `epoch`, best F1 first: mean and 95 % interval of every metric."""
+    rows: dict[str, dict[str, Any]] = {}
+    order: dict[str, float] = {}
+    for one in data.summaries:
+        if one.epoch != epoch:
+            continue
+        row = rows.setdefault(one.classifier, {"classifier": one.classifier, "kind": one.kind})
+        row[one.metric] = f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"
+        if one.metric == "f1":
+            order[one.classifier] = one.mean
+    return [rows[name] for name in sorted(rows, key=lambda name: -order[name])]
+
+
+def _markdown(data: ReportData, run: RunDirectory, epoch: int) -> str:
+    lines = [f"# {data.title}", "", *(f"- {sentence}" for sentence in data.verdicts), ""]
+    for picture in sorted(run.figures.glob("*.png")):
+        content = base64.b64encode(picture.read_bytes()).decode()
+        name = picture.stem.replace("_", " ")
+        lines += [f"## {name}", "", f"![{name}](data:image/png;base64,{content})", ""]
+    return "\n".join(lines)
+
+
+@flow(name="analyse", persist_result=False)
+def analyse(
+    directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None
+) -> str:
+    """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
+
+    Returns the report's path.
+
+    Args:
+        directory: Where the study's results lie.
+        parameters: How spectra are turned into predictions.
+        resources: Where the splits are computed.
+    """
+    parameters, resources = parameters or AnalysisParameters(), resources or Resources()
+    directory = str(Path(directory).expanduser().resolve())
+    analysis = load(directory, parameters)
+    display().start(_STAGE, parameters.splits + 2, "steps")
+    measurements = measure(analysis, parameters, resources)
+    fit(directory, analysis, measurements, parameters)
+    path = report(directory)
+    publish(directory)
+    get_run_logger().info("report: %s", path)
+    return str(path)

@@ -1,0 +1,78 @@
+"""What the flows take: pydantic models, which become the forms in Prefect's UI."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from aelle_core.cells import cells
+from aelle_core.study import Study
+from aelle_core.tasks import tasks
+
+
+class Resources(BaseModel):
+    """Where packs run, and what each of them takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ray_address: str | None = Field(
+        None, description="Address of a Ray cluster ('auto' for one on this machine); empty starts a local one"
+    )
+    cpus_per_pack: float = Field(1, gt=0, le=1024, description="CPU cores for each pack")
+    gpus_per_pack: float = Field(0, ge=0, le=64, description="GPUs for each pack; a fraction shares one")
+    retries: int = Field(3, ge=0, le=100, description="How often a pack is started again when its worker dies")
+
+
+class AnalysisParameters(BaseModel):
+    """How spectra are turned into predictions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    splits: int = Field(10, ge=2, le=1000, description="Seeded splits by network over which metrics are averaged")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the splits and the autoencoder's start")
+    regress: Literal["log", "loss"] = Field(
+        "log", description="What the autoencoder's predictor regresses: the loss's logarithm, or the loss (the paper)"
+    )
+
+
+class _StudyForm(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    def to_study(self) -> Study:
+        """The checked study. Raises UserError where a setting does not fit the others."""
+        return Study.from_dict(self.model_dump())
+
+
+_CHOICES: dict[str, Any] = {
+    "task": Literal[tuple(tasks)],  # type: ignore[valid-type]
+    "cells": list[Literal[tuple(cells)]],  # type: ignore[misc, valid-type]
+    "spectra": list[Literal["hidden", "full"]],
+}
+
+
+def _form_field(each: "dataclasses.Field[Any]", hint: Any) -> tuple[Any, Any]:
+    """The pydantic field for one field of Study, with its description, bounds and choices."""
+    bounds = {"ge": each.metadata["low"], "le": each.metadata["high"]}
+    bounds = {name: value for name, value in bounds.items() if value is not None}
+    if each.name in _CHOICES:
+        annotation = _CHOICES[each.name]
+    elif getattr(hint, "__origin__", None) is tuple:
+        annotation = list[Annotated[get_args(hint)[0], Field(**bounds)]]  # type: ignore[misc]
+        bounds = {}
+    else:
+        annotation = hint
+    default = each.default if each.default is not dataclasses.MISSING else {}
+    default = list(default) if isinstance(default, tuple) else default
+    return annotation, Field(default, description=each.metadata["description"], **bounds)
+
+
+if TYPE_CHECKING:
+    StudyParameters = _StudyForm
+else:
+    _HINTS = get_type_hints(Study)
+    StudyParameters = create_model(
+        "StudyParameters",
+        __base__=_StudyForm,
+        __doc__="The settings of a study: which networks to train on what.",
+        **{each.name: _form_field(each, _HINTS[each.name]) for each in dataclasses.fields(Study)},
+    )

@@ -1,0 +1,77 @@
+"""Progress that people see: a bar in the terminal, artifacts in Prefect's UI."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn
+
+
+class Display(Protocol):
+    """Something that shows how far the stages of a run are."""
+
+    def start(self, stage: str, total: int, unit: str) -> None:
+        """A stage begins, with `total` units of work."""
+
+    def advance(self, stage: str, amount: int, now: str = "") -> None:
+        """`amount` more units are done; `now` says what is being worked on."""
+
+
+class NoDisplay:
+    """Shows nothing: for runs without a terminal."""
+
+    def start(self, stage: str, total: int, unit: str) -> None:
+        """Nothing to show."""
+
+    def advance(self, stage: str, amount: int, now: str = "") -> None:
+        """Nothing to show."""
+
+
+class TerminalDisplay:
+    """Rich progress bars, one for each stage, with what is being trained and the time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._stages: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def start(self, stage: str, total: int, unit: str) -> None:
+        with self._lock:
+            self._stages[stage] = self._progress.add_task(stage, total=total, unit=unit, now="")
+
+    def advance(self, stage: str, amount: int, now: str = "") -> None:
+        with self._lock:
+            self._progress.update(self._stages[stage], advance=amount, **({"now": now} if now else {}))
+
+
+_current: ContextVar[Display] = ContextVar("display", default=NoDisplay())  # noqa: B039 - it holds no state
+
+
+def display() -> Display:
+    """The display of this run."""
+    return _current.get()
+
+
+@contextmanager
+def terminal_display(console: Console) -> Iterator[None]:
+    """Show progress on `console` while the block runs."""
+    columns = (
+        TextColumn("[bold]{task.description:<11}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("[dim]{task.fields[now]}", markup=True),
+    )
+    with Progress(*columns, console=console) as progress:
+        token = _current.set(TerminalDisplay(progress))
+        try:
+            yield
+        finally:
+            _current.reset(token)

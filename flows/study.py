@@ -1,0 +1,29 @@
+"""The main job: sweep, then analyse."""
+
+from prefect import flow
+
+from flows.analyse import analyse
+from flows.cluster import ray_cluster
+from flows.parameters import AnalysisParameters, Resources, StudyParameters
+from flows.sweep import sweep
+
+
+@flow(name="study", persist_result=False)
+def study(
+    study: StudyParameters,
+    directory: str,
+    parameters: AnalysisParameters | None = None,
+    resources: Resources | None = None,
+) -> str:
+    """Train every network of a study, then analyse their spectra and write the report. Returns the report's path.
+
+    Args:
+        study: Which networks to train on what.
+        directory: Where the results go; shared by all nodes of the cluster.
+        parameters: How spectra are turned into predictions.
+        resources: Where packs run, and what each of them takes.
+    """
+    resources = resources or Resources()
+    with ray_cluster(resources):  # one cluster for both halves
+        done = sweep(study, directory, resources)
+        return analyse(done, parameters, resources)

@@ -1,0 +1,142 @@
+"""What every registered task must do. Tasks that need files get small ones made here."""
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from aelle_core.errors import UserError
+from aelle_core.tasks import Task, get_task, tasks
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), compresslevel=1))
+
+
+@pytest.fixture(scope="session")
+def mnist_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of MNIST's shapes, whose images tell their own index."""
+    directory = tmp_path_factory.mktemp("mnist")
+    for name, count in (("train", 60_000), ("t10k", 10_000)):
+        index = np.arange(count)
+        images = np.zeros((count, 28, 28), dtype=np.uint8)
+        images[:, 0, 0], images[:, 0, 1], images[:, 0, 2] = index // 256, index % 256, name == "train"
+        write_idx(directory / f"{name}-images-idx3-ubyte.gz", images)
+        write_idx(directory / f"{name}-labels-idx1-ubyte.gz", index % 10)
+    return directory
+
+
+def make(name: str, mnist: Path, seed: int = 0) -> Task:
+    options = {"smnist": {"directory": str(mnist)}}
+    return get_task(name, seed=seed, options=options.get(name))
+
+
+@pytest.fixture(params=list(tasks))
+def task(request: pytest.FixtureRequest, mnist_directory: Path) -> Task:
+    return make(request.param, mnist_directory)
+
+
+def test_shapes_and_ranges(task: Task) -> None:
+    for part in (task.splits.training, task.splits.validation, task.splits.test):
+        assert part.inputs.shape == (len(part), task.steps, task.input_size)
+        assert part.inputs.dtype == torch.float32
+        assert part.inputs.isfinite().all()
+        assert part.targets.dtype == torch.int64
+        assert part.targets.min() >= 0
+        assert part.targets.max() < task.classes
+
+
+def test_splits_are_disjoint(task: Task) -> None:
+    parts = (task.splits.training, task.splits.validation, task.splits.test)
+    seen = [{row.tobytes() for row in part.inputs.flatten(1).numpy()} for part in parts]
+    assert not seen[0] & seen[1]
+    assert not seen[0] & seen[2]
+    assert not seen[1] & seen[2]
+
+
+def test_seed_decides_the_split_and_is_stated(task: Task, mnist_directory: Path) -> None:
+    again = make(task.name, mnist_directory)
+    other = make(task.name, mnist_directory, seed=1)
+    assert again.statement() == task.statement()
+    assert other.statement()["splits"]["training"] != task.statement()["splits"]["training"]
+    assert other.statement()["seed"] == 1
+
+
+def test_loss_is_the_mean_over_the_batch_for_each_network(task: Task) -> None:
+    scores = torch.zeros(3, 4, task.classes)
+    targets = torch.zeros(3, 4, dtype=torch.int64)
+    scores[1, :, 0] = 100.0
+    losses = task.loss(scores, targets)
+    uniform = float(np.log(task.classes))
+    torch.testing.assert_close(losses, torch.tensor([uniform, 0.0, uniform]))
+
+
+def test_unknown_task_and_option_are_refused() -> None:
+    with pytest.raises(UserError, match=r"unknown task 'mnsit'.*did you mean 'smnist'"):
+        get_task("mnsit")
+    with pytest.raises(UserError, match="'colour'"):
+        get_task("digits", options={"colour": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"pixels": 5}, "pixels=5: expected a divisor of 64"), ({"delay": -1}, "delay=-1: expected a whole number")],
+)
+def test_digits_refuses_bad_options(options: dict[str, int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        get_task("digits", options=options)
+
+
+def test_digits_waits_in_silence() -> None:
+    task = get_task("digits", options={"pixels": 4, "delay": 6})
+    assert task.steps == 22
+    assert (task.splits.training.inputs[:, 16:] == 0).all()
+    plain = get_task("digits", options={"pixels": 4})
+    assert torch.equal(task.splits.training.inputs[:, :16], plain.splits.training.inputs)
+
+
+def copy_broken(source: Path, target: Path, name: str, content: bytes | None) -> str:
+    for path in source.iterdir():
+        if path.name != name:
+            (target / path.name).symlink_to(path)
+    if content is not None:
+        (target / name).write_bytes(content)
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no train-images-idx3-ubyte"),
+        (b"not gzip at all", "cannot be read"),
+        (gzip.compress(b"PK..a zip"), "expected an IDX file"),
+        (gzip.compress(b"\0\0\x0d\x01" + bytes(8)), "expected unsigned bytes"),
+        (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 60_000, 28, 28) + bytes(100)), "holds 100 bytes of data"),
+        (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 28, 28) + bytes(2 * 784)), r"shape \(2, 28, 28\)"),
+    ],
+)
+def test_smnist_names_the_broken_file(
+    mnist_directory: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    directory = copy_broken(mnist_directory, tmp_path, name, content)
+    with pytest.raises(UserError, match=message) as caught:
+        get_task("smnist", options={"directory": directory}).check()
+    assert "train-images-idx3-ubyte" in str(caught.value)
+
+
+def test_smnist_truncated_gzip_is_named(mnist_directory: Path, tmp_path: Path) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    whole = (mnist_directory / name).read_bytes()
+    directory = copy_broken(mnist_directory, tmp_path, name, whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="cannot be read"):
+        get_task("smnist", options={"directory": directory}).check()
+
+
+def test_smnist_refuses_a_missing_directory(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a directory"):
+        get_task("smnist", options={"directory": str(tmp_path / "nowhere")}).check()
