@@ -15,7 +15,7 @@ from aelle_core.study import RunDirectory
 from flows.cluster import fan_out, ray_cluster
 from flows.parameters import AnalysisParameters, Resources
 from flows.progress import display
-from flows.worker import measure_split
+from flows.splits import measure_split
 
 _STAGE = "Analysing"
 _QUIET = {"cache_policy": NO_CACHE, "persist_result": False}

@@ -220,7 +220,7 @@ def _show_plan(plan: "Study", directory: Path) -> None:
     from rich.table import Table
 
     from aelle_core.cells import get_cell
-    from aelle_core.store import estimated_bytes
+    from aelle_core.records import estimated_row_bytes
     from aelle_core.study import cohorts
     from aelle_core.tasks import get_task
 
@@ -239,7 +239,7 @@ def _show_plan(plan: "Study", directory: Path) -> None:
     console = Console()
     console.print(table)
     packs = sum(len(group.packs) for group in groups)
-    spectra = estimated_bytes(plan)
+    spectra = plan.networks * (plan.epochs + 1) * sum(estimated_row_bytes(g.units * len(plan.spectra)) for g in groups)
     console.print(
         f"{plan.total_networks} networks in {packs} packs, {plan.epochs} epochs of {task.steps} steps, "
         f"{packs * (plan.epochs + 1)} fragments; on disk about {decimal(spectra)} of spectra and "

@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-from aelle_core.analysis import Analysis
-from aelle_core.evaluation import Measurement, evaluate_split
 from aelle_core.study import Pack, PackSummary, RunDirectory, Study, run_pack
 from aelle_core.tasks import Task, get_task
 
@@ -21,19 +19,3 @@ def train_pack(study: Study, pack: Pack, directory: str, device: str, threads: i
     torch.set_num_threads(threads)
     task = _shared_task(study.task, study.seed, tuple(sorted(study.task_options.items())))
     return run_pack(study, pack, RunDirectory(directory), task=task, device=device)
-
-
-def measure_split(
-    analysis: Analysis, number: int, aelle_parameters: dict[str, object], seed: int
-) -> list[Measurement]:
-    """Fit and score all classifiers on one split; see aelle_core.evaluation.evaluate_split."""
-    import torch
-
-    torch.set_num_threads(1)
-    return evaluate_split(
-        analysis.examples,
-        analysis.splits[number],
-        threshold=analysis.threshold,
-        aelle_parameters=aelle_parameters,
-        seed=seed,
-    )
