@@ -31,9 +31,7 @@ def compact(store: SpectraStore) -> Compaction:
         for name in replaced_by(merged):  # also those that an earlier, stopped compaction has left
             (directory / name).unlink(missing_ok=True)
     leftovers = [
-        path
-        for path in store.path.rglob("_*.parquet.*")
-        if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+        path for path in store.path.rglob("_*.parquet.*") if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
     ]
     for path in leftovers:
         path.unlink(missing_ok=True)

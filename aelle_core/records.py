@@ -71,7 +71,9 @@ class NetworkRecord:
 
 def records_table(records: Sequence[NetworkRecord]) -> pa.Table:
     """Records as a table of SCHEMA."""
-    columns: dict[str, list[Any]] = {field.name: [getattr(r, field.name) for r in records] for field in fields(records[0])}
+    columns: dict[str, list[Any]] = {
+        field.name: [getattr(r, field.name) for r in records] for field in fields(records[0])
+    }
     columns["hyperparameters"] = [sorted(each.items()) for each in columns["hyperparameters"]]
     return pa.table(columns, schema=SCHEMA)
 

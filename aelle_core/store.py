@@ -52,12 +52,16 @@ class SpectraStore:
         if not create:
             raise StoreError(f"no spectra in {str(self.path)!r}: expected a directory with a {_MARKER}")
         if self.path.exists() and any(not each.name.startswith("_") for each in self.path.iterdir()):
-            raise StoreError(f"{str(self.path)!r} holds other files: expected spectra ({_MARKER}) or an empty directory")
+            raise StoreError(
+                f"{str(self.path)!r} holds other files: expected spectra ({_MARKER}) or an empty directory"
+            )
         content = json.dumps({"format": _FORMAT, "schema": SCHEMA_VERSION})
         try:
             write_atomically(marker, lambda temporary: temporary.write_text(content))
         except OSError as error:
-            raise StoreError(f"{str(self.path)!r} cannot be written ({error}): expected a writable directory") from error
+            raise StoreError(
+                f"{str(self.path)!r} cannot be written ({error}): expected a writable directory"
+            ) from error
 
     @staticmethod
     def _check_marker(marker: Path) -> None:
@@ -65,7 +69,9 @@ class SpectraStore:
             content = json.loads(marker.read_text())
             found = (content["format"], content["schema"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{str(marker)!r} cannot be read ({error!r}): expected a spectra store's marker") from error
+            raise StoreError(
+                f"{str(marker)!r} cannot be read ({error!r}): expected a spectra store's marker"
+            ) from error
         if found != (_FORMAT, SCHEMA_VERSION):
             raise StoreError(f"{str(marker)!r} says {found}: expected {(_FORMAT, SCHEMA_VERSION)}; use its own version")
 
@@ -136,7 +142,9 @@ class SpectraStore:
 
     def studies(self) -> list[str]:
         """The studies that have rows."""
-        return sorted(each.name.removeprefix("study=") for each in self.path.glob("study=*") if any(each.rglob("*.parquet")))
+        return sorted(
+            each.name.removeprefix("study=") for each in self.path.glob("study=*") if any(each.rglob("*.parquet"))
+        )
 
     def files(self) -> list[Path]:
         """Every file whose rows count: fragments and merged files, without fragments that were merged.

@@ -33,13 +33,15 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
     """Fit and score every classifier and baseline on every split, one Ray task for each split."""
     aelle_parameters = {"target": parameters.regress}
     measurements: list[Measurement] = []
-    with ray_cluster(resources) as ray:
+    with ray_cluster(resources):
+        import ray
+
         shared = ray.put(analysis)  # one copy on each node, not one for each split
         jobs = {
             f"split {number}": (shared, number, aelle_parameters, parameters.seed)
             for number in range(len(analysis.splits))
         }
-        for name, result, error in fan_out(ray, measure_split, jobs, resources):
+        for name, result, error in fan_out(measure_split, jobs, resources):
             if error is not None:
                 raise error
             measurements += result
@@ -48,9 +50,7 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
 
 
 @task(name="fit AeLLE", **_QUIET)
-def fit(
-    directory: str, analysis: Analysis, measurements: list[Measurement], parameters: AnalysisParameters
-) -> None:
+def fit(directory: str, analysis: Analysis, measurements: list[Measurement], parameters: AnalysisParameters) -> None:
     """Fit the AeLLE that is kept (on the first split's training networks) and save the analysis."""
     run = RunDirectory(directory)
     aelle = fit_aelle(analysis, run.study(), {"target": parameters.regress, "random_state": parameters.seed})
@@ -104,9 +104,7 @@ def _markdown(data: ReportData, run: RunDirectory, epoch: int) -> str:
 
 
 @flow(name="analyse", persist_result=False)
-def analyse(
-    directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None
-) -> str:
+def analyse(directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None) -> str:
     """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
 
     Returns the report's path.

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from flows.parameters import Resources
 
 Preset = Annotated[str, typer.Argument(help="A preset; `aelle presets` lists them.")]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Directory for the results; runs/NAME by default.")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for the results; runs/NAME by default.")]
 Cells = Annotated[str | None, typer.Option(help="Cells instead of the preset's, separated by commas.")]
 Units = Annotated[str | None, typer.Option(help="Hidden units instead of the preset's, separated by commas.")]
 Networks = Annotated[int | None, typer.Option(help="Networks per cell and size instead of the preset's.")]

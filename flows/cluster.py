@@ -15,8 +15,8 @@ _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to 
 
 
 @contextmanager
-def ray_cluster(resources: Resources) -> Iterator[Any]:
-    """Ray, connected. A cluster that this call started stops with it; one that was there stays.
+def ray_cluster(resources: Resources) -> Iterator[None]:
+    """Connect to Ray. A cluster that this call started stops with it; one that was there stays.
 
     Raises UserError at once when no node can hold a pack, naming what is missing, or when no cluster answers.
     """
@@ -26,7 +26,7 @@ def ray_cluster(resources: Resources) -> Iterator[Any]:
 
     if ray.is_initialized():
         check_resources(ray.nodes(), resources)
-        yield ray
+        yield
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if local:
@@ -42,7 +42,7 @@ def ray_cluster(resources: Resources) -> Iterator[Any]:
         raise UserError(f"ray_address={resources.ray_address!r}: no Ray cluster answers there ({error})") from error
     try:
         check_resources(ray.nodes(), resources)
-        yield ray
+        yield
     finally:
         ray.shutdown()
 
@@ -61,7 +61,6 @@ def check_resources(nodes: list[dict[str, Any]], resources: Resources) -> None:
 
 
 def fan_out(
-    ray: Any,
     function: Callable[..., Any],
     jobs: dict[str, tuple[Any, ...]],
     resources: Resources,
@@ -73,9 +72,11 @@ def fan_out(
     as keep the cluster busy, so a million jobs do not sit in memory. `while_waiting` is called about every second
     with the jobs that are submitted. Closing the iterator cancels what runs.
     """
-    remote = ray.remote(function).options(
+    import ray
+
+    remote = ray.remote(
         num_cpus=resources.cpus_per_pack, num_gpus=resources.gpus_per_pack, max_retries=resources.retries
-    )
+    )(function)
     window = max(2, int(2 * ray.cluster_resources().get("CPU", 1) / resources.cpus_per_pack))
     waiting = iter(jobs.items())
     pending: dict[Any, str] = {}

@@ -4,9 +4,7 @@ from aelle_core.analysis import Analysis
 from aelle_core.evaluation import Measurement, evaluate_split
 
 
-def measure_split(
-    analysis: Analysis, number: int, aelle_parameters: dict[str, object], seed: int
-) -> list[Measurement]:
+def measure_split(analysis: Analysis, number: int, aelle_parameters: dict[str, object], seed: int) -> list[Measurement]:
     """Fit and score all classifiers on one split; see aelle_core.evaluation.evaluate_split."""
     import torch
 

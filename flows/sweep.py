@@ -56,7 +56,7 @@ class _CohortProgress:
 
 
 @task(name="cohort", task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False)
-def train_cohort(name: str, study: Study, cohort: Cohort, directory: str, resources: Resources, ray: Any) -> list[str]:
+def train_cohort(name: str, study: Study, cohort: Cohort, directory: str, resources: Resources) -> list[str]:
     """Train the packs of one cohort on Ray. Returns a sentence for each pack that failed after all retries."""
     logger = get_run_logger()
     progress = _CohortProgress(study, cohort, RunDirectory(directory))
@@ -64,7 +64,7 @@ def train_cohort(name: str, study: Study, cohort: Cohort, directory: str, resour
     threads = max(1, int(resources.cpus_per_pack))
     jobs = {pack.name: (study, pack, directory, device, threads) for pack in cohort.packs}
     failures = []
-    for pack, summary, error in fan_out(ray, train_pack, jobs, resources, progress.look):
+    for pack, summary, error in fan_out(train_pack, jobs, resources, progress.look):
         progress.look([pack])
         if error is not None:
             failures.append(f"{pack}: {_cause(error)}")
@@ -103,10 +103,10 @@ def sweep(study: StudyParameters, directory: str, resources: Resources | None = 
     run.check(plan)
     run.prepare(plan, data.statement())
     groups = cohorts(plan)
-    with ray_cluster(resources) as ray:
+    with ray_cluster(resources):
         display().start(_STAGE, plan.total_networks * (plan.epochs + 1), "network epochs")
         futures: list[PrefectFuture[list[str]]] = [
-            train_cohort.submit(group.name, plan, group, str(run), resources, ray) for group in groups
+            train_cohort.submit(group.name, plan, group, str(run), resources) for group in groups
         ]
         wait(futures)
         failures = [sentence for future in futures for sentence in future.result()]

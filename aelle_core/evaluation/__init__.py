@@ -1,0 +1,25 @@
+"""Classifiers and baselines that tell, from a network's present, on which side of the median it will end."""
+
+from aelle_core.evaluation.classifiers.base import Classifier, classifiers
+from aelle_core.evaluation.evaluate import evaluate_split
+from aelle_core.evaluation.examples import Examples, good_fraction_by_cell, median_threshold
+from aelle_core.evaluation.measurements import Measurement, measurements_from_table, measurements_table
+from aelle_core.evaluation.splits import Split, splits_by_network
+from aelle_core.evaluation.summary import Summary, summarise, verdicts
+
+__all__ = [
+    "Classifier",
+    "Examples",
+    "Measurement",
+    "Split",
+    "Summary",
+    "classifiers",
+    "evaluate_split",
+    "good_fraction_by_cell",
+    "measurements_from_table",
+    "measurements_table",
+    "median_threshold",
+    "splits_by_network",
+    "summarise",
+    "verdicts",
+]

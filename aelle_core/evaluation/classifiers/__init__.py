@@ -1,0 +1,1 @@
+"""One file for each classifier or baseline; a new one is found by itself."""

@@ -1,0 +1,18 @@
+"""The first AeLLE component, with a cut learned on validation networks."""
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.classifiers.scalar import ScalarClassifier
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("AeLLE PC1")
+class AellePC1(ScalarClassifier):
+    """The first AeLLE component, with a cut learned on validation networks."""
+
+    kind = "spectrum"
+    description = "First AeLLE component, cut at the best F1 on validation networks"
+
+    def feature(self, examples: Examples) -> np.ndarray:
+        return self.aelle.transform(examples.spectra)[:, 0]

@@ -1,0 +1,41 @@
+"""What a classifier is."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from aelle_core.aelle import AeLLE
+from aelle_core.evaluation.examples import Examples
+from aelle_core.registry import Registry
+
+
+class Classifier(ABC):
+    """Tells from networks at one epoch which of them will end below a threshold of the loss.
+
+    `kind` is "spectrum" for what looks at spectra, "baseline" for what knows no dynamics. `aelle` is fitted to the
+    training networks' final spectra. `fit` may look at training and validation networks only.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Literal["spectrum", "baseline"]]
+    description: ClassVar[str]
+
+    def __init__(self, aelle: AeLLE, seed: int) -> None:
+        self.aelle = aelle
+        self.seed = seed
+
+    @abstractmethod
+    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+        """Learn from networks whose outcome is known."""
+
+    @abstractmethod
+    def score(self, examples: Examples) -> np.ndarray:
+        """(n,), higher for a better expected outcome."""
+
+    @abstractmethod
+    def predict(self, examples: Examples) -> np.ndarray:
+        """(n,) bool: True where the network is expected to end below the threshold."""
+
+
+classifiers: Registry[Classifier] = Registry("classifier", "aelle_core.evaluation.classifiers")

@@ -1,0 +1,18 @@
+"""The loss that the network has now."""
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.classifiers.scalar import ScalarClassifier
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("current loss")
+class CurrentLoss(ScalarClassifier):
+    """The loss that the network has now."""
+
+    kind = "baseline"
+    description = "Validation loss at this epoch, cut at the best F1 on validation networks"
+
+    def feature(self, examples: Examples) -> np.ndarray:
+        return np.nan_to_num(examples.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)

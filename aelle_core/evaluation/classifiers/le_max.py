@@ -1,0 +1,18 @@
+"""The maximum Lyapunov exponent."""
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.classifiers.scalar import ScalarClassifier, floored
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("LE max")
+class LEMax(ScalarClassifier):
+    """The maximum Lyapunov exponent."""
+
+    kind = "spectrum"
+    description = "Largest exponent, cut at the best F1 on validation networks"
+
+    def feature(self, examples: Examples) -> np.ndarray:
+        return floored(examples, self.aelle.floor).max(axis=1)

@@ -1,0 +1,18 @@
+"""The mean Lyapunov exponent."""
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.classifiers.scalar import ScalarClassifier, floored
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("LE mean")
+class LEMean(ScalarClassifier):
+    """The mean Lyapunov exponent."""
+
+    kind = "spectrum"
+    description = "Mean exponent, cut at the best F1 on validation networks"
+
+    def feature(self, examples: Examples) -> np.ndarray:
+        return floored(examples, self.aelle.floor).mean(axis=1)

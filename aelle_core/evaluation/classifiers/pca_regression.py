@@ -1,0 +1,25 @@
+"""Linear regression of the final loss on principal components of the exponents."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.classifiers.scalar import LossRegression, floored
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("linear on PCA")
+class PCARegression(LossRegression):
+    """Linear regression of the final loss on principal components of the exponents."""
+
+    kind = "spectrum"
+    description = "Linear regression of the log loss on the principal components that hold 95 % of the variance"
+
+    def prepare(self, train: Examples) -> None:
+        spectra = floored(train, self.aelle.floor)
+        self._pca = make_pipeline(StandardScaler(), PCA(0.95)).fit(spectra)
+
+    def features(self, examples: Examples) -> np.ndarray:
+        return self._pca.transform(floored(examples, self.aelle.floor))

@@ -1,0 +1,71 @@
+"""What classifiers of one number share: its direction from training networks, its cut from validation networks."""
+
+from abc import abstractmethod
+
+import numpy as np
+from scipy.stats import spearmanr
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import precision_recall_curve
+
+from aelle_core.evaluation.classifiers.base import Classifier
+from aelle_core.evaluation.examples import Examples
+
+
+class ScalarClassifier(Classifier):
+    """One number for each network; the cut is the one with the best F1 on the validation networks."""
+
+    @abstractmethod
+    def feature(self, examples: Examples) -> np.ndarray:
+        """(n,) the number, finite."""
+
+    def prepare(self, train: Examples) -> None:
+        """Learn what `feature` needs."""
+
+    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+        self.prepare(train)
+        values = self.feature(train)
+        correlation = spearmanr(values, train.final_loss).statistic if np.ptp(values) > 0 else 0.0
+        self._sign = -1.0 if correlation > 0 else 1.0
+        self._cut = best_f1_cut(self.score(validation), validation.final_loss < threshold)
+
+    def score(self, examples: Examples) -> np.ndarray:
+        return self._sign * self.feature(examples)
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        return self.score(examples) >= self._cut
+
+
+def best_f1_cut(scores: np.ndarray, good: np.ndarray) -> float:
+    """The score from which on "good" is predicted with the best F1; -inf (all good) when nothing is good."""
+    if not good.any():
+        return -np.inf
+    precision, recall, cuts = precision_recall_curve(good, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    return float(cuts[int(np.argmax(f1[:-1]))])
+
+
+class LossRegression(Classifier):
+    """Linear regression of the logarithm of the final loss on features; good where it predicts below the threshold."""
+
+    @abstractmethod
+    def features(self, examples: Examples) -> np.ndarray:
+        """(n, m) finite features."""
+
+    def prepare(self, train: Examples) -> None:
+        """Learn what `features` needs."""
+
+    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+        self.prepare(train)
+        self._regression = LinearRegression().fit(self.features(train), np.log(train.final_loss))
+        self._cut = -np.log(threshold)
+
+    def score(self, examples: Examples) -> np.ndarray:
+        return -self._regression.predict(self.features(examples))
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        return self.score(examples) > self._cut
+
+
+def floored(examples: Examples, floor: float) -> np.ndarray:
+    """Spectra with dead directions at the floor, as the AeLLE sees them."""
+    return np.maximum(examples.spectra, floor)

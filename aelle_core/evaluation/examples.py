@@ -1,0 +1,68 @@
+"""Networks at one epoch, as arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aelle_core.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """One row per network at one epoch.
+
+    spectra          (n, D) nats per step, may hold -inf
+    loss             (n,) validation loss at this epoch, nats
+    final_loss       (n,) validation loss after the last epoch: what is to be predicted
+    accuracy         (n,) validation accuracy after the last epoch
+    cells, networks  (n,) names
+    hyperparameters  name -> (n,), NaN where a cell has no such constant
+    """
+
+    spectra: np.ndarray
+    loss: np.ndarray
+    final_loss: np.ndarray
+    accuracy: np.ndarray
+    cells: np.ndarray
+    hyperparameters: dict[str, np.ndarray]
+    networks: np.ndarray
+    epoch: int
+
+    def __post_init__(self) -> None:
+        columns = (self.loss, self.final_loss, self.accuracy, self.cells, self.networks, *self.hyperparameters.values())
+        if self.spectra.ndim != 2 or any(len(column) != len(self.spectra) for column in columns):
+            lengths = [len(column) for column in columns]
+            raise UserError(f"examples: spectra {self.spectra.shape} with columns of lengths {lengths}: expected equal")
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    def select(self, chosen: np.ndarray) -> "Examples":
+        """The rows of a mask or of indices."""
+        return Examples(
+            self.spectra[chosen],
+            self.loss[chosen],
+            self.final_loss[chosen],
+            self.accuracy[chosen],
+            self.cells[chosen],
+            {name: values[chosen] for name, values in self.hyperparameters.items()},
+            self.networks[chosen],
+            self.epoch,
+        )
+
+    def of(self, networks: frozenset[str]) -> "Examples":
+        """The rows of the named networks."""
+        return self.select(np.isin(self.networks, sorted(networks)))
+
+
+def median_threshold(final_loss: np.ndarray) -> float:
+    """The median of the final losses: a network below it has ended well."""
+    return float(np.median(final_loss))
+
+
+def good_fraction_by_cell(examples: Examples, threshold: float) -> dict[str, float]:
+    """For each cell the share of its networks that end below the threshold."""
+    return {
+        str(cell): float((examples.final_loss[examples.cells == cell] < threshold).mean())
+        for cell in dict.fromkeys(examples.cells)
+    }

@@ -1,0 +1,81 @@
+"""Means, intervals, and plain words about who wins."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t
+
+from aelle_core.evaluation.measurements import METRICS, Measurement
+
+_LOWEST = {"rank_correlation": -1.0}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A metric of a classifier at an epoch: its mean over splits and the 95 % interval of that mean."""
+
+    classifier: str
+    kind: str
+    epoch: int
+    metric: str
+    mean: float
+    low: float
+    high: float
+
+
+def corrected_interval(values: np.ndarray, test_to_train: float) -> tuple[float, float, float]:
+    """Mean and 95 % interval over random splits, which share networks: the variance of the mean is taken as
+    s^2 (1 / splits + test / train), with Student's t of splits - 1 degrees of freedom.
+
+    Nadeau & Bengio, Inference for the generalization error, 2003. NaNs are left out.
+    """
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        only = float(values[0]) if len(values) else math.nan
+        return only, math.nan, math.nan
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) * math.sqrt(1 / len(values) + test_to_train))
+    mean = float(values.mean())
+    return mean, mean - half, mean + half
+
+
+def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
+    """Every metric of every classifier at every epoch, over the splits; intervals are clipped to the metric's range."""
+    groups: dict[tuple[str, str, int], list[Measurement]] = {}
+    for one in measurements:
+        groups.setdefault((one.classifier, one.kind, one.epoch), []).append(one)
+    summaries = []
+    for (classifier, kind, epoch), members in groups.items():
+        ratio = float(np.mean([one.test_networks / one.train_networks for one in members]))
+        for metric in METRICS:
+            mean, low, high = corrected_interval(np.array([getattr(one, metric) for one in members]), ratio)
+            low, high = max(low, _LOWEST.get(metric, 0.0)), min(high, 1.0)
+            summaries.append(Summary(classifier, kind, epoch, metric, mean, low, high))
+    return summaries
+
+
+def verdicts(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
+    """Plain sentences: before training and at its end, the best spectrum classifier against the best baseline.
+
+    At the end the current loss is the outcome itself, so it is left out of the contest there.
+    """
+    sentences = []
+    for epoch, moment in ((0, "Before any training"), (last_epoch, f"After the last epoch ({last_epoch})")):
+        f1 = {(one.classifier, one.kind): one for one in summaries if one.epoch == epoch and one.metric == "f1"}
+        entries = [one for one in f1.values() if not (epoch == last_epoch and one.classifier == "current loss")]
+        spectrum = max((one for one in entries if one.kind == "spectrum"), key=lambda one: one.mean, default=None)
+        baseline = max((one for one in entries if one.kind == "baseline"), key=lambda one: one.mean, default=None)
+        if spectrum is None or baseline is None:
+            continue
+        wins = "the spectrum wins" if spectrum.mean > baseline.mean else "the baseline wins"
+        clear = "" if spectrum.low > baseline.high or baseline.low > spectrum.high else ", but the intervals overlap"
+        sentences.append(f"{moment}, {wins}{clear}: {_f1(spectrum)} against {_f1(baseline)}.")
+    sentences.append(
+        "At the end of training the current loss is the outcome itself: its F1 of 1 says nothing and is left out there."
+    )
+    return sentences
+
+
+def _f1(one: Summary) -> str:
+    return f"{one.classifier} (F1 {one.mean:.3f}, {one.low:.3f} to {one.high:.3f})"
