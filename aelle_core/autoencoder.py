@@ -1,6 +1,7 @@
 """The network inside AeLLE: an autoencoder of spectra with a linear predictor of the loss from its latent code."""
 
 import copy
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -39,7 +40,7 @@ class Autoencoder(nn.Module):
 
 def _dense(widths: Sequence[int], last_is_linear: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+    for inputs, outputs in itertools.pairwise(widths):
         # The global generator is not touched: the weights are drawn afterwards.
         layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.Tanh()]
     return nn.Sequential(*(layers[:-1] if last_is_linear else layers))

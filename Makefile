@@ -1,0 +1,35 @@
+# The commands people type. Everything is installed into .venv; a second call installs nothing.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help study test lint clean
+
+help:
+	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
+	@echo "make test    set up what is missing, then run all tests"
+	@echo "make lint    ruff and mypy"
+
+# The stamp is newer than what it was made from, or the environment is made again.
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
+		{ echo "aelle needs Python 3.11 or 3.12: name one with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Setting up $(VENV): a few minutes, once"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
+	@touch $@
+
+study: $(VENV)/installed
+	@$(BIN)/aelle study digits
+
+test: $(VENV)/installed
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) runs

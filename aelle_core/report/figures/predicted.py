@@ -1,0 +1,27 @@
+"""Final loss against the loss predicted from the spectrum."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from aelle_core.report.data import ReportData
+from aelle_core.report.palette import BAD, NEUTRAL, new_figure
+
+
+def draw_predicted(data: ReportData) -> Figure:
+    """Seen networks open, unseen ones filled, with the diagonal."""
+    figure, axes = new_figure(height=4.8)
+    final = data.final
+    predicted = data.aelle.predict(final.spectra)
+    unseen = np.isin(final.networks, sorted(data.test_networks))
+    known = ~unseen
+    axes.scatter(predicted[known], final.final_loss[known], facecolors="none", edgecolors=NEUTRAL, s=20, label="seen")
+    axes.scatter(predicted[unseen], final.final_loss[unseen], color=BAD, s=24, linewidths=0, label="not seen")
+    low, high = np.quantile(np.concatenate([predicted, final.final_loss]), [0.0, 0.99])
+    axes.axline((low, low), (high, high), color="black", linewidth=0.8)
+    if data.aelle.target == "log":
+        axes.set(xscale="log", yscale="log")
+    axes.axhline(data.threshold, color="0.5", linestyle="--", linewidth=1)
+    axes.set(xlim=(0.9 * low, 1.2 * high), ylim=(0.9 * low, 1.2 * high))
+    axes.set(xlabel="loss predicted from the final spectrum (nats)", ylabel="final validation loss (nats)")
+    axes.legend(frameon=False)
+    return figure
