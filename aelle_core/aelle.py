@@ -60,7 +60,7 @@ class AeLLE(TransformerMixin, BaseEstimator):
         learning_rate: float = 2e-3,
         batch_size: int = 128,
         target: Literal["log", "loss"] = "log",
-        floor: float = -20.0,
+        floor: float = -6.0,
         validation_fraction: float = 0.15,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:

@@ -72,7 +72,7 @@ def verdicts(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
         clear = "" if spectrum.low > baseline.high or baseline.low > spectrum.high else ", but the intervals overlap"
         sentences.append(f"{moment}, {wins}{clear}: {_f1(spectrum)} against {_f1(baseline)}.")
     sentences.append(
-        "At the end of training the current loss is the outcome itself: its F1 of 1 says nothing and is left out there."
+        "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."
     )
     return sentences
 

@@ -67,7 +67,7 @@ def test_order_of_the_product() -> None:
         return torch.where(x == 0, state @ first.T, state @ second.T)
 
     spectrum = lyapunov_spectrum(step, inputs, initial_state=torch.zeros(1, 2))
-    q, r = np.linalg.qr((second @ first).numpy())
+    _, r = np.linalg.qr((second @ first).numpy())
     np.testing.assert_allclose(spectrum.exponents, np.sort(np.log(np.abs(np.diag(r))) / 2)[::-1], atol=1e-12)
     _, transposed = np.linalg.qr((first.T @ second.T).numpy())
     assert abs(np.log(abs(transposed[0, 0])) / 2 - spectrum.maximum) > 0.1

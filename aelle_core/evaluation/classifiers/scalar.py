@@ -36,12 +36,15 @@ class ScalarClassifier(Classifier):
 
 
 def best_f1_cut(scores: np.ndarray, good: np.ndarray) -> float:
-    """The score from which on "good" is predicted with the best F1; -inf (all good) when nothing is good."""
+    """The score from which on "good" is predicted with the best F1, halfway to the next lower score; -inf (all good)
+    when nothing is good."""
     if not good.any():
         return -np.inf
     precision, recall, cuts = precision_recall_curve(good, scores)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return float(cuts[int(np.argmax(f1[:-1]))])
+    best = cuts[int(np.argmax(f1[:-1]))]
+    below = scores[scores < best]
+    return float((best + below.max()) / 2) if len(below) else -np.inf
 
 
 class LossRegression(Classifier):

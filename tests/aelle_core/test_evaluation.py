@@ -1,0 +1,121 @@
+"""Splits, classifiers, metrics and intervals."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from aelle_core.aelle import AeLLE
+from aelle_core.evaluation import (
+    Examples,
+    classifiers,
+    evaluate_split,
+    good_fraction_by_cell,
+    measurements_from_table,
+    measurements_table,
+    median_threshold,
+    splits_by_network,
+    summarise,
+    verdicts,
+)
+from aelle_core.evaluation.measurements import rank_correlation_within_cells
+from aelle_core.evaluation.summary import corrected_interval
+
+
+def made(epoch: int = 0, count: int = 150) -> Examples:
+    """Networks of three cells whose loss is set by their spectrum's slope, not by their cell or scale."""
+    random = np.random.default_rng(5)
+    slope = random.standard_normal(count)
+    spectra = -np.outer(slope + 3, np.linspace(0, 1, 12)) + 0.05 * random.standard_normal((count, 12))
+    spectra[0, -1] = -np.inf
+    loss = np.exp(0.4 * slope + 0.05 * random.standard_normal(count))
+    return Examples(
+        spectra=spectra,
+        loss=random.uniform(1, 2, count) if epoch == 0 else loss,
+        final_loss=loss,
+        accuracy=1 / (1 + loss),
+        cells=np.array(["a", "b", "c"])[np.arange(count) % 3],
+        hyperparameters={"scale": random.uniform(0.1, 1, count), "step": np.full(count, np.nan)},
+        networks=np.array([f"n{index:03d}" for index in range(count)]),
+        epoch=epoch,
+    )
+
+
+EXAMPLES = {0: made(0), 1: made(1)}
+THRESHOLD = median_threshold(EXAMPLES[0].final_loss)
+SPLIT = splits_by_network(EXAMPLES[1], 1, seed=0)[0]
+
+
+@pytest.fixture(scope="module")
+def aelle() -> AeLLE:
+    train = EXAMPLES[1].of(SPLIT.train)
+    return AeLLE(epochs=20, random_state=0).fit(train.spectra, train.final_loss)
+
+
+def test_splits_are_by_network_seeded_and_in_share() -> None:
+    splits = splits_by_network(EXAMPLES[0], 12, seed=3)
+    assert splits == splits_by_network(EXAMPLES[0], 12, seed=3)
+    assert len({split.test for split in splits}) == 12
+    for split in splits:
+        assert not split.train & split.test
+        assert not split.train & split.validation
+        assert not split.validation & split.test
+        assert (len(split.train), len(split.validation), len(split.test)) == (105, 15, 30)
+        assert [int((EXAMPLES[0].of(split.test).cells == cell).sum()) for cell in "abc"] == [10, 10, 10]
+
+
+@pytest.mark.parametrize("name", list(classifiers))
+def test_every_classifier_learns_without_looking_at_the_test_outcomes(name: str, aelle: AeLLE) -> None:
+    train, validation, test = (EXAMPLES[1].of(part) for part in (SPLIT.train, SPLIT.validation, SPLIT.test))
+    entry = classifiers[name]
+    assert entry.kind in ("spectrum", "baseline")
+    assert entry.description
+    classifier = entry(aelle, 0)
+    classifier.fit(train, validation, THRESHOLD)
+    score, predicted = classifier.score(test), classifier.predict(test)
+    assert score.shape == predicted.shape == (len(test),)
+    assert predicted.dtype == bool
+    assert np.isfinite(score).all()
+    blind = dataclasses.replace(test, final_loss=test.final_loss[::-1].copy(), accuracy=test.accuracy[::-1].copy())
+    np.testing.assert_array_equal(classifier.predict(blind), predicted)
+    if entry.kind == "spectrum" and name not in ("LE max", "LE PC1"):
+        assert (predicted == (test.final_loss < THRESHOLD)).mean() > 0.75
+
+
+def test_measurements_and_verdicts() -> None:
+    splits = splits_by_network(EXAMPLES[1], 3, seed=0)
+    measurements = []
+    for split in splits:
+        measurements += evaluate_split(EXAMPLES, split, threshold=THRESHOLD, aelle_parameters={"epochs": 5}, seed=0)
+    assert len(measurements) == 3 * 2 * len(classifiers)
+    again = measurements_from_table(measurements_table(measurements))
+    assert [dataclasses.astuple(one)[:6] for one in again] == [dataclasses.astuple(one)[:6] for one in measurements]
+    summaries = summarise(measurements)
+    f1 = {(one.classifier, one.epoch): one for one in summaries if one.metric == "f1"}
+    assert f1["linear on raw", 0].mean > 0.8 > f1["cell alone", 0].mean
+    assert all(0 <= one.low <= one.mean <= one.high <= 1 for one in f1.values())
+    sentences = verdicts(summaries, 1)
+    assert sentences[0].startswith("Before any training, the spectrum wins")
+    assert "current loss (F1" not in sentences[1]
+
+
+def test_interval_is_nadeau_and_bengios() -> None:
+    values = np.array([0.7, 0.8, 0.9, 0.8])
+    mean, low, high = corrected_interval(values, 0.25)
+    half = t.ppf(0.975, 3) * np.sqrt((1 / 4 + 0.25) * (0.02 / 3))
+    assert (mean, low, high) == pytest.approx((0.8, 0.8 - half, 0.8 + half))
+
+
+def test_rank_correlation_looks_within_cells_only() -> None:
+    cells = np.repeat(["a", "b"], 4)
+    losses = np.array([1.0, 2.0, 3.0, 4.0, 11.0, 12.0, 13.0, 14.0])
+    assert rank_correlation_within_cells(-losses, losses, cells) == pytest.approx(1.0)
+    between = np.where(cells == "a", 1.0, 0.0)  # tells the cells apart and nothing else
+    assert np.isnan(rank_correlation_within_cells(between, losses, cells))
+
+
+def test_share_of_good_networks() -> None:
+    shares = good_fraction_by_cell(EXAMPLES[0], THRESHOLD)
+    assert list(shares) == ["a", "b", "c"]
+    assert np.mean(list(shares.values())) == pytest.approx(0.5)

@@ -1,0 +1,82 @@
+"""The command line: mistakes are one sentence and exit code 2, before anything is trained."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from aelle_core.study import RunDirectory, Study, run_study
+
+
+def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["study", "digts"], "unknown preset 'digts': expected one of digits (did you mean 'digits'?)"),
+        (["study", "--cells", "rnn,grue"], "unknown cell 'grue'"),
+        (["study", "--task", "mnist"], "unknown task 'mnist'"),
+        (["study", "--epochs", "-3"], "epochs=-3: expected a whole number from 1 to 10000"),
+        (["study", "--networks", "0"], "networks=0"),
+        (["study", "--units", "3,x"], "--units '3,x'"),
+        (["study", "--units", "99999999"], "units=99999999"),
+        (["study", "--task", "smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["study", "-o", "/proc/aelle"], "cannot be written"),
+        (["study", "--cpus", "0"], "cpus_per_pack=0.0"),
+        (["analyse", "/nonexistent"], "no study in '/nonexistent'"),
+        (["report", "/nonexistent"], "no study in '/nonexistent'"),
+        (["spectrum", "/nonexistent.safetensors"], "cannot be read"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(arguments: list[str], message: str) -> None:
+    done = aelle(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "run").prepare(Study(name="digits"), {})
+    done = aelle("study", "digits", "-o", str(tmp_path / "run"))
+    assert done.returncode == 2
+    assert "name another output directory" in done.stderr
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("text")
+    done = aelle("study", "digits", "-o", str(tmp_path / "other"))
+    assert done.returncode == 2
+    assert "holds other files" in done.stderr
+
+
+def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    done = aelle("study", "digits", "--dry-run", "-o", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    assert "320 networks in 20 packs" in done.stdout
+    assert not (tmp_path / "run").exists()
+
+
+def test_spectrum_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
+    layer = torch.nn.LSTM(3, 5)
+    save_file(layer.state_dict(), tmp_path / "lstm.safetensors")
+    np.save(tmp_path / "inputs.npy", np.random.default_rng(0).standard_normal((2, 7, 3)))
+    picture, table = tmp_path / "spectrum.png", tmp_path / "spectrum.csv"
+    done = aelle(
+        "spectrum", str(tmp_path / "lstm.safetensors"), "--inputs", str(tmp_path / "inputs.npy"),
+        "--plot", str(picture), "--output", str(table),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Kaplan-Yorke dimension" in done.stdout
+    assert picture.stat().st_size > 5000
+    assert len(table.read_text().splitlines()) == 11
+    run = RunDirectory(tmp_path / "run")
+    run_study(Study(cells=("cornn",), units=(4,), networks=2, epochs=1), run)
+    done = aelle("spectrum", str(run.checkpoint("cornn-4-pack0000")), "--network", "cornn-4-00001")
+    assert done.returncode == 0, done.stderr
+    assert "of 8" in done.stdout

@@ -1,0 +1,134 @@
+"""The real flows on a real Prefect and a real Ray, once, and with a worker killed in the middle."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from aelle_core.errors import UserError
+from aelle_core.study import RunDirectory, Study, run_study
+
+pytestmark = pytest.mark.usefixtures("orchestration")
+
+SMALL = Study(name="small", cells=("rnn", "lem"), units=(6,), networks=12, pack_size=6, epochs=2)
+
+
+def sorted_rows(table: pa.Table) -> list[tuple[str, int]]:
+    return sorted(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
+
+
+def assert_same_numbers(one: pa.Table, other: pa.Table) -> None:
+    assert sorted_rows(one) == sorted_rows(other)
+    np.testing.assert_allclose(one["validation_loss"], other["validation_loss"], rtol=1e-5)
+    for first, second in zip(one["spectrum_hidden"].to_pylist(), other["spectrum_hidden"].to_pylist(), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """The same study in one process, without Prefect and Ray."""
+    run = RunDirectory(tmp_path_factory.mktemp("alone") / "run")
+    run_study(SMALL, run)
+    return run
+
+
+def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.parameters import AnalysisParameters, StudyParameters
+    from flows.study import study
+
+    directory = tmp_path / "run"
+    report = Path(study(StudyParameters(**SMALL.to_dict()), str(directory), AnalysisParameters(splits=2)))
+    run = RunDirectory(directory)
+    assert_same_numbers(run.store.read(), undisturbed.store.read())
+    text = report.read_text()
+    assert text.count("data:image/png;base64,") == 7
+    assert "<script" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    for name in ("AeLLE PC1", "cell and hyperparameters", SMALL.identity):
+        assert name in text
+    with get_client(sync_client=True) as client:
+        flows = {each.name for each in client.read_flows()}
+        names = {each.name for each in client.read_task_runs(limit=200)}
+        artifacts = {each.key for each in client.read_artifacts(limit=200)}
+    assert {"study", "sweep", "analyse"} <= flows
+    assert {"digits rnn 6", "digits lem 6"} <= names
+    assert {"classifier-metrics", "report", "digits-rnn-6"} <= artifacts
+
+    # The same again: nothing is computed twice, no row is doubled.
+    before = {path: path.stat().st_mtime_ns for path in run.store.files()}
+    from flows.sweep import sweep
+
+    sweep(StudyParameters(**SMALL.to_dict()), str(directory))
+    assert {path: path.stat().st_mtime_ns for path in run.store.files()} == before
+
+
+def workers_of(pack: str) -> list[int]:
+    """Processes that run the Ray task of that name."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                title = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if title.startswith(f"ray::{pack}".encode()):
+                found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
+    from flows.parameters import StudyParameters
+    from flows.sweep import sweep
+
+    longer = SMALL.replace(name="killed", cells=["lem"], networks=6, epochs=12)
+    directory = tmp_path / "run"
+    killed: list[int] = []
+
+    def kill_after_the_third_epoch() -> None:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not killed:
+            if len(list(directory.glob("spectra/**/lem-6-pack0000.parquet"))) >= 3:
+                for process in workers_of("lem-6-pack0000"):
+                    os.kill(process, signal.SIGKILL)
+                    killed.append(process)
+            time.sleep(0.01)
+
+    killer = threading.Thread(target=kill_after_the_third_epoch)
+    killer.start()
+    sweep(StudyParameters(**longer.to_dict()), str(directory))
+    killer.join()
+    assert killed, "the pack was done before it could be killed"
+    alone = RunDirectory(tmp_path / "alone")
+    run_study(longer, alone)
+    table = RunDirectory(directory).store.read()
+    assert table.num_rows == 6 * 13
+    assert_same_numbers(table, alone.store.read())
+
+
+def test_requests_that_no_node_can_meet_are_refused_at_once(tmp_path: Path) -> None:
+    from flows.parameters import Resources, StudyParameters
+    from flows.sweep import sweep
+
+    with pytest.raises(UserError, match=r"needs 1 CPU and 4 GPU on one node.*at most 2 CPU and 0 GPU"):
+        sweep(StudyParameters(**SMALL.to_dict()), str(tmp_path / "run"), Resources(gpus_per_pack=4))
+
+
+def test_a_failing_pack_is_named_and_the_rest_is_stored(tmp_path: Path) -> None:
+    from flows.parameters import StudyParameters
+    from flows.sweep import SweepError, sweep
+
+    checkpoint = RunDirectory(tmp_path / "run").checkpoint("rnn-6-pack0001")
+    run = RunDirectory(tmp_path / "run")
+    run.prepare(SMALL, {})
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"broken")
+    with pytest.raises(SweepError, match=r"1 of 4 packs failed: rnn-6-pack0001: UserError: checkpoint"):
+        sweep(StudyParameters(**SMALL.to_dict()), str(tmp_path / "run"))
+    assert run.store.read(epoch=2).num_rows == 18
