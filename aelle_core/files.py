@@ -5,6 +5,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+# Read once: reading it means setting it, which is not safe while threads make files.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` fill a file beside `path` whose name starts with `_`, flush it to disk, then rename it.
@@ -18,6 +22,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     temporary = Path(name)
     try:
         write(temporary)
+        temporary.chmod(0o666 & ~_UMASK)  # mkstemp's own mode would shut out other readers
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,6 +1,7 @@
 """Networks and sequences from files, for the command line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from aelle_core.errors import UserError
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 
-_GATES: dict[int, type[nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
+_GATES: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
 
 
 def load_network(path: Path, name: str | None = None) -> Network | nn.RNNBase:

@@ -18,17 +18,16 @@ from flows.progress import display
 from flows.splits import measure_split
 
 _STAGE = "Analysing"
-_QUIET = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
-@task(name="load spectra", **_QUIET)
+@task(name="load spectra", cache_policy=NO_CACHE, persist_result=False)
 def load(directory: str, parameters: AnalysisParameters) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
     run = RunDirectory(directory)
     return prepare_analysis(run.store, run.study(), splits=parameters.splits, seed=parameters.seed)
 
 
-@task(name="measure classifiers", **_QUIET)
+@task(name="measure classifiers", cache_policy=NO_CACHE, persist_result=False)
 def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resources) -> list[Measurement]:
     """Fit and score every classifier and baseline on every split, one Ray task for each split."""
     aelle_parameters = {"target": parameters.regress}
@@ -49,7 +48,7 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
     return sorted(measurements, key=lambda one: (one.split, one.epoch, one.classifier))
 
 
-@task(name="fit AeLLE", **_QUIET)
+@task(name="fit AeLLE", cache_policy=NO_CACHE, persist_result=False)
 def fit(directory: str, analysis: Analysis, measurements: list[Measurement], parameters: AnalysisParameters) -> None:
     """Fit the AeLLE that is kept (on the first split's training networks) and save the analysis."""
     run = RunDirectory(directory)
@@ -58,7 +57,7 @@ def fit(directory: str, analysis: Analysis, measurements: list[Measurement], par
     display().advance(_STAGE, 1, "autoencoder")
 
 
-@task(name="report", **_QUIET)
+@task(name="report", cache_policy=NO_CACHE, persist_result=False)
 def report(directory: str) -> Path:
     """Draw the figures and the report."""
     path = draw_report(RunDirectory(directory))
@@ -66,7 +65,7 @@ def report(directory: str) -> Path:
     return path
 
 
-@task(name="publish metrics", **_QUIET)
+@task(name="publish metrics", cache_policy=NO_CACHE, persist_result=False)
 def publish(directory: str) -> None:
     """Put the metrics and the figures into Prefect's artifacts."""
     run = RunDirectory(directory)

@@ -44,8 +44,8 @@ class _StudyForm(BaseModel):
 
 
 _CHOICES: dict[str, Any] = {
-    "task": Literal[tuple(tasks)],  # type: ignore[valid-type]
-    "cells": list[Literal[tuple(cells)]],  # type: ignore[misc, valid-type]
+    "task": Literal[tuple(tasks)],
+    "cells": list[Literal[tuple(cells)]],  # type: ignore[misc]
     "spectra": list[Literal["hidden", "full"]],
 }
 

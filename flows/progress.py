@@ -52,7 +52,9 @@ class TerminalDisplay:
 
     def advance(self, stage: str, amount: int, now: str = "") -> None:
         with self._lock:
-            self._progress.update(self._stages[stage], advance=amount, **({"now": now} if now else {}))
+            self._progress.update(self._stages[stage], advance=amount)
+            if now:
+                self._progress.update(self._stages[stage], now=now)
 
 
 _current: ContextVar[Display] = ContextVar("display", default=NoDisplay())  # noqa: B039 - it holds no state

@@ -84,7 +84,7 @@ def _cause(error: Exception) -> str:
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else 'no message'}"
 
 
-@flow(name="sweep", task_runner=ThreadPoolTaskRunner(max_workers=_COHORTS_AT_ONCE), persist_result=False)
+@flow(name="sweep", task_runner=ThreadPoolTaskRunner[Any](max_workers=_COHORTS_AT_ONCE), persist_result=False)
 def sweep(study: StudyParameters, directory: str, resources: Resources | None = None) -> str:
     """Train every network of a study and store its losses and spectra after every epoch.
 

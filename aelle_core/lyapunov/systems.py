@@ -128,7 +128,8 @@ class StepSystem:
             return new, pushed, None
         identity = torch.eye(self.size, dtype=state.dtype, device=state.device)
         new, jacobian = along(identity.expand(self.matrices, -1, -1))
-        return new, *_push(jacobian, tangents)
+        pushed, volume = _push(jacobian, tangents)
+        return new, pushed, volume
 
 
 def checked_step(step: Step, inputs: Tensor | None, state: Tensor) -> None:

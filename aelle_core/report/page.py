@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,13 @@ def save_figures(data: ReportData, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for each in FIGURES:
-        content = figure_png(each.draw(data))
-        paths.append(write_atomically(directory / f"{each.name}.png", lambda path, png=content: path.write_bytes(png)))
+        write = partial(_write_bytes, content=figure_png(each.draw(data)))
+        paths.append(write_atomically(directory / f"{each.name}.png", write))
     return paths
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def write_report(data: ReportData, path: Path) -> Path:

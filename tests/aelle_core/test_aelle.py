@@ -90,7 +90,7 @@ def test_dead_directions_are_floored_and_other_sizes_interpolated() -> None:
 def test_bad_input_is_refused(bad: float) -> None:
     spectra, losses = made(30)
     spectra[2, 2] = bad
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         AeLLE(epochs=1).fit(spectra, losses)
     with pytest.raises(UserError, match="expects them positive"):
         AeLLE(epochs=1).fit(made(30)[0], losses - 5)

@@ -114,7 +114,7 @@ def test_lorenz_flow() -> None:
 
 
 def test_maximum_exponent_against_two_nearby_trajectories() -> None:
-    """The oldest estimate there is: how fast a state and its neighbour separate, the neighbour pulled back each step."""
+    """The oldest estimate there is: how fast a state and its neighbour separate, pulled back each step."""
     cell = get_cell("rnn", 1, 40)
     weights = torch.randn(40, 40, generator=generator(0, "test"), dtype=torch.float64) * 2.5 / 40**0.5
     zeros = {"weight_ih": torch.zeros(40, 1), "bias_ih": torch.zeros(40), "bias_hh": torch.zeros(40)}

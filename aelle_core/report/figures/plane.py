@@ -20,7 +20,13 @@ def draw_plane_by_accuracy(data: ReportData) -> Figure:
     unseen = np.isin(data.final.networks, sorted(data.test_networks))
     rings = np.where(unseen, 0.9, 0.0)
     points = axes.scatter(
-        plane[:, 0], plane[:, 1], c=data.final.accuracy, cmap="cividis", s=34, edgecolors="black", linewidths=rings
+        plane[:, 0],
+        plane[:, 1],
+        c=data.final.accuracy,
+        cmap="cividis",
+        s=34,
+        edgecolors="black",
+        linewidths=rings.tolist(),
     )
     figure.colorbar(points, label="final validation accuracy")
     axes.axvline(data.aelle.median_, color="0.4", linestyle="--", linewidth=1)
@@ -34,7 +40,9 @@ def draw_plane_by_cell(data: ReportData) -> Figure:
     plane = _plane(data)
     for cell, (colour, mark) in cell_styles(list(data.good_fraction_by_cell)).items():
         chosen = data.final.cells == cell
-        axes.scatter(*plane[chosen].T, color=colour, marker=mark, s=30, alpha=0.8, linewidths=0, label=cell)
+        axes.scatter(
+            plane[chosen, 0], plane[chosen, 1], color=colour, marker=mark, s=30, alpha=0.8, linewidths=0, label=cell
+        )
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     axes.set(xlabel="AeLLE component 1 (predicted loss rises to the right)", ylabel="AeLLE component 2")
     return figure
