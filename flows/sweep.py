@@ -84,7 +84,10 @@ def _cause(error: Exception) -> str:
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else 'no message'}"
 
 
-@flow(name="sweep", task_runner=ThreadPoolTaskRunner[Any](max_workers=_COHORTS_AT_ONCE), persist_result=False)
+_RUNNER: Any = ThreadPoolTaskRunner(max_workers=_COHORTS_AT_ONCE)
+
+
+@flow(name="sweep", task_runner=_RUNNER, persist_result=False)
 def sweep(study: StudyParameters, directory: str, resources: Resources | None = None) -> str:
     """Train every network of a study and store its losses and spectra after every epoch.
 

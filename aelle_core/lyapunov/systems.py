@@ -122,7 +122,7 @@ class StepSystem:
             new, pushed = torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))
             return new, pushed
 
-        along = torch.vmap(push, in_dims=2, out_dims=(None, 2))  # type: ignore[arg-type]
+        along: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.vmap(push, in_dims=2, out_dims=(None, 2))  # type: ignore[arg-type]
         if tangents.shape[-1] < self.size:
             new, pushed = along(tangents)
             return new, pushed, None
