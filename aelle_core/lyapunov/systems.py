@@ -119,7 +119,7 @@ class StepSystem:
         x = None if self.inputs is None else self.inputs[:, time]
 
         def push(direction: Tensor) -> tuple[Tensor, Tensor]:
-            new, pushed = torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))
+            new, pushed = torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))  # type: ignore[misc]
             return new, pushed
 
         along: Callable[[Tensor], tuple[Tensor, Tensor]] = torch.vmap(push, in_dims=2, out_dims=(None, 2))  # type: ignore[arg-type]
