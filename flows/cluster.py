@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aelle_core.errors import UserError
@@ -97,4 +97,6 @@ def fan_out(
                 yield name, result, error
     finally:
         for reference in pending:
-            ray.cancel(reference, force=True)
+            # After an interrupt the cluster may be gone already; then nothing runs any more.
+            with suppress(ray.exceptions.RayError, RuntimeError, TypeError):
+                ray.cancel(reference, force=True)

@@ -5,12 +5,12 @@ import secrets
 
 
 def prepare_prefect() -> None:
-    """Before prefect is imported: quiet console, no analytics, and time enough for its local API to start."""
+    """Before prefect is imported: a quiet console (logs and tracebacks are kept by its API), no analytics, and time enough for its local API to start."""
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "WARNING",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
         "DO_NOT_TRACK": "1",
     }
