@@ -5,7 +5,8 @@ import secrets
 
 
 def prepare_prefect() -> None:
-    """Before prefect is imported: a quiet console (logs and tracebacks are kept by its API), no analytics, and time enough for its local API to start."""
+    """Before prefect is imported: a quiet console (logs and tracebacks are kept by its API), no analytics, and time
+    enough for its local API to start."""
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
@@ -22,6 +23,8 @@ def prepare_ray(local: bool) -> None:
     """Before ray is imported: token authentication (a fresh token for a local cluster) and no usage statistics."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A thread that outlives its cluster must not start another one by calling ray.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if local and os.environ["RAY_AUTH_MODE"] == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -7,15 +7,7 @@ from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 
 class Display(Protocol):
@@ -70,10 +62,9 @@ def terminal_display(console: Console) -> Iterator[None]:
     """Show progress on `console` while the block runs."""
     columns = (
         TextColumn("[bold]{task.description:<11}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TimeElapsedColumn(),
+        BarColumn(bar_width=12),
+        TaskProgressColumn(),
+        TextColumn("of {task.total:.0f} {task.fields[unit]}"),
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[now]}", markup=True),

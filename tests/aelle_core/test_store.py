@@ -1,8 +1,11 @@
 """The dataset: whole fragments only, each row once, clear words about what does not belong."""
 
+import dataclasses
 import multiprocessing
 import os
+import pickle
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aelle_core.compaction import compact
-from aelle_core.records import NetworkRecord
+from aelle_core.compaction import _alone, compact
+from aelle_core.records import FILE_SCHEMA, NetworkRecord, estimated_row_bytes
 from aelle_core.store import SpectraStore, StoreError, read_stores
 
 
@@ -224,3 +227,127 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["_aelle.json"]
     store.write(records(0, 0))
     assert store.read().num_rows == 2
+
+
+def test_last_epoch_does_not_bring_back_what_diverged(tmp_path: Path) -> None:
+    store = filled(tmp_path, packs=1)
+    store.write(records(0, 3, status="diverged", spectrum_hidden=None, validation_loss=np.nan))
+    assert store.read(epoch="last", status="ok").num_rows == 0
+    assert store.read(epoch="last", status="diverged", columns=["epoch"])["epoch"].to_pylist() == [3, 3]
+    assert all(np.isnan(store.read(epoch=np.int64(3))["validation_loss"].to_numpy()))
+
+
+@pytest.mark.parametrize("choice", [{"epoch": "first"}, {"units": "many"}, {"units": 2**40}, {"cell": [1.5]}])
+def test_a_choice_of_the_wrong_kind_is_named(tmp_path: Path, choice: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match=f"{next(iter(choice))}=.*expected"):
+        filled(tmp_path, packs=1).read(**choice)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"spectrum_hidden": np.zeros((2, 2))}, {"units": "many"}, {"epoch": -1}, {"study": "../up"}]
+)
+def test_values_that_do_not_fit_are_refused_before_anything_is_written(tmp_path: Path, changes: dict[str, Any]) -> None:
+    store = SpectraStore(tmp_path)
+    with pytest.raises(StoreError, match="expected"):
+        store.write([dataclasses.replace(one, **changes) for one in records(0, 0)])
+    assert store.files() == []
+
+
+def test_damaged_content_is_named(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    path = store.fragment("a-1", "gru", "pack1", 1)
+    group = pq.read_metadata(path).row_group(0)
+    column = next(group.column(at) for at in range(group.num_columns) if group.column(at).path_in_schema == "seed")
+    content = bytearray(path.read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 1] ^= 1  # one bit of a value: the footer is whole
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"epoch=1/pack1\.parquet' is broken"):
+        store.read()
+    with pytest.raises(StoreError, match="is broken"):
+        compact(store)
+
+
+def test_files_at_the_wrong_place_or_of_another_version_are_named(tmp_path: Path) -> None:
+    store = filled(tmp_path, packs=1)
+    table = pq.read_table(store.fragment("a-1", "gru", "pack0", 0), partitioning=None)
+    wrong = tmp_path / "study=a-1" / "cell=gru" / "epoch=last" / "pack0.parquet"
+    wrong.parent.mkdir()
+    pq.write_table(table, wrong)
+    with pytest.raises(StoreError, match=r"epoch=last/pack0\.parquet' does not belong"):
+        store.read()
+    wrong.unlink()
+    other = wrong.parent.parent / "epoch=0" / "other.parquet"
+    pq.write_table(table.cast(FILE_SCHEMA).replace_schema_metadata({"aelle_schema": "2"}), other)
+    with pytest.raises(StoreError, match=r"other\.parquet' says schema '2'"):
+        store.read()
+
+
+def test_reading_beside_a_compaction(tmp_path: Path) -> None:
+    store = SpectraStore(tmp_path)
+    failures: list[str] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                if len(set(found := keys(store.read()))) != len(found) or not store.has("a-1", "gru", "pack0", 0):
+                    failures.append(f"{len(found)} rows")
+            except Exception as error:
+                failures.append(repr(error))
+
+    store.write(records(0, 0))
+    reader = threading.Thread(target=read)
+    reader.start()
+    for pack in range(1, 60):
+        store.write(records(pack, 0))
+        if pack % 6 == 0:
+            compact(store)
+    done.set()
+    reader.join()
+    assert failures == []
+    assert store.read().num_rows == 120
+
+
+def _write_packs(path: str) -> None:
+    store = SpectraStore(path)
+    for pack in range(15):
+        store.write(records(pack, 0))
+
+
+def test_processes_that_write_the_same_fragments(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writers = [context.Process(target=_write_packs, args=(str(tmp_path / "spectra"),)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert SpectraStore(tmp_path / "spectra").read().num_rows == 30
+
+
+def test_one_compaction_at_a_time_and_old_leftovers_go(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    directory = store.fragment("a-1", "gru", "pack0", 0).parent
+    for name, age in (("_pack8.parquet.old", 7200), ("_pack9.parquet.new", 60)):
+        (directory / name).write_bytes(b"half")
+        os.utime(directory / name, (time.time() - age,) * 2)
+    with _alone(store), pytest.raises(StoreError, match="one at a time"):
+        compact(store)
+    assert compact(store).removed_leftovers == 1
+    assert [path.name for path in directory.glob("_*")] == ["_pack9.parquet.new"]
+
+
+def test_errors_travel_between_processes() -> None:
+    assert str(pickle.loads(pickle.dumps(StoreError("what, and what was expected")))).startswith("what")
+
+
+@pytest.mark.parametrize("units", [32, 256])
+def test_the_estimate_for_a_plan_is_near_what_is_written(tmp_path: Path, units: int) -> None:
+    random = np.random.default_rng(0)
+    members = [
+        dataclasses.replace(one, pack="pack0", spectrum_hidden=-np.sort(random.exponential(size=units)))
+        for pack in range(8)
+        for one in records(pack, 0)
+    ]
+    size = SpectraStore(tmp_path).write(members).stat().st_size
+    assert 0.6 < size / (len(members) * estimated_row_bytes(units, pack_size=len(members))) < 1.4
