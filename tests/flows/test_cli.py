@@ -12,6 +12,12 @@ from safetensors.torch import save_file
 from aelle_core.study import RunDirectory, Study, run_study
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Away from the source tree, where a study's default directory may hold one already."""
+    monkeypatch.chdir(tmp_path)
+
+
 def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True, timeout=120, check=False
