@@ -87,7 +87,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
     from flows.parameters import StudyParameters
     from flows.sweep import sweep
 
-    longer = SMALL.replace(name="killed", cells=["lem"], networks=6, epochs=12)
+    longer = SMALL.replace(name="killed", cells=["lem"], networks=6, epochs=30)
     directory = tmp_path / "run"
     killed: list[int] = []
 
@@ -108,7 +108,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
     alone = RunDirectory(tmp_path / "alone")
     run_study(longer, alone)
     table = RunDirectory(directory).store.read()
-    assert table.num_rows == 6 * 13
+    assert table.num_rows == 6 * 31
     assert_same_numbers(table, alone.store.read())
 
 
