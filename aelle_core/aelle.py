@@ -7,7 +7,6 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
@@ -16,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from aelle_core.autoencoder import Autoencoder, train_stages
 from aelle_core.errors import UserError
-from aelle_core.files import write_atomically
+from aelle_core.files import read_safetensors, write_atomically
 from aelle_core.interpolation import interpolate_spectrum
 
 _FORMAT = "aelle-model-1"
@@ -201,12 +200,7 @@ class AeLLE(TransformerMixin, BaseEstimator):
     @classmethod
     def load(cls, path: Path | str) -> "AeLLE":
         """Read a model that `save` wrote. Raises UserError naming the file when it is anything else."""
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{str(path)!r} cannot be read ({error}): expected a saved AeLLE") from error
+        tensors, metadata = read_safetensors(path, "a saved AeLLE")
         if metadata.get("format") != _FORMAT:
             raise UserError(f"{str(path)!r} has format {metadata.get('format')!r}: expected an AeLLE, {_FORMAT!r}")
         model = cls(**json.loads(metadata["parameters"]))

@@ -27,7 +27,7 @@ from aelle_core.evaluation import (
 )
 from aelle_core.files import write_atomically
 from aelle_core.interpolation import interpolate_spectrum
-from aelle_core.report import ReportData, save_figures, write_report
+from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import RunDirectory, Study
 
@@ -95,8 +95,7 @@ def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
     """The AeLLE of the first split: fitted to its training networks' final spectra, the others never seen."""
-    final = analysis.examples[study.epochs]
-    train = final.select(np.isin(final.networks, list(analysis.splits[0].train)))
+    train = analysis.examples[study.epochs].of(analysis.splits[0].train)
     return AeLLE(**parameters).fit(train.spectra, train.final_loss)
 
 
@@ -130,7 +129,7 @@ def report_data(run: RunDirectory) -> ReportData:
         seeds={"study seed": study.seed, "analysis": settings, "data": held["data"]},
         examples_by_epoch=analysis.examples,
         aelle=AeLLE.load(run.analysis / "aelle.safetensors"),
-        test_networks=frozenset(analysis.splits[0].test),
+        test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
         summaries=summaries,
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
@@ -145,5 +144,6 @@ def report_data(run: RunDirectory) -> ReportData:
 def draw_report(run: RunDirectory) -> Path:
     """Draw the figures and the report again from what is stored. Returns the report's path."""
     data = report_data(run)
-    save_figures(data, run.figures)
-    return write_report(data, run.report)
+    pictures = draw_figures(data)
+    save_figures(pictures, run.figures)
+    return write_report(data, pictures, run.report)

@@ -1,9 +1,15 @@
-"""Files that exist whole or not at all."""
+"""Files that exist whole or not at all, and tensors read from them."""
 
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aelle_core.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Read once: reading it means setting it, which is not safe while threads make files.
 _UMASK = os.umask(0)
@@ -40,3 +46,18 @@ def flush_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def read_safetensors(path: Path | str, expected: str, label: str = "") -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """The tensors of a safetensors file, and its metadata.
+
+    Raises UserError naming the file (with `label` in front) and what was `expected` when it cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{label}{str(path)!r} cannot be read ({error}): expected {expected}") from error

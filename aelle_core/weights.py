@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.errors import UserError
+from aelle_core.files import read_safetensors
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 
@@ -22,12 +22,7 @@ def load_network(path: Path, name: str | None = None) -> Network | nn.RNNBase:
 
     Raises UserError naming the file when it is neither, or when a pack needs a name.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no mapping
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{str(path)!r} cannot be read ({error}): expected a safetensors file") from error
+    tensors, metadata = read_safetensors(path, "a safetensors file")
     if metadata.get("format", "").startswith("aelle-pack"):
         return _from_pack(path, name, metadata, tensors)
     if name is not None:

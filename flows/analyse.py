@@ -70,13 +70,12 @@ def publish(directory: str) -> None:
     """Put the metrics and the figures into Prefect's artifacts."""
     run = RunDirectory(directory)
     data = report_data(run)
-    last = max(data.examples_by_epoch)
     create_table_artifact(
         key="classifier-metrics",
-        table=metrics_table(data, last),
-        description=f"{data.study['identity']}: predicting the final outcome, after epoch {last}",
+        table=metrics_table(data, data.last_epoch),
+        description=f"{data.study['identity']}: predicting the final outcome, after epoch {data.last_epoch}",
     )
-    create_markdown_artifact(key="report", markdown=_markdown(data, run, last), description=f"Report: {run.report}")
+    create_markdown_artifact(key="report", markdown=_markdown(data, run), description=f"Report: {run.report}")
 
 
 def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
@@ -93,7 +92,7 @@ def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
     return [rows[name] for name in sorted(rows, key=lambda name: -order[name])]
 
 
-def _markdown(data: ReportData, run: RunDirectory, epoch: int) -> str:
+def _markdown(data: ReportData, run: RunDirectory) -> str:
     lines = [f"# {data.title}", "", *(f"- {sentence}" for sentence in data.verdicts), ""]
     for picture in sorted(run.figures.glob("*.png")):
         content = base64.b64encode(picture.read_bytes()).decode()

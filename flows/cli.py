@@ -65,7 +65,9 @@ def study(
     plan = _plan(preset, cells, units, networks, epochs, seed, task, data, spectra)
     directory = _checked_output(output, plan)
     if dry_run:
-        _show_plan(plan, directory)
+        from flows.plan import show_plan
+
+        show_plan(plan, directory)
         return
     resources = _resources(address, cpus, gpus)
     parameters = _analysis(splits, regress)
@@ -104,7 +106,9 @@ def sweep(
     plan = _plan(preset, cells, units, networks, epochs, seed, task, data, spectra)
     directory = _checked_output(output, plan)
     if dry_run:
-        _show_plan(plan, directory)
+        from flows.plan import show_plan
+
+        show_plan(plan, directory)
         return
     resources = _resources(address, cpus, gpus)
 
@@ -212,47 +216,6 @@ def _validated(model: Callable[..., Any], **values: Any) -> Any:
         raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from error
 
 
-def _show_plan(plan: "Study", directory: Path) -> None:
-    from rich.console import Console
-    from rich.filesize import decimal
-    from rich.table import Table
-
-    from aelle_core.cells import get_cell
-    from aelle_core.records import estimated_row_bytes
-    from aelle_core.study import cohorts
-    from aelle_core.tasks import get_task
-
-    task = get_task(plan.task, seed=plan.seed, options=plan.task_options)
-    table = Table("cohort", "networks", "packs", "parameters", "ranges", box=None, pad_edge=False)
-    groups = cohorts(plan)
-    weights = 0
-    for group in groups:
-        cell = get_cell(group.cell, task.input_size, group.units)
-        shapes = [*cell.parameter_shapes().values(), (task.classes, group.units), (task.classes,)]
-        count = sum(_product(shape) for shape in shapes)
-        weights += 12 * count * plan.networks  # float32 weights and Adam's two moments
-        varied = {name: bounds for name, bounds in plan.cell_ranges(group.cell).items() if bounds.low < bounds.high}
-        ranges = ", ".join(f"{name} {bounds}" for name, bounds in varied.items())
-        table.add_row(group.name, str(plan.networks), str(len(group.packs)), str(count), ranges)
-    console = Console()
-    console.print(table)
-    packs = sum(len(group.packs) for group in groups)
-    spectra = plan.networks * (plan.epochs + 1) * sum(estimated_row_bytes(g.units * len(plan.spectra)) for g in groups)
-    console.print(
-        f"{plan.total_networks} networks in {packs} packs, {plan.epochs} epochs of {task.steps} steps, "
-        f"{packs * (plan.epochs + 1)} fragments; on disk about {decimal(spectra)} of spectra and "
-        f"{decimal(weights)} of checkpoints in {directory}",
-        highlight=False,
-    )
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
-
-
 def _run(job: Callable[[], None], directory: Path) -> None:
     """Run a flow under a progress display; what ends it early becomes one sentence and an exit code."""
     from rich.console import Console
@@ -293,7 +256,7 @@ def _show_results(directory: Path) -> None:
     run = RunDirectory(directory)
     data = report_data(run)
     console = Console()
-    for epoch, moment in ((0, "before any training"), (max(data.examples_by_epoch), "at the end of training")):
+    for epoch, moment in ((0, "before any training"), (data.last_epoch, "at the end of training")):
         table = Table("classifier", "kind", "F1 (mean and 95 % interval)", title=f"F1 {moment}", box=None)
         for row in metrics_table(data, epoch):
             table.add_row(row["classifier"], row["kind"], row["f1"])

@@ -9,7 +9,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, wait
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from aelle_core.errors import UserError
 from aelle_core.study import Cohort, RunDirectory, Study, cohorts
 from aelle_core.tasks import get_task
 from flows.cluster import fan_out, ray_cluster
@@ -116,6 +115,3 @@ def sweep(study: StudyParameters, directory: str, resources: Resources | None = 
     if failures:
         raise SweepError(f"{len(failures)} of {sum(len(g.packs) for g in groups)} packs failed: " + "; ".join(failures))
     return str(run)
-
-
-__all__ = ["SweepError", "UserError", "sweep"]

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from aelle_core.evaluation import Summary
 from aelle_core.files import write_atomically
 from aelle_core.report.data import ReportData
-from aelle_core.report.figures import FIGURES
+from aelle_core.report.figures import FIGURES, ReportFigure
 
 _METRICS = {
     "f1": "F1",
@@ -23,6 +24,9 @@ _METRICS = {
     "rank_correlation": "Rank correlation within cells",
 }
 
+Picture = tuple[ReportFigure, bytes]
+"""A figure and its PNG."""
+
 
 def figure_png(figure: Figure) -> bytes:
     """The figure as a PNG at 150 dots per inch."""
@@ -31,21 +35,24 @@ def figure_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def save_figures(data: ReportData, directory: Path) -> list[Path]:
-    """Every figure as a PNG file in `directory`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for each in FIGURES:
-        write = partial(_write_bytes, content=figure_png(each.draw(data)))
-        paths.append(write_atomically(directory / f"{each.name}.png", write))
-    return paths
+def draw_figures(data: ReportData) -> list[Picture]:
+    """Every figure of the report, drawn."""
+    return [(each, figure_png(each.draw(data))) for each in FIGURES]
+
+
+def save_figures(pictures: Sequence[Picture], directory: Path) -> list[Path]:
+    """Every picture as a PNG file in `directory`."""
+    return [
+        write_atomically(directory / f"{each.name}.png", partial(_write_bytes, content=content))
+        for each, content in pictures
+    ]
 
 
 def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def write_report(data: ReportData, path: Path) -> Path:
+def write_report(data: ReportData, pictures: Sequence[Picture], path: Path) -> Path:
     """Write the report: one HTML file with its pictures inside, no script and nothing fetched."""
     environment = Environment(
         loader=PackageLoader("aelle_core.report", "."), autoescape=True, undefined=StrictUndefined
@@ -53,7 +60,7 @@ def write_report(data: ReportData, path: Path) -> Path:
     page = environment.get_template("template.html.jinja").render(
         data=data,
         networks=len(data.final),
-        figures=[(each, base64.b64encode(figure_png(each.draw(data))).decode()) for each in FIGURES],
+        figures=[(each, base64.b64encode(content).decode()) for each, content in pictures],
         metrics=_METRICS,
         last_rows=_rows(data.summaries, data.last_epoch),
         first_rows=_rows(data.summaries, 0),

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from aelle_core.errors import UserError
-from aelle_core.files import write_atomically
+from aelle_core.files import read_safetensors, write_atomically
 from aelle_core.training.pack import EpochResult, PackTrainer
 
 _FORMAT = "aelle-pack-1"
@@ -50,12 +49,7 @@ def load_checkpoint(path: Path, trainer: PackTrainer) -> EpochResult:
 
     Raises UserError naming the file when it is broken or belongs to other networks.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"checkpoint {str(path)!r} cannot be read ({error}): expected a pack's safetensors") from error
+    tensors, metadata = read_safetensors(path, "a pack's safetensors", "checkpoint ")
     expected = json.dumps([dataclasses.asdict(each) for each in trainer.settings])
     if metadata.get("format") != _FORMAT or metadata.get("networks") != expected:
         raise UserError(f"checkpoint {str(path)!r} is not of this pack: expected the networks of this study")
