@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -44,6 +44,6 @@ class AntisymmetricRNN(Cell):
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         value, slope = tanh_with_derivative(torch.baddbmm(drive, state["h"], weights["A"].mT))
-        dense = rows_scaled(weights["step"] * slope, weights["A"])
         h = torch.addcmul(state["h"], weights["step"], value)
-        return {"h": h}, {("h", "h"): plus_diagonal(dense, torch.ones_like(h))}
+        block = Block((weights["step"] * slope).unsqueeze(2), weights["A"].unsqueeze(1), diagonal=torch.ones_like(h))
+        return {"h": h}, {("h", "h"): block}

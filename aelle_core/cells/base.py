@@ -15,9 +15,33 @@ from aelle_core.registry import Registry
 State = dict[str, Tensor]
 """Part name -> (networks, batch, units)."""
 
-Blocks = dict[tuple[str, str], Tensor]
-"""(part of the new state, part of the old state) -> its Jacobian: (networks, batch, units, units), or, for a
-diagonal block, (networks, batch, units). A pair that is absent is a block of zeros."""
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a Jacobian, in the form that is cheapest to work with: the sum over gates of diag(slope) matrix,
+    plus a diagonal, plus a dense matrix; what is None is absent.
+
+    slopes    (networks, batch, gates, units)      matrices  (networks, gates, units, units)
+    diagonal  (networks, batch, units)             dense     (networks, batch, units, units)
+    """
+
+    slopes: Tensor | None = None
+    matrices: Tensor | None = None
+    diagonal: Tensor | None = None
+    dense: Tensor | None = None
+
+    def to_dense(self) -> Tensor:
+        """(networks, batch, units, units)."""
+        summands = [] if self.dense is None else [self.dense]
+        if self.slopes is not None and self.matrices is not None:
+            summands.append(gates_scaled(self.slopes, self.matrices))
+        if self.diagonal is not None:
+            summands.append(torch.diag_embed(self.diagonal))
+        return sum(summands[1:], start=summands[0])
+
+
+Blocks = dict[tuple[str, str], Block]
+"""(part of the new state, part of the old state) -> its share of the Jacobian. An absent pair is a block of zeros."""
 
 
 class Cell(ABC):
@@ -160,36 +184,29 @@ def rows_scaled(factors: Tensor, matrix: Tensor) -> Tensor:
     return factors.unsqueeze(-1) * matrix.unsqueeze(1)
 
 
-def gates_scaled(slopes: Tensor, matrix: Tensor) -> Tensor:
-    """sum over gates of diag(slope) matrix_gate: (networks, batch, gates, units), (networks, gates * units, columns)
+def gates_scaled(slopes: Tensor, matrices: Tensor) -> Tensor:
+    """sum over gates of diag(slope) matrix: (networks, batch, gates, units), (networks, gates, units, columns)
     -> (networks, batch, units, columns)."""
-    gates = matrix.unflatten(1, slopes.shape[-2:])
-    total = slopes[:, :, 0].unsqueeze(-1) * gates[:, 0].unsqueeze(1)
+    total = rows_scaled(slopes[:, :, 0], matrices[:, 0])
     for gate in range(1, slopes.shape[2]):
-        total.addcmul_(slopes[:, :, gate].unsqueeze(-1), gates[:, gate].unsqueeze(1))
+        total.addcmul_(slopes[:, :, gate].unsqueeze(-1), matrices[:, gate].unsqueeze(1))
     return total
-
-
-def plus_diagonal(matrix: Tensor, diagonal: Tensor) -> Tensor:
-    """matrix + diag(diagonal), in place on the (networks, batch, units, units) matrix that was just made."""
-    matrix.diagonal(dim1=-2, dim2=-1).add_(diagonal)
-    return matrix
 
 
 def dense_jacobian(blocks: Blocks, parts: tuple[str, ...]) -> Tensor:
     """Blocks -> (networks, batch, size, size), rows and columns in the order of `parts`."""
-    sample = next(iter(blocks.values()))
-    networks, batch, units = sample.shape[:3]
-    whole = sample.new_zeros(networks, batch, len(parts) * units, len(parts) * units)
+    whole: Tensor | None = None
     for row, new in enumerate(parts):
         for column, old in enumerate(parts):
             if (block := blocks.get((new, old))) is None:
                 continue
-            place = whole[..., row * units : (row + 1) * units, column * units : (column + 1) * units]
-            if block.dim() == 3:
-                place.diagonal(dim1=-2, dim2=-1).copy_(block)
-            else:
-                place.copy_(block)
+            dense = block.to_dense()
+            units = dense.shape[-1]
+            if whole is None:
+                whole = dense.new_zeros(*dense.shape[:2], len(parts) * units, len(parts) * units)
+            whole[..., row * units : (row + 1) * units, column * units : (column + 1) * units] = dense
+    if whole is None:
+        raise ValueError(f"no block of {parts} is given")
     return whole
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -55,13 +55,13 @@ class CoupledOscillatoryRNN(Cell):
         force, slope = tanh_with_derivative(self._pre_activation(weights, drive, state))
         dt = weights["step"]
         ones = torch.ones_like(force)
-        z_by_y = plus_diagonal(rows_scaled(dt * slope, weights["Wy"]), -dt * weights["gamma"] * ones)
-        z_by_z = plus_diagonal(rows_scaled(dt * slope, weights["Wz"]), (1 - dt * weights["epsilon"]) * ones)
-        dt_block = dt.unsqueeze(-1)
+        slopes = (dt * slope).unsqueeze(2)
+        Wy, Wz = weights["Wy"].unsqueeze(1), weights["Wz"].unsqueeze(1)
+        by_y, by_z = -dt * weights["gamma"] * ones, (1 - dt * weights["epsilon"]) * ones
         blocks = {
-            ("z", "y"): z_by_y,
-            ("z", "z"): z_by_z,
-            ("y", "y"): plus_diagonal(dt_block * z_by_y, ones),
-            ("y", "z"): dt_block * z_by_z,
+            ("z", "y"): Block(slopes, Wy, diagonal=by_y),
+            ("z", "z"): Block(slopes, Wz, diagonal=by_z),
+            ("y", "y"): Block(dt.unsqueeze(2) * slopes, Wy, diagonal=1 + dt * by_y),
+            ("y", "z"): Block(dt.unsqueeze(2) * slopes, Wz, diagonal=dt * by_z),
         }
         return self._advance(weights, force, state), blocks

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, gates_scaled, plus_diagonal
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -69,4 +69,4 @@ class GRU(Cell):
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         h, slopes, r, z = self._linear_parts(weights, drive, state)
         slopes[:, :, 2] *= r  # U_n h enters through the reset gate, the drive does not
-        return {"h": h}, {("h", "h"): plus_diagonal(gates_scaled(slopes, weights["U"]), z)}
+        return {"h": h}, {("h", "h"): Block(slopes, weights["U"].unflatten(1, (3, -1)), diagonal=z)}

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells, gates_scaled, rows_scaled
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -45,21 +45,25 @@ class LongExpressiveMemory(Cell):
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         y, z, n, dt = state["y"], state["z"], self.units, weights["step"]
-        W_1, W_2, W_z = weights["W"].chunk(3, dim=1)
+        W_1, W_2, W_z = weights["W"].unflatten(1, (3, -1)).unbind(dim=1)
         a_1, a_2, a_z = torch.baddbmm(drive[..., : 3 * n], y, weights["W"].mT).chunk(3, dim=-1)
         s, slope_s = (dt * value for value in sigmoid_with_derivative(a_1))
         r, slope_r = (dt * value for value in sigmoid_with_derivative(a_2))
+        # 1 - dt sigma(a), keeping its digits where sigma(a) rounds to 1
+        one_minus_s, one_minus_r = ((1 - dt) + dt * torch.sigmoid(-a) for a in (a_1, a_2))
         u, slope_u = tanh_with_derivative(a_z)
-        new_z = (1 - r) * z + r * u
+        new_z = one_minus_r * z + r * u
         v, slope_v = tanh_with_derivative(torch.baddbmm(drive[..., 3 * n :], new_z, weights["Wy"].mT))
-        new_y = (1 - s) * y + s * v
-        z_by_y = rows_scaled((u - z) * slope_r, W_2) + rows_scaled(r * slope_u, W_z)
+        new_y = one_minus_s * y + s * v
+        slopes_z = torch.stack([(u - z) * slope_r, r * slope_u], dim=2)
+        matrices_z = torch.stack([W_2, W_z], dim=1)
         y_by_new_z = rows_scaled(s * slope_v, weights["Wy"])
-        y_by_y = rows_scaled((v - y) * slope_s, W_1) + y_by_new_z @ z_by_y
+        through_z = y_by_new_z @ gates_scaled(slopes_z, matrices_z)
+        slopes_y = ((v - y) * slope_s).unsqueeze(2)
         blocks = {
-            ("z", "y"): z_by_y,
-            ("z", "z"): 1 - r,
-            ("y", "y"): plus_diagonal(y_by_y, 1 - s),
-            ("y", "z"): y_by_new_z * (1 - r).unsqueeze(-2),
+            ("z", "y"): Block(slopes_z, matrices_z),
+            ("z", "z"): Block(diagonal=one_minus_r),
+            ("y", "y"): Block(slopes_y, W_1.unsqueeze(1), diagonal=one_minus_s, dense=through_z),
+            ("y", "z"): Block(dense=y_by_new_z * one_minus_r.unsqueeze(-2)),
         }
         return {"y": new_y, "z": new_z}, blocks

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, plus_diagonal, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -55,6 +55,7 @@ class LipschitzRNN(Cell):
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         h = state["h"]
         value, slope = tanh_with_derivative(torch.baddbmm(drive, h, weights["W"].mT))
-        dense = rows_scaled(weights["step"] * slope, weights["W"]) + (weights["step"] * weights["A"]).unsqueeze(1)
+        slopes = weights["step"].unsqueeze(2) * torch.stack([slope, torch.ones_like(slope)], dim=2)
+        matrices = torch.stack([weights["W"], weights["A"]], dim=1)
         new = torch.addcmul(h, weights["step"], torch.baddbmm(value, h, weights["A"].mT))
-        return {"h": new}, {("h", "h"): plus_diagonal(dense, torch.ones_like(h))}
+        return {"h": new}, {("h", "h"): Block(slopes, matrices, diagonal=torch.ones_like(h))}

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, gates_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -69,10 +69,11 @@ class LSTM(Cell):
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         new, slopes, f, h_by_c = self._linear_parts(weights, drive, state)
+        gates = weights["U"].unflatten(1, (4, -1))
         blocks = {
-            ("h", "h"): gates_scaled(slopes["h"], weights["U"]),
-            ("h", "c"): h_by_c * f,
-            ("c", "h"): gates_scaled(slopes["c"], weights["U"]),
-            ("c", "c"): f,
+            ("h", "h"): Block(slopes["h"], gates),
+            ("h", "c"): Block(diagonal=h_by_c * f),
+            ("c", "h"): Block(slopes["c"][:, :, :3], gates[:, :3]),  # o is not in c'
+            ("c", "c"): Block(diagonal=f),
         }
         return new, blocks

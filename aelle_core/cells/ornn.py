@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -37,4 +37,4 @@ class OrthogonalRNN(Cell):
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         h, slope = tanh_with_derivative(torch.baddbmm(drive, state["h"], weights["O"].mT))
-        return {"h": h}, {("h", "h"): rows_scaled(slope, weights["O"])}
+        return {"h": h}, {("h", "h"): Block(slope.unsqueeze(2), weights["O"].unsqueeze(1))}

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Blocks, Cell, State, cells, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells
 from aelle_core.cells.derivatives import relu_with_derivative, tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -36,7 +36,7 @@ class _Elman(Cell):
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         h, slope = self.activate(self._pre_activation(weights, drive, state))
-        return {"h": h}, {("h", "h"): rows_scaled(slope, weights["U"])}
+        return {"h": h}, {("h", "h"): Block(slope.unsqueeze(2), weights["U"].unsqueeze(1))}
 
     def _pre_activation(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
         return torch.baddbmm(drive, state["h"], weights["U"].mT)

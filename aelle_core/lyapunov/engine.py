@@ -3,64 +3,179 @@
 Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980); Geist, Parlitz, Lauterborn, Prog. Theor. Phys. 83 (1990).
 """
 
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.orthogonalisation import orthogonalise
-from aelle_core.lyapunov.systems import TangentSystem
+from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.systems import Rounding, StepSystem, System
+from aelle_core.lyapunov.tangents import Tangents, TorchTangents
+
+_MEMORY = {"cpu": 2**26, "cuda": 2**30}  # bytes for one stretch of Jacobians
+_LONGEST_STRETCH = 256
+_SUM_RULE_EVERY = 16  # steps; a determinant costs a fifth of a step
+_UNDERFLOW = {torch.float64: 1e-280, torch.float32: 1e-30}  # below this, rounding is no longer relative
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Logarithmic growth summed over `steps` steps after the warm-up: of each tangent direction (matrices, k), and
-    of the volume, log |det J| (matrices,) or None. `finite` (matrices,) is False where the trajectory was not."""
+    """What tangents did over `steps` counted steps of (networks, sequences) trajectories.
+
+    logarithms    (networks, sequences, k) sums of log |r|
+    errors        (networks, sequences, k) nats per step that rounding may have changed; None where not asked for
+    residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of a checked step; NaN where k < size
+    finite        (networks, sequences) whether states and Jacobians were
+    running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
+    """
 
     logarithms: Tensor
-    volumes: Tensor | None
+    errors: Tensor | None
+    residuals: Tensor
     finite: Tensor
     steps: int
+    running: Tensor | None = None
+    running_steps: Tensor | None = None
 
 
 def evolve(
-    system: TangentSystem,
+    system: System,
     k: int,
     steps: int,
     warmup: int,
-    like: Tensor,
     *,
-    rounding: torch.Generator | None = None,
+    dtype: torch.dtype,
+    check: bool,
+    running: int | None = None,
     on_step: Callable[[int], object] | None = None,
+    kernel: type[Tangents] | None = None,
 ) -> Growth:
-    """Follow k tangent directions for `steps` steps, the first `warmup` of them without counting.
+    """Follow k tangents for `steps` steps, the first `warmup` of them without counting.
 
-    With a generator in `rounding`, tangents are disturbed by a few units of the last place at every step, so that a
-    second pass shows which exponents rounding has spoilt. A trajectory that stops being finite is marked and fed
-    with the identity from then on; the others are left alone.
+    dtype    of the tangents. With float64, `check` follows a second copy of every trajectory whose states, Jacobians
+             and tangents are disturbed by a few units of the last place, and adds up how far log |r| of the two are
+             apart, step by step. With float32 it estimates from the condition of J Q what rounding does to log |r|.
+    running  record the exponents so far after every so many counted steps
+    kernel   the tangents' class; by default the fastest there is
+
+    Trajectories go forward a stretch at a time, so that memory does not grow with `steps`.
     """
-    tangents = torch.eye(system.size, k, dtype=like.dtype, device=like.device).expand(system.matrices, -1, -1)
-    total = like.new_zeros(system.matrices, k)
-    volumes: Tensor | None = like.new_zeros(system.matrices)
-    finite = torch.ones(system.matrices, dtype=torch.bool, device=like.device)
-    identity = tangents[:1]
-    state = system.start()
-    for time in range(steps):
-        state, pushed, volume = system.advance(time, state, _disturbed(tangents, rounding))
-        finite &= pushed.isfinite().all(dim=-1).all(dim=-1) & state.reshape(system.matrices, -1).isfinite().all(dim=-1)
-        pushed = torch.where(finite[:, None, None], pushed, identity)
-        tangents, logarithms = orthogonalise(_disturbed(pushed, rounding))
-        if time >= warmup:
-            total += logarithms
-            volumes = volumes + volume if volumes is not None and volume is not None else None
+    copied = check and dtype == torch.float64
+    copies = 2 if copied else 1
+    shape = (system.networks, copies, system.sequences)
+    like = system.like.new_empty(0, dtype=dtype)
+    rounding = Rounding(system.like) if copied else None
+    second = torch.arange(copies, device=like.device).bool()[None, :, None].expand(shape).flatten()
+    tangents = (kernel or _kernel_for(system, k))(
+        like,
+        len(second),
+        system.size,
+        k,
+        disturbed=second if copied else None,
+        disturbance=rounding.size if rounding else 0.0,
+        lengths=check and not copied,
+    )
+    tally = _Tally(system, k, warmup, dtype, check, running)
+    stretch = max(1, min(_LONGEST_STRETCH, _MEMORY[like.device.type] // system.bytes_per_step(copies)))
+    state = system.start(copies)
+    for first in range(0, steps, stretch):
+        count = min(stretch, steps - first)
+        state, jacobians, finite = system.linearise(first, count, state, k, rounding)
+        finite = finite & jacobians.finite()
+        radii, lengths = tangents.advance(jacobians)
+        tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0])
+        tally.check_volumes(first, jacobians, ~second)
         if on_step is not None:
-            on_step(time + 1)
-    return Growth(total, volumes, finite, steps - warmup)
+            on_step(first + count)
+    return tally.growth(steps)
 
 
-def _disturbed(matrix: Tensor, rounding: torch.Generator | None) -> Tensor:
-    if rounding is None:
-        return matrix
-    noise = torch.empty(matrix.shape, dtype=matrix.dtype).uniform_(-1, 1, generator=rounding).to(matrix.device)
-    return matrix * (1 + 4 * torch.finfo(matrix.dtype).eps * noise)
+def _kernel_for(system: System, k: int) -> type[Tangents]:
+    if isinstance(system, StepSystem) and system.pushes(k):
+        return TorchTangents
+    if system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
+        return TorchTangents
+    from aelle_core.lyapunov.householder.tangents import HouseholderTangents
+
+    return HouseholderTangents
+
+
+class _Tally:
+    """Sums over counted steps."""
+
+    def __init__(
+        self, system: System, k: int, warmup: int, dtype: torch.dtype, check: bool, running: int | None
+    ) -> None:
+        shape = (system.networks, system.sequences)
+        self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
+        self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
+        self.errors = torch.zeros_like(self.logarithms) if check else None
+        whole = 0.0 if k == system.size else float("nan")
+        self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
+        self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
+        self.records: list[Tensor] = []
+        self.record_steps: list[int] = []
+        self.last: tuple[int, Tensor] | None = None
+
+    def add(self, first: int, radii: Tensor, lengths: Tensor | None, finite: Tensor) -> None:
+        """A stretch: radii (networks, copies, sequences, steps, k) from step `first` on."""
+        skipped = min(max(0, self.warmup - first), radii.shape[3])
+        counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
+        radii = radii[:, :, :, skipped:].to(self.logarithms)
+        steps = radii.shape[3]
+        logarithms = radii[:, 0].log()
+        self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
+        if self.errors is not None and lengths is None:
+            self.errors += _apart(radii, self.system.exact_zeros, _UNDERFLOW[self.dtype]).sum(dim=2)
+        elif self.errors is not None and lengths is not None:
+            lengths = lengths.unflatten(0, self.finite.shape)[:, :, skipped:].to(self.logarithms)
+            growth = (lengths / radii[:, 0]).amax(dim=-1, keepdim=True)
+            small = (radii[:, 0] < _UNDERFLOW[self.dtype]).any(dim=-1, keepdim=True)
+            growth = torch.where(small, float("inf"), growth)
+            self.errors += growth.sum(dim=2) * Rounding.units * torch.finfo(self.dtype).eps
+        if self.every is not None and steps:
+            totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
+            for time in range(-(counted + 1) % self.every, steps, self.every):
+                self.records.append(totals[:, :, time] / (counted + time + 1))
+                self.record_steps.append(counted + time + 1)
+        self.logarithms += logarithms.sum(dim=2)
+        self.last = (first + skipped, logarithms.sum(dim=-1))
+
+    def check_volumes(self, first: int, jacobians: Jacobians, of_first_copies: Tensor) -> None:
+        """Compare with log |det J| at some of the steps that were just added."""
+        if self.k < self.system.size or not isinstance(jacobians, BlockJacobians) or self.last is None:
+            return
+        start, sums = self.last
+        for time in range(start - first, jacobians.steps):
+            if (first + time - self.warmup) % _SUM_RULE_EVERY:
+                continue
+            matrices = jacobians.at(time)[of_first_copies]
+            volumes = torch.linalg.slogdet(matrices).logabsdet.unflatten(0, self.finite.shape)
+            found = sums[:, :, first + time - start]
+            apart = torch.where(found.isneginf() & volumes.isneginf(), 0.0, (found - volumes).abs())
+            self.residuals = torch.maximum(self.residuals, apart)
+
+    def growth(self, steps: int) -> Growth:
+        counted = steps - self.warmup
+        return Growth(
+            logarithms=self.logarithms,
+            errors=None if self.errors is None else self.errors / counted,
+            residuals=self.residuals,
+            finite=self.finite,
+            steps=counted,
+            running=torch.stack(self.records) if self.records else None,
+            running_steps=torch.tensor(self.record_steps) if self.records else None,
+        )
+
+
+def _apart(radii: Tensor, exact_zeros: bool, underflow: float) -> Tensor:
+    """|log r - log r'| of trajectories and their disturbed copies, (networks, 2, sequences, steps, k) -> without the
+    copies. Infinite where a number has underflowed; 0 where both are zero and a zero is the truth."""
+    one, other = radii[:, 0], radii[:, 1]
+    apart = (one.log() - other.log()).abs().nan_to_num(nan=float("inf"))
+    if exact_zeros:
+        apart = torch.where((one == 0) & (other == 0), 0.0, apart)
+        return torch.where((one > 0) & (one < underflow), float("inf"), apart)
+    return torch.where(one < underflow, float("inf"), apart)

@@ -1,23 +1,57 @@
-"""The kernel: one orthogonalisation that stays right on row-graded matrices."""
+"""Batched orthogonalisation in torch that stays right on row-graded matrices, for CPU and CUDA.
+
+A saturated unit scales its row of the Jacobian by many orders of magnitude, and Householder's method in the given row
+order then loses the small ones. Rows in the order of Gaussian elimination with partial pivoting keep them (Cox &
+Higham, Stability of Householder QR factorization for weighted least squares problems, 1998: row-wise backward
+stability needs sorted or exchanged rows).
+"""
 
 import torch
 from torch import Tensor
 
 
 def orthogonalise(tangents: Tensor) -> tuple[Tensor, Tensor]:
-    """(matrices, size, k) -> orthonormal Q of the same shape and log |r|, the logarithms of R's diagonal
-    (matrices, k), with tangents = Q R; -inf where a direction is dead (r = 0).
+    """(matrices, size, k) -> Q with orthonormal columns, of the same shape, and |r| (matrices, k), the size of R's
+    diagonal, with tangents = Q R; 0 where a direction is dead."""
+    return by_elimination(tangents) if tangents.is_cuda else by_sorted_householder(tangents)
 
-    A saturated unit scales its row of the Jacobian by many orders of magnitude, and Householder's method in the
-    given row order then loses the small ones. Taking the rows in the order of Gaussian elimination with partial
-    pivoting first keeps them (Cox & Higham, Stability of Householder QR factorization for weighted least squares,
-    1998: row-wise backward error needs row sorting or pivoting; elimination finds an order as good as theirs here).
-    """
+
+def by_sorted_householder(tangents: Tensor) -> tuple[Tensor, Tensor]:
+    """LAPACK's QR of the rows in elimination order: the way without a compiled kernel on a CPU."""
     factors, pivots, _ = torch.linalg.lu_factor_ex(tangents)
-    permutation, _, _ = torch.lu_unpack(factors, pivots, unpack_data=False)
-    order = permutation.argmax(dim=-2).unsqueeze(-1).expand_as(tangents)
+    order = _row_order(factors, pivots).unsqueeze(-1).expand_as(tangents)
     q, r = torch.linalg.qr(tangents.gather(-2, order))
-    diagonal = r.diagonal(dim1=-2, dim2=-1)
-    # Not sign(r): its zero would kill a dead direction's column for ever.
-    q = q * torch.where(diagonal < 0, -1.0, 1.0).to(q.dtype).unsqueeze(-2)
-    return torch.empty_like(q).scatter_(-2, order, q), diagonal.abs().log()
+    return torch.empty_like(q).scatter_(-2, order, q), r.diagonal(dim1=-2, dim2=-1).abs()
+
+
+def by_elimination(tangents: Tensor) -> tuple[Tensor, Tensor]:
+    """P A = L U, then L = Q R by CholeskyQR twice: |r| = |diag U| times both Cholesky diagonals.
+
+    Partial pivoting takes the grading of the rows into U, which leaves L well-conditioned; two rounds of CholeskyQR
+    make Q orthonormal to rounding (Yamamoto et al., Roundoff error analysis of the CholeskyQR2 algorithm, 2015).
+    Nothing here loops over the batch, as torch.linalg.qr does on CUDA. A matrix whose L is too ill-conditioned for
+    Cholesky is done by Householder's method instead.
+    """
+    k = tangents.shape[-1]
+    factors, pivots, _ = torch.linalg.lu_factor_ex(tangents)
+    lower = factors.tril(-1)
+    lower.diagonal(dim1=-2, dim2=-1).fill_(1)
+    radii = factors.diagonal(dim1=-2, dim2=-1).abs()
+    q, failed = lower, torch.zeros(len(tangents), dtype=torch.bool, device=tangents.device)
+    for _ in range(2):
+        cholesky, problem = torch.linalg.cholesky_ex(q.mT @ q)
+        failed |= problem != 0
+        q = torch.linalg.solve_triangular(cholesky.mT, q, upper=True, left=False)
+        radii = radii * cholesky.diagonal(dim1=-2, dim2=-1)
+    failed |= ~q.sum(dim=(-2, -1)).isfinite()  # a zero pivot is divided by on some devices
+    order = _row_order(factors, pivots).unsqueeze(-1).expand(-1, -1, k)
+    q = torch.empty_like(q).scatter_(-2, order, q)
+    if bool(failed.any()):
+        q[failed], radii[failed] = by_sorted_householder(tangents[failed])
+    return q, radii
+
+
+def _row_order(factors: Tensor, pivots: Tensor) -> Tensor:
+    """(matrices, rows) which row of the matrix stands where after elimination's exchanges."""
+    permutation, _, _ = torch.lu_unpack(factors, pivots, unpack_data=False)
+    return permutation.argmax(dim=-2)

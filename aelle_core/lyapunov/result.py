@@ -8,6 +8,7 @@ import numpy as np
 from aelle_core.interpolation import interpolate_spectrum
 
 Status = Literal["ok", "non-finite"]
+Precision = Literal["exact", "fast"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,25 +18,36 @@ class LyapunovSpectrum:
     exponents           (k,) descending, the mean over sequences; -inf for a dead direction
     per_sequence        (batch, k), in the order of `exponents`
     stderr              (k,) standard error of the mean over sequences; NaN for a single sequence
-    resolved            (k,) False where rounding may have spoilt the exponent by more than 1e-6 (1e-3 in float32);
-                        (an underflow among the reasons); None when the check was turned off
-    sum_rule_residual   largest |sum of exponents - mean of log |det J|| over sequences: 0 up to rounding for a
-                        correct computation; NaN when k is less than the state's size
+    resolved            (k,) False where rounding may have moved the exponent by more than 1e-6 nats per step (1e-3 with
+                        precision "fast"); None when the check was turned off. Reasons are saturation, underflow and,
+                        on long chaotic trajectories, that rounding decides which trajectory is followed: there
+                        `rounding_error` is about as large as `stderr`, and that is all it means
+    rounding_error      (k,) an estimate, on the large side, of what rounding did to the exponent, nats per step: the
+                        worst sequence's; infinite after an underflow; None when the check was turned off
+    sum_rule_residual   largest |sum of log |r| - log |det J|| of a step, over sequences and every 16th step: 0 up to
+                        rounding for a correct computation; NaN when k is less than the state's size
     dead_directions     how many exponents are -inf
     status              "ok", or "non-finite" when weights or states were; the exponents then are NaN
     steps               steps that were counted, per sequence
     size                dimensions of the tangent space; k of them were followed
+    precision           "exact" (float64) or "fast" (float32 tangents): what was used in the end
+    running             (records, k) finite-time exponents, the mean over sequences, after `running_steps` (records,)
+                        counted steps; None unless asked for
     """
 
     exponents: np.ndarray
     per_sequence: np.ndarray
     stderr: np.ndarray
     resolved: np.ndarray | None
+    rounding_error: np.ndarray | None
     sum_rule_residual: float
     dead_directions: int
     status: Status
     steps: int
     size: int
+    precision: Precision = "exact"
+    running: np.ndarray | None = None
+    running_steps: np.ndarray | None = None
 
     @property
     def maximum(self) -> float:

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network
 from aelle_core.errors import UserError
-from aelle_core.lyapunov.adapters import build_system, checked_inputs
+from aelle_core.lyapunov.adapters import build_system
+from aelle_core.lyapunov.checks import checked_inputs
 from aelle_core.lyapunov.engine import Growth, evolve
-from aelle_core.lyapunov.result import LyapunovSpectrum
-from aelle_core.lyapunov.systems import StackSystem, Step, TangentSystem
+from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
+from aelle_core.lyapunov.systems import StackSystem, Step, System
 
-_DTYPES = {"exact": torch.float64, "fast": torch.float32}
-_RESOLUTION = {"exact": 1e-7, "fast": 1e-3}  # nats per step that two roundings may differ by
+_RESOLUTION = {"exact": 1e-7, "fast": 1e-3}  # largest estimated error, nats per step, of what counts as resolved
 
 
 def lyapunov_spectrum(
-    system: Network | nn.Module | Step,
+    system: Network | nn.Module | Step | Tensor | np.ndarray,
     inputs: Tensor | np.ndarray | None = None,
     *,
     steps: int | None = None,
@@ -31,6 +31,7 @@ def lyapunov_spectrum(
     device: torch.device | str | None = None,
     layer: str | None = None,
     check: bool = True,
+    running: int | None = None,
     on_step: Callable[[int], object] | None = None,
 ) -> LyapunovSpectrum:
     """The Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
@@ -41,8 +42,10 @@ def lyapunov_spectrum(
 
     system         a `Network` (a cell with its parameters); a torch.nn.RNN, GRU or LSTM of any depth (batch_first
                    either way) or an RNNCell, GRUCell or LSTMCell; a torch.nn.Module that holds one of these: it is
-                   run on the inputs, and the spectrum is of its recurrent layer on what that layer receives; or
-                   step(x, state) -> state on tensors (batch, features) and (batch, state_size)
+                   run on the inputs, and the spectrum is of its recurrent layer on what that layer receives;
+                   step(x, state) -> state on tensors (batch, features) and (batch, state_size), a function or a
+                   module, differentiated in forward mode; or an array of Jacobians (batch, time, size, size) along
+                   a trajectory, [.., i, j] being d state_i / d state_j
     inputs         (batch, time, features) whatever the layer's batch_first is; for a module around a recurrent
                    layer, whatever its forward takes; None for an autonomous map, whose step is given x = None
     steps          how many steps to take: needed without inputs, otherwise all of them
@@ -52,11 +55,16 @@ def lyapunov_spectrum(
                    "hidden": d h_t / d h_{t-1} alone (N exponents; what the paper uses)
     k              how many of the leading exponents; all by default
     warmup         steps at the start that turn the tangents but are not counted
-    precision      "exact" (float64, safe on saturated networks) or "fast" (float32)
+    precision      "exact" (float64, safe on saturated networks) or "fast": states in float64, tangents in float32,
+                   for well-conditioned networks; where J Q is too ill-conditioned for 1e-3 nats per step, the
+                   network is computed again in "exact", which the result's `precision` tells. Step functions run in
+                   float32 altogether
     device         where to compute; by default where the inputs or weights are
     layer          which recurrent layer of a module with several, by its name in the module
-    check          a second pass with other rounding, which tells what is `resolved`; doubles the time
-    on_step        called after every step with their number so far
+    check          tell what is `resolved`: with "exact" by second copies of all trajectories, disturbed in the last
+                   places, which doubles the time; with "fast" by the condition of J Q, which costs little
+    running        record the finite-time exponents after every so many counted steps
+    on_step        called now and then with the number of steps taken
 
     A network whose weights or states are not finite gives a result with status "non-finite"; it raises nothing.
     Raises UserError, repeating what was given and what was expected, on anything that cannot be asked for.
@@ -64,29 +72,25 @@ def lyapunov_spectrum(
     Benettin et al. 1980; Engelken, Wolf, Abbott, Lyapunov spectra of chaotic recurrent neural networks, 2023; Vogt,
     Zheng, Shlizerman, 2024 (section 3).
     """
-    for label, value, choices in (
-        ("jacobian", jacobian, ("full", "hidden")),
-        ("precision", precision, _DTYPES),
-    ):
-        if value not in choices:
-            raise UserError(f"{label}={value!r}: expected one of {', '.join(map(repr, choices))}")
+    _check_choices(jacobian, precision)
     if isinstance(system, Network) and system.packed:
         raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
     with torch.no_grad():
-        built, length, like = build_system(
+        built, length = build_system(
             system,
             inputs,
             steps=steps,
             initial_state=initial_state,
             hidden=jacobian == "hidden",
-            dtype=_DTYPES[precision],
+            precision=precision,
             device=device,
             layer=layer,
         )
         followed = _checked_count("k", k, built.size, 1, built.size)
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
-        growth, resolved = _passes(built, followed, length, skipped, like, precision if check else None, on_step)
-    return _result(growth, resolved, slice(None), built.size)
+        every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
+        ((growth, place, used),) = _growth(built, followed, length, skipped, precision, check, every, on_step)
+    return _result(growth, place, used, built.size)
 
 
 def pack_spectra(
@@ -104,17 +108,23 @@ def pack_spectra(
     Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for. A network that is
     not finite does not disturb its neighbours.
     """
+    _check_choices(jacobian, precision)
     with torch.no_grad():
-        given = checked_inputs(inputs, network.cell.input_size, _DTYPES[precision], device)
+        given = checked_inputs(inputs, network.cell.input_size, torch.float64, device)
         system = StackSystem([network], given, hidden=jacobian == "hidden")
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
-        growth, resolved = _passes(system, system.size, length, skipped, given, precision if check else None, None)
-    batch = given.shape[0]
-    return [
-        _result(growth, resolved, slice(start, start + batch), system.size)
-        for start in range(0, system.matrices, batch)
-    ]
+        found = _growth(system, system.size, length, skipped, precision, check)
+    return [_result(growth, place, used, system.size) for growth, place, used in found]
+
+
+def _check_choices(jacobian: str, precision: str) -> None:
+    for label, value, choices in (
+        ("jacobian", jacobian, ("full", "hidden")),
+        ("precision", precision, ("exact", "fast")),
+    ):
+        if value not in choices:
+            raise UserError(f"{label}={value!r}: expected one of {', '.join(map(repr, choices))}")
 
 
 def _checked_count(label: str, value: int | None, default: int, low: int, high: int) -> int:
@@ -125,56 +135,76 @@ def _checked_count(label: str, value: int | None, default: int, low: int, high: 
     return value
 
 
-def _passes(
-    system: TangentSystem,
+def _growth(
+    system: System,
     k: int,
     steps: int,
     warmup: int,
-    like: Tensor,
-    precision: str | None,
-    on_step: Callable[[int], object] | None,
-) -> tuple[Growth, Tensor | None]:
-    """The growth, and per trajectory and direction whether a pass with other rounding agrees (None: not asked)."""
-    growth = evolve(system, k, steps, warmup, like, on_step=on_step)
-    if precision is None:
-        return growth, None
-    again = evolve(system, k, steps, warmup, like, rounding=torch.Generator().manual_seed(0))
-    difference = (growth.logarithms - again.logarithms).abs() / growth.steps
-    dead = growth.logarithms.isneginf() & again.logarithms.isneginf()
-    return growth, (difference <= _RESOLUTION[precision]) | (dead & system.exact_zeros)
+    precision: Precision,
+    check: bool,
+    running: int | None = None,
+    on_step: Callable[[int], object] | None = None,
+) -> list[tuple[Growth, int, Precision]]:
+    """The growth of every network: where it is, its index there, and the precision that was used. With "fast" those
+    networks whose condition does not allow float32 are computed again in float64, where the system can be."""
+
+    def run(part: System, dtype: torch.dtype) -> Growth:
+        return evolve(part, k, steps, warmup, dtype=dtype, check=check, running=running, on_step=on_step)
+
+    if precision == "exact":
+        growth = run(system, torch.float64)
+        return [(growth, index, "exact") for index in range(system.networks)]
+    growth = run(system, torch.float32)
+    found: list[tuple[Growth, int, Precision]] = [(growth, index, "fast") for index in range(system.networks)]
+    if growth.errors is None:
+        return found
+    spoilt = (growth.errors > _RESOLUTION["fast"]).flatten(1).any(dim=1) & growth.finite.all(dim=1)
+    again = [int(index) for index in spoilt.nonzero()]
+    if again and (part := system.in_double(again)) is not None:
+        growth = run(part, torch.float64)
+        for place, index in enumerate(again):
+            found[index] = (growth, place, "exact")
+    return found
 
 
-def _result(growth: Growth, resolved: Tensor | None, rows: slice, size: int) -> LyapunovSpectrum:
-    per_sequence = (growth.logarithms[rows] / growth.steps).double().cpu().numpy()
-    if not bool(growth.finite[rows].all()):
+def _result(growth: Growth, network: int, precision: Precision, size: int) -> LyapunovSpectrum:
+    per_sequence = (growth.logarithms[network] / growth.steps).cpu().numpy()
+    count, k = per_sequence.shape
+    if not bool(growth.finite[network].all()):
         nothing = np.full_like(per_sequence, np.nan)
-        unresolved = None if resolved is None else np.zeros(per_sequence.shape[1], dtype=bool)
+        checked = growth.errors is not None
         return LyapunovSpectrum(
-            nothing[0], nothing, nothing[0], unresolved, float("nan"), 0, "non-finite", growth.steps, size
+            exponents=nothing[0],
+            per_sequence=nothing,
+            stderr=nothing[0],
+            resolved=np.zeros(k, dtype=bool) if checked else None,
+            rounding_error=np.full(k, np.inf) if checked else None,
+            sum_rule_residual=float("nan"),
+            dead_directions=0,
+            status="non-finite",
+            steps=growth.steps,
+            size=size,
+            precision=precision,
         )
     exponents = per_sequence.mean(axis=0)
     order = np.argsort(-exponents, kind="stable")
     per_sequence = per_sequence[:, order]
-    residual = float("nan")
-    if growth.volumes is not None and per_sequence.shape[1] == size:
-        residual = _sum_rule_residual(per_sequence.sum(axis=1), (growth.volumes[rows] / growth.steps).cpu().numpy())
-    count = len(per_sequence)
     with np.errstate(invalid="ignore"):
-        stderr = per_sequence.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(len(order), np.nan)
+        stderr = per_sequence.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(k, np.nan)
+    errors = None if growth.errors is None else growth.errors[network].amax(dim=0).cpu().numpy()[order]
+    running = None if growth.running is None else growth.running[:, network].mean(dim=1).cpu().numpy()[:, order]
     return LyapunovSpectrum(
         exponents=exponents[order],
         per_sequence=per_sequence,
         stderr=stderr,
-        resolved=None if resolved is None else resolved[rows].all(dim=0).cpu().numpy()[order],
-        sum_rule_residual=residual,
+        resolved=None if errors is None else errors <= _RESOLUTION[precision],
+        rounding_error=errors,
+        sum_rule_residual=float(growth.residuals[network].amax()),
         dead_directions=int(np.isneginf(exponents).sum()),
         status="ok",
         steps=growth.steps,
         size=size,
+        precision=precision,
+        running=running,
+        running_steps=None if growth.running_steps is None else growth.running_steps.numpy(),
     )
-
-
-def _sum_rule_residual(sums: np.ndarray, volumes: np.ndarray) -> float:
-    both_dead = np.isneginf(sums) & np.isneginf(volumes)
-    with np.errstate(invalid="ignore"):
-        return float(np.where(both_dead, 0.0, np.abs(sums - volumes)).max())

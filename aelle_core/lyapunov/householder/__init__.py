@@ -1,0 +1,1 @@
+"""The compiled CPU kernel: row-pivoted Householder orthogonalisation on reflectors. Needs numba."""

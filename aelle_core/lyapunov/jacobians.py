@@ -1,0 +1,155 @@
+"""Jacobians of many trajectories over a stretch of time, in whatever structure they have."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Blocks
+
+Places = tuple[tuple[int, int], ...]
+"""(block row, block column) of each term."""
+
+
+class Jacobians(Protocol):
+    """What the engine asks of `steps` steps of `trajectories` trajectories with tangent spaces of `size` dimensions."""
+
+    @property
+    def trajectories(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    def push(self, step: int, tangents: Tensor) -> Tensor:
+        """J Q for tangents Q (trajectories, size, k)."""
+        ...
+
+    def finite(self) -> Tensor:
+        """(trajectories,) whether every number of every step is finite."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlockJacobians:
+    """Jacobians (size, size) as grids of (units, units) blocks, each a sum of terms that stand at their places:
+
+    diag(factor) matrix    factors (trajectories, steps, terms, units), matrices (networks, terms, units, units);
+                           the trajectories of one network, which follow one another, share them
+    dense                  (trajectories, steps, terms, units, units)
+    diagonals              (trajectories, steps, terms, units)
+
+    Matrices and dense terms are kept TRANSPOSED, which is how the compiled kernel reads them.
+    """
+
+    size: int
+    units: int
+    matrices: Tensor
+    factors: Tensor
+    factor_places: Places
+    dense: Tensor
+    dense_places: Places
+    diagonals: Tensor
+    diagonal_places: Places
+
+    @classmethod
+    def of_dense(cls, transposed: Tensor) -> "BlockJacobians":
+        """From transposed Jacobians (trajectories, steps, size, size): entry [.., j, i] is d state_i / d state_j."""
+        trajectories, steps, size = transposed.shape[:3]
+        nothing = transposed.new_zeros(trajectories, steps, 0, size)
+        matrices = transposed.new_zeros(1, 0, size, size)
+        whole = transposed.contiguous().unsqueeze(2)
+        return cls(size, size, matrices, nothing, (), whole, ((0, 0),), nothing, ())
+
+    @classmethod
+    def of_blocks(cls, blocks: Blocks, parts: Sequence[str], units: int, steps: int) -> "BlockJacobians":
+        """From a cell's blocks among `parts`, whose batch runs over sequences and, within each, over `steps`."""
+        matrices: list[Tensor] = []
+        terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
+        places: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
+        for (new, old), block in blocks.items():
+            if new not in parts or old not in parts:
+                continue
+            found = {
+                "factors": block.slopes,
+                "dense": None if block.dense is None else block.dense.mT.unsqueeze(2),
+                "diagonals": None if block.diagonal is None else block.diagonal.unsqueeze(2),
+            }
+            if block.matrices is not None:
+                matrices.append(block.matrices.mT)
+            for kind, tensor in found.items():
+                if tensor is not None:
+                    terms[kind].append(tensor)
+                    places[kind] += [(parts.index(new), parts.index(old))] * tensor.shape[2]
+        like = next(tensor for kind in terms.values() for tensor in kind)
+        networks, batch = like.shape[:2]
+
+        def joined(kind: str, *shape: int) -> Tensor:
+            whole = torch.cat(terms[kind], dim=2) if terms[kind] else like.new_zeros(networks, batch, 0, *shape)
+            return whole.reshape(networks * batch // steps, steps, whole.shape[2], *shape).contiguous()
+
+        return cls(
+            size=len(parts) * units,
+            units=units,
+            matrices=torch.cat(matrices, dim=1).contiguous() if matrices else like.new_zeros(networks, 0, units, units),
+            factors=joined("factors", units),
+            factor_places=tuple(places["factors"]),
+            dense=joined("dense", units, units),
+            dense_places=tuple(places["dense"]),
+            diagonals=joined("diagonals", units),
+            diagonal_places=tuple(places["diagonals"]),
+        )
+
+    @property
+    def trajectories(self) -> int:
+        return self.factors.shape[0]
+
+    @property
+    def steps(self) -> int:
+        return self.factors.shape[1]
+
+    def at(self, step: int) -> Tensor:
+        """The Jacobians of one step as dense matrices, (trajectories, size, size)."""
+        whole = self.factors.new_zeros(self.trajectories, self.size, self.size)
+        networks = self.matrices.shape[0]
+        shared = whole.unflatten(0, (networks, -1))
+
+        def block(matrix: Tensor, place: tuple[int, int]) -> Tensor:
+            row, column = (self.units * each for each in place)
+            return matrix[..., row : row + self.units, column : column + self.units]
+
+        for term, place in enumerate(self.factor_places):
+            scale = self.factors[:, step, term].unflatten(0, (networks, -1)).unsqueeze(-1)
+            block(shared, place).addcmul_(scale, self.matrices[:, term].mT.unsqueeze(1))
+        for term, place in enumerate(self.dense_places):
+            block(whole, place).add_(self.dense[:, step, term].mT)
+        for term, place in enumerate(self.diagonal_places):
+            block(whole, place).diagonal(dim1=-2, dim2=-1).add_(self.diagonals[:, step, term])
+        return whole
+
+    def push(self, step: int, tangents: Tensor) -> Tensor:
+        return self.at(step).to(tangents.dtype) @ tangents
+
+    def finite(self) -> Tensor:
+        found = self.matrices.isfinite().flatten(1).all(dim=1)
+        of_network = found.repeat_interleave(self.trajectories // len(found))
+        for tensor in (self.factors, self.dense, self.diagonals):
+            of_network = of_network & tensor.isfinite().flatten(1).all(dim=1)
+        return of_network
+
+
+@dataclass(frozen=True)
+class PushedJacobians:
+    """Jacobians that are never made: only their products with tangents are. push(step, tangents) gives J Q."""
+
+    trajectories: int
+    steps: int
+    along: Callable[[int, Tensor], Tensor]
+    states_finite: Tensor
+
+    def push(self, step: int, tangents: Tensor) -> Tensor:
+        return self.along(step, tangents)
+
+    def finite(self) -> Tensor:
+        return self.states_finite

@@ -1,0 +1,105 @@
+"""Layers of this project's cells."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Network, dense_jacobian
+from aelle_core.cells.base import gates_scaled
+from aelle_core.lyapunov.jacobians import BlockJacobians
+from aelle_core.lyapunov.systems.base import Rounding
+
+
+class StackSystem:
+    """Layers of cells, each driven by the hidden state of the one below; mostly a single layer.
+
+    `networks` are packs of the same number P of networks; inputs are (sequences, time, features), shared by the pack,
+    and decide dtype and device. With `hidden` the tangent space is that of the read-out parts alone,
+    d h_t / d h_{t-1}.
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        inputs: Tensor,
+        *,
+        hidden: bool,
+        initial_state: Tensor | None = None,
+    ) -> None:
+        self.cells = [network.cell for network in networks]
+        self.weights = [network.prepare(inputs.dtype, inputs.device) for network in networks]
+        self.like = self.inputs = inputs
+        self.hidden = hidden
+        self.initial_state = initial_state
+        self.networks = next(iter(self.weights[0].values())).shape[0]
+        self.sequences = inputs.shape[0]
+        self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
+        self.state_size = sum(cell.state_size for cell in self.cells)
+        self.size = sum(cell.units for cell in self.cells) if hidden else self.state_size
+
+    def in_double(self, networks: list[int]) -> "StackSystem":
+        chosen = copy.copy(self)
+        chosen.like = chosen.inputs = self.inputs.double()
+        chosen.weights = [{name: weight[networks].double() for name, weight in each.items()} for each in self.weights]
+        chosen.networks = len(networks)
+        return chosen
+
+    def start(self, copies: int) -> Tensor:
+        shape = (self.networks, self.sequences, self.state_size)
+        if self.initial_state is None:
+            state = self.inputs.new_zeros(shape)
+        else:
+            state = self.initial_state.to(self.inputs).expand(shape)
+        return state.repeat(1, copies, 1)
+
+    def bytes_per_step(self, copies: int) -> int:
+        trajectories = self.networks * self.sequences * copies
+        dense = self.size**2 * (3 if len(self.cells) > 1 or self.cells[0].name == "lem" else 0)
+        return trajectories * self.inputs.itemsize * (dense + 24 * self.state_size)
+
+    def linearise(
+        self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
+    ) -> tuple[Tensor, BlockJacobians, Tensor]:
+        rows = state.shape[1]  # sequences, and their copies
+        inputs = self.inputs[:, first : first + steps].repeat(rows // self.sequences, 1, 1)
+        below = inputs.expand(self.networks, *inputs.shape)
+        states: list[Tensor] = []
+        layers: list[Tensor] = []
+        old_states = state.split([cell.state_size for cell in self.cells], dim=-1)
+        for cell, weights, joined in zip(self.cells, self.weights, old_states, strict=True):
+            drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
+            disturb: Tensor | None = None
+            if rounding is not None:
+                drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0)
+                disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
+            trajectory = [joined]
+            for time in range(steps):
+                new = cell.join(cell.step(weights, drive[:, :, time], cell.split(trajectory[-1])))
+                trajectory.append(new if disturb is None else new * disturb[time])
+            states.append(trajectory[-1])
+            along = torch.stack(trajectory, dim=2)
+            old = cell.split(along[:, :, :-1].flatten(1, 2))
+            drive = drive.flatten(1, 2)
+            blocks = cell.linearise(weights, drive, old)[1]
+            kept = cell.parts[:1] if self.hidden else cell.parts
+            if len(self.cells) == 1:
+                jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
+                return states[0], jacobians, _finite(states[0])
+            row = dense_jacobian(blocks, kept)
+            if layers:  # through the layer below's new hidden state, the first of its parts
+                slopes = cell.drive_slopes(weights, drive, old)
+                by_drive = weights["W"].unflatten(1, (-1, cell.units))
+                by_input = torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)
+                row = torch.cat([by_input @ layers[-1][..., : cell.units, :], row], dim=-1)
+            layers.append(row)
+            below = cell.split(along[:, :, 1:])[cell.parts[0]]
+        whole = torch.cat([torch.nn.functional.pad(row, (0, self.size - row.shape[-1])) for row in layers], dim=-2)
+        transposed = whole.mT.reshape(self.networks * rows, steps, self.size, self.size)
+        new_state = torch.cat(states, dim=-1)
+        return new_state, BlockJacobians.of_dense(transposed), _finite(new_state)
+
+
+def _finite(state: Tensor) -> Tensor:
+    return state.isfinite().all(dim=-1).flatten()

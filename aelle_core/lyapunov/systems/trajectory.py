@@ -1,0 +1,42 @@
+"""Jacobians along a trajectory that somebody else has computed."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aelle_core.lyapunov.jacobians import BlockJacobians
+from aelle_core.lyapunov.systems.base import Rounding
+
+
+class TrajectorySystem:
+    """Given Jacobians (sequences, time, size, size), entry [.., i, j] being d state_i / d state_j of the step; an array
+    may be memory-mapped: it is read a stretch of time at once."""
+
+    def __init__(self, jacobians: Tensor | np.ndarray, dtype: torch.dtype, device: torch.device | str | None) -> None:
+        self.jacobians = jacobians
+        self.networks = 1
+        self.sequences, self.length, self.size = jacobians.shape[:3]
+        self.exact_zeros = False
+        if isinstance(jacobians, Tensor):
+            device = device or jacobians.device
+        self.like = torch.empty(0, dtype=dtype, device=device)
+
+    def start(self, copies: int) -> int:
+        return copies
+
+    def in_double(self, networks: list[int]) -> "TrajectorySystem":
+        return TrajectorySystem(self.jacobians, torch.float64, self.like.device)
+
+    def bytes_per_step(self, copies: int) -> int:
+        return 2 * copies * self.sequences * self.size**2 * self.like.itemsize
+
+    def linearise(
+        self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
+    ) -> tuple[Any, BlockJacobians, Tensor]:
+        part = self.jacobians[:, first : first + steps]
+        given = torch.from_numpy(np.ascontiguousarray(part)) if isinstance(part, np.ndarray) else part.detach()
+        transposed = given.to(self.like).mT.repeat(state, 1, 1, 1)
+        finite = torch.ones(len(transposed), dtype=torch.bool, device=transposed.device)
+        return state, BlockJacobians.of_dense(transposed), finite

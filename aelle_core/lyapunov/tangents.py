@@ -1,0 +1,58 @@
+"""Tangent vectors along trajectories: what the engine asks of a kernel, and the one for torch on any device."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from aelle_core.lyapunov.jacobians import Jacobians
+from aelle_core.lyapunov.orthogonalisation import orthogonalise
+
+
+class Tangents(Protocol):
+    """k orthonormal tangent vectors of every trajectory, the leading columns of the identity at first."""
+
+    def advance(self, jacobians: Jacobians) -> tuple[Tensor, Tensor | None]:
+        """Move along all steps, orthogonalising after each. Returns |r| (trajectories, steps, k), R's diagonal, and,
+        where conditions were asked for, the lengths of the columns of J Q, of the same shape."""
+        ...
+
+
+class TorchTangents:
+    """Tangents as matrices Q (trajectories, size, k): one product and one factorisation of all of them a step.
+
+    `disturbed` (trajectories,) marks those whose every product is multiplied by numbers a few `disturbance`s from 1.
+    """
+
+    def __init__(
+        self,
+        like: Tensor,
+        trajectories: int,
+        size: int,
+        k: int,
+        *,
+        disturbed: Tensor | None = None,
+        disturbance: float = 0.0,
+        lengths: bool = False,
+    ) -> None:
+        self.q = torch.eye(size, k, dtype=like.dtype, device=like.device).expand(trajectories, -1, -1)
+        self.disturbed = disturbed
+        self.disturbance = disturbance
+        self.lengths = lengths
+        self.generator = torch.Generator(like.device).manual_seed(0)
+
+    def advance(self, jacobians: Jacobians) -> tuple[Tensor, Tensor | None]:
+        radii, lengths = [], []
+        for step in range(jacobians.steps):
+            pushed = self._disturb(jacobians.push(step, self._disturb(self.q)))
+            self.q, r = orthogonalise(pushed)
+            radii.append(r)
+            if self.lengths:
+                lengths.append(torch.linalg.vector_norm(pushed, dim=-2))
+        return torch.stack(radii, dim=1), torch.stack(lengths, dim=1) if self.lengths else None
+
+    def _disturb(self, matrices: Tensor) -> Tensor:
+        if self.disturbed is None:
+            return matrices
+        noise = torch.empty_like(matrices).uniform_(-1, 1, generator=self.generator) * self.disturbance
+        return torch.where(self.disturbed[:, None, None], matrices * (1 + noise), matrices)

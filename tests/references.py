@@ -1,0 +1,284 @@
+"""Lyapunov spectra in as many digits as they need, from the cells' equations alone.
+
+Nothing is shared with the product: the equations stand here a second time, in textbook form, over numpy arrays of
+mpmath numbers. Such a number has a mantissa of the working precision and an exponent without bounds, so a slope of
+e^-10000 is no underflow; what a sum loses by cancellation comes back with more digits.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import mpmath
+import numpy as np
+
+Numbers = np.ndarray
+"""An array of mpmath numbers."""
+
+Step = Callable[[Mapping[str, Any], Numbers, Numbers], tuple[Numbers, Numbers, Numbers]]
+"""(parameters and constants, input, joined state) -> the new state, its Jacobian by the old state, and the
+pre-activations whose saturation the Jacobian can hang on (see `_digits_to_start`)."""
+
+FEWEST_DIGITS = 50
+MOST_DIGITS = 200_000
+TOLERANCE = 1e-12  # nats per step; relative for exponents above 1 in magnitude
+
+to_numbers = np.frompyfunc(mpmath.mpf, 1, 1)
+_exp = np.frompyfunc(mpmath.exp, 1, 1)
+_tanh = np.frompyfunc(mpmath.tanh, 1, 1)
+_cosh = np.frompyfunc(mpmath.cosh, 1, 1)
+_NONE = np.zeros(0, dtype=object)
+
+
+def _identity(size: int) -> Numbers:
+    return to_numbers(np.eye(size))
+
+
+def _rows(factors: Numbers, matrix: Numbers) -> Numbers:
+    """diag(factors) matrix."""
+    return factors[:, None] * matrix
+
+
+def _tanh_slope(a: Numbers) -> Numbers:
+    return 1 / _cosh(a) ** 2
+
+
+def _sigmoid(a: Numbers) -> Numbers:
+    return 1 / (1 + _exp(-a))
+
+
+def _sigmoid_slope(a: Numbers) -> Numbers:
+    return 1 / (2 * _cosh(a / 2)) ** 2
+
+
+def _elman_pre_activation(p: Mapping[str, Any], x: Numbers, h: Numbers) -> Numbers:
+    return p["weight_ih"] @ x + p["bias_ih"] + p["weight_hh"] @ h + p["bias_hh"]
+
+
+def _rnn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = tanh(W x + U h + b)."""
+    a = _elman_pre_activation(p, x, h)
+    return _tanh(a), _rows(_tanh_slope(a), p["weight_hh"]), a
+
+
+def _rnn_relu(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = max(0, W x + U h + b)."""
+    a = _elman_pre_activation(p, x, h)
+    active = to_numbers((a > 0).astype(float))
+    return active * a, _rows(active, p["weight_hh"]), _NONE
+
+
+def _gru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """r, z = sigma(i + k), n = tanh(i_n + r k_n), h' = (1 - z) n + z h with i = W x + b_i and k = U h + b_h."""
+    U_r, U_z, U_n = np.split(p["weight_hh"], 3)
+    i_r, i_z, i_n = np.split(p["weight_ih"] @ x + p["bias_ih"], 3)
+    k_r, k_z, k_n = np.split(p["weight_hh"] @ h + p["bias_hh"], 3)
+    r, z = _sigmoid(i_r + k_r), _sigmoid(i_z + k_z)
+    n = _tanh(i_n + r * k_n)
+    r_by_h = _rows(_sigmoid_slope(i_r + k_r), U_r)
+    z_by_h = _rows(_sigmoid_slope(i_z + k_z), U_z)
+    n_by_h = _rows(_tanh_slope(i_n + r * k_n), _rows(k_n, r_by_h) + _rows(r, U_n))
+    jacobian = np.diag(z) + _rows(h - n, z_by_h) + _rows(1 - z, n_by_h)
+    return (1 - z) * n + z * h, jacobian, np.concatenate([i_r + k_r, i_z + k_z, i_n + r * k_n])
+
+
+def _lstm(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """i, f, o = sigma(.), g = tanh(.), c' = f c + i g, h' = o tanh(c'); the state is (h, c)."""
+    h, c = np.split(state, 2)
+    U_i, U_f, U_g, U_o = np.split(p["weight_hh"], 4)
+    a = _elman_pre_activation(p, x, h)
+    a_i, a_f, a_g, a_o = np.split(a, 4)
+    i, f, g, o = _sigmoid(a_i), _sigmoid(a_f), _tanh(a_g), _sigmoid(a_o)
+    new_c = f * c + i * g
+    c_by_h = (
+        _rows(g * _sigmoid_slope(a_i), U_i) + _rows(c * _sigmoid_slope(a_f), U_f) + _rows(i * _tanh_slope(a_g), U_g)
+    )
+    h_by_c = o * _tanh_slope(new_c)
+    h_by_h = _rows(_tanh(new_c) * _sigmoid_slope(a_o), U_o) + _rows(h_by_c, c_by_h)
+    jacobian = np.block([[h_by_h, np.diag(h_by_c * f)], [c_by_h, np.diag(f)]])
+    return np.concatenate([o * _tanh(new_c), new_c]), jacobian, a
+
+
+def _asrnn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = h + e tanh((C - C^T - g I) h + V x + b)."""
+    A = p["C"] - p["C"].T - p["gamma"] * _identity(len(h))
+    a = A @ h + p["V"] @ x + p["b"]
+    jacobian = _identity(len(h)) + _rows(p["step"] * _tanh_slope(a), A)
+    return h + p["step"] * _tanh(a), jacobian, _NONE
+
+
+def _cornn(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """z' = z + dt (tanh(Wy y + Wz z + V x + b) - gamma y - epsilon z), y' = y + dt z'; the state is (y, z)."""
+    y, z = np.split(state, 2)
+    dt, one = p["step"], _identity(len(y))
+    a = p["Wy"] @ y + p["Wz"] @ z + p["V"] @ x + p["b"]
+    new_z = z + dt * (_tanh(a) - p["gamma"] * y - p["epsilon"] * z)
+    slope = _tanh_slope(a)
+    z_by_y = dt * (_rows(slope, p["Wy"]) - p["gamma"] * one)
+    z_by_z = one + dt * (_rows(slope, p["Wz"]) - p["epsilon"] * one)
+    jacobian = np.block([[one + dt * z_by_y, dt * z_by_z], [z_by_y, z_by_z]])
+    return np.concatenate([y + dt * new_z, new_z]), jacobian, _NONE
+
+
+def _lem(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """s, r = dt sigma(.), z' = (1 - r) z + r tanh(.), y' = (1 - s) y + s tanh(Wy z' + .); the state is (y, z)."""
+    y, z = np.split(state, 2)
+    W_1, W_2, W_z = np.split(p["W"], 3)
+    drive_1, drive_2, drive_z, drive_y = np.split(p["V"] @ x + p["b"], 4)
+    a_1, a_2, a_z = W_1 @ y + drive_1, W_2 @ y + drive_2, W_z @ y + drive_z
+    s, r, u = p["step"] * _sigmoid(a_1), p["step"] * _sigmoid(a_2), _tanh(a_z)
+    new_z = (1 - r) * z + r * u
+    a_y = p["Wy"] @ new_z + drive_y
+    v = _tanh(a_y)
+    s_by_y = _rows(p["step"] * _sigmoid_slope(a_1), W_1)
+    r_by_y = _rows(p["step"] * _sigmoid_slope(a_2), W_2)
+    z_by_y = _rows(u - z, r_by_y) + _rows(r * _tanh_slope(a_z), W_z)
+    y_by_new_z = _rows(s * _tanh_slope(a_y), p["Wy"])
+    y_by_y = np.diag(1 - s) + _rows(v - y, s_by_y) + y_by_new_z @ z_by_y
+    jacobian = np.block([[y_by_y, y_by_new_z * (1 - r)], [z_by_y, np.diag(1 - r)]])
+    return np.concatenate([(1 - s) * y + s * v, new_z]), jacobian, np.concatenate([a_1, a_2, a_z, a_y])
+
+
+def _lipschitz(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = h + e (A h + tanh(W h + U x + b)), A and W = (1 - beta)(M + M^T) + beta (M - M^T) - gamma I."""
+    one, beta = _identity(len(h)), p["beta"]
+    A, W = ((1 - beta) * (M + M.T) + beta * (M - M.T) - p["gamma"] * one for M in (p["M_A"], p["M_W"]))
+    a = W @ h + p["U"] @ x + p["b"]
+    jacobian = one + p["step"] * (A + _rows(_tanh_slope(a), W))
+    return h + p["step"] * (A @ h + _tanh(a)), jacobian, _NONE
+
+
+def _ornn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = tanh(O h + V x + b)."""
+    a = p["O"] @ h + p["V"] @ x + p["b"]
+    return _tanh(a), _rows(_tanh_slope(a), p["O"]), a
+
+
+@dataclass(frozen=True)
+class Equations:
+    """A cell's step, how many parts its state has, and what its constants are unless given."""
+
+    step: Step
+    parts: int = 1
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+
+_LIPSCHITZ = Equations(_lipschitz, 1, {"step": 0.1, "beta": 0.75, "gamma": 0.001})
+
+EQUATIONS: dict[str, Equations] = {
+    "rnn": Equations(_rnn),
+    "rnn_relu": Equations(_rnn_relu),
+    "gru": Equations(_gru),
+    "lstm": Equations(_lstm, 2),
+    "asrnn": Equations(_asrnn, 1, {"step": 0.1, "gamma": 0.01}),
+    "cornn": Equations(_cornn, 2, {"step": 0.1, "gamma": 1.0, "epsilon": 1.0}),
+    "lem": Equations(_lem, 2, {"step": 1.0}),
+    "lipschitz": _LIPSCHITZ,
+    "noisy": _LIPSCHITZ,  # the noise is for training
+    "ornn": Equations(_ornn),
+}
+
+
+def reference_spectrum(
+    cell: str,
+    parameters: Mapping[str, np.ndarray],
+    inputs: np.ndarray,
+    *,
+    constants: Mapping[str, float] | None = None,
+    jacobian: Literal["full", "hidden"] = "full",
+    initial_state: np.ndarray | None = None,
+    digits: int | None = None,
+) -> np.ndarray:
+    """The exponents of one network on one sequence, nats per step, in the order of the directions (not sorted).
+
+    cell           its registered name
+    parameters     float64 arrays, without a network dimension. `ornn` takes its matrix "O" in place of "S": the
+                   exponential is the product's to compute, and another rounding of it is another network
+    inputs         (time, features)
+    constants      those that differ from the equation's defaults
+    jacobian       "full", or "hidden": the block of the first part of the state alone
+    initial_state  (state size,), parts joined; zeros by default
+    digits         decimal digits to compute with; by default as many as it takes for two computations, one with
+                   twice the other's digits, to agree to 1e-12 (relative for exponents above 1 in magnitude)
+
+    The frame starts as the identity and is moved by the Jacobian and orthogonalised by Gram-Schmidt after every
+    step. A direction is dead, its exponent -inf, once what is left of its vector is only rounding; it leaves the
+    frame, and later directions are not made orthogonal to it any more.
+
+    Raises ArithmeticError when `MOST_DIGITS` would not do.
+    """
+    equations = EQUATIONS[cell]
+    problem = _Problem(equations, {**equations.constants, **(constants or {}), **parameters}, inputs, initial_state)
+    if digits is not None:
+        return problem.exponents(jacobian == "hidden", digits)
+    digits = problem.digits_to_start()
+    found = None
+    while digits <= MOST_DIGITS:
+        again = problem.exponents(jacobian == "hidden", digits)
+        if found is not None and _agree(found, again):
+            return again
+        found, digits = again, 2 * digits
+    raise ArithmeticError(f"the spectrum of this {cell} needs more than {MOST_DIGITS} digits")
+
+
+def _agree(first: np.ndarray, second: np.ndarray) -> bool:
+    with np.errstate(invalid="ignore"):
+        close = np.abs(first - second) <= TOLERANCE * np.maximum(1.0, np.abs(second))
+    dead = np.isneginf(first) | np.isneginf(second)
+    return bool(np.where(dead, first == second, close).all())
+
+
+@dataclass(frozen=True)
+class _Problem:
+    equations: Equations
+    parameters: Mapping[str, Any]
+    inputs: np.ndarray
+    initial_state: np.ndarray | None
+
+    @property
+    def units(self) -> int:
+        """The columns of any recurrent matrix."""
+        recurrent = ("weight_hh", "C", "Wy", "M_A", "O")
+        return next(np.shape(self.parameters[name])[1] for name in recurrent if name in self.parameters)
+
+    def trajectory(self) -> Iterator[tuple[Numbers, Numbers]]:
+        """Every step's Jacobian and pre-activations, in the working precision of the moment."""
+        p = {name: to_numbers(np.asarray(value, dtype=float)) for name, value in self.parameters.items()}
+        given = self.initial_state
+        state = to_numbers(np.zeros(self.equations.parts * self.units) if given is None else np.asarray(given, float))
+        for x in to_numbers(np.asarray(self.inputs, dtype=float)):
+            state, jacobian, pre_activations = self.equations.step(p, x, state)
+            yield jacobian, pre_activations
+
+    def digits_to_start(self) -> int:
+        """Digits that tell a saturated gate from its limit, so that no difference vanishes unseen.
+
+        Two computations would agree wrongly where a factor such as h - n, of states within e^-2|a| of 1, is zero in
+        both, or where a direction is taken for dead in both: its vector shrinks by as much as e^-4|a| when there is
+        nothing but slopes in the Jacobian. The Jacobians of relu and of the residual cells have neither.
+        """
+        with mpmath.workdps(FEWEST_DIGITS):
+            largest = max((abs(a) for _, several in self.trajectory() for a in several), default=mpmath.mpf(0))
+            return FEWEST_DIGITS + int(4 * largest / mpmath.log(10))
+
+    def exponents(self, hidden: bool, digits: int) -> np.ndarray:
+        """The spectrum in arithmetic of that many digits."""
+        with mpmath.workdps(digits):
+            rounding = mpmath.mpf(10) ** -(9 * digits // 10)
+            size = self.units * (1 if hidden else self.equations.parts)
+            frame = dict(enumerate(_identity(size)))
+            sums = [mpmath.mpf(0)] * size
+            for jacobian, _ in self.trajectory():
+                moved = {index: jacobian[:size, :size] @ vector for index, vector in frame.items()}
+                frame = {}
+                for index, vector in moved.items():
+                    length = mpmath.sqrt(vector @ vector)
+                    for earlier in frame.values():
+                        vector = vector - (earlier @ vector) * earlier
+                    left = mpmath.sqrt(vector @ vector)
+                    if left <= rounding * length:
+                        sums[index] = mpmath.ninf
+                        continue
+                    frame[index] = vector / left
+                    sums[index] += mpmath.log(left)
+            return np.array([float(total / len(self.inputs)) for total in sums])
