@@ -60,6 +60,7 @@ class Cell(ABC):
     defaults: ClassVar[Mapping[str, float]] = {}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
     noise_channels: ClassVar[int] = 0
+    companions: ClassVar[tuple[str, ...]] = ()
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
 
     def __init__(self, input_size: int, units: int) -> None:
@@ -100,6 +101,15 @@ class Cell(ABC):
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         """The step without noise, and its exact Jacobian d new / d old in blocks, with derivatives that keep their
         relative accuracy in saturation."""
+
+    def accompany(self, state: State) -> State:
+        """The state with its `companions`, (networks, batch, units) each: numbers that follow from the state but keep
+        digits of it that saturation rounds away, such as 1 - h. Spectra carry them along."""
+        return state
+
+    def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
+        """`step` without noise, of the state and its companions. `linearise` uses companions where they are given."""
+        return self.step(weights, drive, state)
 
     def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
         """d new part / d drive, gate by gate: part -> (networks, batch, gates, units). Only cells that are stacked

@@ -14,6 +14,17 @@ def tanh_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
     return torch.tanh(a), 4.0 * e / (1.0 + e).square()
 
 
+def tanh_complements(a: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - tanh(a) = 2 sigma(-2a) and 1 + tanh(a) = 2 sigma(2a), each to full relative accuracy."""
+    return 2.0 * torch.sigmoid(-2.0 * a), 2.0 * torch.sigmoid(2.0 * a)
+
+
+def difference(of: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
+    """u - v from the complements (1 - u, 1 + u) and (1 - v, 1 + v): exact where both have saturated on one side and
+    the numbers themselves have rounded to 1 or -1."""
+    return torch.where(of[0] < of[1], other[0] - of[0], of[1] - other[1])
+
+
 def sigmoid_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
     """sigma(a) and sigma'(a) = sigma(a) sigma(-a)."""
     value = torch.sigmoid(a)

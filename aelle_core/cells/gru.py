@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells.base import Block, Blocks, Cell, State, cells
-from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.cells.derivatives import (
+    difference,
+    sigmoid_with_derivative,
+    tanh_complements,
+    tanh_with_derivative,
+)
 from aelle_core.ranges import Range
 
 
@@ -23,6 +28,7 @@ class GRU(Cell):
     State: h (networks, batch, units). Cho et al., Learning phrase representations using RNN encoder-decoder, 2014.
     """
 
+    companions: ClassVar[tuple[str, ...]] = ("one_minus_h", "one_plus_h")
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -48,6 +54,23 @@ class GRU(Cell):
         candidate = torch.tanh(torch.addcmul(drive[..., 2 * n :], r, recurrent[..., 2 * n :]))
         return {"h": torch.lerp(candidate, h, z)}
 
+    def accompany(self, state: State) -> State:
+        return {"h": state["h"], "one_minus_h": 1 - state["h"], "one_plus_h": 1 + state["h"]}
+
+    def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
+        # 1 -+ h' = (1 - z) (1 -+ n) + z (1 -+ h): sums of positive terms, which lose nothing.
+        h = state["h"]
+        recurrent_r, recurrent_z, recurrent_n = torch.baddbmm(weights["b_h"], h, weights["U"].mT).chunk(3, dim=-1)
+        drive_r, drive_z, drive_n = drive.chunk(3, dim=-1)
+        z, one_minus_z = torch.sigmoid(drive_z + recurrent_z), torch.sigmoid(-(drive_z + recurrent_z))
+        a = torch.addcmul(drive_n, torch.sigmoid(drive_r + recurrent_r), recurrent_n)
+        one_minus_n, one_plus_n = tanh_complements(a)
+        return {
+            "h": torch.addcmul(one_minus_z * torch.tanh(a), z, h),
+            "one_minus_h": torch.addcmul(one_minus_z * one_minus_n, z, state["one_minus_h"]),
+            "one_plus_h": torch.addcmul(one_minus_z * one_plus_n, z, state["one_plus_h"]),
+        }
+
     def _linear_parts(
         self, weights: Mapping[str, Tensor], drive: Tensor, state: State
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -58,9 +81,13 @@ class GRU(Cell):
         r, slope_r = sigmoid_with_derivative(drive_r + recurrent_r)
         z, slope_z = sigmoid_with_derivative(drive_z + recurrent_z)
         one_minus_z = torch.sigmoid(-(drive_z + recurrent_z))  # keeps its digits where z rounds to 1
-        n, slope_n = tanh_with_derivative(drive_n + r * recurrent_n)
+        a = drive_n + r * recurrent_n
+        n, slope_n = tanh_with_derivative(a)
+        h_minus_n = h - n
+        if "one_minus_h" in state:
+            h_minus_n = difference((state["one_minus_h"], state["one_plus_h"]), tanh_complements(a))
         by_n = one_minus_z * slope_n
-        slopes = torch.stack([by_n * recurrent_n * slope_r, (h - n) * slope_z, by_n], dim=2)
+        slopes = torch.stack([by_n * recurrent_n * slope_r, h_minus_n * slope_z, by_n], dim=2)
         return one_minus_z * n + z * h, slopes, r, z
 
     def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:

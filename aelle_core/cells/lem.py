@@ -7,7 +7,12 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells.base import Block, Blocks, Cell, State, cells, gates_scaled, rows_scaled
-from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.cells.derivatives import (
+    difference,
+    sigmoid_with_derivative,
+    tanh_complements,
+    tanh_with_derivative,
+)
 from aelle_core.ranges import Range
 
 
@@ -22,6 +27,7 @@ class LongExpressiveMemory(Cell):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
+    companions: ClassVar[tuple[str, ...]] = ("one_minus_y", "one_plus_y", "one_minus_z", "one_plus_z")
     defaults: ClassVar[Mapping[str, float]] = {"step": 1.0}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.5), "step": Range(0.1, 1.0)}
 
@@ -43,23 +49,56 @@ class LongExpressiveMemory(Cell):
         v = torch.tanh(torch.baddbmm(drive[..., 3 * n :], z, weights["Wy"].mT))
         return {"y": torch.lerp(y, v, s), "z": z}
 
+    def accompany(self, state: State) -> State:
+        y, z = state["y"], state["z"]
+        return {
+            **state,
+            "one_minus_y": 1 - y,
+            "one_plus_y": 1 + y,
+            "one_minus_z": 1 - z,
+            "one_plus_z": 1 + z,
+        }
+
+    def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
+        # As z' = (1 - r) z + r u, so 1 -+ z' = (1 - r) (1 -+ z) + r (1 -+ u): sums of positive terms lose nothing.
+        n, dt = self.units, weights["step"]
+        a_1, a_2, a_z = torch.baddbmm(drive[..., : 3 * n], state["y"], weights["W"].mT).chunk(3, dim=-1)
+        s, r = dt * torch.sigmoid(a_1), dt * torch.sigmoid(a_2)
+        kept_y, kept_z = _one_minus(dt, a_1), _one_minus(dt, a_2)
+        one_minus_u, one_plus_u = tanh_complements(a_z)
+        z = torch.addcmul(kept_z * state["z"], r, torch.tanh(a_z))
+        a_y = torch.baddbmm(drive[..., 3 * n :], z, weights["Wy"].mT)
+        one_minus_v, one_plus_v = tanh_complements(a_y)
+        return {
+            "y": torch.addcmul(kept_y * state["y"], s, torch.tanh(a_y)),
+            "z": z,
+            "one_minus_y": torch.addcmul(kept_y * state["one_minus_y"], s, one_minus_v),
+            "one_plus_y": torch.addcmul(kept_y * state["one_plus_y"], s, one_plus_v),
+            "one_minus_z": torch.addcmul(kept_z * state["one_minus_z"], r, one_minus_u),
+            "one_plus_z": torch.addcmul(kept_z * state["one_plus_z"], r, one_plus_u),
+        }
+
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         y, z, n, dt = state["y"], state["z"], self.units, weights["step"]
         W_1, W_2, W_z = weights["W"].unflatten(1, (3, -1)).unbind(dim=1)
         a_1, a_2, a_z = torch.baddbmm(drive[..., : 3 * n], y, weights["W"].mT).chunk(3, dim=-1)
         s, slope_s = (dt * value for value in sigmoid_with_derivative(a_1))
         r, slope_r = (dt * value for value in sigmoid_with_derivative(a_2))
-        # 1 - dt sigma(a), keeping its digits where sigma(a) rounds to 1
-        one_minus_s, one_minus_r = ((1 - dt) + dt * torch.sigmoid(-a) for a in (a_1, a_2))
+        one_minus_s, one_minus_r = _one_minus(dt, a_1), _one_minus(dt, a_2)
         u, slope_u = tanh_with_derivative(a_z)
         new_z = one_minus_r * z + r * u
-        v, slope_v = tanh_with_derivative(torch.baddbmm(drive[..., 3 * n :], new_z, weights["Wy"].mT))
+        a_y = torch.baddbmm(drive[..., 3 * n :], new_z, weights["Wy"].mT)
+        v, slope_v = tanh_with_derivative(a_y)
+        u_minus_z, v_minus_y = u - z, v - y
+        if "one_minus_z" in state:
+            u_minus_z = difference(tanh_complements(a_z), (state["one_minus_z"], state["one_plus_z"]))
+            v_minus_y = difference(tanh_complements(a_y), (state["one_minus_y"], state["one_plus_y"]))
         new_y = one_minus_s * y + s * v
-        slopes_z = torch.stack([(u - z) * slope_r, r * slope_u], dim=2)
+        slopes_z = torch.stack([u_minus_z * slope_r, r * slope_u], dim=2)
         matrices_z = torch.stack([W_2, W_z], dim=1)
         y_by_new_z = rows_scaled(s * slope_v, weights["Wy"])
         through_z = y_by_new_z @ gates_scaled(slopes_z, matrices_z)
-        slopes_y = ((v - y) * slope_s).unsqueeze(2)
+        slopes_y = (v_minus_y * slope_s).unsqueeze(2)
         blocks = {
             ("z", "y"): Block(slopes_z, matrices_z),
             ("z", "z"): Block(diagonal=one_minus_r),
@@ -67,3 +106,8 @@ class LongExpressiveMemory(Cell):
             ("y", "z"): Block(dense=y_by_new_z * one_minus_r.unsqueeze(-2)),
         }
         return {"y": new_y, "z": new_z}, blocks
+
+
+def _one_minus(dt: Tensor, a: Tensor) -> Tensor:
+    """1 - dt sigma(a), keeping its digits where sigma(a) rounds to 1."""
+    return (1 - dt) + dt * torch.sigmoid(-a)

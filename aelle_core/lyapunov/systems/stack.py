@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from aelle_core.cells import Network, dense_jacobian
-from aelle_core.cells.base import gates_scaled
+from aelle_core.cells import Cell, Network, dense_jacobian
+from aelle_core.cells.base import State, gates_scaled
 from aelle_core.lyapunov.jacobians import BlockJacobians
 from aelle_core.lyapunov.systems.base import Rounding
 
@@ -52,7 +52,9 @@ class StackSystem:
             state = self.inputs.new_zeros(shape)
         else:
             state = self.initial_state.to(self.inputs).expand(shape)
-        return state.repeat(1, copies, 1)
+        state = state.repeat(1, copies, 1)
+        layers = zip(self.cells, state.split([cell.state_size for cell in self.cells], dim=-1), strict=True)
+        return torch.cat([_join(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
 
     def bytes_per_step(self, copies: int) -> int:
         trajectories = self.networks * self.sequences * copies
@@ -67,7 +69,7 @@ class StackSystem:
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
-        old_states = state.split([cell.state_size for cell in self.cells], dim=-1)
+        old_states = state.split([cell.units * len(_names(cell)) for cell in self.cells], dim=-1)
         for cell, weights, joined in zip(self.cells, self.weights, old_states, strict=True):
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
             disturb: Tensor | None = None
@@ -76,11 +78,11 @@ class StackSystem:
                 disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
             trajectory = [joined]
             for time in range(steps):
-                new = cell.join(cell.step(weights, drive[:, :, time], cell.split(trajectory[-1])))
+                new = _join(cell, cell.step_accompanied(weights, drive[:, :, time], _split(cell, trajectory[-1])))
                 trajectory.append(new if disturb is None else new * disturb[time])
             states.append(trajectory[-1])
             along = torch.stack(trajectory, dim=2)
-            old = cell.split(along[:, :, :-1].flatten(1, 2))
+            old = _split(cell, along[:, :, :-1].flatten(1, 2))
             drive = drive.flatten(1, 2)
             blocks = cell.linearise(weights, drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
@@ -94,7 +96,7 @@ class StackSystem:
                 by_input = torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)
                 row = torch.cat([by_input @ layers[-1][..., : cell.units, :], row], dim=-1)
             layers.append(row)
-            below = cell.split(along[:, :, 1:])[cell.parts[0]]
+            below = along[:, :, 1:, : cell.units]  # the read-out part comes first
         whole = torch.cat([torch.nn.functional.pad(row, (0, self.size - row.shape[-1])) for row in layers], dim=-2)
         transposed = whole.mT.reshape(self.networks * rows, steps, self.size, self.size)
         new_state = torch.cat(states, dim=-1)
@@ -103,3 +105,17 @@ class StackSystem:
 
 def _finite(state: Tensor) -> Tensor:
     return state.isfinite().all(dim=-1).flatten()
+
+
+def _names(cell: Cell) -> tuple[str, ...]:
+    return (*cell.parts, *cell.companions)
+
+
+def _split(cell: Cell, joined: Tensor) -> State:
+    """(networks, batch, units times names) -> the state and its companions."""
+    return dict(zip(_names(cell), joined.split(cell.units, dim=-1), strict=True))
+
+
+def _join(cell: Cell, state: State) -> Tensor:
+    names = _names(cell)
+    return state[names[0]] if len(names) == 1 else torch.cat([state[name] for name in names], dim=-1)
