@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help study test lint clean
+.PHONY: help study test lint bench-spectrum clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
 	@echo "make test    set up what is missing, then run all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
 
 # The stamp is newer than what it was made from, or the environment is made again.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -18,6 +19,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV): a few minutes, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
+	@$(BIN)/python -m aelle_core.lyapunov.householder
 	@touch $@
 
 study: $(VENV)/installed
@@ -30,6 +32,13 @@ lint: $(VENV)/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+$(VENV)/benchmarks: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmarks]'
+	@touch $@
+
+bench-spectrum: $(VENV)/benchmarks
+	@$(BIN)/python -m benchmarks.spectrum
 
 clean:
 	rm -rf $(VENV) runs

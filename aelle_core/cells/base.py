@@ -1,7 +1,7 @@
 """What a cell is: state parts, parameters, a step over a pack of networks, and the step's Jacobian."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -22,17 +22,18 @@ class Block:
     plus a diagonal, plus a dense matrix; what is None is absent.
 
     slopes    (networks, batch, gates, units)      matrices  (networks, gates, units, units)
-    diagonal  (networks, batch, units)             dense     (networks, batch, units, units)
+    diagonal  (networks, batch, units)             dense     makes (networks, batch, units, units), called where the
+                                                             block is wanted; fastest as the .mT of a contiguous one
     """
 
     slopes: Tensor | None = None
     matrices: Tensor | None = None
     diagonal: Tensor | None = None
-    dense: Tensor | None = None
+    dense: Callable[[], Tensor] | None = None
 
     def to_dense(self) -> Tensor:
         """(networks, batch, units, units)."""
-        summands = [] if self.dense is None else [self.dense]
+        summands = [] if self.dense is None else [self.dense()]
         if self.slopes is not None and self.matrices is not None:
             summands.append(gates_scaled(self.slopes, self.matrices))
         if self.diagonal is not None:
@@ -200,6 +201,15 @@ def gates_scaled(slopes: Tensor, matrices: Tensor) -> Tensor:
     total = rows_scaled(slopes[:, :, 0], matrices[:, 0])
     for gate in range(1, slopes.shape[2]):
         total.addcmul_(slopes[:, :, gate].unsqueeze(-1), matrices[:, gate].unsqueeze(1))
+    return total
+
+
+def gates_scaled_transposed(slopes: Tensor, matrices: Tensor) -> Tensor:
+    """The transposed of `gates_scaled`, contiguous: (networks, batch, columns, units)."""
+    turned = matrices.mT.contiguous()
+    total = slopes[:, :, 0].unsqueeze(-2) * turned[:, 0].unsqueeze(1)
+    for gate in range(1, slopes.shape[2]):
+        total.addcmul_(slopes[:, :, gate].unsqueeze(-2), turned[:, gate].unsqueeze(1))
     return total
 
 

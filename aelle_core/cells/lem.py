@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Block, Blocks, Cell, State, cells, gates_scaled, rows_scaled
+from aelle_core.cells.base import Block, Blocks, Cell, State, cells, gates_scaled_transposed
 from aelle_core.cells.derivatives import (
     difference,
     sigmoid_with_derivative,
@@ -96,14 +96,24 @@ class LongExpressiveMemory(Cell):
         new_y = one_minus_s * y + s * v
         slopes_z = torch.stack([u_minus_z * slope_r, r * slope_u], dim=2)
         matrices_z = torch.stack([W_2, W_z], dim=1)
-        y_by_new_z = rows_scaled(s * slope_v, weights["Wy"])
-        through_z = y_by_new_z @ gates_scaled(slopes_z, matrices_z)
-        slopes_y = (v_minus_y * slope_s).unsqueeze(2)
+        by_new_z = s * slope_v  # d y' / d z' = diag(s v') Wy
+        Wy_transposed = weights["Wy"].mT.unsqueeze(1)
+
+        def y_by_y_through_z() -> Tensor:
+            z_by_y = gates_scaled_transposed(slopes_z, matrices_z)
+            product = (z_by_y.flatten(1, 2) @ weights["Wy"].mT).view_as(z_by_y)
+            return product.mul_(by_new_z.unsqueeze(-2)).mT
+
+        def y_by_z() -> Tensor:
+            return (one_minus_r.unsqueeze(-1) * Wy_transposed).mul_(by_new_z.unsqueeze(-2)).mT
+
         blocks = {
             ("z", "y"): Block(slopes_z, matrices_z),
             ("z", "z"): Block(diagonal=one_minus_r),
-            ("y", "y"): Block(slopes_y, W_1.unsqueeze(1), diagonal=one_minus_s, dense=through_z),
-            ("y", "z"): Block(dense=y_by_new_z * one_minus_r.unsqueeze(-2)),
+            ("y", "y"): Block(
+                (v_minus_y * slope_s).unsqueeze(2), W_1.unsqueeze(1), diagonal=one_minus_s, dense=y_by_y_through_z
+            ),
+            ("y", "z"): Block(dense=y_by_z),
         }
         return {"y": new_y, "z": new_z}, blocks
 

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.systems import Rounding, StepSystem, System
-from aelle_core.lyapunov.tangents import Tangents, TorchTangents
+from aelle_core.lyapunov.tangents import Kernel, TorchTangents
+from aelle_core.lyapunov.threads import one_torch_thread
 
-_MEMORY = {"cpu": 2**26, "cuda": 2**30}  # bytes for one stretch of Jacobians
+_MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256
+_TRIAL = 4  # steps that show whether float32 is hopeless
 _SUM_RULE_EVERY = 16  # steps; a determinant costs a fifth of a step
 _UNDERFLOW = {torch.float64: 1e-280, torch.float32: 1e-30}  # below this, rounding is no longer relative
 
@@ -50,7 +52,8 @@ def evolve(
     check: bool,
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
-    kernel: type[Tangents] | None = None,
+    abandon_above: float | None = None,
+    kernel: Kernel | None = None,
 ) -> Growth:
     """Follow k tangents for `steps` steps, the first `warmup` of them without counting.
 
@@ -58,7 +61,8 @@ def evolve(
              and tangents are disturbed by a few units of the last place, and adds up how far log |r| of the two are
              apart, step by step. With float32 it estimates from the condition of J Q what rounding does to log |r|.
     running  record the exponents so far after every so many counted steps
-    kernel   the tangents' class; by default the fastest there is
+    abandon_above  give up, after a short first stretch, when the errors of all networks are above this
+    kernel   what makes the tangents; by default the fastest there is
 
     Trajectories go forward a stretch at a time, so that memory does not grow with `steps`.
     """
@@ -80,19 +84,26 @@ def evolve(
     tally = _Tally(system, k, warmup, dtype, check, running)
     stretch = max(1, min(_LONGEST_STRETCH, _MEMORY[like.device.type] // system.bytes_per_step(copies)))
     state = system.start(copies)
-    for first in range(0, steps, stretch):
-        count = min(stretch, steps - first)
-        state, jacobians, finite = system.linearise(first, count, state, k, rounding)
-        finite = finite & jacobians.finite()
-        radii, lengths = tangents.advance(jacobians)
-        tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0])
-        tally.check_volumes(first, jacobians, ~second)
-        if on_step is not None:
-            on_step(first + count)
-    return tally.growth(steps)
+    first = 0
+    with one_torch_thread() as threads:
+        while first < steps:
+            count = min(stretch, steps - first)
+            if abandon_above is not None and first == 0:
+                count = min(count, warmup + _TRIAL)
+            state, jacobians, finite = system.linearise(first, count, state, k, rounding)
+            finite = finite & jacobians.finite()
+            radii, lengths = tangents.advance(jacobians, threads)
+            tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0])
+            tally.check_volumes(first, jacobians, ~second)
+            first += count
+            if on_step is not None:
+                on_step(first)
+            if abandon_above is not None and tally.all_above(abandon_above, first):
+                break
+    return tally.growth(first)
 
 
-def _kernel_for(system: System, k: int) -> type[Tangents]:
+def _kernel_for(system: System, k: int) -> Kernel:
     if isinstance(system, StepSystem) and system.pushes(k):
         return TorchTangents
     if system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
@@ -156,6 +167,12 @@ class _Tally:
             found = sums[:, :, first + time - start]
             apart = torch.where(found.isneginf() & volumes.isneginf(), 0.0, (found - volumes).abs())
             self.residuals = torch.maximum(self.residuals, apart)
+
+    def all_above(self, limit: float, steps: int) -> bool:
+        """Whether every network has an error above the limit after so many steps."""
+        if self.errors is None or steps <= self.warmup:
+            return False
+        return bool((self.errors / (steps - self.warmup) > limit).flatten(1).any(dim=1).all())
 
     def growth(self, steps: int) -> Growth:
         counted = steps - self.warmup

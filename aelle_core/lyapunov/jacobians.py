@@ -73,7 +73,7 @@ class BlockJacobians:
                 continue
             found = {
                 "factors": block.slopes,
-                "dense": None if block.dense is None else block.dense.mT.unsqueeze(2),
+                "dense": None if block.dense is None else block.dense().mT.unsqueeze(2),
                 "diagonals": None if block.diagonal is None else block.diagonal.unsqueeze(2),
             }
             if block.matrices is not None:
@@ -86,7 +86,11 @@ class BlockJacobians:
         networks, batch = like.shape[:2]
 
         def joined(kind: str, *shape: int) -> Tensor:
-            whole = torch.cat(terms[kind], dim=2) if terms[kind] else like.new_zeros(networks, batch, 0, *shape)
+            given = terms[kind]
+            if len(given) == 1:
+                whole = given[0]  # cat would copy it
+            else:
+                whole = torch.cat(given, dim=2) if given else like.new_zeros(networks, batch, 0, *shape)
             return whole.reshape(networks * batch // steps, steps, whole.shape[2], *shape).contiguous()
 
         return cls(
@@ -132,11 +136,13 @@ class BlockJacobians:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def finite(self) -> Tensor:
-        found = self.matrices.isfinite().flatten(1).all(dim=1)
-        of_network = found.repeat_interleave(self.trajectories // len(found))
-        for tensor in (self.factors, self.dense, self.diagonals):
-            of_network = of_network & tensor.isfinite().flatten(1).all(dim=1)
-        return of_network
+        found = _finite(self.matrices).repeat_interleave(self.trajectories // len(self.matrices))
+        return found & _finite(self.factors) & _finite(self.dense) & _finite(self.diagonals)
+
+
+def _finite(numbers: Tensor) -> Tensor:
+    """Row by row; a sum reads them once and makes nothing."""
+    return numbers.flatten(1).sum(dim=1).isfinite()
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,10 @@ def _growth(
     networks whose condition does not allow float32 are computed again in float64, where the system can be."""
 
     def run(part: System, dtype: torch.dtype) -> Growth:
-        return evolve(part, k, steps, warmup, dtype=dtype, check=check, running=running, on_step=on_step)
+        limit = 10 * _RESOLUTION["fast"] if dtype == torch.float32 and check else None
+        return evolve(
+            part, k, steps, warmup, dtype=dtype, check=check, running=running, on_step=on_step, abandon_above=limit
+        )
 
     if precision == "exact":
         growth = run(system, torch.float64)

@@ -9,12 +9,31 @@ from aelle_core.lyapunov.jacobians import Jacobians
 from aelle_core.lyapunov.orthogonalisation import orthogonalise
 
 
+class Kernel(Protocol):
+    """Makes Tangents."""
+
+    def __call__(
+        self,
+        like: Tensor,
+        trajectories: int,
+        size: int,
+        k: int,
+        *,
+        disturbed: Tensor | None,
+        disturbance: float,
+        lengths: bool,
+    ) -> "Tangents":
+        """`disturbed` (trajectories,) marks trajectories whose products J Q are multiplied by numbers a few
+        `disturbance`s from 1; with `lengths` those of J Q's columns are told."""
+        ...
+
+
 class Tangents(Protocol):
     """k orthonormal tangent vectors of every trajectory, the leading columns of the identity at first."""
 
-    def advance(self, jacobians: Jacobians) -> tuple[Tensor, Tensor | None]:
-        """Move along all steps, orthogonalising after each. Returns |r| (trajectories, steps, k), R's diagonal, and,
-        where conditions were asked for, the lengths of the columns of J Q, of the same shape."""
+    def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
+        """Move along all steps, orthogonalising after each, on so many threads where it can. Returns |r|, R's diagonal,
+        (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q, of the same shape."""
         ...
 
 
@@ -41,7 +60,7 @@ class TorchTangents:
         self.lengths = lengths
         self.generator = torch.Generator(like.device).manual_seed(0)
 
-    def advance(self, jacobians: Jacobians) -> tuple[Tensor, Tensor | None]:
+    def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
         radii, lengths = [], []
         for step in range(jacobians.steps):
             pushed = self._disturb(jacobians.push(step, self._disturb(self.q)))

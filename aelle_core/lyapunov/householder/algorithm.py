@@ -194,8 +194,6 @@ def _push(jacobian, step, size, k, v, y, order, block, blocks, leading, noise, r
     for first in range(0, size, stripe):
         stop = min(size, first + stripe)
         _fill(block, order, first, stop, step, jacobian)
-        if noise.shape[0]:
-            random = _disturb(block, size, noise, random)
         if few:
             for panel in range(formed.shape[0]):
                 at = panel * PANEL

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov.householder.algorithm import advance
 from aelle_core.lyapunov.householder.vectors import PANEL, lanes
-from aelle_core.lyapunov.jacobians import BlockJacobians
+from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
 
 _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte, in any second-level cache
 _NOISE = 8192
@@ -22,7 +22,7 @@ _TASKS_PER_THREAD = 4
 class HouseholderTangents:
     """k tangents of every trajectory as reflectors V, Y = V T^T and an order of rows.
 
-    Trajectories are spread over torch.get_num_threads() threads, the kernel holding no lock of the interpreter.
+    Trajectories are spread over threads; the kernel holds no lock of the interpreter.
     `disturbed` (trajectories,) marks those whose Jacobians and products are multiplied by numbers a few
     `disturbance`s from 1.
     """
@@ -52,12 +52,14 @@ class HouseholderTangents:
         width = lanes(like.itemsize)
         self.stripe = max(width, min(_LARGEST_STRIPE, -(-size // width) * width))
 
-    def advance(self, jacobians: BlockJacobians) -> tuple[Tensor, Tensor | None]:
+    def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
+        if not isinstance(jacobians, BlockJacobians):
+            raise TypeError(f"the compiled kernel moves BlockJacobians, not {type(jacobians).__name__}")
         trajectories, steps = jacobians.trajectories, jacobians.steps
         radii = torch.empty(trajectories, steps, self.k, dtype=self.dtype)
         lengths = torch.empty(trajectories if self.lengths else 0, steps, self.k, dtype=self.dtype)
         self.calls += 1
-        arguments = (
+        arguments: tuple[Any, ...] = (
             trajectories // jacobians.matrices.shape[0],
             _arrays(jacobians, self.dtype),
             self.k,
@@ -71,7 +73,7 @@ class HouseholderTangents:
             self.calls,
             self.stripe,
         )
-        threads = min(torch.get_num_threads(), trajectories)
+        threads = min(threads, trajectories)
         if threads == 1:
             advance(0, trajectories, *arguments)
         else:

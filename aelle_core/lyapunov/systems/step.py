@@ -90,9 +90,9 @@ class StepSystem:
         """J Q for tangents (batch, size, k)."""
 
         def along(direction: Tensor) -> Tensor:
-            return torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))[1]  # type: ignore[misc, no-any-return]
+            return torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))[1]
 
-        return torch.vmap(along, in_dims=2, out_dims=2)(tangents)  # type: ignore[no-any-return]
+        return torch.vmap(along, in_dims=2, out_dims=2)(tangents)
 
     def _transposed_jacobian(self, x: Tensor | None, state: Tensor) -> Tensor:
         identity = torch.eye(self.size, dtype=state.dtype, device=state.device).expand(len(state), -1, -1)

@@ -17,7 +17,7 @@ class TrajectorySystem:
     def __init__(self, jacobians: Tensor | np.ndarray, dtype: torch.dtype, device: torch.device | str | None) -> None:
         self.jacobians = jacobians
         self.networks = 1
-        self.sequences, self.length, self.size = jacobians.shape[:3]
+        self.sequences, self.size = int(jacobians.shape[0]), int(jacobians.shape[2])
         self.exact_zeros = False
         if isinstance(jacobians, Tensor):
             device = device or jacobians.device
