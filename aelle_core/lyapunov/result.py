@@ -87,26 +87,20 @@ class LyapunovSpectrum:
         return interpolate_spectrum(self.exponents, size)
 
     def plot(self, axes: Any = None) -> Any:
-        """Draw the exponents over their index, with standard errors; returns the matplotlib axes."""
-        if axes is None:
-            from matplotlib import pyplot
+        """Draw the exponents over their index, with standard errors; hollow where rounding may have spoilt them.
+        Returns the matplotlib axes."""
+        from aelle_core.lyapunov.plots import plot_spectrum
 
-            axes = pyplot.figure(figsize=(6, 3.5), layout="constrained").add_subplot()
-        index = np.arange(1, len(self.exponents) + 1)
-        alive = np.isfinite(self.exponents)
-        axes.axhline(0.0, color="0.6", linewidth=0.8)
-        axes.errorbar(
-            index[alive],
-            self.exponents[alive],
-            yerr=np.nan_to_num(self.stderr[alive]),
-            fmt="o-",
-            markersize=3,
-        )
-        if self.dead_directions:
-            axes.set_title(f"{self.dead_directions} dead directions at -inf not shown", fontsize="small")
-        axes.set_xlabel("index")
-        axes.set_ylabel("Lyapunov exponent (nats per step)")
-        return axes
+        return plot_spectrum(self, axes)
+
+    def plot_running(self, axes: Any = None) -> Any:
+        """Draw how the finite-time exponents settle over the steps. Returns the matplotlib axes.
+
+        Raises UserError when they were not recorded (`running=`).
+        """
+        from aelle_core.lyapunov.plots import plot_running
+
+        return plot_running(self, axes)
 
     def __repr__(self) -> str:
         if self.status != "ok":

@@ -18,6 +18,11 @@ SCALE, UNITS, FEATURES, STEPS, SEQUENCES = 0.5, 8, 4, 8, 2
 GAINS = [1.0, 10.0, 30.0, 100.0]
 
 
+# From these gains on, float64 cannot hold the Jacobian of the whole state: d h' / d h = o tanh'(c') d c' / d h + ...
+# swallows its small terms before anything is orthogonalised. Exponents are then told to be unresolved.
+BEYOND_FLOAT64 = {("lstm", "full"): 10.0, ("lem", "full"): 10.0, ("lem", "hidden"): 100.0}
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A spectrum, and what it should be: `expected` (sequences, k) in the order of the directions."""
@@ -88,6 +93,10 @@ each_case = pytest.mark.parametrize(
 def test_all_but_the_last_direction_are_right(name: str, gain: float, jacobian: str) -> None:
     """Sequence by sequence. The last direction is left out: it bears the rounding of all the others."""
     case = compared(name, gain, jacobian)
+    if gain >= BEYOND_FLOAT64.get((name, jacobian), math.inf):
+        assert case.found.resolved is not None
+        assert not case.found.resolved.all()
+        return
     kept = case.order != case.expected.shape[1] - 1
     expected = case.expected[:, case.order][:, kept]
     error = difference(case.found.per_sequence[:, kept], expected) / np.maximum(1.0, np.abs(expected))

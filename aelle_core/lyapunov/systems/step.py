@@ -1,6 +1,7 @@
 """Any step function, linearised by forward-mode automatic differentiation."""
 
 import copy
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -21,7 +22,8 @@ class StepSystem:
     steps of a stretch are linearised at once, as one large batch; a function that works with its own batch size only
     is taken one step at a time. Where few tangents are followed, the Jacobian is not made at all.
 
-    Raises UserError when the function fails on a batch of states, returns another shape, or cannot be differentiated.
+    Raises UserError when the function fails on a batch of states, returns another shape, or cannot be differentiated;
+    warns when its derivative is not that of finite differences, as where a part of it is detached.
     """
 
     def __init__(self, step: Step, inputs: Tensor | None, initial_state: Tensor) -> None:
@@ -121,8 +123,27 @@ class StepSystem:
         except (RuntimeError, NotImplementedError) as error:
             raise UserError(
                 f"step(x, state) cannot be differentiated in forward mode: {str(error).splitlines()[0]}; expected "
-                "torch operations on whole tensors, without in-place changes of its arguments or .item()"
+                "torch operations on whole tensors, without in-place changes of its arguments"
             ) from error
+        self._compare_with_finite_differences()
+
+    def _compare_with_finite_differences(self) -> None:
+        """Beside the initial state, where a kink (relu at zero) is unlikely to lie."""
+        source = torch.Generator(self.like.device).manual_seed(0)
+        x, state = self._first(), self.initial_state
+        beside = state + 1e-3 * (1 + state.abs()) * torch.empty_like(state).normal_(generator=source)
+        direction = torch.empty_like(state).normal_(generator=source)
+        distance = torch.finfo(state.dtype).eps ** (1 / 3)
+        ahead, behind = self.step(x, beside + distance * direction), self.step(x, beside - distance * direction)
+        expected = (ahead - behind) / (2 * distance)
+        found = self._push(x, beside, direction.unsqueeze(-1)).squeeze(-1)
+        apart = float((found - expected).norm() / expected.norm().clamp(min=distance))
+        if apart > 0.05:
+            warnings.warn(
+                f"the derivative of step(x, state) is {apart:.0%} off from finite differences: a part of it is "
+                "detached or computed outside of torch, or it is not smooth; the spectrum is of what differentiation sees",
+                stacklevel=2,
+            )
 
     def _takes_any_batch(self) -> bool:
         """Whether two copies of the batch side by side give the same states twice."""

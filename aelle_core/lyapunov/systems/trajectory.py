@@ -36,7 +36,7 @@ class TrajectorySystem:
         self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
     ) -> tuple[Any, BlockJacobians, Tensor]:
         part = self.jacobians[:, first : first + steps]
-        given = torch.from_numpy(np.ascontiguousarray(part)) if isinstance(part, np.ndarray) else part.detach()
+        given = torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part.detach()
         transposed = given.to(self.like).mT.repeat(state, 1, 1, 1)
         finite = torch.ones(len(transposed), dtype=torch.bool, device=transposed.device)
         return state, BlockJacobians.of_dense(transposed), finite
