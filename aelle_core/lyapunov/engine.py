@@ -4,6 +4,7 @@ Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980); Geist, Parlitz, Lau
 """
 
 import importlib.util
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +28,10 @@ class Growth:
     """What tangents did over `steps` counted steps of (networks, sequences) trajectories.
 
     logarithms    (networks, sequences, k) sums of log |r|
-    errors        (networks, sequences, k) nats per step that rounding may have changed; None where not asked for
+    errors        (networks, sequences, k) nats per step that rounding may have changed, infinite where a number has
+                  underflowed; None where not asked for
+    ceilings      (networks, sequences, k) sums that the logarithms are below even so: spoilt numbers are at most as
+                  large as rounding, or as what underflows, makes them
     residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of a checked step; NaN where k < size
     finite        (networks, sequences) whether states and Jacobians were
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
@@ -35,6 +39,7 @@ class Growth:
 
     logarithms: Tensor
     errors: Tensor | None
+    ceilings: Tensor
     residuals: Tensor
     finite: Tensor
     steps: int
@@ -122,6 +127,7 @@ class _Tally:
         shape = (system.networks, system.sequences)
         self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
         self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
+        self.ceilings = torch.zeros_like(self.logarithms)
         self.errors = torch.zeros_like(self.logarithms) if check else None
         whole = 0.0 if k == system.size else float("nan")
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
@@ -139,13 +145,18 @@ class _Tally:
         logarithms = radii[:, 0].log()
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
         if self.errors is not None and lengths is None:
-            self.errors += _apart(radii, self.system.exact_zeros, _UNDERFLOW[self.dtype]).sum(dim=2)
+            apart = _apart(radii, self.system.exact_zeros, _UNDERFLOW[self.dtype])
+            self.errors += apart.sum(dim=2)
+            highest = radii.amax(dim=1).log().clamp(min=math.log(_UNDERFLOW[self.dtype]))
+            self.ceilings += (highest + (10 * apart).clamp(max=1)).sum(dim=2)
         elif self.errors is not None and lengths is not None:
             lengths = lengths.unflatten(0, self.finite.shape)[:, :, skipped:].to(self.logarithms)
             growth = (lengths / radii[:, 0]).amax(dim=-1, keepdim=True)
             small = (radii[:, 0] < _UNDERFLOW[self.dtype]).any(dim=-1, keepdim=True)
             growth = torch.where(small, float("inf"), growth)
-            self.errors += growth.sum(dim=2) * Rounding.units * torch.finfo(self.dtype).eps
+            apart = growth * Rounding.units * torch.finfo(self.dtype).eps
+            self.errors += apart.sum(dim=2)
+            self.ceilings += (logarithms.clamp(min=math.log(_UNDERFLOW[self.dtype])) + apart.clamp(max=1)).sum(dim=2)
         if self.every is not None and steps:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):
@@ -179,6 +190,7 @@ class _Tally:
         return Growth(
             logarithms=self.logarithms,
             errors=None if self.errors is None else self.errors / counted,
+            ceilings=self.ceilings,
             residuals=self.residuals,
             finite=self.finite,
             steps=counted,

@@ -15,6 +15,8 @@ from aelle_core.lyapunov.engine import Growth, evolve
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, System
 
+_HOST_MEMORY = 2**30  # bytes for the tangents of a pack
+_MATRICES_AT_ONCE = {"cpu": 2, "cuda": 10}  # of a trajectory: reflectors here; Q, J, J Q and its factors there
 _RESOLUTION = {"exact": 1e-7, "fast": 1e-3}  # largest estimated error, nats per step, of what counts as resolved
 
 
@@ -106,7 +108,7 @@ def pack_spectra(
     """The spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
 
     Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for. A network that is
-    not finite does not disturb its neighbours.
+    not finite does not disturb its neighbours. Packs of any size are taken in parts that fit into memory.
     """
     _check_choices(jacobian, precision)
     with torch.no_grad():
@@ -114,8 +116,22 @@ def pack_spectra(
         system = StackSystem([network], given, hidden=jacobian == "hidden")
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
-        found = _growth(system, system.size, length, skipped, precision, check)
+        found: list[tuple[Growth, int, Precision]] = []
+        for part in _parts_that_fit(system, 2 if check else 1):
+            found += _growth(part, system.size, length, skipped, precision, check)
     return [_result(growth, place, used, system.size) for growth, place, used in found]
+
+
+def _parts_that_fit(system: StackSystem, copies: int) -> list[StackSystem]:
+    """The pack in as few parts as memory holds tangents, Jacobians and factors of."""
+    device = system.like.device
+    room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _HOST_MEMORY
+    of_network = copies * system.sequences * system.size**2 * 8 * _MATRICES_AT_ONCE[device.type]
+    at_once = max(1, room // of_network)
+    if at_once >= system.networks:
+        return [system]
+    everyone = list(range(system.networks))
+    return [system.in_double(everyone[first : first + at_once]) for first in range(0, system.networks, at_once)]
 
 
 def _check_choices(jacobian: str, precision: str) -> None:
@@ -195,12 +211,13 @@ def _result(growth: Growth, network: int, precision: Precision, size: int) -> Ly
     with np.errstate(invalid="ignore"):
         stderr = per_sequence.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(k, np.nan)
     errors = None if growth.errors is None else growth.errors[network].amax(dim=0).cpu().numpy()[order]
+    ceilings = (growth.ceilings[network] / growth.steps).mean(dim=0).cpu().numpy()[order]
     running = None if growth.running is None else growth.running[:, network].mean(dim=1).cpu().numpy()[:, order]
     return LyapunovSpectrum(
         exponents=exponents[order],
         per_sequence=per_sequence,
         stderr=stderr,
-        resolved=None if errors is None else errors <= _RESOLUTION[precision],
+        resolved=None if errors is None else _resolved(exponents[order], errors, ceilings, _RESOLUTION[precision]),
         rounding_error=errors,
         sum_rule_residual=float(growth.residuals[network].amax()),
         dead_directions=int(np.isneginf(exponents).sum()),
@@ -211,3 +228,12 @@ def _result(growth: Growth, network: int, precision: Precision, size: int) -> Ly
         running=running,
         running_steps=None if growth.running_steps is None else growth.running_steps.numpy(),
     )
+
+
+def _resolved(exponents: np.ndarray, errors: np.ndarray, ceilings: np.ndarray, limit: float) -> np.ndarray:
+    """Whether the exponent of each rank is right: its own error is small, and no spoilt exponent might belong on its
+    other side, which would move it to another rank."""
+    own = errors <= limit
+    lower = np.where(errors < 0.1, exponents - 10 * np.minimum(errors, 0.1), -np.inf)[~own]
+    disputed = ((lower <= exponents[:, None]) & (exponents[:, None] <= ceilings[~own])).any(axis=1)
+    return own & ~disputed

@@ -14,6 +14,7 @@ from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, get_cell
 from aelle_core.errors import UserError
 from aelle_core.lyapunov import engine, pack_spectra
+from aelle_core.lyapunov import spectrum as spectrum_module
 from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.streams import generator
 
@@ -257,3 +258,21 @@ def test_chaos_leaves_exponents_unresolved_by_about_their_standard_error() -> No
     assert spectrum.rounding_error is not None
     assert not spectrum.resolved.any()
     assert abs(spectrum.maximum - math.log(2)) < 5 * spectrum.stderr[0]
+
+
+def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = get_cell("gru", 2, 6)
+    drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(5)]
+    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    expected = pack_spectra(pack, INPUTS, check=True)
+    sizes = []
+    real = engine.evolve
+    monkeypatch.setattr(spectrum_module, "_HOST_MEMORY", 2 * (2 * 3 * 36 * 8 * 2))
+    monkeypatch.setattr(
+        spectrum_module,
+        "evolve",
+        lambda part, *rest, **options: sizes.append(part.networks) or real(part, *rest, **options),
+    )
+    for found, each in zip(pack_spectra(pack, INPUTS, check=True), expected, strict=True):
+        assert_same(found, each, 1e-12)
+    assert sizes == [2, 2, 1]

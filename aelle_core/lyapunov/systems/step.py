@@ -141,7 +141,7 @@ class StepSystem:
         if apart > 0.05:
             warnings.warn(
                 f"the derivative of step(x, state) is {apart:.0%} off from finite differences: a part of it is "
-                "detached or computed outside of torch, or it is not smooth; the spectrum is of what differentiation sees",
+                "detached or computed outside of torch, or it is not smooth; the spectrum is of what is differentiated",
                 stacklevel=2,
             )
 
