@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aelle_core.errors import UserError
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians, PushedJacobians
+from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
 from aelle_core.lyapunov.systems.base import Rounding
 
 Step = Callable[[Tensor | None, Tensor], Tensor]
@@ -18,9 +19,10 @@ Step = Callable[[Tensor | None, Tensor], Tensor]
 class StepSystem:
     """step(x, state) along inputs (sequences, time, features), or an autonomous map.
 
-    Its derivatives are as good as the function's own: torch's tanh and sigmoid lose theirs in deep saturation. All
-    steps of a stretch are linearised at once, as one large batch; a function that works with its own batch size only
-    is taken one step at a time. Where few tangents are followed, the Jacobian is not made at all.
+    Its derivatives are as good as the function's own, with tanh and sigmoid put right in saturation. All steps of a
+    stretch are linearised at once, as one large batch; a function that works with its own batch size only is taken
+    one step at a time. Where few tangents are followed, the Jacobian is not made at all. Second copies run through
+    the function apart from the first, with every rounded result in it disturbed.
 
     Raises UserError when the function fails on a batch of states, returns another shape, or cannot be differentiated;
     warns when its derivative is not that of finite differences, as where a part of it is detached.
@@ -33,6 +35,8 @@ class StepSystem:
         self.networks = 1
         self.sequences, self.size = initial_state.shape
         self.exact_zeros = False
+        disturbance = Rounding(initial_state).size
+        self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, disturbance)]
         self._check()
         self.any_batch = self._takes_any_batch()
 
@@ -52,61 +56,66 @@ class StepSystem:
     def linearise(
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, Jacobians, Tensor]:
-        copies = len(state) // self.sequences
-        states, inputs = [state], []
-        for time in range(first, first + steps):
-            x = None if self.inputs is None else self.inputs[:, time].repeat(copies, 1)
-            new = self._apply(self.step, x, states[-1])
-            if rounding is not None:
-                new = new * rounding.factors(*new.shape, copies_at=0)
-            states.append(new)
-            inputs.append(x)
-        finite = states[-1].isfinite().all(dim=-1)
+        pieces = state.split(self.sequences)
+        watched = self._arithmetic if rounding is not None else self._arithmetic[:1]
+        runs = [self._forward(first, steps, *each) for each in zip(pieces, watched, strict=True)]
+        last = torch.cat([run[-1] for run in runs])
+        finite = last.isfinite().all(dim=-1)
         if self.pushes(k):
 
             def along(step: int, tangents: Tensor) -> Tensor:
-                return self._apply(self._push, inputs[step], states[step], tangents)
+                parts = zip(runs, tangents.split(self.sequences), watched, strict=True)
+                x = self._input(first + step)
+                return torch.cat([self._push(x, run[step], part, arithmetic) for run, part, arithmetic in parts])
 
-            return states[-1], PushedJacobians(len(state), steps, along, finite), finite
-        if self.any_batch:
-            joined = None if self.inputs is None else torch.stack(inputs).flatten(0, 1)  # type: ignore[arg-type]
-            transposed = self._transposed_jacobian(joined, torch.stack(states[:-1]).flatten(0, 1))
-        else:
-            each = zip(inputs, states[:-1], strict=True)
-            transposed = torch.cat([self._apply(self._transposed_jacobian, x, old) for x, old in each])
-        transposed = transposed.unflatten(0, (steps, -1)).transpose(0, 1)
-        return states[-1], BlockJacobians.of_dense(transposed), finite
+            return last, PushedJacobians(len(state), steps, along, finite), finite
+        several = zip(runs, watched, strict=True)
+        return last, BlockJacobians.of_dense(torch.cat([self._transposed(first, *each) for each in several])), finite
+
+    def _input(self, time: int) -> Tensor | None:
+        return None if self.inputs is None else self.inputs[:, time]
+
+    def _forward(self, first: int, steps: int, state: Tensor, arithmetic: WatchedArithmetic) -> list[Tensor]:
+        """The states before each step, and after the last."""
+        states = [state]
+        with arithmetic:
+            for time in range(first, first + steps):
+                states.append(self.step(self._input(time), states[-1]))
+        return states
+
+    def _transposed(self, first: int, states: list[Tensor], arithmetic: WatchedArithmetic) -> Tensor:
+        """Transposed Jacobians (sequences, steps, size, size) along the states."""
+        steps = len(states) - 1
+        identity = torch.eye(self.size, dtype=self.like.dtype, device=self.like.device)
+
+        def of(x: Tensor | None, state: Tensor) -> Tensor:
+            return self._push(x, state, identity.expand(len(state), -1, -1), arithmetic).mT
+
+        if not self.any_batch:
+            return torch.stack([of(self._input(first + step), states[step]) for step in range(steps)], dim=1)
+        x = None if self.inputs is None else self.inputs[:, first : first + steps].flatten(0, 1)
+        return of(x, torch.stack(states[:-1], dim=1).flatten(0, 1)).unflatten(0, (-1, steps))
 
     def pushes(self, k: int) -> bool:
         """Whether k tangents are cheaper to push one by one than to multiply with a Jacobian of all columns."""
         return 4 * k <= self.size
 
-    def _apply(self, function: Callable[..., Tensor], x: Tensor | None, *by_row: Tensor) -> Tensor:
-        """The function on all rows at once, or copy by copy where it takes its own batch size only."""
-        if self.any_batch or len(by_row[0]) == self.sequences:
-            return function(x, *by_row)
-        pieces = zip(*(each.split(self.sequences) for each in by_row), strict=True)
-        return torch.cat([function(None if x is None else x[: self.sequences], *piece) for piece in pieces])
-
-    def _push(self, x: Tensor | None, state: Tensor, tangents: Tensor) -> Tensor:
+    def _push(self, x: Tensor | None, state: Tensor, tangents: Tensor, arithmetic: WatchedArithmetic) -> Tensor:
         """J Q for tangents (batch, size, k)."""
 
+        def step(old: Tensor) -> Tensor:
+            with arithmetic:
+                return self.step(x, old)
+
         def along(direction: Tensor) -> Tensor:
-            return torch.func.jvp(lambda old: self.step(x, old), (state,), (direction,))[1]
+            return torch.func.jvp(step, (state,), (direction,))[1]
 
         return torch.vmap(along, in_dims=2, out_dims=2)(tangents)
-
-    def _transposed_jacobian(self, x: Tensor | None, state: Tensor) -> Tensor:
-        identity = torch.eye(self.size, dtype=state.dtype, device=state.device).expand(len(state), -1, -1)
-        return self._push(x, state, identity).mT
-
-    def _first(self) -> Tensor | None:
-        return None if self.inputs is None else self.inputs[:, 0]
 
     def _check(self) -> None:
         state = self.initial_state
         try:
-            new = self.step(self._first(), state)
+            new = self.step(self._input(0), state)
         except RuntimeError as error:
             raise UserError(
                 f"step(x, state) failed on {state.dtype} tensors of shape {tuple(state.shape)}: {error}; convert its "
@@ -119,7 +128,7 @@ class StepSystem:
                 "(batch, size)"
             )
         try:
-            self._push(self._first(), state, torch.zeros_like(state).unsqueeze(-1))
+            self._push(self._input(0), state, torch.zeros_like(state).unsqueeze(-1), self._arithmetic[0])
         except (RuntimeError, NotImplementedError) as error:
             raise UserError(
                 f"step(x, state) cannot be differentiated in forward mode: {str(error).splitlines()[0]}; expected "
@@ -130,13 +139,13 @@ class StepSystem:
     def _compare_with_finite_differences(self) -> None:
         """Beside the initial state, where a kink (relu at zero) is unlikely to lie."""
         source = torch.Generator(self.like.device).manual_seed(0)
-        x, state = self._first(), self.initial_state
+        x, state = self._input(0), self.initial_state
         beside = state + 1e-3 * (1 + state.abs()) * torch.empty_like(state).normal_(generator=source)
         direction = torch.empty_like(state).normal_(generator=source)
         distance = torch.finfo(state.dtype).eps ** (1 / 3)
         ahead, behind = self.step(x, beside + distance * direction), self.step(x, beside - distance * direction)
         expected = (ahead - behind) / (2 * distance)
-        found = self._push(x, beside, direction.unsqueeze(-1)).squeeze(-1)
+        found = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
         apart = float((found - expected).norm() / expected.norm().clamp(min=distance))
         if apart > 0.05:
             warnings.warn(
@@ -147,7 +156,7 @@ class StepSystem:
 
     def _takes_any_batch(self) -> bool:
         """Whether two copies of the batch side by side give the same states twice."""
-        state, x = self.initial_state, self._first()
+        state, x = self.initial_state, self._input(0)
         try:
             double = self.step(None if x is None else x.repeat(2, 1), state.repeat(2, 1))
         except RuntimeError:
