@@ -26,6 +26,19 @@ def checked_inputs(inputs: Any, features: int | None, dtype: torch.dtype, device
     return given
 
 
+def checked_device(device: torch.device | str | None) -> torch.device | None:
+    """Raises UserError for what is no device, and for one that this machine does not have."""
+    if device is None:
+        return None
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        here = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
+        raise UserError(f"device={device!r}: expected {here}") from error
+    return chosen
+
+
 def checked_length(length: int, steps: int | None) -> int:
     """`steps`, or the whole length. Raises UserError when there are not so many."""
     if steps is None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from aelle_core.cells import Network
 from aelle_core.errors import UserError
 from aelle_core.lyapunov.adapters import build_system
-from aelle_core.lyapunov.checks import checked_inputs
+from aelle_core.lyapunov.checks import checked_device, checked_inputs
 from aelle_core.lyapunov.engine import Growth, evolve
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, System
@@ -75,6 +75,7 @@ def lyapunov_spectrum(
     Zheng, Shlizerman, 2024 (section 3).
     """
     _check_choices(jacobian, precision)
+    device = checked_device(device)
     if isinstance(system, Network) and system.packed:
         raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
     with torch.no_grad():
@@ -111,6 +112,7 @@ def pack_spectra(
     not finite does not disturb its neighbours. Packs of any size are taken in parts that fit into memory.
     """
     _check_choices(jacobian, precision)
+    device = checked_device(device)
     with torch.no_grad():
         given = checked_inputs(inputs, network.cell.input_size, torch.float64, device)
         system = StackSystem([network], given, hidden=jacobian == "hidden")

@@ -125,6 +125,18 @@ def test_dead_directions_are_counted() -> None:
     assert spectrum.resolved.all()
 
 
+def test_relu_network_of_low_rank() -> None:
+    """Directions that die without a unit at rest leave rounding noise in their place: it is not taken for exponents."""
+    source = generator(0, "test")
+    left, right = torch.randint(1, 9, (6, 2), generator=source), torch.randint(1, 9, (2, 6), generator=source)
+    low = (left @ right).double() / 64  # of rank 2 without any rounding
+    cell = get_cell("rnn_relu", 2, 6)
+    rest = {"weight_ih": torch.ones(6, 2), "bias_ih": torch.ones(6), "bias_hh": torch.zeros(6)}
+    spectrum = lyapunov_spectrum(Network(cell, {**rest, "weight_hh": low}), torch.rand(2, 5, 2, generator=source))
+    assert spectrum.resolved is not None
+    assert spectrum.resolved.tolist() == [True, True, False, False, False, False]
+
+
 def test_underflow_is_not_taken_for_a_dead_direction() -> None:
     """sech^2 of a thousand underflows: the exponent is some -2000, not -inf, and must not be marked resolved."""
     given = network("rnn")
@@ -166,6 +178,8 @@ def test_one_step_and_one_unit() -> None:
         ({"inputs": INPUTS, "warmup": 8}, "warmup=8: expected a whole number from 0 to 7"),
         ({"inputs": INPUTS, "k": 5}, "k=5: expected a whole number from 1 to 4"),
         ({"inputs": INPUTS, "k": 0}, "k=0"),
+        ({"inputs": INPUTS, "device": "nowhere"}, "device='nowhere': expected 'cpu'"),
+        ({"inputs": INPUTS, "device": "meta:x"}, "device='meta:x'"),
         ({"inputs": INPUTS, "steps": 9}, "steps=9: expected 1 to 8"),
         ({"inputs": INPUTS, "jacobian": "half"}, "jacobian='half': expected one of 'full', 'hidden'"),
         ({"inputs": INPUTS, "precision": "half"}, "precision='half'"),
