@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from aelle_core.lyapunov.householder import vectors
+from aelle_core.lyapunov.householder import emitter, reflectors, vectors
+from aelle_core.lyapunov.householder.emitter import PANEL
+from aelle_core.lyapunov.householder.reflectors import combine, eliminate
 from aelle_core.lyapunov.householder.vectors import (
-    PANEL,
     accumulate,
-    combine,
-    eliminate,
     exchange,
     lanes_of,
     project,
@@ -227,7 +226,7 @@ def _lengths(blocks, size, lengths):  # type: ignore[no-untyped-def]
 
 
 def _with_fingerprint(fingerprint: int) -> Any:
-    """The compiled entry point. numba's cache does not see a change of vectors.py; what a closure holds it does."""
+    """The compiled entry point. numba's cache does not see a change of another file; what a closure holds it does."""
 
     @_compiled
     def advance(first, stop, per_network, jacobians, k, v, y, orders, radii, lengths, noise, disturbed, seed, stripe):  # type: ignore[no-untyped-def]
@@ -271,4 +270,5 @@ def _with_fingerprint(fingerprint: int) -> Any:
     return advance
 
 
-advance = _with_fingerprint(zlib.crc32(Path(vectors.__file__).read_bytes()))
+_SOURCES = (emitter, reflectors, vectors)
+advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(each.__file__)).read_bytes() for each in _SOURCES)))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.lyapunov.householder.algorithm import advance
-from aelle_core.lyapunov.householder.vectors import PANEL, lanes
+from aelle_core.lyapunov.householder.emitter import PANEL, lanes
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
 
 _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte, in any second-level cache
