@@ -47,12 +47,7 @@ class Emitter:
 
     def spread(self, number: Any, width: int) -> Any:
         """The number in every lane."""
-        nothing = ir.Constant(ir.VectorType(self.number, width), ir.Undefined)
-        first = self.builder.insert_element(nothing, number, ir.Constant(LANE, 0))
-        return self.builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(LANE, width), [0] * width))
-
-    def spread_index(self, number: Any, width: int) -> Any:
-        nothing = ir.Constant(ir.VectorType(INDEX, width), ir.Undefined)
+        nothing = ir.Constant(ir.VectorType(number.type, width), ir.Undefined)
         first = self.builder.insert_element(nothing, number, ir.Constant(LANE, 0))
         return self.builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(LANE, width), [0] * width))
 

@@ -44,7 +44,7 @@ def eliminate(typing_context, v, place, column, rows, largest, compact):  # type
         products = builder.fadd(builder.fadd(first, totals[1]), builder.fadd(totals[2], totals[3]))
 
         lane = ir.Constant(ir.VectorType(INDEX, PANEL), list(range(PANEL)))
-        here = emit.spread_index(column, PANEL)
+        here = emit.spread(column, PANEL)
         own, right = builder.icmp_signed("==", lane, here), builder.icmp_signed(">", lane, here)
         zeros, ones = emit.zeros(PANEL), emit.spread(ir.Constant(emit.number, 1.0), PANEL)
         pivot_row = emit.load(top, PANEL)

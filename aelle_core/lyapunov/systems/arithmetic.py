@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+
 _TABLE = 8191
 
 # What moves numbers about, or makes new ones, without rounding any.
@@ -22,43 +24,30 @@ _EXACT = frozenset((
 # fmt: on
 
 
-class _Tanh(torch.autograd.Function):
-    """tanh(a) with the derivative 4 e / (1 + e)^2, e = exp(-2 |a|); torch's own 1 - tanh^2 cancels in saturation."""
+def _with_slope(value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A function of single numbers with a derivative of its own, for forward-mode differentiation."""
 
-    generate_vmap_rule = True
+    class Function(torch.autograd.Function):
+        generate_vmap_rule = True
 
-    @staticmethod
-    def forward(a: Tensor) -> Tensor:
-        return torch.tanh(a)
+        @staticmethod
+        def forward(a: Tensor) -> Tensor:
+            return value(a)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_forward(*inputs)
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+            ctx.save_for_forward(*inputs)
 
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        (a,) = ctx.saved_tensors
-        e = torch.exp(-2 * a.abs())
-        return tangent * (4 * e / (1 + e).square())
+        @staticmethod
+        def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+            return tangent * slope(*ctx.saved_tensors)
+
+    return Function.apply  # type: ignore[no-any-return]
 
 
-class _Sigmoid(torch.autograd.Function):
-    """sigma(a) with the derivative sigma(a) sigma(-a); torch's own sigma (1 - sigma) cancels in saturation."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(a: Tensor) -> Tensor:
-        return torch.sigmoid(a)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
-        (a,) = ctx.saved_tensors
-        return tangent * (torch.sigmoid(a) * torch.sigmoid(-a))
+# torch's own 1 - tanh^2 and sigma (1 - sigma) cancel in saturation.
+_tanh = _with_slope(torch.tanh, lambda a: tanh_with_derivative(a)[1])
+_sigmoid = _with_slope(torch.sigmoid, lambda a: sigmoid_with_derivative(a)[1])
 
 
 class WatchedArithmetic(TorchFunctionMode):
@@ -71,9 +60,9 @@ class WatchedArithmetic(TorchFunctionMode):
     def __init__(self, like: Tensor, disturbance: float = 0.0) -> None:
         super().__init__()
         self._substitutes: dict[str, Callable[..., Any]] = {
-            "tanh": self._tanh,
-            "sigmoid": self._sigmoid,
-            "expit": self._sigmoid,
+            "tanh": _tanh,
+            "sigmoid": _sigmoid,
+            "expit": _sigmoid,
             "rnn_tanh_cell": self._rnn_cell,
             "gru_cell": self._gru_cell,
             "lstm_cell": self._lstm_cell,
@@ -103,29 +92,23 @@ class WatchedArithmetic(TorchFunctionMode):
         noise = self._noise.roll(self._place).repeat(-(-count // _TABLE))[:count]
         return result * noise.view(result.shape)
 
-    def _tanh(self, a: Tensor) -> Tensor:
-        return _Tanh.apply(a)
-
-    def _sigmoid(self, a: Tensor) -> Tensor:
-        return _Sigmoid.apply(a)
-
     def _gates(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return self._disturbed(torch.nn.functional.linear(x, weight, bias))
 
     def _rnn_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
-        return self._tanh(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
+        return _tanh(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
 
     def _gru_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
         x_r, x_z, x_n = self._gates(x, w_x, b_x).chunk(3, dim=-1)
         h_r, h_z, h_n = self._gates(h, w_h, b_h).chunk(3, dim=-1)
         a = x_z + h_z
-        n = self._disturbed(self._tanh(x_n + self._sigmoid(x_r + h_r) * h_n))
-        return self._sigmoid(-a) * n + self._sigmoid(a) * h
+        n = self._disturbed(_tanh(x_n + _sigmoid(x_r + h_r) * h_n))
+        return _sigmoid(-a) * n + _sigmoid(a) * h
 
     def _lstm_cell(
         self, x: Tensor, state: Sequence[Tensor], w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None
     ) -> tuple[Tensor, Tensor]:
         h, c = state
         i, f, g, o = (self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h)).chunk(4, dim=-1)
-        c = self._disturbed(self._sigmoid(f) * c + self._sigmoid(i) * self._tanh(g))
-        return self._sigmoid(o) * self._tanh(c), c
+        c = self._disturbed(_sigmoid(f) * c + _sigmoid(i) * _tanh(g))
+        return _sigmoid(o) * _tanh(c), c
