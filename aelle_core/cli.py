@@ -1,9 +1,14 @@
 """The commands that need no orchestration: spectrum, predict, report, presets. Heavy imports wait for their use."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    import torch
 
 app = typer.Typer(
     name="aelle",
@@ -18,14 +23,20 @@ Run = Annotated[Path, typer.Argument(help="Directory of a study's results.", sho
 Weights = Annotated[
     Path,
     typer.Argument(
-        help="A safetensors file of a torch RNN, GRU or LSTM's state_dict, or a checkpoint of this project.",
+        help="A .safetensors file (a state_dict with a torch RNN, GRU or LSTM, or a checkpoint of this project) or a "
+        ".pt2 program of torch.export.",
         show_default=False,
     ),
 ]
 Inputs = Annotated[
     Path | None,
-    typer.Option(help="An .npy file (batch, time, features). A network of a run defaults to the run's own."),
+    typer.Option(
+        help="An .npy file (batch, time, features), or what a program's forward takes. A network of a run defaults to "
+        "the run's own."
+    ),
 ]
+InitialState = Annotated[Path | None, typer.Option(help="An .npy file (batch, state_size); zeros by default.")]
+Layer = Annotated[str | None, typer.Option(help="Which recurrent layer of several, such as encoder.lstm.")]
 NetworkName = Annotated[str | None, typer.Option(help="Which network of a checkpoint, such as gru-32-00003.")]
 
 
@@ -64,41 +75,99 @@ def spectrum(
     weights: Weights,
     inputs: Inputs = None,
     network: NetworkName = None,
+    layer: Layer = None,
+    initial_state: InitialState = None,
     jacobian: Annotated[
         str, typer.Option(help="full (the whole state) or hidden (d h_t / d h_{t-1} alone, as in the paper).")
     ] = "full",
     k: Annotated[int | None, typer.Option(help="How many of the leading exponents; all by default.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="How many steps to take: all by default; a map without inputs needs it.")
+    ] = None,
     warmup: Annotated[int, typer.Option(help="Steps at the start that are not counted.")] = 0,
+    precision: Annotated[
+        str, typer.Option(help="exact (float64) or fast (float32 tangents, where the network allows it).")
+    ] = "exact",
+    check: Annotated[
+        bool, typer.Option(help="Tell which exponents rounding may have spoilt; doubles the time with exact.")
+    ] = True,
+    running: Annotated[
+        int | None, typer.Option(help="Show the exponents so far after every so many steps: have they settled?")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where to compute, such as cpu or cuda.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the spectrum into this picture file.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write index, exponent, stderr, resolved as CSV.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write index, exponent, stderr, rounding_error, resolved as CSV.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all as JSON; what is not finite is a string: -inf, inf or nan.")
+    ] = False,
 ) -> None:
-    """The Lyapunov spectrum of one network, in nats per step.
+    """The Lyapunov spectrum of one network, in nats per step, and what it says.
+
+    WEIGHTS may be a safetensors file (a state_dict that holds a torch RNN, GRU or LSTM; a checkpoint of a study) or a
+    program of torch.export that holds one such layer, or whose forward is step(x, state) -> state. Inputs are
+    (batch, time, features); for a program that holds a layer, whatever its forward takes. Pickles are never loaded.
 
     Examples:
 
     `aelle spectrum lstm.safetensors --inputs sequences.npy --plot spectrum.png`
 
+    `aelle spectrum model.pt2 --inputs sequences.npy --warmup 100 --output spectrum.csv`
+
+    `aelle spectrum step.pt2 --inputs sequences.npy --initial-state states.npy --k 5`
+
+    `aelle spectrum henon.pt2 --initial-state origin.npy --steps 10000 --warmup 100`
+
     `aelle spectrum runs/digits/checkpoints/gru-32-pack0000.safetensors --network gru-32-00003`
     """
-    from aelle_core.lyapunov import lyapunov_spectrum
-    from aelle_core.weights import load_network, load_sequences
+    import time
+    import warnings
 
-    loaded = load_network(weights, network)
-    result = lyapunov_spectrum(
-        loaded,
-        load_sequences(inputs, weights),
-        jacobian=jacobian,  # type: ignore[arg-type]
-        k=k,
-        warmup=warmup,
-    )
-    _print_spectrum(result)
+    from rich.console import Console
+
+    from aelle_core import spectrum_report
+    from aelle_core.lyapunov import lyapunov_spectrum
+    from aelle_core.weights import load
+
+    for path, picture in ((output, False), (plot, True)):
+        if path is not None:
+            spectrum_report.check_writable(path, picture)
+    place = _checked_device(device)
+    loaded = load(weights, inputs, network=network, layer=layer, initial_state=initial_state).to(place)
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught, _progress(loaded.steps if steps is None else steps) as on_step:
+        result = lyapunov_spectrum(
+            loaded.system,
+            loaded.inputs,
+            steps=steps,
+            initial_state=loaded.initial_state,
+            jacobian=jacobian,  # type: ignore[arg-type]
+            k=k,
+            warmup=warmup,
+            precision=precision,  # type: ignore[arg-type]
+            device=place,
+            check=check,
+            running=running,
+            on_step=on_step,
+        )
+    seconds = time.perf_counter() - started
+    for warning in caught:
+        typer.echo(f"aelle: warning: {warning.message}", err=True)
+    how = spectrum_report.Computation(loaded.title, jacobian, warmup, precision, seconds)
+    if as_json:
+        typer.echo(spectrum_report.as_json(result, how))
+    if result.status != "ok":
+        typer.echo(f"status: {result.status}: weights or states are not finite, so there is no spectrum", err=as_json)
+        raise typer.Exit(1)
+    if not as_json:
+        spectrum_report.print_spectrum(result, how, Console())
     if output is not None:
-        _write_spectrum(result, output)
-        typer.echo(f"exponents: {output}")
+        spectrum_report.write_csv(result, output)
+        typer.echo(f"exponents: {output}", err=as_json)
     if plot is not None:
-        axes = result.plot()
-        axes.figure.savefig(plot, dpi=150)
-        typer.echo(f"picture: {plot}")
+        spectrum_report.draw(result, plot)
+        typer.echo(f"picture: {plot}", err=as_json)
 
 
 @app.command()
@@ -113,7 +182,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.errors import UserError
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-    from aelle_core.weights import load_network, load_sequences
+    from aelle_core.weights import load
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -122,8 +191,14 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"no AeLLE in {str(run)!r}: expected one made by `aelle analyse {run}`")
     aelle = AeLLE.load(model)
     kind: Any = study.spectra[0]
+    loaded = load(weights, inputs, network=network)
     found = lyapunov_spectrum(
-        load_network(weights, network), load_sequences(inputs, weights), jacobian=kind, warmup=study.warmup, check=False
+        loaded.system,
+        loaded.inputs,
+        initial_state=loaded.initial_state,
+        jacobian=kind,
+        warmup=study.warmup,
+        check=False,
     )
     if found.status != "ok":
         raise UserError(f"{str(weights)!r}: the network's weights or states are not finite; expected finite numbers")
@@ -133,41 +208,32 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 
-def _print_spectrum(result: Any) -> None:
+def _checked_device(name: str | None) -> "torch.device | None":
+    """The device of that name. Raises UserError when there is none here."""
+    import torch
+
+    from aelle_core.errors import UserError
+
+    if name is None:
+        return None
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = "cpu or cuda" if torch.cuda.is_available() else "cpu"
+        raise UserError(f"--device {name!r} cannot be used here: expected {there}") from error
+
+
+@contextmanager
+def _progress(steps: int | None) -> Iterator[Callable[[int], object] | None]:
+    """A bar with the time left on standard error, where that is a terminal; gives what is to be told of steps taken."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console()
-    if result.status != "ok":
-        console.print(f"status: {result.status}: weights or states are not finite, so there is no spectrum")
+    console = Console(stderr=True)
+    if not console.is_terminal or steps is None:
+        yield None
         return
-    table = Table("index", "exponent (nats/step)", "standard error", "resolved", box=None, pad_edge=False)
-    rows = list(zip(result.exponents, result.stderr, result.resolved, strict=True))
-    shown = range(len(rows)) if len(rows) <= 16 else [*range(8), *range(len(rows) - 4, len(rows))]
-    for index in shown:
-        exponent, stderr, resolved = rows[index]
-        table.add_row(str(index + 1), f"{exponent:.6f}", f"{stderr:.2g}", "yes" if resolved else "no")
-        if index == 7 and len(rows) > 16:
-            table.add_row("...", "", "", "")
-    console.print(table)
-    facts = {
-        "largest exponent": f"{result.maximum:.6f} nats/step",
-        "mean exponent": f"{result.mean:.6f} nats/step",
-        "Kaplan-Yorke dimension": f"{result.kaplan_yorke_dimension:.3f} of {result.size}",
-        "entropy rate (upper bound)": f"{result.entropy_rate:.6f} nats/step",
-        "sum rule residual": f"{result.sum_rule_residual:.1e}",
-        "dead directions": str(result.dead_directions),
-        "sequences x steps": f"{len(result.per_sequence)} x {result.steps}",
-    }
-    for name, value in facts.items():
-        console.print(f"{name:>26}: {value}", highlight=False)
-
-
-def _write_spectrum(result: Any, path: Path) -> None:
-    import csv
-
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["index", "exponent", "stderr", "resolved"])
-        for index, row in enumerate(zip(result.exponents, result.stderr, result.resolved, strict=True), start=1):
-            writer.writerow([index, *row])
+    columns = (TextColumn("steps"), BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("left"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task("steps", total=steps)
+        yield lambda taken: progress.update(bar, completed=taken)

@@ -2,32 +2,98 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.errors import UserError
+from aelle_core.exported import ExportedStep, load_exported
 from aelle_core.files import read_safetensors
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 
 _GATES: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
+_PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar"}
+_ENDINGS = (
+    ".safetensors (safetensors.torch.save_file of a state_dict, or a checkpoint of this project) or .pt2 "
+    "(torch.export.save)"
+)
 
 
-def load_network(path: Path, name: str | None = None) -> Network | nn.RNNBase:
-    """A network from a safetensors file: `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose
-    state_dict was saved (alone or as the only recurrent layer of a module).
+@dataclass(frozen=True)
+class Loaded:
+    """What a spectrum is taken of: `system`, `inputs` and `initial_state` as `lyapunov_spectrum` takes them, and
+    `title`, the network in a few words."""
 
-    Raises UserError naming the file when it is neither, or when a pack needs a name.
+    system: Network | nn.Module
+    inputs: np.ndarray | Tensor | None
+    initial_state: np.ndarray | Tensor | tuple[Tensor, Tensor] | None
+    title: str
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps the inputs last; None without inputs, or where they are no sequences."""
+        return None if self.inputs is None or self.inputs.ndim < 2 else int(self.inputs.shape[1])
+
+    def to(self, device: torch.device | None) -> "Loaded":
+        """The same with a step function's own tensors on that device; `lyapunov_spectrum` moves all else."""
+        if device is None or not isinstance(self.system, ExportedStep):
+            return self
+        return replace(self, system=self.system.to(device))
+
+
+def load(
+    path: Path,
+    inputs: Path | None,
+    *,
+    network: str | None = None,
+    layer: str | None = None,
+    initial_state: Path | None = None,
+) -> Loaded:
+    """A network with its sequences: from a safetensors file or from a program of torch.export.
+
+    inputs         an .npy file (batch, time, features), or whatever a program's forward takes first; a network of a
+                   run needs none
+    network        which network of a checkpoint
+    layer          which recurrent layer of several
+    initial_state  an .npy file (batch, state_size); by default zeros, or what a program gives its recurrent layer
+
+    Raises UserError naming what was given and expected. No pickle is ever loaded.
     """
+    start = None if initial_state is None else load_array(initial_state, "(batch, state_size)")
+    if path.suffix == ".pt2":
+        if network is not None:
+            raise UserError(f"network {network!r}: {str(path)!r} is no checkpoint of this project; expected no name")
+        arrays = None if inputs is None else load_array(inputs, "(batch, time, features)")
+        system, received, own_start = load_exported(path, arrays, layer, start)
+        return Loaded(system, received, own_start, _title(system))
+    found = load_network(path, network, layer)
+    return Loaded(found, load_sequences(inputs, path), start, _title(found))
+
+
+def load_network(path: Path, name: str | None = None, layer: str | None = None) -> Network | nn.RNNBase:
+    """A network from a safetensors file: `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose
+    state_dict was saved, alone or as a `layer` of a module (by its path; not needed where there is one only).
+
+    A state_dict does not tell an RNN's nonlinearity: it is taken for a tanh. Raises UserError naming the file when it
+    is neither, or when a pack needs a name.
+    """
+    if path.suffix in _PICKLES:
+        raise UserError(f"{str(path)!r} may be a pickle, which is never loaded: expected {_ENDINGS}")
+    if path.suffix != ".safetensors":
+        raise UserError(f"{str(path)!r} ends in {path.suffix!r}: expected {_ENDINGS}")
     tensors, metadata = read_safetensors(path, "a safetensors file")
     if metadata.get("format", "").startswith("aelle-pack"):
+        if layer is not None:
+            raise UserError(f"layer {layer!r}: {str(path)!r} holds networks of one layer; expected no layer")
         return _from_pack(path, name, metadata, tensors)
     if name is not None:
         raise UserError(f"network {name!r}: {str(path)!r} is no checkpoint of this project; expected no name")
-    return _from_state_dict(path, tensors)
+    return _from_state_dict(path, tensors, layer)
 
 
 def _from_pack(path: Path, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Network:
@@ -41,28 +107,36 @@ def _from_pack(path: Path, name: str | None, metadata: dict[str, str], tensors: 
     return Network(cell, parameters, json.loads(metadata["networks"])[index]["constants"])
 
 
-def _from_state_dict(path: Path, tensors: dict[str, Tensor]) -> nn.RNNBase:
-    prefixes = {key.removesuffix("weight_hh_l0") for key in tensors if key.endswith("weight_hh_l0")}
-    if len(prefixes) != 1:
+def _from_state_dict(path: Path, tensors: dict[str, Tensor], layer: str | None) -> nn.RNNBase:
+    prefixes = sorted(key.removesuffix("weight_hh_l0") for key in tensors if key.endswith("weight_hh_l0"))
+    names = [prefix.removesuffix(".") for prefix in prefixes]
+    if layer is not None and layer not in names:
+        raise UserError(f"layer {layer!r}: {str(path)!r} has the recurrent layers {names or 'none'}")
+    if layer is None and len(prefixes) != 1:
+        expected = f"--layer, one of {names}" if prefixes else "the state_dict of a torch RNN, GRU or LSTM"
         raise UserError(
-            f"{str(path)!r} holds {len(prefixes)} recurrent layers: expected the state_dict of one torch RNN, GRU or "
-            "LSTM (weight_ih_l0, weight_hh_l0, ...)"
+            f"{str(path)!r} holds {len(prefixes)} recurrent layers (weight_hh_l0, ...): expected {expected}"
         )
-    prefix = prefixes.pop()
+    prefix = prefixes[0 if layer is None else names.index(layer)]
     state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     if any("reverse" in key or "weight_hr" in key for key in state):
         raise UserError(f"{str(path)!r} is bidirectional or has projections: expected a plain recurrent layer")
-    rows, units = state["weight_hh_l0"].shape
-    gates = rows // units
-    if gates not in _GATES or rows != gates * units:
-        raise UserError(f"{str(path)!r}: weight_hh_l0 has shape ({rows}, {units}): expected 1, 3 or 4 times the units")
+    shape = tuple(state["weight_hh_l0"].shape)
+    gates = shape[0] // shape[1] if len(shape) == 2 and shape[1] else 0
+    if gates not in _GATES or shape[0] != gates * shape[1]:
+        raise UserError(f"{str(path)!r}: weight_hh_l0 has shape {shape}: expected 1, 3 or 4 times the units")
     layers = sum(key.startswith("weight_hh_l") for key in state)
-    layer = _GATES[gates](
-        state["weight_ih_l0"].shape[1], units, num_layers=layers, bias="bias_hh_l0" in state, batch_first=True
-    )
-    layer.load_state_dict({key: value for key, value in state.items() if key in dict(layer.named_parameters())})
-    from_torch(layer)
-    return layer
+    try:
+        width, biased = state["weight_ih_l0"].shape[1], "bias_hh_l0" in state
+        found = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True)
+        found.to(state["weight_hh_l0"].dtype)
+        own = dict(found.named_parameters())
+        found.load_state_dict({key: value for key, value in state.items() if key in own})
+    except (KeyError, IndexError, RuntimeError) as error:
+        what = str(error).splitlines()[-1].strip()
+        raise UserError(f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {what}") from error
+    from_torch(found)
+    return found
 
 
 def load_sequences(path: Path | None, weights: Path) -> np.ndarray | Tensor:
@@ -70,14 +144,49 @@ def load_sequences(path: Path | None, weights: Path) -> np.ndarray | Tensor:
 
     Raises UserError when the file is no array, or when there is neither a file nor a run.
     """
-    if path is None:
-        run = RunDirectory(weights.parent.parent)
-        if not run.settings.exists():
-            raise UserError(f"no inputs for {str(weights)!r}: expected --inputs with an .npy (batch, time, features)")
-        study = run.study()
-        task = get_task(study.task, seed=study.seed, options=study.task_options)
-        return task.splits.validation.inputs[: study.spectrum_sequences]
+    if path is not None:
+        return load_array(path, "(batch, time, features)")
+    run = RunDirectory(weights.parent.parent)
+    if not run.settings.exists():
+        raise UserError(f"no inputs for {str(weights)!r}: expected --inputs with an .npy (batch, time, features)")
+    study = run.study()
+    task = get_task(study.task, seed=study.seed, options=study.task_options)
+    return task.splits.validation.inputs[: study.spectrum_sequences]
+
+
+def load_array(path: Path, shape: str) -> np.ndarray:
+    """Real numbers from an .npy file, in the machine's byte order; `shape` is what the message names as expected.
+
+    Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
+    """
+    expected = f"expected an .npy of real numbers {shape}"
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{str(path)!r} cannot be read ({error}): expected an .npy (batch, time, features)") from error
+        with path.open("rb") as file:
+            if file.read(6) != b"\x93NUMPY":
+                raise UserError(f"{str(path)!r} is no .npy file: {expected}, as numpy.save writes it")
+            file.seek(0)
+            found = np.load(file, allow_pickle=False)
+    except OSError as error:
+        raise UserError(f"{str(path)!r} cannot be read ({error.strerror or error}): {expected}") from error
+    except UserError:
+        raise
+    except (ValueError, EOFError) as error:
+        why = "holds pickled objects, which are never loaded" if "pickle" in str(error) else f"is damaged ({error})"
+        raise UserError(f"{str(path)!r} {why}: {expected}") from error
+    if found.dtype.kind not in "iuf":
+        raise UserError(f"{str(path)!r} holds {found.dtype}: {expected}")
+    real = np.float64 if found.dtype.kind == "f" and found.dtype.itemsize > 8 else found.dtype.newbyteorder("=")
+    return np.ascontiguousarray(found, dtype=real)
+
+
+def _title(system: Network | nn.Module) -> str:
+    """A network in a few words."""
+    if isinstance(system, Network):
+        cell = system.cell
+        return f"{cell.name}, {cell.input_size} inputs, {cell.units} units"
+    if isinstance(system, nn.RNNBase):
+        kind = f"RNN ({getattr(system, 'nonlinearity', 'tanh')})" if system.mode.startswith("RNN") else system.mode
+        layers = f", {system.num_layers} layers" if system.num_layers > 1 else ""
+        return f"{kind}, {system.input_size} inputs, {system.hidden_size} units{layers}"
+    assert isinstance(system, ExportedStep)
+    return f"exported step function, state of {system.state_size} numbers"

@@ -42,7 +42,7 @@ def _with_slope(value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Ten
         def jvp(ctx: Any, tangent: Tensor) -> Tensor:
             return tangent * slope(*ctx.saved_tensors)
 
-    return Function.apply  # type: ignore[no-any-return]
+    return Function.apply
 
 
 # torch's own 1 - tanh^2 and sigma (1 - sigma) cancel in saturation.
