@@ -14,6 +14,7 @@ ALLOWED = {
     "cells": FOUNDATION,
     "tasks": FOUNDATION,
     "lyapunov": FOUNDATION | {"cells"},
+    "exported": FOUNDATION,
     "training": FOUNDATION | {"cells", "tasks"},
     "records": FOUNDATION,
     "store": FOUNDATION | {"records"},

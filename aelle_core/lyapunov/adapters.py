@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from aelle_core.cells import Network, from_torch
 from aelle_core.errors import UserError
 from aelle_core.lyapunov.checks import checked_inputs, checked_length, joined_state
+from aelle_core.lyapunov.modules import RECURRENT, layer_inside
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
 
-_RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 _STEP_DTYPES = {"exact": torch.float64, "fast": torch.float32}
 
 
@@ -31,17 +31,18 @@ def build_system(
     """The system and the number of steps. Raises UserError on anything that does not fit together."""
     if isinstance(system, Tensor | np.ndarray):
         return _given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device)
-    if isinstance(system, nn.Module) and not isinstance(system, _RECURRENT):
-        names = [name for name, module in system.named_modules() if isinstance(module, _RECURRENT)]
+    if isinstance(system, nn.Module) and not isinstance(system, RECURRENT):
+        names = [name for name, module in system.named_modules() if isinstance(module, RECURRENT)]
         whole = [name for name in names if isinstance(system.get_submodule(name), nn.RNNBase)]
         # With a state and nothing but single cells inside, the module is itself a step(x, state).
         if layer is not None or whole or (names and initial_state is None):
-            system, inputs = _recurrent_layer(system, names, layer, inputs)
+            system, inputs, received_state = layer_inside(system, names, layer, inputs)
+            initial_state = received_state if initial_state is None else initial_state
         else:
             system = copy.deepcopy(system).to(dtype=_STEP_DTYPES[precision])
     elif layer is not None:
         raise UserError(f"layer={layer!r} was given with a {type(system).__name__}: expected a module that holds it")
-    if isinstance(system, _RECURRENT):
+    if isinstance(system, RECURRENT):
         networks = from_torch(system)
     elif isinstance(system, Network):
         networks = [system]
@@ -115,30 +116,3 @@ def _given_jacobians(
             f"Jacobians have dtype {jacobians.dtype} and shape {shape}: expected real numbers (batch, time, size, size)"
         )
     return TrajectorySystem(jacobians, _STEP_DTYPES[precision], device), checked_length(shape[1], steps)
-
-
-def _recurrent_layer(module: nn.Module, names: list[str], layer: str | None, inputs: Any) -> tuple[nn.Module, Tensor]:
-    """The module's recurrent layer, and what it receives when the module runs on the inputs."""
-    if layer is None and len(names) > 1:
-        raise UserError(f"{type(module).__name__} holds {len(names)} recurrent layers: expected layer= one of {names}")
-    name = names[0] if layer is None else layer
-    if name not in names:
-        raise UserError(f"layer={layer!r}: {type(module).__name__} has the recurrent layers {names or 'none'}")
-    chosen = module.get_submodule(name)
-    if isinstance(chosen, nn.RNNCellBase):
-        raise UserError(
-            f"layer {name!r} is a {type(chosen).__name__} inside a module: pass the cell itself with its own inputs"
-        )
-    received: list[Tensor] = []
-    hook = chosen.register_forward_pre_hook(lambda _, arguments: received.append(arguments[0]))
-    was_training = module.training
-    try:
-        module.eval()
-        module(torch.as_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs)
-    finally:
-        hook.remove()
-        module.train(was_training)
-    if len(received) != 1 or not isinstance(received[0], Tensor):
-        raise UserError(f"layer {name!r} ran {len(received)} times on tensors in one forward pass: expected once")
-    sequence = received[0].unsqueeze(0 if chosen.batch_first else 1) if received[0].dim() == 2 else received[0]
-    return chosen, sequence if chosen.batch_first else sequence.transpose(0, 1)

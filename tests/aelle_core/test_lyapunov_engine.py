@@ -276,3 +276,53 @@ def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch)
     for found, each in zip(pack_spectra(pack, INPUTS, check=True), expected, strict=True):
         assert_same(found, each, 1e-12)
     assert sizes == [2, 2, 1]
+
+
+class WithStart(nn.Module):
+    """A layer with a learned initial state, called with keywords, beside a frozen part in another mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LSTM(2, 4, num_layers=2, batch_first=True)
+        self.h = nn.Parameter(torch.randn(2, 1, 4))
+        self.frozen = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.h.expand(-1, len(x), -1).contiguous()
+        return self.frozen(self.layer(input=x, hx=(h, torch.zeros_like(h)))[0])
+
+
+def test_a_module_is_taken_with_its_initial_state_and_left_as_it_was() -> None:
+    torch.manual_seed(0)
+    module = WithStart().train()
+    module.frozen.eval()
+    found = lyapunov_spectrum(module, INPUTS.double().numpy())
+    h = module.h.detach().expand(-1, 3, -1)
+    expected = lyapunov_spectrum(module.layer, INPUTS, initial_state=(h, torch.zeros_like(h)))
+    assert_same(found, expected)
+    assert not np.allclose(found.exponents, lyapunov_spectrum(module.layer, INPUTS).exponents)
+    assert module.training
+    assert not module.frozen.training
+    with pytest.raises(UserError, match=r"WithStart failed on the inputs, \(3, 40, 1\)"):
+        lyapunov_spectrum(module, INPUTS[..., :1])
+    with pytest.raises(UserError, match="WithStart failed on the inputs, NoneType"):
+        lyapunov_spectrum(module)
+
+
+class Packing(WithStart):
+    def forward(self, x: Tensor) -> Any:
+        return self.layer(nn.utils.rnn.pack_padded_sequence(x, torch.tensor([40, 40, 40]), batch_first=True))
+
+
+def test_packed_sequences_are_refused() -> None:
+    with pytest.raises(UserError, match="receives a PackedSequence: expected a tensor"):
+        lyapunov_spectrum(Packing(), INPUTS)
+
+
+def test_step_function_that_mixes_its_rows_is_taken_as_it_is() -> None:
+    """With its own batch only: two copies side by side would be another system."""
+
+    def step(_: Tensor | None, state: Tensor) -> Tensor:
+        return torch.tanh(state + 0.1 * state[0])
+
+    assert not StepSystem(step, None, torch.full((1, 2), 0.3, dtype=torch.float64)).any_batch

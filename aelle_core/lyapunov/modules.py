@@ -1,0 +1,70 @@
+"""The recurrent layer inside a person's module."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from aelle_core.errors import UserError
+
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+
+
+def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs: Any) -> tuple[nn.RNNBase, Tensor, Any]:
+    """The module's recurrent layer, and what it receives when the module runs on the inputs: (batch, time, features),
+    and the initial state in torch's form, or None.
+
+    Raises UserError when there is no such layer, when it is a single cell, and when the module fails on the inputs or
+    does not run the layer just once on tensors.
+    """
+    kind = type(module).__name__
+    if layer is None and len(names) > 1:
+        raise UserError(f"{kind} holds {len(names)} recurrent layers: expected layer= one of {names}")
+    name = names[0] if layer is None else layer
+    if name not in names:
+        raise UserError(f"layer={layer!r}: {kind} has the recurrent layers {names or 'none'}")
+    chosen = module.get_submodule(name)
+    if not isinstance(chosen, nn.RNNBase):
+        raise UserError(
+            f"layer {name!r} is a {type(chosen).__name__} inside a module: pass the cell itself with its own inputs, "
+            "or, where the module is a step(x, state), its initial_state"
+        )
+    received: list[tuple[Any, Any]] = []
+
+    def note(_: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        given = dict(zip(("input", "hx"), arguments, strict=False)) | options
+        received.append((given.get("input"), given.get("hx")))
+
+    hook = chosen.register_forward_pre_hook(note, with_kwargs=True)
+    modes = {each: each.training for each in module.modules()}
+    try:
+        module.eval()
+        module(_as_the_module_takes_them(module, inputs))
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        shape = tuple(inputs.shape) if isinstance(inputs, Tensor | np.ndarray) else type(inputs).__name__
+        raise UserError(f"{kind} failed on the inputs, {shape}: {str(error).splitlines()[0]}") from error
+    finally:
+        hook.remove()
+        for each, mode in modes.items():
+            each.training = mode
+    if any(isinstance(sequence, PackedSequence) for sequence, _ in received):
+        raise UserError(f"layer {name!r} receives a PackedSequence: expected a tensor, sequences of one length")
+    if len(received) != 1 or not isinstance(received[0][0], Tensor):
+        raise UserError(f"layer {name!r} ran {len(received)} times in one forward pass: expected once, on a tensor")
+    sequence, state = received[0]
+    if sequence.dim() == 2:  # one sequence without a batch
+        sequence = sequence.unsqueeze(0 if chosen.batch_first else 1)
+        if state is not None:
+            state = tuple(part.unsqueeze(1) for part in state) if isinstance(state, tuple) else state.unsqueeze(1)
+    return chosen, sequence if chosen.batch_first else sequence.transpose(0, 1), state
+
+
+def _as_the_module_takes_them(module: nn.Module, inputs: Any) -> Any:
+    """Arrays as tensors; real numbers in the precision and on the device of the module's weights."""
+    given = torch.as_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
+    like = next((each for each in module.parameters() if each.is_floating_point()), None)
+    if isinstance(given, Tensor) and like is not None:
+        given = given.to(device=like.device, dtype=like.dtype if given.is_floating_point() else None)
+    return given
