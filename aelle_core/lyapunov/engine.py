@@ -77,7 +77,7 @@ def evolve(
     like = system.like.new_empty(0, dtype=dtype)
     rounding = Rounding(system.like) if copied else None
     second = torch.arange(copies, device=like.device).bool()[None, :, None].expand(shape).flatten()
-    tangents = (kernel or _kernel_for(system, k))(
+    tangents = (kernel or _kernel_for(system, k, dtype))(
         like,
         len(second),
         system.size,
@@ -108,13 +108,14 @@ def evolve(
     return tally.growth(first)
 
 
-def _kernel_for(system: System, k: int) -> Kernel:
+def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:
     if isinstance(system, StepSystem) and system.pushes(k):
         return TorchTangents
     if system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
         return TorchTangents
-    from aelle_core.lyapunov.householder.tangents import HouseholderTangents
+    from aelle_core.lyapunov.householder.tangents import HouseholderTangents, prepare_kernel
 
+    prepare_kernel(dtype)
     return HouseholderTangents
 
 

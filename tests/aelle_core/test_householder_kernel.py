@@ -1,5 +1,10 @@
 """The compiled kernel against numpy's QR, against exact Gram-Schmidt, and against the kernels in torch."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import mpmath
 import numpy as np
 import pytest
@@ -137,3 +142,17 @@ def test_disturbance_is_as_large_as_asked_and_only_where_asked() -> None:
     apart = np.abs(tangents.advance(BlockJacobians.of_dense(jacobians.mT))[0].log().numpy() - moved(jacobians, 12))
     assert apart[0].max() == 0.0
     assert 1e-8 < apart[1].max() < 1e-3
+
+
+def test_compiling_is_announced_and_happens_once(tmp_path: Path) -> None:
+    """With an empty cache the first call says that it compiles; the next process says nothing."""
+    code = (
+        "import torch\nfrom aelle_core import lyapunov_spectrum\n"
+        "lyapunov_spectrum(torch.nn.RNN(2, 3, batch_first=True), torch.zeros(1, 4, 2))"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    told = [
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stderr
+        for _ in range(2)
+    ]
+    assert told == ["compiling the spectrum kernel for this CPU: some ten seconds, once\n", ""]
