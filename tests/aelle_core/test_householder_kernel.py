@@ -156,3 +156,21 @@ def test_compiling_is_announced_and_happens_once(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     assert told == ["compiling the spectrum kernel for this CPU: some ten seconds, once\n", ""]
+
+
+def test_narrow_registers(tmp_path: Path) -> None:
+    """As on a CPU without AVX-512, where a register is half a panel."""
+    code = """
+import numpy as np
+from aelle_core.lyapunov.householder import emitter
+emitter._REGISTER_BYTES = 32
+from tests.aelle_core.test_householder_kernel import by_numpy, moved, random
+assert emitter.lanes(8) == 4
+for size in (3, 9, 20, 66):
+    jacobians = random(2, 2, size, size)
+    for k in {1, size // 2 + 1, size}:
+        np.testing.assert_allclose(moved(jacobians, k), by_numpy(jacobians, k), atol=1e-9)
+"""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(root)}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, check=True)

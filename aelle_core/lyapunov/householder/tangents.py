@@ -49,7 +49,7 @@ class HouseholderTangents:
         self.noise = (1 + noise * disturbance).to(self.dtype)
         self.lengths = lengths
         self.calls = 0
-        width = lanes(like.itemsize)
+        width = max(PANEL, lanes(like.itemsize))  # stripes are whole panels and whole registers
         self.stripe = max(width, min(_LARGEST_STRIPE, -(-size // width) * width))
 
     def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
