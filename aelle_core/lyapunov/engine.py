@@ -19,7 +19,7 @@ from aelle_core.lyapunov.threads import one_torch_thread
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256
 _TRIAL = 4  # steps that show whether float32 is hopeless
-_SUM_RULE_EVERY = 16  # steps; a determinant costs a fifth of a step
+_SUM_RULE_EVERY = 32  # steps; a determinant costs up to a step
 _UNDERFLOW = {torch.float64: 1e-280, torch.float32: 1e-30}  # below this, rounding is no longer relative
 
 
