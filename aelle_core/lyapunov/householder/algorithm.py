@@ -4,11 +4,11 @@ Tangents are kept as the reflectors of the last factorisation, J_t Q_{t-1} = Q_t
 row exchanges. The next step needs J Q = J P^T H_1 ... H_k, so reflectors go straight onto the next Jacobian: 10/3 N^3
 operations a step, where forming Q and multiplying takes 14/3.
 
-Before each reflector the largest entry of its column, or one not much smaller, is exchanged to the top. Rows that saturation has scaled down by
-hundreds of orders of magnitude then keep their digits (Powell & Reid 1969; Cox & Higham, Stability of Householder QR
-factorization for weighted least squares problems, 1998). PANEL reflectors are applied together as I - V T V^T
-(Schreiber & Van Loan 1989), with Y = V T^T made once. Reflections act on blocks of `stripe` columns, which stay in
-the cache; rows of blocks are contiguous, so that all four inner loops run over whole registers.
+Before each reflector the largest entry of its column, or one not much smaller, is exchanged to the top. Rows that
+saturation has scaled down by hundreds of orders of magnitude then keep their digits (Powell & Reid 1969; Cox & Higham,
+Stability of Householder QR factorization for weighted least squares problems, 1998). PANEL reflectors are applied
+together as I - V T V^T (Schreiber & Van Loan 1989), with Y = V T^T made once. Reflections act on blocks of `stripe`
+columns, which stay in the cache; rows of blocks are contiguous, so that all inner loops run over whole registers.
 """
 
 import zlib
