@@ -58,7 +58,7 @@ def build_system(
             f"inputs=None: a {networks[0].cell.name} needs inputs (batch, time, features); zeros for an undriven run"
         )
     home = next(iter(networks[0].parameters.values())).device
-    given = checked_inputs(inputs, networks[0].cell.input_size, torch.float64, device or home)
+    given = checked_inputs(inputs, networks[0].cell.input_size, None, device or home)
     length = checked_length(given.shape[1], steps)
     size = sum(network.cell.state_size for network in networks)
     state = None if initial_state is None else joined_state(initial_state, networks, given.shape[0], size)

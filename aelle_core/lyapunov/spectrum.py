@@ -114,7 +114,7 @@ def pack_spectra(
     _check_choices(jacobian, precision)
     device = checked_device(device)
     with torch.no_grad():
-        given = checked_inputs(inputs, network.cell.input_size, torch.float64, device)
+        given = checked_inputs(inputs, network.cell.input_size, None, device)
         system = StackSystem([network], given, hidden=jacobian == "hidden")
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)

@@ -16,8 +16,8 @@ class StackSystem:
     """Layers of cells, each driven by the hidden state of the one below; mostly a single layer.
 
     `networks` are packs of the same number P of networks; inputs are (sequences, time, features), shared by the pack,
-    and decide dtype and device. With `hidden` the tangent space is that of the read-out parts alone,
-    d h_t / d h_{t-1}.
+    and decide the device. States are float64; inputs become so a stretch of time at once. With `hidden` the tangent
+    space is that of the read-out parts alone, d h_t / d h_{t-1}.
     """
 
     def __init__(
@@ -29,8 +29,9 @@ class StackSystem:
         initial_state: Tensor | None = None,
     ) -> None:
         self.cells = [network.cell for network in networks]
-        self.weights = [network.prepare(inputs.dtype, inputs.device) for network in networks]
-        self.like = self.inputs = inputs
+        self.inputs = inputs
+        self.like = torch.empty(0, dtype=torch.float64, device=inputs.device)
+        self.weights = [network.prepare(torch.float64, inputs.device) for network in networks]
         self.hidden = hidden
         self.initial_state = initial_state
         self.networks = next(iter(self.weights[0].values())).shape[0]
@@ -41,17 +42,16 @@ class StackSystem:
 
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
-        chosen.like = chosen.inputs = self.inputs.double()
-        chosen.weights = [{name: weight[networks].double() for name, weight in each.items()} for each in self.weights]
+        chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
         chosen.networks = len(networks)
         return chosen
 
     def start(self, copies: int) -> Tensor:
         shape = (self.networks, self.sequences, self.state_size)
         if self.initial_state is None:
-            state = self.inputs.new_zeros(shape)
+            state = self.like.new_zeros(shape)
         else:
-            state = self.initial_state.to(self.inputs).expand(shape)
+            state = self.initial_state.to(self.like).expand(shape)
         state = state.repeat(1, copies, 1)
         layers = zip(self.cells, state.split([cell.state_size for cell in self.cells], dim=-1), strict=True)
         return torch.cat([_join(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
@@ -59,13 +59,13 @@ class StackSystem:
     def bytes_per_step(self, copies: int) -> int:
         trajectories = self.networks * self.sequences * copies
         dense = self.size**2 * (3 if len(self.cells) > 1 or self.cells[0].name == "lem" else 0)
-        return trajectories * self.inputs.itemsize * (dense + 24 * self.state_size)
+        return trajectories * self.like.itemsize * (dense + 24 * self.state_size)
 
     def linearise(
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, BlockJacobians, Tensor]:
         rows = state.shape[1]  # sequences, and their copies
-        inputs = self.inputs[:, first : first + steps].repeat(rows // self.sequences, 1, 1)
+        inputs = self.inputs[:, first : first + steps].to(self.like).repeat(rows // self.sequences, 1, 1)
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
