@@ -1,0 +1,1 @@
+"""Speed claims, one command each, with peers beside us in one run."""

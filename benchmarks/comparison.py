@@ -1,0 +1,212 @@
+"""The tables of times: against the published way, of all cells against automatic differentiation, against clvlib."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.cases import LENGTHS, SEQUENCES, Case, kinds
+from benchmarks.peak import Peak
+from benchmarks.peers import published
+from benchmarks.tables import DASH, Table, error, number, spread, times
+from benchmarks.timing import Spread, ratio
+
+# Least ratios aimed at: the published way over ours in float64, on the same threads.
+TARGETS = {
+    ("rnn", "full"): {64: 4.3, 128: 4.9, 256: 4.8, 512: 5.0},
+    ("gru", "full"): {64: 6.9, 128: 9.1, 256: 9.7, 512: 9.9},
+    ("lstm", "hidden"): {64: 9.2, 128: 13, 256: 26, 512: 18},
+    ("lstm", "full"): {64: 3.6, 128: 2.5, 256: 4.3, 512: 2.6},
+}
+
+Errors = dict[Case, dict[str, float]]
+Peaks = dict[tuple[int, torch.dtype], Peak]
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Microseconds per step and sequence of every way to one cell's spectra, turn by turn: kind/way -> numbers."""
+
+    cell: str
+    units: int
+    threads: int
+    by_way: dict[str, list[float]]
+
+    def of(self, case: Case, way: str) -> list[float]:
+        return self.by_way[f"{case.kind}/{way}"]
+
+
+def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors: Errors) -> Table:
+    table = Table(
+        f"Against the published way, {_threads(threads)}",
+        "µs per step and sequence: the median of the turns, least..largest in brackets; ratios turn by turn. "
+        f"Forward pass included, {SEQUENCES} sequences, float64; ours without the check, which the published way "
+        "does not have. *Published* and *tightened* are of the hidden state also where ours is of the whole state "
+        "(lstm with h and c: 2N exponents against their N). *Tightened* is the same algorithm without matrices for "
+        "diagonals. *Share of peak*: 10/3 n³ operations a step in n dimensions, over the time, in the machine's "
+        "best rate (below). Errors are the largest of an exponent, nats per step, against mpmath over 3 steps of "
+        f"one sequence, the published way moved by J; {DASH} beyond 64 dimensions, where a reference takes minutes.",
+        (
+            "cell, N",
+            "published",
+            "tightened",
+            "ours, exact",
+            "ours, fast",
+            "published / ours",
+            "aim",
+            "tightened / ours",
+            "share of peak",
+            "error: published",
+            "exact",
+            "fast",
+        ),
+    )
+    for turns, case in _rows(several, threads, published.CELLS):
+        theirs, tightened = turns.by_way["published"], turns.by_way["tightened"]
+        ours = turns.of(case, "exact")
+        found = errors.get(case, {})
+        aim = TARGETS[case.cell, case.kind].get(case.units)
+        table.rows.append(
+            (
+                _label(case),
+                spread(Spread.of(theirs)),
+                spread(Spread.of(tightened)),
+                spread(Spread.of(ours)),
+                number(Spread.of(turns.of(case, "fast")).median),
+                times(ratio(theirs, ours)),
+                DASH if aim is None else f"{aim:g}x",
+                times(ratio(tightened, ours)),
+                _share(case, ours, peaks[threads, torch.float64]),
+                error(found.get("published")),
+                error(found.get("exact")),
+                error(found.get("fast")),
+            )
+        )
+    return table
+
+
+def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], peaks: Peaks, errors: Errors) -> Table:
+    table = Table(
+        f"All cells, {_threads(threads)}",
+        "As above. *Autodiff*: torch.func.jacrev of the step, vectorised by vmap, and torch.linalg.qr. *Check*: "
+        "what it costs to tell which exponents are resolved, exact with it over exact without. *Exact / fast*: how "
+        "many times faster float32 is; its share is of the best rate in float32. Errors: ∞ where dead directions "
+        "were missed; beyond 32 dimensions for rnn, gru and lstm only. `noisy` without its noise is `lipschitz`: up to "
+        "N = 64 only.",
+        (
+            "cell, N",
+            "autodiff",
+            "ours, exact",
+            "autodiff / ours",
+            "check",
+            "ours, fast",
+            "exact / fast",
+            "share of peak",
+            "fast",
+            "error: autodiff",
+            "exact",
+            "fast",
+        ),
+    )
+    for turns, case in _rows(several, threads, names):
+        ours, fast, theirs = (turns.of(case, way) for way in ("exact", "fast", "autodiff"))
+        checked = turns.by_way.get(f"{case.kind}/checked")
+        found = errors.get(case, {})
+        table.rows.append(
+            (
+                _label(case),
+                spread(Spread.of(theirs)),
+                spread(Spread.of(ours)),
+                times(ratio(theirs, ours)),
+                DASH if checked is None else times(ratio(checked, ours)),
+                spread(Spread.of(fast)),
+                times(ratio(ours, fast)),
+                _share(case, ours, peaks[threads, torch.float64]),
+                _share(case, fast, peaks[threads, torch.float32]),
+                error(found.get("autodiff")),
+                error(found.get("exact")),
+                error(found.get("fast")),
+            )
+        )
+    return table
+
+
+def clvlib_table(several: Sequence[Turns], threads: Sequence[int], errors: Errors) -> Table:
+    table = Table(
+        "Against clvlib 0.1.5",
+        "rnn, µs per step and sequence. clvlib takes one sequence at a time and a Jacobian made by hand; it runs with "
+        'its "discrete" stepper on numpy and scipy with the same threads, progress bar off.',
+        ("N, threads", "clvlib", "ours, exact", "clvlib / ours", "error: clvlib", "exact"),
+    )
+    for turns, case in (row for count in threads for row in _rows(several, count, ("rnn",))):
+        theirs, ours = turns.of(case, "clvlib"), turns.of(case, "exact")
+        found = errors.get(case, {})
+        table.rows.append(
+            (
+                f"{turns.units}, {turns.threads}",
+                spread(Spread.of(theirs)),
+                spread(Spread.of(ours)),
+                times(ratio(theirs, ours)),
+                error(found.get("clvlib")),
+                error(found.get("exact")),
+            )
+        )
+    return table
+
+
+def lengths_table(sizes: Iterable[int]) -> Table:
+    table = Table(
+        "Steps and sequences of one timed run",
+        "Short at large N, so that all fits into ten minutes; times are divided by both. A run of ours bears a "
+        "call's fixed cost and, every 16 steps, a determinant per sequence for the sum rule: a run of 2 or 8 steps "
+        "bears more of them than a long one. *Wide*: matrices of 2N, the whole states of lstm, cornn and lem.",
+        ("N", "ours", "published", "autodiff", "ours, wide", "autodiff, wide"),
+    )
+    for units in sizes:
+        each = LENGTHS[units]
+        table.rows.append(
+            (
+                str(units),
+                f"{each.ours} x {SEQUENCES}",
+                f"{each.published} x {SEQUENCES}",
+                f"{each.autodiff} x {each.autodiff_sequences}",
+                f"{each.ours_wide} x {SEQUENCES}",
+                f"{each.autodiff_wide} x {each.autodiff_sequences}",
+            )
+        )
+    return table
+
+
+def order_table(errors: Errors) -> Table:
+    table = Table(
+        "The order of the product",
+        "As published, tangents move by the transposed Jacobian. On a driven network that is another product with "
+        "other exponents: the largest difference from mpmath over 3 steps, nats per step, beside what is left when the "
+        "same code moves by J.",
+        ("cell, N", "published, by J^T", "published, by J", "ours"),
+    )
+    kept = {case: found for case, found in errors.items() if "published, J^T" in found}
+    for case in sorted(kept, key=lambda case: (published.CELLS.index(case.cell), case.units)):
+        by_transposed = f"{kept[case]['published, J^T']:.2f}"
+        table.rows.append((_label(case), by_transposed, error(kept[case]["published"]), error(kept[case]["exact"])))
+    return table
+
+
+def _rows(several: Iterable[Turns], threads: int, names: Sequence[str]) -> list[tuple[Turns, Case]]:
+    """Cell by cell in the order of the names, by size, the hidden state before the whole."""
+    chosen = [turns for turns in several if turns.threads == threads and turns.cell in names]
+    found = [(turns, Case(turns.cell, turns.units, kind)) for turns in chosen for kind in kinds(turns.cell)]
+    return sorted(found, key=lambda row: (names.index(row[1].cell), len(row[1].parts), row[1].units))
+
+
+def _threads(count: int) -> str:
+    return "one thread" if count == 1 else f"{count} threads"
+
+
+def _label(case: Case) -> str:
+    return f"{case.cell} ({', '.join(case.parts)}), {case.units}"
+
+
+def _share(case: Case, microseconds: list[float], peak: Peak) -> str:
+    rate = case.operations / (Spread.of(microseconds).median * 1e-6)
+    return f"{rate / peak.best:.0%}"

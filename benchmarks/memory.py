@@ -1,0 +1,92 @@
+"""Memory against the length of a sequence: how much the resident peak of a fresh process grows in one run.
+
+`python -m benchmarks.memory WAY STEPS` prints the growth in bytes; a short run of the same way comes before, so that
+compiled code and libraries are in memory already.
+"""
+
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from aelle_core.cells import to_torch
+from aelle_core.lyapunov import lyapunov_spectrum
+from benchmarks.cases import SEQUENCES, draw_inputs, draw_network
+from benchmarks.peers.published import published_spectrum
+from benchmarks.tables import DASH, Table, number
+from benchmarks.timing import on_threads
+
+UNITS = 64
+STEPS = {"exact": (100, 1000, 10_000), "fast": (100, 10_000), "published": (100, 1000)}
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Bytes by which one run over so many steps raised the resident peak."""
+
+    way: str
+    steps: int
+    bytes: int
+
+
+def measure_all(steps: dict[str, tuple[int, ...]]) -> list[Growth]:
+    """Each in a process of its own."""
+    found = []
+    for way, lengths in steps.items():
+        for length in lengths:
+            command = [sys.executable, "-m", "benchmarks.memory", way, str(length)]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            found.append(Growth(way, length, int(answer)))
+    return found
+
+
+def measure_here(way: str, steps: int) -> int:
+    """An rnn of 64 units on 15 sequences of `steps` steps of 28 features, one thread."""
+    network = draw_network("rnn", UNITS)
+    layer = to_torch(network)
+    inputs = draw_inputs(SEQUENCES, steps)
+    precision: Literal["exact", "fast"] = "fast" if way == "fast" else "exact"
+
+    def run(given: Tensor) -> None:
+        if way == "published":
+            published_spectrum(layer, given)
+        else:
+            lyapunov_spectrum(network, given, check=False, precision=precision)
+
+    with on_threads(1):
+        run(inputs[:, :4])
+        before = _peak()
+        run(inputs)
+        return _peak() - before
+
+
+def _peak() -> int:
+    """The resident peak in bytes. Linux's getrusage also counts what the parent had before it started us."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def memory_table(growths: list[Growth]) -> Table:
+    table = Table(
+        "Memory",
+        f"By how many MiB one run raises the resident peak of a fresh process: rnn, N = {UNITS}, {SEQUENCES} "
+        "sequences, whose inputs are there before. Ours works in stretches of up to 256 steps. The published way "
+        f"stores every R: it grows by {SEQUENCES * UNITS**2 * 8 / 2**20:.1f} MiB a step, and 10,000 steps would take "
+        f"{10_000 * SEQUENCES * UNITS**2 * 8 / 2**30:.1f} GiB (not run).",
+        ("steps", "ours, exact", "ours, fast", "published"),
+    )
+    by_place = {(each.way, each.steps): f"{number(each.bytes / 2**20)}" for each in growths}
+    for steps in sorted({each.steps for each in growths}):
+        table.rows.append((f"{steps:,}", *(by_place.get((way, steps), DASH) for way in ("exact", "fast", "published"))))
+    return table
+
+
+if __name__ == "__main__":
+    print(measure_here(sys.argv[1], int(sys.argv[2])))

@@ -1,0 +1,218 @@
+"""`make bench-spectrum`: the spectrum engine against its peers, in one run on one machine.
+
+Tables to the terminal and to docs/spectrum-benchmark.md, a picture to docs/spectrum-cost.{png,svg}, progress to
+stderr. Under ten minutes on two cores; `--quick` takes one minute, prints small sizes and writes nothing. With a CUDA
+device the GPU part follows (benchmarks/spectrum_gpu.py).
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from aelle_core.cells import cells
+from aelle_core.lyapunov.householder.tangents import prepare_kernel
+from benchmarks import accuracy, comparison, figure, growth, memory, page, spectrum_gpu
+from benchmarks.cases import LENGTHS, Case, kinds, measured_at
+from benchmarks.comparison import Turns
+from benchmarks.peak import Peak, measure_peak, peak_table
+from benchmarks.peers.published import CELLS as PUBLISHED
+from benchmarks.tables import Table
+from benchmarks.timing import Spread, on_threads, take_turns
+from benchmarks.ways import ways_of
+
+DOCS = Path("docs")
+MOST_SECONDS = 540.0  # after so many nothing new is begun
+GROUP_SECONDS = 40.0  # nor, after so many for one group of ways, another turn
+CELLS = (*PUBLISHED, *(name for name in cells if name not in PUBLISHED))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured. Budgets in seconds; every group of ways that take turns has one, and takes at least `least`
+    turns whatever the budget."""
+
+    sizes: tuple[int, ...]
+    threads: tuple[int, ...]
+    budgets: dict[int, float]
+    curve_budget: float
+    peak_budget: float
+    curve_steps: dict[str, tuple[int, ...]]
+    curve_batches: dict[str, tuple[int, ...]]
+    memory_steps: dict[str, tuple[int, ...]]
+    reference_size: int
+    published_reference_size: int
+
+    def groups(self) -> list[tuple[int, str, int]]:
+        """Sizes, cells and threads: the cells of the published way first, then the others, from small to large."""
+        every = itertools.product(self.sizes, CELLS, self.threads)
+        kept = [(units, cell, threads) for units, cell, threads in every if measured_at(cell, units)]
+        return sorted(kept, key=lambda group: group[1] not in PUBLISHED)
+
+    def least(self, cell: str, units: int) -> int:
+        return 3 if units < 512 or cell in PUBLISHED else 2
+
+
+FULL = Plan(
+    sizes=tuple(LENGTHS),
+    threads=(1, 2),
+    budgets={16: 0.6, 32: 0.6, 64: 1.0, 128: 2.0, 256: 2.0, 512: 4.0},
+    curve_budget=15.0,
+    peak_budget=1.5,
+    curve_steps=growth.STEPS,
+    curve_batches=growth.BATCHES,
+    memory_steps=memory.STEPS,
+    reference_size=32,
+    published_reference_size=64,
+)
+QUICK = Plan(
+    sizes=(16, 32, 64),
+    threads=(1, 2),
+    budgets={16: 0.2, 32: 0.2, 64: 0.2},
+    curve_budget=1.0,
+    peak_budget=0.3,
+    curve_steps={"exact": (16, 64, 256), "published": (16, 64)},
+    curve_batches={"exact": (4, 15), "published": (4, 15)},
+    memory_steps={"exact": (100, 1000), "published": (100,)},
+    reference_size=16,
+    published_reference_size=16,
+)
+
+
+class Steps:
+    """Progress on stderr, and how long every part took."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("starting", total=total)
+        self.taken: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, part: str, detail: str = "") -> Iterator[None]:
+        self._progress.update(self._task, description=f"{part} {detail}".strip())
+        start = time.perf_counter()
+        yield
+        self.taken[part] = self.taken.get(part, 0.0) + time.perf_counter() - start
+        self._progress.advance(self._task)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.spectrum", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one minute, small sizes, writes nothing")
+    parser.add_argument("--output", type=Path, help="folder for the page and the picture (default: docs)")
+    options = parser.parse_args(arguments)
+    plan = QUICK if options.quick else FULL
+    folder = options.output or (None if options.quick else DOCS)
+
+    start = time.perf_counter()
+    machine = page.describe_machine()
+    total = len(plan.groups()) + 2 * len(plan.threads) + 5
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        measured = _measure(plan, Steps(progress, total), start + MOST_SECONDS)
+    whole = time.perf_counter() - start
+    timing = f"This run took {whole / 60:.1f} minutes: " + ", ".join(
+        f"{part} {seconds:.0f} s" for part, seconds in measured.seconds.items()
+    )
+    if measured.left_out:
+        timing += f". Left out, as the time was over: {'; '.join(measured.left_out)}"
+    console = Console(width=None if Console().is_terminal else 200)
+    for table in measured.tables:
+        console.print(table.rich())
+        console.print()
+    console.print(timing)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.draw(folder, measured.by_size, measured.by_steps, measured.by_sequences, measured.growths)
+        command = "make bench-spectrum" if folder == DOCS else "python -m benchmarks.spectrum"
+        page.write(folder / "spectrum-benchmark.md", measured.tables, machine, command, timing)
+        console.print(f"Written: {folder / 'spectrum-benchmark.md'}, {folder / 'spectrum-cost.png'} and .svg")
+    spectrum_gpu.main([])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Tables, curves against N, T and B, memory, the seconds that parts took, and what there was no time for."""
+
+    tables: list[Table]
+    by_size: list[growth.Curve]
+    by_steps: list[growth.Curve]
+    by_sequences: list[growth.Curve]
+    growths: list[memory.Growth]
+    seconds: dict[str, float]
+    left_out: list[str]
+
+
+def _measure(plan: Plan, steps: Steps, until: float) -> Measured:
+    for dtype in (torch.float64, torch.float32):
+        prepare_kernel(dtype)
+    peaks: dict[tuple[int, torch.dtype], Peak] = {}
+    for threads in plan.threads:
+        for dtype in (torch.float64, torch.float32):
+            with steps.step("peak"):
+                peaks[threads, dtype] = measure_peak(threads, dtype, plan.peak_budget)
+    with steps.step("curves", "against T"):
+        by_steps = growth.against_steps(plan.curve_steps, plan.curve_budget)
+    with steps.step("curves", "against B"):
+        by_sequences = growth.against_sequences(plan.curve_batches, plan.curve_budget)
+    with steps.step("memory"):
+        growths = memory.measure_all(plan.memory_steps)
+    every = [Case(cell, units, kind) for cell in CELLS for units in plan.sizes for kind in kinds(cell)]
+    limits = {cell: plan.published_reference_size if cell in PUBLISHED else plan.reference_size for cell in CELLS}
+    with steps.step("mpmath"):
+        plain = [accuracy.Question(case) for case in every if case.size <= limits[case.cell]]
+        answers = accuracy.references([*plain, *accuracy.saturated_questions()])
+    with steps.step("errors"):
+        errors = {question.case: accuracy.errors(question, answers[question]) for question in plain}
+        saturated = accuracy.saturated_table(answers)
+    turns, left_out = _take_all_turns(plan, steps, until)
+    by_size = [
+        _against_size(turns, "exact", "full/exact"),
+        _against_size(turns, "published", "published"),
+    ]
+    tables = [
+        *(comparison.published_table(turns, threads, peaks, errors) for threads in plan.threads),
+        *(comparison.cells_table(turns, threads, CELLS, peaks, errors) for threads in plan.threads),
+        comparison.clvlib_table(turns, plan.threads, errors),
+        saturated,
+        comparison.order_table(errors),
+        growth.growth_table(by_size, by_steps, by_sequences),
+        memory.memory_table(growths),
+        peak_table(peaks),
+        comparison.lengths_table(plan.sizes),
+    ]
+    return Measured(tables, by_size, by_steps, by_sequences, growths, steps.taken, left_out)
+
+
+def _take_all_turns(plan: Plan, steps: Steps, until: float) -> tuple[list[Turns], list[str]]:
+    """What a busy or slow machine has no time for is left out, and named."""
+    turns: list[Turns] = []
+    left_out: list[str] = []
+    for units, cell, threads in plan.groups():
+        detail = f"{cell}, {threads} thread{'s' * (threads > 1)}"
+        with steps.step(f"N = {units}", detail), on_threads(threads):
+            if time.perf_counter() > until:
+                left_out.append(f"{detail}, N = {units}")
+                continue
+            least = plan.least(cell, units)
+            found = take_turns(ways_of(cell, units), plan.budgets[units], least, patience=GROUP_SECONDS)
+            turns.append(Turns(cell, units, threads, found))
+    return turns, left_out
+
+
+def _against_size(turns: Sequence[Turns], name: str, way: str) -> growth.Curve:
+    """An rnn on one thread: seconds per step and sequence against N."""
+    mine = [each for each in turns if each.cell == "rnn" and each.threads == 1]
+    seconds = tuple(Spread.of(each.by_way[way]).median / 1e6 for each in mine)
+    return growth.Curve(name, tuple(each.units for each in mine), seconds)
+
+
+if __name__ == "__main__":
+    main()
