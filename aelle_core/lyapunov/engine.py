@@ -5,6 +5,7 @@ Benettin, Galgani, Giorgilli, Strelcyn, Meccanica 15 (1980); Geist, Parlitz, Lau
 
 import importlib.util
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor
 
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
-from aelle_core.lyapunov.systems import Rounding, StepSystem, System
+from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.lyapunov.systems import StepSystem, System
 from aelle_core.lyapunov.tangents import Kernel, TorchTangents
 from aelle_core.lyapunov.threads import one_torch_thread
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256
+_GROWTH = 4  # roundings of a column that its length over r lets grow
 _TRIAL = 4  # steps that show whether float32 is hopeless
 _SUM_RULE_EVERY = 32  # steps; a determinant costs up to a step
 _UNDERFLOW = {torch.float64: 1e-280, torch.float32: 1e-30}  # below this, rounding is no longer relative
@@ -113,9 +116,13 @@ def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:
         return TorchTangents
     if system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
         return TorchTangents
-    from aelle_core.lyapunov.householder.tangents import HouseholderTangents, prepare_kernel
+    try:
+        from aelle_core.lyapunov.householder.tangents import HouseholderTangents, prepare_kernel
 
-    prepare_kernel(dtype)
+        prepare_kernel(dtype)
+    except (ImportError, RuntimeError, NotImplementedError) as error:  # no place for its cache, or numba is disabled
+        warnings.warn(f"the compiled kernel cannot be used, torch's is slower: {error}", stacklevel=2)
+        return TorchTangents
     return HouseholderTangents
 
 
@@ -146,16 +153,18 @@ class _Tally:
         logarithms = radii[:, 0].log()
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
         if self.errors is not None and lengths is None:
-            apart = _apart(radii, self.system.exact_zeros, _UNDERFLOW[self.dtype])
+            apart = _apart(radii, self.system.exact_zeros, _UNDERFLOW[self.dtype]) / Rounding.margin
+            # What is wrong with a direction is wrong with those made orthogonal to it.
+            apart = apart.cummax(dim=-1).values
             self.errors += apart.sum(dim=2)
             highest = radii.amax(dim=1).log().clamp(min=math.log(_UNDERFLOW[self.dtype]))
-            self.ceilings += (highest + (10 * apart).clamp(max=1)).sum(dim=2)
+            self.ceilings += (highest + (10 * Rounding.margin * apart).clamp(max=1)).sum(dim=2)
         elif self.errors is not None and lengths is not None:
             lengths = lengths.unflatten(0, self.finite.shape)[:, :, skipped:].to(self.logarithms)
             growth = (lengths / radii[:, 0]).amax(dim=-1, keepdim=True)
             small = (radii[:, 0] < _UNDERFLOW[self.dtype]).any(dim=-1, keepdim=True)
             growth = torch.where(small, float("inf"), growth)
-            apart = growth * Rounding.units * torch.finfo(self.dtype).eps
+            apart = growth * _GROWTH * torch.finfo(self.dtype).eps
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=math.log(_UNDERFLOW[self.dtype])) + apart.clamp(max=1)).sum(dim=2)
         if self.every is not None and steps:

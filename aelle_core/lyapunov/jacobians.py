@@ -1,13 +1,14 @@
 """Jacobians of many trajectories over a stretch of time, in whatever structure they have."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells import Blocks
+from aelle_core.lyapunov.rounding import Rounding, around_one
 
 Places = tuple[tuple[int, int], ...]
 """(block row, block column) of each term."""
@@ -103,6 +104,32 @@ class BlockJacobians:
             dense_places=tuple(places["dense"]),
             diagonals=joined("diagonals", units),
             diagonal_places=tuple(places["diagonals"]),
+        )
+
+    def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
+        """Second copies with every summand disturbed before they are summed: sums that cancel then show. With `floor`,
+        factors that have underflowed to nothing are made as small as can be instead, so that what hangs on them shows.
+        """
+        per_network = self.trajectories // self.matrices.shape[0]
+
+        def of(terms: Tensor, least: float) -> Tensor:
+            if not terms.numel():
+                return terms
+            shape = (self.matrices.shape[0], copies, per_network // copies, *terms.shape[1:])
+            changed = terms.unflatten(0, (shape[0], per_network)).unflatten(1, shape[1:3]).clone()
+            second = changed[:, copies // 2 :]
+            factors = around_one(torch.empty_like(second), rounding.size, rounding.generator)
+            second.mul_(factors)
+            if least:
+                second.copy_(torch.where(second.abs() < least, least, second))
+            return changed.flatten(0, 2)
+
+        least = 1e-290 if floor else 0.0
+        return replace(
+            self,
+            factors=of(self.factors, least),
+            dense=of(self.dense, 0.0),
+            diagonals=of(self.diagonals, least),
         )
 
     @property

@@ -1,6 +1,7 @@
 """The public function."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -113,6 +114,8 @@ def pack_spectra(
     """
     _check_choices(jacobian, precision)
     device = checked_device(device)
+    if not isinstance(network, Network):
+        raise UserError(f"pack_spectra was given a {type(network).__name__}: expected a Network, packed or single")
     with torch.no_grad():
         given = checked_inputs(inputs, network.cell.input_size, None, device)
         system = StackSystem([network], given, hidden=jacobian == "hidden")
@@ -148,9 +151,9 @@ def _check_choices(jacobian: str, precision: str) -> None:
 def _checked_count(label: str, value: int | None, default: int, low: int, high: int) -> int:
     if value is None:
         return default
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
-    return value
+    return int(value)
 
 
 def _growth(
@@ -179,9 +182,13 @@ def _growth(
     found: list[tuple[Growth, int, Precision]] = [(growth, index, "fast") for index in range(system.networks)]
     if growth.errors is None:
         return found
-    spoilt = (growth.errors > _RESOLUTION["fast"]).flatten(1).any(dim=1) & growth.finite.all(dim=1)
+    spoilt = (growth.errors > _RESOLUTION["fast"]).flatten(1).any(dim=1) | ~growth.finite.all(dim=1)
     again = [int(index) for index in spoilt.nonzero()]
-    if again and (part := system.in_double(again)) is not None:
+    part = system.in_double(again) if again else None
+    if again and part is None:
+        growth = evolve(system, k, steps, warmup, dtype=torch.float32, check=True, running=running, on_step=on_step)
+        return [(growth, index, "fast") for index in range(system.networks)]
+    if part is not None:
         growth = run(part, torch.float64)
         for place, index in enumerate(again):
             found[index] = (growth, place, "exact")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov.jacobians import Jacobians
 from aelle_core.lyapunov.orthogonalisation import orthogonalise
+from aelle_core.lyapunov.rounding import around_one
 
 
 class Kernel(Protocol):
@@ -55,6 +56,7 @@ class TorchTangents:
         lengths: bool = False,
     ) -> None:
         self.q = torch.eye(size, k, dtype=like.dtype, device=like.device).expand(trajectories, -1, -1)
+        self.labels = torch.arange(k, device=like.device).repeat(trajectories, 1)
         self.disturbed = disturbed
         self.disturbance = disturbance
         self.lengths = lengths
@@ -63,15 +65,28 @@ class TorchTangents:
     def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
         radii, lengths = [], []
         for step in range(jacobians.steps):
-            pushed = self._disturb(jacobians.push(step, self._disturb(self.q)))
+            pushed = self._disturb(jacobians.push(step, self.q))
             self.q, r = orthogonalise(pushed)
-            radii.append(r)
+            while bool((moved := _dead_before_living(r)).any()):
+                # A dead column has no direction: what is orthogonalised against one made up for it is spoilt.
+                order = (r[moved] == 0).to(torch.uint8).argsort(dim=-1, stable=True)
+                self.labels[moved] = self.labels[moved].gather(-1, order)
+                pushed[moved] = pushed[moved].gather(-1, order.unsqueeze(-2).expand_as(pushed[moved]))
+                self.q[moved], r[moved] = orthogonalise(pushed[moved])
+            radii.append(torch.empty_like(r).scatter_(-1, self.labels, r))
             if self.lengths:
-                lengths.append(torch.linalg.vector_norm(pushed, dim=-2))
+                found = torch.linalg.vector_norm(pushed, dim=-2)
+                lengths.append(torch.empty_like(r).scatter_(-1, self.labels, found))
         return torch.stack(radii, dim=1), torch.stack(lengths, dim=1) if self.lengths else None
 
     def _disturb(self, matrices: Tensor) -> Tensor:
         if self.disturbed is None:
             return matrices
-        noise = torch.empty_like(matrices).uniform_(-1, 1, generator=self.generator) * self.disturbance
-        return torch.where(self.disturbed[:, None, None], matrices * (1 + noise), matrices)
+        factors = around_one(torch.empty_like(matrices), self.disturbance, self.generator)
+        return torch.where(self.disturbed[:, None, None], matrices * factors, matrices)
+
+
+def _dead_before_living(radii: Tensor) -> Tensor:
+    """(matrices,) whether a direction with r = 0 comes before one with r > 0."""
+    dead = radii == 0
+    return (dead[:, :-1] & ~dead[:, 1:]).any(dim=-1)

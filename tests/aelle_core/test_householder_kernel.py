@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from aelle_core.lyapunov.householder.tangents import HouseholderTangents
 from aelle_core.lyapunov.jacobians import BlockJacobians
 from aelle_core.lyapunov.orthogonalisation import by_elimination, by_sorted_householder
-from aelle_core.lyapunov.tangents import TorchTangents
+from aelle_core.lyapunov.tangents import Kernel, TorchTangents
 from aelle_core.streams import generator
 
 SIZES = [1, 2, 7, 8, 9, 16, 31, 40, 63, 64, 65, 130]
@@ -117,8 +118,25 @@ def test_dead_directions_are_exact_zeros_and_leave_the_rest_alone() -> None:
     found = moved(jacobians, 10)
     assert np.isneginf(found[0]).sum() == 4
     assert np.isneginf(found[0][:, 9]).all()
-    assert np.isneginf(found[1]).sum(axis=-1).min() >= 1
+    assert np.isneginf(found[1].sum(axis=0)).tolist() == [True] + 9 * [False]
     assert np.isneginf(found[2]).all()
+
+
+@pytest.mark.parametrize("kernel", [HouseholderTangents, TorchTangents])
+def test_a_direction_that_dies_does_not_touch_those_behind_it(kernel: Kernel) -> None:
+    """It has no direction of its own; those behind it are what they are without it, over steps and labels."""
+    matrices = random(1, 5, 9, 9)
+    matrices[0, 1, :, 4] = 0
+    matrices[0, 0] = torch.eye(9)  # so that it is the fifth direction of the frame which dies
+    like = torch.empty(0, dtype=torch.float64)
+    options: dict[str, Any] = {"disturbed": None, "disturbance": 0.0, "lengths": False}
+    found = kernel(like, 1, 9, 9, **options).advance(BlockJacobians.of_dense(matrices.mT))[0][0].log()
+    others = [0, 1, 2, 3, 5, 6, 7, 8]
+    q = np.eye(9)[:, others]
+    for step, matrix in enumerate(matrices[0].numpy()):
+        q, r = np.linalg.qr(matrix @ q)
+        np.testing.assert_allclose(found[step, others], np.log(np.abs(np.diag(r))), atol=1e-10)
+    assert torch.isneginf(found[:, 4].sum())
 
 
 def test_lengths_are_those_of_the_pushed_columns() -> None:

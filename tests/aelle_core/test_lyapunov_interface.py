@@ -125,6 +125,28 @@ def test_dead_directions_are_counted() -> None:
     assert spectrum.resolved.all()
 
 
+@pytest.mark.parametrize("seed", [51, 35])
+def test_sparse_relu_network_in_which_early_directions_die(seed: int) -> None:
+    """The largest exponent against the norm of the product of all Jacobians."""
+    source = np.random.default_rng(seed)
+    density = source.choice([0.2, 0.3, 0.5])
+    recurrent = source.standard_normal((6, 6)) * (source.random((6, 6)) < density) * 1.68 / np.sqrt(6 * density)
+    by_input, bias = source.standard_normal((6, 1)), source.uniform(0, 1, 6)
+    inputs = source.standard_normal((1, 60, 1)) * 2
+    parameters = {"weight_ih": by_input, "weight_hh": recurrent, "bias_ih": bias, "bias_hh": np.zeros(6)}
+    given = Network(get_cell("rnn_relu", 1, 6), {name: torch.tensor(value) for name, value in parameters.items()})
+    state, product, scale = np.zeros(6), np.eye(6), 0.0
+    for x in inputs[0]:
+        a = by_input @ x + bias + recurrent @ state
+        state = np.maximum(a, 0)
+        product = (a > 0)[:, None] * recurrent @ product
+        scale += np.log(np.linalg.norm(product))
+        product /= np.linalg.norm(product)
+    spectrum = lyapunov_spectrum(given, inputs)
+    assert spectrum.maximum == pytest.approx(scale / 60, abs=0.1)
+    assert spectrum.maximum > -1
+
+
 def test_relu_network_of_low_rank() -> None:
     """Directions that die without a unit at rest leave rounding noise in their place: it is not taken for exponents."""
     source = generator(0, "test")

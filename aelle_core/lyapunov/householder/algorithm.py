@@ -32,7 +32,7 @@ from aelle_core.lyapunov.householder.vectors import (
 
 _LARGE_ENOUGH = 0.25  # of a column's largest entry: spares three exchanges of four, and rows grow little more
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+_compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 
 
 @_compiled
@@ -217,6 +217,36 @@ def _push(jacobian, step, size, k, v, y, order, block, blocks, leading, noise, r
 
 
 @_compiled
+def _dead_to_the_end(radii, columns, kept, blocks):  # type: ignore[no-untyped-def]
+    """Where a dead column (r = 0) has living ones behind it: move it, and its label in `columns`, to the end, fill the
+    blocks again from what was kept, and say so. A dead column has no direction: what is orthogonalised against one
+    that was made up for it is spoilt."""
+    k, stripe = radii.shape[0], blocks.shape[2]
+    living = 0
+    for column in range(k):
+        if radii[column] != 0:
+            living = column + 1
+    places = np.empty(k, np.int64)
+    count = 0
+    for column in range(k):
+        if radii[column] != 0:
+            places[count] = column
+            count += 1
+    if count == living:
+        return False
+    for column in range(k):
+        if radii[column] == 0:
+            places[count] = column
+            count += 1
+    columns[:] = columns[places].copy()
+    for column in range(k):
+        place = places[column]
+        blocks[column // stripe, :, column % stripe] = kept[place // stripe, :, place % stripe]
+    kept[:] = blocks
+    return True
+
+
+@_compiled
 def _lengths(blocks, size, lengths):  # type: ignore[no-untyped-def]
     """lengths (k,) <- the columns' Euclidean lengths."""
     stripe = blocks.shape[2]
@@ -231,10 +261,14 @@ def _lengths(blocks, size, lengths):  # type: ignore[no-untyped-def]
 
 
 def _with_fingerprint(fingerprint: int) -> Any:
-    """The compiled entry point. numba's cache does not see a change of another file; what a closure holds it does."""
+    """The compiled entry point. It alone is cached, with all that it calls: numba's cache does not see a
+    change of another file, but what a closure holds it does."""
 
-    @_compiled
-    def advance(first, stop, per_network, jacobians, k, v, y, orders, radii, lengths, noise, disturbed, seed, stripe):  # type: ignore[no-untyped-def]
+    @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+    def advance(  # type: ignore[no-untyped-def]
+        first, stop, per_network, jacobians, k, v, y, orders, labels, radii, lengths, noise, disturbed, seed, stripe
+    ):
+        """Move the tangents of trajectories [first, stop) along all steps of their Jacobians."""
         units, matrices, factors, factor_places, dense, dense_places, diagonals, diagonal_places, ones = jacobians
         if fingerprint < 0:
             return
@@ -249,7 +283,9 @@ def _with_fingerprint(fingerprint: int) -> Any:
         # Few tangents: forming them and multiplying is cheaper than carrying all columns of J through reflections.
         room = 0 if 2 * k > size else panels + (panels * stripe + size - 1) // size
         leading = _zeros(room * size * PANEL, v).reshape(room, size, PANEL)
+        kept = _zeros(blocks.size, v).reshape(blocks.shape)
         pivots = np.zeros(size, np.int64)
+        line = np.zeros(k, v.dtype)
         for each in range(first, stop):
             jacobian = (
                 units,
@@ -268,9 +304,16 @@ def _with_fingerprint(fingerprint: int) -> Any:
                 random = _push(
                     jacobian, step, size, k, v[each], y[each], orders[each], block, blocks, leading, mine, random
                 )
+                kept[:] = blocks
+                _factor(blocks, size, k, v[each], y[each], pivots, orders[each], line, compact, width)
+                while _dead_to_the_end(line, labels[each], kept, blocks):
+                    _factor(blocks, size, k, v[each], y[each], pivots, orders[each], line, compact, width)
+                for column in range(k):
+                    radii[each, step, labels[each, column]] = line[column]
                 if lengths.shape[0]:
-                    _lengths(blocks, size, lengths[each, step])
-                _factor(blocks, size, k, v[each], y[each], pivots, orders[each], radii[each, step], compact, width)
+                    _lengths(kept, size, line)
+                    for column in range(k):
+                        lengths[each, step, labels[each, column]] = line[column]
 
     return advance
 

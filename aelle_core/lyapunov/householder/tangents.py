@@ -13,6 +13,7 @@ from torch import Tensor
 from aelle_core.lyapunov.householder.algorithm import advance
 from aelle_core.lyapunov.householder.emitter import PANEL, lanes
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.rounding import around_one
 
 _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte, in any second-level cache
 _NOISE = 8192
@@ -41,12 +42,15 @@ class HouseholderTangents:
         self.dtype = like.dtype
         self.k = k
         panels = -(-k // PANEL)
-        self.v = torch.zeros(trajectories, panels, size, PANEL, dtype=self.dtype)
+        here = torch.device("cpu")  # whatever the default is
+        self.v = torch.zeros(trajectories, panels, size, PANEL, dtype=self.dtype, device=here)
         self.y = torch.zeros_like(self.v)
-        self.orders = torch.arange(size).repeat(trajectories, 1)
+        self.orders = torch.arange(size, device=here).repeat(trajectories, 1)
+        self.labels = torch.arange(k, device=here).repeat(trajectories, 1)
         self.disturbed = np.zeros(trajectories, bool) if disturbed is None else disturbed.numpy()
-        noise = torch.empty(_NOISE, dtype=torch.float64).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
-        self.noise = (1 + noise * disturbance).to(self.dtype)
+        source = torch.Generator(here).manual_seed(0)
+        self.noise = around_one(torch.empty(_NOISE, dtype=torch.float64, device=here), disturbance, source)
+        self.noise = self.noise.to(self.dtype)
         self.lengths = lengths
         self.calls = 0
         width = max(PANEL, lanes(like.itemsize))  # stripes are whole panels and whole registers
@@ -56,8 +60,8 @@ class HouseholderTangents:
         if not isinstance(jacobians, BlockJacobians):
             raise TypeError(f"the compiled kernel moves BlockJacobians, not {type(jacobians).__name__}")
         trajectories, steps = jacobians.trajectories, jacobians.steps
-        radii = torch.empty(trajectories, steps, self.k, dtype=self.dtype)
-        lengths = torch.empty(trajectories if self.lengths else 0, steps, self.k, dtype=self.dtype)
+        radii = self.v.new_empty(trajectories, steps, self.k)
+        lengths = self.v.new_empty(trajectories if self.lengths else 0, steps, self.k)
         self.calls += 1
         arguments: tuple[Any, ...] = (
             trajectories // jacobians.matrices.shape[0],
@@ -66,6 +70,7 @@ class HouseholderTangents:
             self.v.numpy(),
             self.y.numpy(),
             self.orders.numpy(),
+            self.labels.numpy(),
             radii.numpy(),
             lengths.numpy(),
             self.noise.numpy(),
@@ -113,5 +118,5 @@ def prepare_kernel(dtype: torch.dtype) -> None:
         return
     if not any(Path(advance.stats.cache_path).glob("algorithm.*.nbi")):
         print("compiling the spectrum kernel for this CPU: some ten seconds, once", file=sys.stderr, flush=True)
-    like = torch.empty(0, dtype=dtype)
-    HouseholderTangents(like, 1, 1, 1).advance(BlockJacobians.of_dense(torch.ones(1, 1, 1, 1, dtype=dtype)))
+    like = torch.empty(0, dtype=dtype, device="cpu")
+    HouseholderTangents(like, 1, 1, 1).advance(BlockJacobians.of_dense(like.new_ones(1, 1, 1, 1)))

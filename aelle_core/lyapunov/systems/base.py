@@ -2,29 +2,10 @@
 
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from aelle_core.lyapunov.jacobians import Jacobians
-
-
-class Rounding:
-    """Disturbances by a few units of the last place, for second copies of trajectories: what differs between a
-    trajectory and its copy shows what rounding does to it."""
-
-    units = 4
-
-    def __init__(self, like: Tensor) -> None:
-        self.size = self.units * torch.finfo(like.dtype).eps
-        self._like = like
-        self._generator = torch.Generator(like.device).manual_seed(0)
-
-    def factors(self, *shape: int, copies_at: int) -> Tensor:
-        """Factors near 1 of that shape, exactly 1 in the first half of dimension `copies_at`."""
-        factors = self._like.new_empty(shape).uniform_(-1, 1, generator=self._generator)
-        factors.mul_(self.size).add_(1)
-        factors.narrow(copies_at, 0, shape[copies_at] // 2).fill_(1)
-        return factors
+from aelle_core.lyapunov.rounding import Rounding
 
 
 class System(Protocol):

@@ -9,7 +9,7 @@ from torch import Tensor
 from aelle_core.cells import Cell, Network, dense_jacobian
 from aelle_core.cells.base import State, gates_scaled
 from aelle_core.lyapunov.jacobians import BlockJacobians
-from aelle_core.lyapunov.systems.base import Rounding
+from aelle_core.lyapunov.rounding import Rounding
 
 
 class StackSystem:
@@ -84,11 +84,13 @@ class StackSystem:
             along = torch.stack(trajectory, dim=2)
             old = _split(cell, along[:, :, :-1].flatten(1, 2))
             drive = drive.flatten(1, 2)
-            blocks = cell.linearise(weights, drive, old)[1]
+            blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
                 jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
-                return states[0], jacobians, _finite(states[0])
+                if rounding is not None:
+                    jacobians = jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
+                return states[0], jacobians, _finite(states[0]) & self._weights_finite(rows)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
                 slopes = cell.drive_slopes(weights, drive, old)
@@ -100,7 +102,26 @@ class StackSystem:
         whole = torch.cat([torch.nn.functional.pad(row, (0, self.size - row.shape[-1])) for row in layers], dim=-2)
         transposed = whole.mT.reshape(self.networks * rows, steps, self.size, self.size)
         new_state = torch.cat(states, dim=-1)
-        return new_state, BlockJacobians.of_dense(transposed), _finite(new_state)
+        return new_state, BlockJacobians.of_dense(transposed), _finite(new_state) & self._weights_finite(rows)
+
+    def _weights_finite(self, rows: int) -> Tensor:
+        """(trajectories,) whether the weights of their networks are."""
+        finite = torch.ones(self.networks, dtype=torch.bool, device=self.like.device)
+        for weights in self.weights:
+            for weight in weights.values():
+                finite = finite & weight.isfinite().flatten(1).all(dim=1)
+        return finite.repeat_interleave(rows)
+
+    @staticmethod
+    def _constants_disturbed(
+        cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
+    ) -> dict[str, Tensor]:
+        """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
+        names = [name for name in cell.defaults if name in weights and weights[name].shape[1:] == (1, 1)]
+        if rounding is None or not names:
+            return weights
+        disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
+        return {**weights, **{name: each.repeat_interleave(steps, dim=1) for name, each in disturbed.items()}}
 
 
 def _finite(state: Tensor) -> Tensor:
