@@ -1,8 +1,10 @@
 """Weights to and from torch.nn's recurrent layers, for the cells that follow their conventions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.weight_norm import WeightNorm
 
 from aelle_core.cells.base import Cell, Network, get_cell
 from aelle_core.errors import UserError
@@ -22,10 +24,10 @@ def from_torch(module: nn.Module) -> list[Network]:
     Raises UserError for bidirectional layers and projections, which are other dynamical systems, and for any
     other module.
     """
-    if isinstance(module, nn.RNNCellBase):
-        name = _cell_name(_SINGLE_CELLS[type(module)], module)
-        cell = get_cell(name, module.input_size, module.hidden_size)
-        return [Network(cell, _with_biases(cell, dict(module.named_parameters())))]
+    single = next((name for kind, name in _SINGLE_CELLS.items() if isinstance(module, kind)), None)
+    if isinstance(module, nn.RNNCellBase) and single is not None:
+        cell = get_cell(_cell_name(single, module), module.input_size, module.hidden_size)
+        return [Network(cell, _copies(cell, module, ""))]
     if not isinstance(module, nn.RNNBase):
         raise UserError(
             f"{type(module).__name__} is not a torch recurrent layer: expected RNN, GRU, LSTM or one of their cells"
@@ -41,19 +43,34 @@ def from_torch(module: nn.Module) -> list[Network]:
     networks = []
     for layer in range(module.num_layers):
         cell = get_cell(name, module.input_size if layer == 0 else module.hidden_size, module.hidden_size)
-        suffix = f"_l{layer}"
-        given = {key.removesuffix(suffix): value for key, value in module.named_parameters() if key.endswith(suffix)}
-        networks.append(Network(cell, _with_biases(cell, given)))
+        networks.append(Network(cell, _copies(cell, module, f"_l{layer}")))
     return networks
 
 
-def _with_biases(cell: Cell, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of the parameters; a layer made with bias=False has zeros for biases."""
-    weight = parameters["weight_hh"]
-    return {
-        name: parameters[name].detach().clone() if name in parameters else weight.new_zeros(shape)
-        for name, shape in cell.parameter_shapes().items()
-    }
+def _copies(cell: Cell, module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> dict[str, Tensor]:
+    """Copies of the weights that the module computes with; a layer made with bias=False has zeros for biases.
+
+    Attributes are read, not named_parameters: those leave out tied weights and name pruned or parametrised ones
+    otherwise.
+    """
+    copies: dict[str, Tensor] = {}
+    for name, shape in cell.parameter_shapes().items():
+        if name.startswith("bias") and not module.bias:
+            copies[name] = copies["weight_hh"].new_zeros(shape)
+        else:
+            copies[name] = _current(module, name + suffix).detach().clone()
+    return copies
+
+
+def _current(module: nn.Module, name: str) -> Tensor:
+    """A weight as the next forward pass has it: pruning and the older weight_norm renew the attribute only then."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
+            return hook.apply_mask(module)
+        if isinstance(hook, WeightNorm) and hook.name == name:
+            return hook.compute_weight(module)
+    weight: Tensor = getattr(module, name)
+    return weight
 
 
 def to_torch(network: Network) -> nn.RNNBase:

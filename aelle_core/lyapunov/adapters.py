@@ -1,6 +1,8 @@
 """From whatever a person has (a layer, a module, a step function, arrays) to a system the engine can run."""
 
 import copy
+import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,12 +11,14 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch
 from aelle_core.errors import UserError
-from aelle_core.lyapunov.checks import checked_inputs, checked_length, joined_state
+from aelle_core.lyapunov.checks import checked_device, checked_inputs, checked_length, joined_state, real_tensor_of
 from aelle_core.lyapunov.modules import RECURRENT, layer_inside
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
 
 _STEP_DTYPES = {"exact": torch.float64, "fast": torch.float32}
+_SCRIPTED = (torch.jit.ScriptModule, torch.jit.ScriptFunction, torch._C.ScriptMethod)
+_NEEDED = "a step function needs a tensor (batch, state_size)"
 
 
 def build_system(
@@ -38,8 +42,6 @@ def build_system(
         if layer is not None or whole or (names and initial_state is None):
             system, inputs, received_state = layer_inside(system, names, layer, inputs)
             initial_state = received_state if initial_state is None else initial_state
-        else:
-            system = copy.deepcopy(system).to(dtype=_STEP_DTYPES[precision])
     elif layer is not None:
         raise UserError(f"layer={layer!r} was given with a {type(system).__name__}: expected a module that holds it")
     if isinstance(system, RECURRENT):
@@ -47,7 +49,7 @@ def build_system(
     elif isinstance(system, Network):
         networks = [system]
     elif callable(system):
-        return _step_system(system, inputs, steps, initial_state, hidden, _STEP_DTYPES[precision], device)
+        return _step_system(system, inputs, steps, initial_state, hidden, precision, device)
     else:
         raise UserError(
             f"system is a {type(system).__name__}: expected a Network, a torch recurrent layer or cell, a module that "
@@ -71,24 +73,51 @@ def _step_system(
     steps: int | None,
     initial_state: Any,
     hidden: bool,
-    dtype: torch.dtype,
+    precision: Precision,
     device: torch.device | str | None,
 ) -> tuple[System, int]:
     if hidden:
         raise UserError("jacobian='hidden' was asked of a step function: it has one state; expected 'full'")
-    state = torch.as_tensor(initial_state) if isinstance(initial_state, np.ndarray) else initial_state
-    if not isinstance(state, Tensor) or state.dim() != 2 or 0 in state.shape:
-        shape = tuple(state.shape) if isinstance(state, Tensor) else type(initial_state).__name__
-        raise UserError(f"initial_state is {shape}: a step function needs a tensor (batch, state_size)")
-    state = state.detach().to(device=device, dtype=dtype)
-    if inputs is None:
-        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+    if any(isinstance(each, _SCRIPTED) for each in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
+        raise UserError(
+            f"step is or holds TorchScript ({type(step).__name__}), whose arithmetic cannot be watched for rounding: "
+            "expected the Python function or module that it was made from"
+        )
+    if not isinstance(initial_state, Tensor | np.ndarray):
+        raise UserError(f"initial_state is {type(initial_state).__name__}: {_NEEDED}")
+    state = real_tensor_of("initial_state", initial_state)
+    if state.dim() != 2 or 0 in state.shape:
+        raise UserError(f"initial_state is {tuple(state.shape)}: {_NEEDED}")
+    state = state.to(checked_device(device or state.device))
+    given = None if inputs is None else checked_inputs(inputs, None, None, device)
+    if given is None:
+        if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 1:
             raise UserError(f"steps={steps!r}: an autonomous map (inputs=None) needs a whole number of at least 1")
-        return StepSystem(step, None, state), steps
-    given = checked_inputs(inputs, None, dtype, device)
-    if given.shape[0] != state.shape[0]:
-        raise UserError(f"initial_state has batch {state.shape[0]}: the inputs have {given.shape[0]}")
-    return StepSystem(step, given, state), checked_length(given.shape[1], steps)
+        length = int(steps)
+    else:
+        if given.shape[0] != state.shape[0]:
+            raise UserError(f"initial_state has batch {state.shape[0]}: the inputs have {given.shape[0]}")
+        length = checked_length(given.shape[1], steps)
+
+    def system(dtype: torch.dtype, double: Callable[[], StepSystem] | None = None) -> StepSystem:
+        function = _own_copy(step, dtype, device) if isinstance(step, nn.Module) else step
+        return StepSystem(function, None if given is None else given.to(dtype), state.to(dtype), double)
+
+    if precision == "exact":
+        return system(torch.float64), length
+    return system(torch.float32, lambda: system(torch.float64)), length
+
+
+def _own_copy(module: nn.Module, dtype: torch.dtype, device: torch.device | str | None) -> nn.Module:
+    """Without what a module does in training only, such as dropout: a spectrum is of one map."""
+    try:
+        return copy.deepcopy(module).eval().to(device=device, dtype=dtype)
+    except Exception as error:  # what cannot be copied says so in many ways
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{type(module).__name__} cannot be copied to {dtype}: {said}; expected a module that copy.deepcopy takes, "
+            "or a function step(x, state)"
+        ) from error
 
 
 def _given_jacobians(
@@ -110,9 +139,15 @@ def _given_jacobians(
     if given := [name for name, value in others.items() if value is not None]:
         raise UserError(f"{given[0]} was given with an array of Jacobians: expected the array alone")
     shape = tuple(jacobians.shape)
-    real = jacobians.dtype.kind in "fiu" if isinstance(jacobians, np.ndarray) else not jacobians.is_complex()
+    if isinstance(jacobians, np.ndarray):
+        real = jacobians.dtype.kind in "fiu"  # read a stretch at a time: the file may be larger than memory
+    else:
+        real = not jacobians.is_complex() and jacobians.dtype != torch.bool
     if len(shape) != 4 or shape[2] != shape[3] or 0 in shape or not real:
         raise UserError(
             f"Jacobians have dtype {jacobians.dtype} and shape {shape}: expected real numbers (batch, time, size, size)"
         )
+    if isinstance(jacobians, Tensor):
+        jacobians = real_tensor_of("array of Jacobians", jacobians)
+        device = checked_device(device or jacobians.device)
     return TrajectorySystem(jacobians, _STEP_DTYPES[precision], device), checked_length(shape[1], steps)

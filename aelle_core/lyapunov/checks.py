@@ -1,5 +1,6 @@
 """What a person hands in, checked before any work starts."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,49 @@ from torch import Tensor
 from aelle_core.cells import Network
 from aelle_core.errors import UserError
 
+_COMPUTED = {"cpu", "cuda"}
+_PLAIN = {torch.float64, torch.float32, torch.float16, torch.bfloat16}
+_PLAIN |= {torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64}
+
+
+def tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
+    """An array as a tensor, copied where torch cannot share it (byte order, strides, read-only, width); a tensor as it
+    is. Raises UserError for what holds no numbers, and for tensors that are not plain memory."""
+    if isinstance(given, np.ndarray):
+        if given.dtype.kind not in "fiubc" or isinstance(given, np.ma.MaskedArray):
+            kind = "with a mask" if isinstance(given, np.ma.MaskedArray) else f"of dtype {given.dtype}"
+            raise UserError(f"{label} {kind}: expected real numbers")
+        dtype = given.dtype.newbyteorder("=")
+        if dtype.kind in "fu" and dtype.itemsize > {"f": 8, "u": 1}[dtype.kind]:
+            dtype = np.dtype(np.float64)
+        # Torch warns of read-only memory, and takes no negative strides, which numpy allows along a dimension of 1.
+        shared = given.flags.writeable and min(given.strides, default=0) >= 0
+        return torch.from_numpy(np.array(given, dtype=dtype, order="C", copy=None if shared else True))
+    if given.layout != torch.strided or given.is_quantized or given.is_nested or given.device.type == "meta":
+        what = "quantised" if given.is_quantized else "nested" if given.is_nested else given.layout
+        raise UserError(f"{label} in a {what} tensor on {given.device}: expected a dense one that holds numbers")
+    return given
+
+
+def real_tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
+    """`tensor_of`, detached, of a dtype that torch computes with. Raises UserError for complex numbers and truths."""
+    found = tensor_of(label, given).detach()
+    if found.is_complex() or found.dtype == torch.bool:
+        raise UserError(f"{label} of dtype {given.dtype}: expected real numbers")
+    return found if found.dtype in _PLAIN else found.double()
+
 
 def checked_inputs(
     inputs: Any, features: int | None, dtype: torch.dtype | None, device: torch.device | str | None
 ) -> Tensor:
     """Inputs as a tensor (batch, time, features), of `dtype` or as they are. Raises UserError for anything else."""
-    given = torch.as_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
-    if not isinstance(given, Tensor):
+    if not isinstance(inputs, Tensor | np.ndarray):
         raise UserError(f"inputs are a {type(inputs).__name__}: expected a tensor or array (batch, time, features)")
-    if given.is_complex() or given.dtype == torch.bool:
-        raise UserError(f"inputs have dtype {given.dtype}: expected real numbers")
+    given = real_tensor_of("inputs", inputs)
     if given.dim() != 3 or 0 in given.shape or (features is not None and given.shape[2] != features):
         width = "features" if features is None else features
         raise UserError(f"inputs have shape {tuple(given.shape)}: expected (batch, time, {width}), none of them 0")
-    given = given.detach().to(device=device, dtype=dtype)
+    given = given.to(device=checked_device(device or given.device), dtype=dtype)
     # The sum reads them once and makes nothing; where it overflows, they are looked at one by one.
     if not bool(given.sum(dtype=torch.float64).isfinite()) and not bool(given.isfinite().all()):
         raise UserError(f"inputs of shape {tuple(given.shape)} hold NaN or infinity: expected finite numbers")
@@ -33,12 +63,15 @@ def checked_device(device: torch.device | str | None) -> torch.device | None:
     """Raises UserError for what is no device, and for one that this machine does not have."""
     if device is None:
         return None
+    here = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
     try:
         chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        here = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
+        if chosen.type in _COMPUTED:
+            torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"device={device!r}: expected {here}") from error
+    if chosen.type not in _COMPUTED:
+        raise UserError(f"device={str(device)!r}: expected {here}")
     return chosen
 
 
@@ -46,22 +79,35 @@ def checked_length(length: int, steps: int | None) -> int:
     """`steps`, or the whole length. Raises UserError when there are not so many."""
     if steps is None:
         return length
-    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= length:
+    if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or not 1 <= steps <= length:
         raise UserError(f"steps={steps!r}: expected 1 to {length}, the length of the inputs")
-    return steps
+    return int(steps)
 
 
 def joined_state(given: Any, networks: list[Network], batch: int, size: int) -> Tensor:
     """(batch, state_size), from that or from torch's own h_0 or (h_0, c_0), each (layers, batch, units)."""
-    parts = [torch.as_tensor(part) for part in (given if isinstance(given, tuple) else (given,))]
-    if all(part.dim() == 3 for part in parts) and len(parts) == len(networks[0].cell.parts):
-        layers = [part[index] for index in range(len(networks)) for part in parts if index < len(part)]
+    given = tuple(given) if isinstance(given, list | tuple) else (given,)
+    kinds = [type(part).__name__ for part in given]
+    if not given or not all(isinstance(part, Tensor | np.ndarray) for part in given):
+        raise UserError(
+            f"initial_state is {', '.join(kinds) or 'empty'}: expected a tensor or array ({batch}, {size}), or torch's "
+            "h_0 or (h_0, c_0)"
+        )
+    parts = [real_tensor_of("initial_state", part) for part in given]
+    names = networks[0].cell.parts
+    as_torch_has_it = (len(networks), batch, networks[0].cell.units)
+    if len(parts) == len(names) and all(tuple(part.shape) == as_torch_has_it for part in parts):
+        layers = [part[index].to(parts[0].device).double() for index in range(len(networks)) for part in parts]
         joined = torch.cat(layers, dim=-1)
-    else:
+    elif len(parts) == 1 and tuple(parts[0].shape) == (batch, size):
         joined = parts[0]
-    if len(parts) not in (1, len(networks[0].cell.parts)) or tuple(joined.shape) != (batch, size):
+    else:
         shapes = ", ".join(str(tuple(part.shape)) for part in parts)
-        raise UserError(f"initial_state has shape {shapes}: expected ({batch}, {size}), batch and state size")
+        several = "" if len(names) == 1 else f" for each of {', '.join(names)}"
+        raise UserError(
+            f"initial_state has shape {shapes}: expected ({batch}, {size}), batch and state size, or as torch has it "
+            f"{as_torch_has_it}{several}"
+        )
     if not bool(joined.isfinite().all()):
         raise UserError("initial_state holds NaN or infinity: expected finite numbers")
-    return joined.detach().double()
+    return joined.double()

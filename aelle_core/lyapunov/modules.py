@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from aelle_core.errors import UserError
+from aelle_core.lyapunov.checks import tensor_of
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
@@ -42,9 +42,12 @@ def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs:
     try:
         module.eval()
         module(_as_the_module_takes_them(module, inputs))
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever a person's forward raises
         shape = tuple(inputs.shape) if isinstance(inputs, Tensor | np.ndarray) else type(inputs).__name__
-        raise UserError(f"{kind} failed on the inputs, {shape}: {str(error).splitlines()[0]}") from error
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{kind} failed on the inputs, {shape}: {said}; expected what its forward takes") from error
     finally:
         hook.remove()
         for each, mode in modes.items():
@@ -63,7 +66,7 @@ def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs:
 
 def _as_the_module_takes_them(module: nn.Module, inputs: Any) -> Any:
     """Arrays as tensors; real numbers in the precision and on the device of the module's weights."""
-    given = torch.as_tensor(inputs) if isinstance(inputs, np.ndarray) else inputs
+    given = tensor_of("inputs", inputs) if isinstance(inputs, np.ndarray) else inputs
     like = next((each for each in module.parameters() if each.is_floating_point()), None)
     if isinstance(given, Tensor) and like is not None:
         given = given.to(device=like.device, dtype=like.dtype if given.is_floating_point() else None)

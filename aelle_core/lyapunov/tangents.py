@@ -67,26 +67,36 @@ class TorchTangents:
         for step in range(jacobians.steps):
             pushed = self._disturb(jacobians.push(step, self.q))
             self.q, r = orthogonalise(pushed)
-            while bool((moved := _dead_before_living(r)).any()):
-                # A dead column has no direction: what is orthogonalised against one made up for it is spoilt.
-                order = (r[moved] == 0).to(torch.uint8).argsort(dim=-1, stable=True)
-                self.labels[moved] = self.labels[moved].gather(-1, order)
-                pushed[moved] = pushed[moved].gather(-1, order.unsqueeze(-2).expand_as(pushed[moved]))
-                self.q[moved], r[moved] = orthogonalise(pushed[moved])
+            self._move_dead(pushed, r)
             radii.append(torch.empty_like(r).scatter_(-1, self.labels, r))
             if self.lengths:
                 found = torch.linalg.vector_norm(pushed, dim=-2)
                 lengths.append(torch.empty_like(r).scatter_(-1, self.labels, found))
         return torch.stack(radii, dim=1), torch.stack(lengths, dim=1) if self.lengths else None
 
+    def _move_dead(self, pushed: Tensor, radii: Tensor) -> None:
+        """Where a dead column (r = 0) stands before others that may live, move it to the end and orthogonalise again,
+        as householder/algorithm.py does and tells why."""
+        k = radii.shape[-1]
+        rows = (pushed != 0).any(dim=-1).sum(dim=-1)
+        moved = torch.zeros_like(rows)
+        while True:
+            dead = radii == 0
+            first = torch.where(dead.any(dim=-1), dead.to(torch.uint8).argmax(dim=-1), k)
+            wrong = (first < k - 1 - moved) & (rows != first)
+            if not bool(wrong.any()):
+                return
+            place = torch.arange(k, device=radii.device).expand(int(wrong.sum()), -1)
+            start = first[wrong].unsqueeze(-1)
+            order = torch.where(place < start, place, place + 1)
+            order[:, -1:] = start
+            self.labels[wrong] = self.labels[wrong].gather(-1, order)
+            pushed[wrong] = pushed[wrong].gather(-1, order.unsqueeze(-2).expand_as(pushed[wrong]))
+            self.q[wrong], radii[wrong] = orthogonalise(pushed[wrong])
+            moved[wrong] += 1
+
     def _disturb(self, matrices: Tensor) -> Tensor:
         if self.disturbed is None:
             return matrices
         factors = around_one(torch.empty_like(matrices), self.disturbance, self.generator)
         return torch.where(self.disturbed[:, None, None], matrices * factors, matrices)
-
-
-def _dead_before_living(radii: Tensor) -> Tensor:
-    """(matrices,) whether a direction with r = 0 comes before one with r > 0."""
-    dead = radii == 0
-    return (dead[:, :-1] & ~dead[:, 1:]).any(dim=-1)

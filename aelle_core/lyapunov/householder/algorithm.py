@@ -217,30 +217,33 @@ def _push(jacobian, step, size, k, v, y, order, block, blocks, leading, noise, r
 
 
 @_compiled
-def _dead_to_the_end(radii, columns, kept, blocks):  # type: ignore[no-untyped-def]
-    """Where a dead column (r = 0) has living ones behind it: move it, and its label in `columns`, to the end, fill the
-    blocks again from what was kept, and say so. A dead column has no direction: what is orthogonalised against one
-    that was made up for it is spoilt."""
+def _dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[no-untyped-def]
+    """Where a dead column (r = 0) stands before others that may live: move it, and its label in `columns`, to the end,
+    fill the blocks again from what was kept, and say so. `moved` columns stand there already.
+
+    A dead column has no direction: what is orthogonalised against one that was made up for it is spoilt. All behind it
+    are as dead when the living have taken up every row that is not zero, as where units are at rest.
+    """
     k, stripe = radii.shape[0], blocks.shape[2]
-    living = 0
-    for column in range(k):
-        if radii[column] != 0:
-            living = column + 1
-    places = np.empty(k, np.int64)
-    count = 0
-    for column in range(k):
-        if radii[column] != 0:
-            places[count] = column
-            count += 1
-    if count == living:
+    first = 0
+    while first < k and radii[first] != 0:
+        first += 1
+    if first >= k - 1 - moved:
         return False
+    rows = 0
+    for row in range(size):
+        for column in range(k):
+            if kept[column // stripe, row, column % stripe] != 0:
+                rows += 1
+                break
+    if rows == first:
+        return False
+    label = columns[first]
+    for column in range(first, k - 1):
+        columns[column] = columns[column + 1]
+    columns[k - 1] = label
     for column in range(k):
-        if radii[column] == 0:
-            places[count] = column
-            count += 1
-    columns[:] = columns[places].copy()
-    for column in range(k):
-        place = places[column]
+        place = column if column < first else (first if column == k - 1 else column + 1)
         blocks[column // stripe, :, column % stripe] = kept[place // stripe, :, place % stripe]
     kept[:] = blocks
     return True
@@ -306,7 +309,9 @@ def _with_fingerprint(fingerprint: int) -> Any:
                 )
                 kept[:] = blocks
                 _factor(blocks, size, k, v[each], y[each], pivots, orders[each], line, compact, width)
-                while _dead_to_the_end(line, labels[each], kept, blocks):
+                moved = 0
+                while _dead_to_the_end(line, labels[each], kept, blocks, size, moved):
+                    moved += 1
                     _factor(blocks, size, k, v[each], y[each], pivots, orders[each], line, compact, width)
                 for column in range(k):
                     radii[each, step, labels[each, column]] = line[column]

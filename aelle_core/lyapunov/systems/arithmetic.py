@@ -14,14 +14,17 @@ _TABLE = 8191
 # What moves numbers about, or makes new ones, without rounding any.
 # fmt: off
 _EXACT = frozenset((
-    "__get__", "__getitem__", "__setitem__", "abs", "cat", "chunk", "clone", "contiguous", "copy_", "detach",
-    "diag", "diagonal", "dim", "double", "empty_like", "expand", "expand_as", "fill_", "flatten", "flip",
-    "float", "gather", "index_select", "maximum", "minimum", "moveaxis", "narrow", "neg", "ones_like",
-    "permute", "relu", "repeat", "reshape", "roll", "select", "size", "split", "split_with_sizes", "squeeze",
-    "stack", "t", "to", "tolist", "transpose", "type", "unbind", "unflatten", "unsqueeze", "view", "view_as",
-    "where", "zeros_like",
+    "__get__", "__getitem__", "__setitem__", "abs", "abs_", "cat", "chunk", "clone", "contiguous", "copy_", "detach",
+    "detach_", "diag", "diagonal", "dim", "double", "empty_like", "expand", "expand_as", "fill_", "flatten", "flip",
+    "float", "gather", "index_copy_", "index_fill_", "index_put_", "index_select", "masked_fill_", "maximum",
+    "minimum", "moveaxis", "narrow", "neg", "neg_", "ones_like", "permute", "relu", "relu_", "repeat",
+    "requires_grad_", "reshape", "roll", "scatter_", "select", "size", "split", "split_with_sizes", "squeeze",
+    "squeeze_", "stack", "t", "t_", "to", "tolist", "transpose", "transpose_", "type", "unbind", "unflatten",
+    "unsqueeze", "unsqueeze_", "view", "view_as", "where", "zero_", "zeros_like",
 ))
 # fmt: on
+_CONVERSIONS = frozenset(("float", "to", "type"))  # which round where the new dtype is narrower
+_FLOATING = frozenset((torch.float64, torch.float32, torch.float16, torch.bfloat16))
 
 
 def _with_slope(value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -50,47 +53,72 @@ _tanh = _with_slope(torch.tanh, lambda a: tanh_with_derivative(a)[1])
 _sigmoid = _with_slope(torch.sigmoid, lambda a: sigmoid_with_derivative(a)[1])
 
 
+def _substitute(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda input: function(input)  # torch's name for it; an autograd.Function takes no keywords
+
+
+def _in_place(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    return lambda input: input.copy_(function(input))
+
+
 class WatchedArithmetic(TorchFunctionMode):
     """Within it, tanh and sigmoid have derivatives that keep their digits, also those inside torch's recurrent cells.
 
     With a `disturbance`, every result that rounding touches is multiplied by numbers that far from 1 at most (Monte
     Carlo arithmetic; Parker 1997): what cancellation does to it then shows as a difference from an undisturbed run.
+    The disturbance is for the dtype of `like`; results of another are disturbed by as many units of their own.
     """
 
     def __init__(self, like: Tensor, disturbance: float = 0.0) -> None:
         super().__init__()
         self._substitutes: dict[str, Callable[..., Any]] = {
-            "tanh": _tanh,
-            "sigmoid": _sigmoid,
-            "expit": _sigmoid,
+            "tanh": _substitute(_tanh),
+            "tanh_": _in_place(_tanh),
+            "sigmoid": _substitute(_sigmoid),
+            "sigmoid_": _in_place(_sigmoid),
+            "expit": _substitute(_sigmoid),
+            "special_expit": _substitute(_sigmoid),
             "rnn_tanh_cell": self._rnn_cell,
             "gru_cell": self._gru_cell,
             "lstm_cell": self._lstm_cell,
         }
-        self._dtype = like.dtype
         self._place = 0
-        self._noise: Tensor | None = None
-        if disturbance:
-            source = torch.Generator(like.device).manual_seed(0)
-            self._noise = 1 + disturbance * like.new_empty(_TABLE).uniform_(-1, 1, generator=source)
+        self._units = disturbance / torch.finfo(like.dtype).eps
+        self._noise: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def __torch_function__(
         self, function: Any, kinds: Any, arguments: Sequence[Any] = (), options: Mapping[str, Any] | None = None
     ) -> Any:
+        options = options or {}
         name = getattr(function, "__name__", "")
-        chosen = self._substitutes.get(name, function)
-        result = chosen(*arguments, **(options or {}))
-        return result if self._noise is None or name in _EXACT else self._disturbed(result)
+        chosen = function if "out" in options else self._substitutes.get(name, function)
+        result = chosen(*arguments, **options)
+        if not self._units or (name in _EXACT and not _narrows(name, arguments, result)):
+            return result
+        disturbed = self._disturbed(result)
+        written = "out" in options or (name.endswith("_") and not name.endswith("__")) or name.startswith("__i")
+        if written and isinstance(result, Tensor) and result is not disturbed:
+            return result.copy_(disturbed)  # who holds the changed tensor sees the disturbance too
+        return disturbed
 
     def _disturbed(self, result: Any) -> Any:
         if isinstance(result, tuple | list):
             return type(result)(self._disturbed(each) for each in result) if type(result) in (tuple, list) else result
-        if not isinstance(result, Tensor) or result.dtype != self._dtype or self._noise is None:
+        if not isinstance(result, Tensor) or result.dtype not in _FLOATING or not self._units:
             return result
         count = result.numel()
         self._place = (self._place * 29 + 1013) % _TABLE
-        noise = self._noise.roll(self._place).repeat(-(-count // _TABLE))[:count]
+        noise = self._noise_for(result).roll(self._place).repeat(-(-count // _TABLE))[:count]
         return result * noise.view(result.shape)
+
+    def _noise_for(self, result: Tensor) -> Tensor:
+        """The table in the result's dtype, on its device."""
+        key = (result.dtype, result.device)
+        if key not in self._noise:
+            drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+            factors = 1 + self._units * torch.finfo(result.dtype).eps * drawn
+            self._noise[key] = factors.to(device=result.device, dtype=result.dtype)
+        return self._noise[key]
 
     def _gates(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return self._disturbed(torch.nn.functional.linear(x, weight, bias))
@@ -112,3 +140,12 @@ class WatchedArithmetic(TorchFunctionMode):
         i, f, g, o = (self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h)).chunk(4, dim=-1)
         c = self._disturbed(_sigmoid(f) * c + _sigmoid(i) * _tanh(g))
         return _sigmoid(o) * _tanh(c), c
+
+
+def _narrows(name: str, arguments: Sequence[Any], result: Any) -> bool:
+    """Whether a conversion was to a floating dtype of fewer digits."""
+    if name not in _CONVERSIONS or not arguments or not isinstance(arguments[0], Tensor):
+        return False
+    if not isinstance(result, Tensor) or not {result.dtype, arguments[0].dtype} <= _FLOATING:
+        return False
+    return torch.finfo(result.dtype).eps > torch.finfo(arguments[0].dtype).eps

@@ -1,11 +1,10 @@
 """Any step function, linearised by forward-mode automatic differentiation."""
 
-import copy
 import warnings
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aelle_core.errors import UserError
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians, PushedJacobians
@@ -24,12 +23,21 @@ class StepSystem:
     one step at a time. Where few tangents are followed, the Jacobian is not made at all. Second copies run through
     the function apart from the first, with every rounded result in it disturbed.
 
+    `double` makes the same system in float64 from what a person has given, before any of it was rounded to float32.
+
     Raises UserError when the function fails on a batch of states, returns another shape, or cannot be differentiated;
     warns when its derivative is not that of finite differences, as where a part of it is detached.
     """
 
-    def __init__(self, step: Step, inputs: Tensor | None, initial_state: Tensor) -> None:
+    def __init__(
+        self,
+        step: Step,
+        inputs: Tensor | None,
+        initial_state: Tensor,
+        double: "Callable[[], StepSystem] | None" = None,
+    ) -> None:
         self.step = step
+        self.double = double
         self.inputs = inputs
         self.like = self.initial_state = initial_state
         self.networks = 1
@@ -44,9 +52,10 @@ class StepSystem:
         return self.initial_state.repeat(copies, 1)
 
     def in_double(self, networks: list[int]) -> "StepSystem | None":
-        step = copy.deepcopy(self.step).double() if isinstance(self.step, nn.Module) else self.step
+        if self.like.dtype == torch.float64:
+            return self
         try:
-            return StepSystem(step, None if self.inputs is None else self.inputs.double(), self.initial_state.double())
+            return None if self.double is None else self.double()
         except UserError:  # its own numbers are float32
             return None
 
@@ -75,12 +84,16 @@ class StepSystem:
     def _input(self, time: int) -> Tensor | None:
         return None if self.inputs is None else self.inputs[:, time]
 
+    def _new(self, x: Tensor | None, state: Tensor) -> Tensor:
+        """One step. The function gets copies of its own: one that works in place may write into them."""
+        return self.step(None if x is None else x.clone(), state.clone())
+
     def _forward(self, first: int, steps: int, state: Tensor, arithmetic: WatchedArithmetic) -> list[Tensor]:
         """The states before each step, and after the last."""
         states = [state]
         with arithmetic:
             for time in range(first, first + steps):
-                states.append(self.step(self._input(time), states[-1]))
+                states.append(self._new(self._input(time), states[-1]))
         return states
 
     def _transposed(self, first: int, states: list[Tensor], arithmetic: WatchedArithmetic) -> Tensor:
@@ -105,7 +118,7 @@ class StepSystem:
 
         def step(old: Tensor) -> Tensor:
             with arithmetic:
-                return self.step(x, old)
+                return self._new(x, old)
 
         def along(direction: Tensor) -> Tensor:
             return torch.func.jvp(step, (state,), (direction,))[1]
@@ -115,11 +128,14 @@ class StepSystem:
     def _check(self) -> None:
         state = self.initial_state
         try:
-            new = self.step(self._input(0), state)
-        except RuntimeError as error:
+            new = self._new(self._input(0), state)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a person's function raises
+            x = "None" if self.inputs is None else f"of shape {tuple(self.inputs[:, 0].shape)}"
             raise UserError(
-                f"step(x, state) failed on {state.dtype} tensors of shape {tuple(state.shape)}: {error}; convert its "
-                "weights to that dtype, or ask for precision='fast' (float32)"
+                f"step(x, state) failed on {state.dtype} tensors, x {x} and state of shape "
+                f"{tuple(state.shape)}: {_told(error)}; {_advice(error, state.dtype)}"
             ) from error
         if not isinstance(new, Tensor) or new.shape != state.shape or new.dtype != state.dtype:
             given = f"{new.dtype} {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
@@ -129,10 +145,10 @@ class StepSystem:
             )
         try:
             self._push(self._input(0), state, torch.zeros_like(state).unsqueeze(-1), self._arithmetic[0])
-        except (RuntimeError, NotImplementedError) as error:
+        except Exception as error:
             raise UserError(
-                f"step(x, state) cannot be differentiated in forward mode: {str(error).splitlines()[0]}; expected "
-                "torch operations on whole tensors, without in-place changes of its arguments"
+                f"step(x, state) cannot be differentiated in forward mode: {_told(error)}; expected torch operations "
+                "on whole tensors, without in-place changes of tensors that outlive the step"
             ) from error
         self._compare_with_finite_differences()
 
@@ -143,9 +159,12 @@ class StepSystem:
         beside = state + 1e-3 * (1 + state.abs()) * torch.empty_like(state).normal_(generator=source)
         direction = torch.empty_like(state).normal_(generator=source)
         distance = torch.finfo(state.dtype).eps ** (1 / 3)
-        ahead, behind = self.step(x, beside + distance * direction), self.step(x, beside - distance * direction)
-        expected = (ahead - behind) / (2 * distance)
-        found = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
+        try:
+            ahead, behind = self._new(x, beside + distance * direction), self._new(x, beside - distance * direction)
+            expected = (ahead - behind) / (2 * distance)
+            found = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
+        except Exception:  # the function takes no states there: it may still take its own trajectory's
+            return
         apart = float((found - expected).norm() / expected.norm().clamp(min=distance))
         if apart > 0.05:
             warnings.warn(
@@ -158,9 +177,26 @@ class StepSystem:
         """Whether two different batches side by side give what each gives alone."""
         x, state = self._input(0), self.initial_state
         other = state.flip(0) + 0.1 * (1 + state.abs())
-        alone = torch.cat([self.step(x, state), self.step(x, other)])
         try:
-            together = self.step(None if x is None else x.repeat(2, 1), torch.cat([state, other]))
-        except RuntimeError:
+            alone = torch.cat([self._new(x, state), self._new(x, other)])
+            together = self._new(None if x is None else x.repeat(2, 1), torch.cat([state, other]))
+        except Exception:  # an assertion about the batch, for one
+            return False
+        if not isinstance(together, Tensor):
             return False
         return together.shape == alone.shape and torch.allclose(together, alone, rtol=1e-3, atol=1e-5, equal_nan=True)
+
+
+def _told(error: Exception) -> str:
+    """The first line of what an error says, with its kind where torch has not raised it."""
+    lines = str(error).splitlines()
+    if not lines:
+        return type(error).__name__
+    return lines[0] if isinstance(error, RuntimeError) else f"{type(error).__name__}: {lines[0]}"
+
+
+def _advice(error: Exception, dtype: torch.dtype) -> str:
+    if not isinstance(error, RuntimeError) or not any(word in str(error) for word in ("dtype", "scalar type")):
+        return "expected a function of (x, state) that returns the new state"
+    other = "'fast' (float32)" if dtype == torch.float64 else "'exact' (float64)"
+    return f"convert its weights to that dtype, or ask for precision={other}"

@@ -36,7 +36,12 @@ class TrajectorySystem:
         self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
     ) -> tuple[Any, BlockJacobians, Tensor]:
         part = self.jacobians[:, first : first + steps]
-        given = torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part.detach()
+        if isinstance(part, np.ndarray):  # of any byte order, strides and width, which torch does not take
+            with np.errstate(over="ignore"):
+                wanted = np.float64 if self.like.dtype == torch.float64 else np.float32
+                given = torch.from_numpy(np.array(part, dtype=wanted, order="C"))
+        else:
+            given = part.detach()
         transposed = given.to(self.like).mT.repeat(state, 1, 1, 1)
         finite = torch.ones(len(transposed), dtype=torch.bool, device=transposed.device)
         return state, BlockJacobians.of_dense(transposed), finite
