@@ -40,12 +40,13 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
     table = Table(
         f"Against the published way, {_threads(threads)}",
         "µs per step and sequence: the median of the turns, least..largest in brackets; ratios turn by turn. "
-        f"Forward pass included, {SEQUENCES} sequences, float64; ours without the check, which the published way "
-        "does not have. *Published* and *tightened* are of the hidden state also where ours is of the whole state "
-        "(lstm with h and c: 2N exponents against their N). *Tightened* is the same algorithm without matrices for "
-        "diagonals. *Share of peak*: 10/3 n³ operations a step in n dimensions, over the time, in the machine's "
-        "best rate (below). Errors are the largest of an exponent, nats per step, against mpmath over 3 steps of "
-        f"one sequence, the published way moved by J; {DASH} beyond 64 dimensions, where a reference takes minutes.",
+        f"Forward pass included, {SEQUENCES} sequences (large whole states: fewer, see the last table), float64; ours "
+        "without the check, which the published way does not have. *Published* and *tightened* are of the hidden "
+        "state also where ours is of the whole state (lstm with h and c: 2N exponents against their N). *Tightened* "
+        "is the same algorithm without matrices for diagonals. *Share of peak*: 10/3 n³ operations a step in n "
+        "dimensions, over the time, in the machine's best rate (below). Errors are the largest of an exponent, nats "
+        "per step, against mpmath over 3 steps of one sequence, the published way moved by J; "
+        f"{DASH} beyond 64 dimensions, where a reference takes minutes.",
         (
             "cell, N",
             "published",
@@ -158,8 +159,8 @@ def lengths_table(sizes: Iterable[int]) -> Table:
     table = Table(
         "Steps and sequences of one timed run",
         "Short at large N, so that all fits into ten minutes; times are divided by both. A run of ours bears a "
-        "call's fixed cost and, every 16 steps, a determinant per sequence for the sum rule: a run of 2 or 8 steps "
-        "bears more of them than a long one. *Wide*: matrices of 2N, the whole states of lstm, cornn and lem.",
+        "call's fixed cost and, every 16 steps, a determinant per sequence for the sum rule: a run of 8 steps bears "
+        "more of them than a long one. *Wide*: matrices of 2N, the whole states of lstm, cornn and lem.",
         ("N", "ours", "published", "autodiff", "ours, wide", "autodiff, wide"),
     )
     for units in sizes:
@@ -170,7 +171,7 @@ def lengths_table(sizes: Iterable[int]) -> Table:
                 f"{each.ours} x {SEQUENCES}",
                 f"{each.published} x {SEQUENCES}",
                 f"{each.autodiff} x {each.autodiff_sequences}",
-                f"{each.ours_wide} x {SEQUENCES}",
+                f"{each.ours_wide} x {each.ours_wide_sequences}",
                 f"{each.autodiff_wide} x {each.autodiff_sequences}",
             )
         )

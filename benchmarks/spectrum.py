@@ -22,7 +22,7 @@ from aelle_core.lyapunov.householder.tangents import prepare_kernel
 from benchmarks import accuracy, comparison, figure, growth, memory, page, spectrum_gpu
 from benchmarks.cases import LENGTHS, Case, kinds, measured_at
 from benchmarks.comparison import Turns
-from benchmarks.peak import Peak, measure_peak, peak_table
+from benchmarks.peak import measure_peak, peak_table
 from benchmarks.peers.published import CELLS as PUBLISHED
 from benchmarks.tables import Table
 from benchmarks.timing import Spread, on_threads, take_turns
@@ -65,7 +65,7 @@ FULL = Plan(
     threads=(1, 2),
     budgets={16: 0.6, 32: 0.6, 64: 1.0, 128: 2.0, 256: 2.0, 512: 4.0},
     curve_budget=15.0,
-    peak_budget=1.5,
+    peak_budget=1.0,
     curve_steps=growth.STEPS,
     curve_batches=growth.BATCHES,
     memory_steps=memory.STEPS,
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     start = time.perf_counter()
     machine = page.describe_machine()
-    total = len(plan.groups()) + 2 * len(plan.threads) + 5
+    total = len(plan.groups()) + 4 * len(plan.threads) + 5
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         measured = _measure(plan, Steps(progress, total), start + MOST_SECONDS)
@@ -153,11 +153,7 @@ class Measured:
 def _measure(plan: Plan, steps: Steps, until: float) -> Measured:
     for dtype in (torch.float64, torch.float32):
         prepare_kernel(dtype)
-    peaks: dict[tuple[int, torch.dtype], Peak] = {}
-    for threads in plan.threads:
-        for dtype in (torch.float64, torch.float32):
-            with steps.step("peak"):
-                peaks[threads, dtype] = measure_peak(threads, dtype, plan.peak_budget)
+    peaks = _measure_peaks(plan, steps, {})
     with steps.step("curves", "against T"):
         by_steps = growth.against_steps(plan.curve_steps, plan.curve_budget)
     with steps.step("curves", "against B"):
@@ -173,6 +169,7 @@ def _measure(plan: Plan, steps: Steps, until: float) -> Measured:
         errors = {question.case: accuracy.errors(question, answers[question]) for question in plain}
         saturated = accuracy.saturated_table(answers)
     turns, left_out = _take_all_turns(plan, steps, until)
+    peaks = _measure_peaks(plan, steps, peaks)
     by_size = [
         _against_size(turns, "exact", "full/exact"),
         _against_size(turns, "published", "published"),
@@ -189,6 +186,14 @@ def _measure(plan: Plan, steps: Steps, until: float) -> Measured:
         comparison.lengths_table(plan.sizes),
     ]
     return Measured(tables, by_size, by_steps, by_sequences, growths, steps.taken, left_out)
+
+
+def _measure_peaks(plan: Plan, steps: Steps, before: comparison.Peaks) -> comparison.Peaks:
+    peaks = {}
+    for threads, dtype in itertools.product(plan.threads, (torch.float64, torch.float32)):
+        with steps.step("peak"):
+            peaks[threads, dtype] = measure_peak(threads, dtype, plan.peak_budget).better(before.get((threads, dtype)))
+    return peaks
 
 
 def _take_all_turns(plan: Plan, steps: Steps, until: float) -> tuple[list[Turns], list[str]]:

@@ -29,7 +29,11 @@ def ways_of(cell: str, units: int) -> list[Way]:
     for kind in kinds(cell):
         case = Case(cell, units, kind)
         wide = case.size > units
-        ours = draw_inputs(SEQUENCES, lengths.ours_wide if wide else lengths.ours)
+        ours = (
+            draw_inputs(lengths.ours_wide_sequences, lengths.ours_wide)
+            if wide
+            else draw_inputs(SEQUENCES, lengths.ours)
+        )
         peers = draw_inputs(lengths.autodiff_sequences, lengths.autodiff_wide if wide else lengths.autodiff)
         for name, options in _OPTIONS.items():
             if name != "checked" or case.size <= _CHECKED_UP_TO:

@@ -1,0 +1,72 @@
+"""How often an exponent that is marked resolved is off all the same: random networks against mpmath.
+
+    python -m benchmarks.honesty          # four minutes on one core
+
+Two kinds, one sequence each, which leaves the check the fewest chances: `ordinary` networks of every cell, 2 to 6
+units, 1 to 6 steps, gain 0.1 to 30 on recurrent and input weights; and `saturated` gated ones, the whole state, 2 to 6
+units, 1 to 3 steps, gain 6 to 160.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from aelle_core import lyapunov_spectrum
+from aelle_core.cells import Network, cells, get_cell
+from aelle_core.streams import generator
+from tests.references import reference_spectrum
+
+SCALE = 0.5
+EACH = 1000
+
+Case = tuple[str, Network, torch.Tensor, Any]
+
+
+def random_case(seed: int, names: list[str], gains: tuple[float, float], steps: int, kinds: list[str]) -> Case:
+    source = np.random.default_rng(seed)
+    name = str(source.choice(names))
+    units, length, features = int(source.integers(2, 7)), int(source.integers(1, steps + 1)), int(source.integers(1, 4))
+    gain = float(np.exp(source.uniform(*np.log(gains))))
+    cell = get_cell(name, features, units)
+    drawn = cell.initialise(generator(seed, "weights"), SCALE)
+    parameters = {key: value.double() * (gain if value.dim() > 1 else 1.0) for key, value in drawn.items()}
+    inputs = torch.randn(1, length, features, generator=generator(seed, "test"), dtype=torch.float64)
+    return name, Network(cell, parameters), inputs, str(source.choice(kinds))
+
+
+def ordinary() -> Iterator[Case]:
+    return (random_case(seed, list(cells), (0.1, 30.0), 6, ["full", "hidden"]) for seed in range(EACH))
+
+
+def saturated() -> Iterator[Case]:
+    return (random_case(seed, ["lstm", "lem", "gru"], (6.0, 160.0), 3, ["full"]) for seed in range(EACH))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    table = Table("networks", "number", "exponents", "resolved", "networks with a wrong one among those", box=None)
+    for kind in (ordinary, saturated):
+        exponents = resolved = wrong = 0
+        for name, network, inputs, jacobian in track(kind(), kind.__name__, EACH, console=Console(stderr=True)):
+            arrays = {key: value.numpy() for key, value in network.parameters.items()}
+            if name == "ornn":
+                arrays["O"] = network.prepare(torch.float64)["O"][0].numpy()
+            spectrum = lyapunov_spectrum(network, inputs, jacobian=jacobian)
+            expected = -np.sort(-reference_spectrum(name, arrays, inputs[0].numpy(), jacobian=jacobian))
+            assert spectrum.resolved is not None
+            with np.errstate(invalid="ignore"):
+                off = ~((spectrum.exponents == expected) | (np.abs(spectrum.exponents - expected) <= 1e-6))
+            exponents += len(expected)
+            resolved += int(spectrum.resolved.sum())
+            wrong += bool((off & spectrum.resolved).any())
+        table.add_row(kind.__name__, str(EACH), str(exponents), f"{resolved} ({resolved / exponents:.0%})", str(wrong))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
