@@ -22,7 +22,7 @@ _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: w
 _LONGEST_STRETCH = 256
 _GROWTH = 4  # roundings of a column that its length over r lets grow
 _TRIAL = 4  # steps that show whether float32 is hopeless
-_SUM_RULE_EVERY = 32  # steps; a determinant costs up to a step
+_SUM_RULE_EVERY = 8  # steps, of one sequence: a determinant costs up to a step
 _UNDERFLOW = {torch.float64: 1e-280, torch.float32: 1e-30}  # below this, rounding is no longer relative
 
 
@@ -102,7 +102,7 @@ def evolve(
             finite = finite & jacobians.finite()
             radii, lengths = tangents.advance(jacobians, threads)
             tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0])
-            tally.check_volumes(first, jacobians, ~second)
+            tally.check_volumes(first, jacobians, copies)
             first += count
             if on_step is not None:
                 on_step(first)
@@ -175,19 +175,22 @@ class _Tally:
         self.logarithms += logarithms.sum(dim=2)
         self.last = (first + skipped, logarithms.sum(dim=-1))
 
-    def check_volumes(self, first: int, jacobians: Jacobians, of_first_copies: Tensor) -> None:
-        """Compare with log |det J| at some of the steps that were just added."""
+    def check_volumes(self, first: int, jacobians: Jacobians, copies: int) -> None:
+        """Compare with log |det J| at some of the steps that were just added, one sequence of every network in turn."""
         if self.k < self.system.size or not isinstance(jacobians, BlockJacobians) or self.last is None:
             return
         start, sums = self.last
+        networks, sequences = self.finite.shape
         for time in range(start - first, jacobians.steps):
-            if (first + time - self.warmup) % _SUM_RULE_EVERY:
+            turn, between = divmod(first + time - self.warmup, _SUM_RULE_EVERY)
+            if between:
                 continue
-            matrices = jacobians.at(time)[of_first_copies]
-            volumes = torch.linalg.slogdet(matrices).logabsdet.unflatten(0, self.finite.shape)
-            found = sums[:, :, first + time - start]
+            sequence = turn % sequences
+            chosen = torch.arange(networks, device=sums.device) * (copies * sequences) + sequence
+            volumes = torch.linalg.slogdet(jacobians.at(time, chosen)).logabsdet
+            found = sums[:, sequence, first + time - start]
             apart = torch.where(found.isneginf() & volumes.isneginf(), 0.0, (found - volumes).abs())
-            self.residuals = torch.maximum(self.residuals, apart)
+            self.residuals[:, sequence] = torch.maximum(self.residuals[:, sequence], apart)
 
     def all_above(self, limit: float, steps: int) -> bool:
         """Whether every network has an error above the limit after so many steps."""

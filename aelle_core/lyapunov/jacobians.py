@@ -140,9 +140,11 @@ class BlockJacobians:
     def steps(self) -> int:
         return self.factors.shape[1]
 
-    def at(self, step: int) -> Tensor:
-        """The Jacobians of one step as dense matrices, (trajectories, size, size)."""
-        whole = self.factors.new_zeros(self.trajectories, self.size, self.size)
+    def at(self, step: int, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """The Jacobians of one step as dense matrices (trajectories, size, size): all, or those chosen, as many of
+        every network."""
+        factors, dense, diagonals = (each[chosen, step] for each in (self.factors, self.dense, self.diagonals))
+        whole = factors.new_zeros(len(factors), self.size, self.size)
         networks = self.matrices.shape[0]
         shared = whole.unflatten(0, (networks, -1))
 
@@ -151,12 +153,12 @@ class BlockJacobians:
             return matrix[..., row : row + self.units, column : column + self.units]
 
         for term, place in enumerate(self.factor_places):
-            scale = self.factors[:, step, term].unflatten(0, (networks, -1)).unsqueeze(-1)
+            scale = factors[:, term].unflatten(0, (networks, -1)).unsqueeze(-1)
             block(shared, place).addcmul_(scale, self.matrices[:, term].mT.unsqueeze(1))
         for term, place in enumerate(self.dense_places):
-            block(whole, place).add_(self.dense[:, step, term].mT)
+            block(whole, place).add_(dense[:, term].mT)
         for term, place in enumerate(self.diagonal_places):
-            block(whole, place).diagonal(dim1=-2, dim2=-1).add_(self.diagonals[:, step, term])
+            block(whole, place).diagonal(dim1=-2, dim2=-1).add_(diagonals[:, term])
         return whole
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
