@@ -177,7 +177,7 @@ def _measure(plan: Plan, steps: Steps, until: float) -> Measured:
     tables = [
         *(comparison.published_table(turns, threads, peaks, errors) for threads in plan.threads),
         *(comparison.cells_table(turns, threads, CELLS, peaks, errors) for threads in plan.threads),
-        comparison.clvlib_table(turns, plan.threads, errors),
+        comparison.clvlib_table(turns, errors),
         saturated,
         comparison.order_table(errors),
         growth.growth_table(by_size, by_steps, by_sequences),
@@ -207,7 +207,7 @@ def _take_all_turns(plan: Plan, steps: Steps, until: float) -> tuple[list[Turns]
                 left_out.append(f"{detail}, N = {units}")
                 continue
             least = plan.least(cell, units)
-            found = take_turns(ways_of(cell, units), plan.budgets[units], least, patience=GROUP_SECONDS)
+            found = take_turns(ways_of(cell, units, threads), plan.budgets[units], least, patience=GROUP_SECONDS)
             turns.append(Turns(cell, units, threads, found))
     return turns, left_out
 

@@ -21,8 +21,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def ways_of(cell: str, units: int) -> list[Way]:
-    """Every way to the spectra of a random network of this cell. Names are kind/way: "hidden/exact", say."""
+def ways_of(cell: str, units: int, threads: int) -> list[Way]:
+    """Every way to the spectra of a random network of this cell. Names are kind/way: "hidden/exact", say. clvlib takes
+    its turns on one thread only: on two it is slower, and its idle threads get in everybody's way."""
     network = draw_network(cell, units)
     lengths = LENGTHS[units]
     ways: list[Way] = []
@@ -43,7 +44,7 @@ def ways_of(cell: str, units: int) -> list[Way]:
         ways.append(Way(f"{kind}/autodiff", functools.partial(autodiff_spectrum, network, hidden=hidden), peers))
     if cell in published.CELLS:
         ways += _published_ways(network, draw_inputs(SEQUENCES, lengths.published))
-    if cell == "rnn":
+    if cell == "rnn" and threads == 1:
         ways.append(Way("full/clvlib", functools.partial(clvlib_spectrum, network), draw_inputs(1, lengths.ours)))
     return ways
 

@@ -1,6 +1,6 @@
 """Inner loops over blocks of columns, written as vector code for LLVM.
 
-numba's own loops reach a quarter of what these do (docs/spectrum-benchmark.md): the sums must stay in registers over
+numba's own loops reach two fifths of what these do (docs/spectrum-benchmark.md): the sums must stay in registers over
 a whole pass, which loops over arrays do not express. Every array is C-contiguous, real, and all of one type; places
 in them are given in elements.
 """
