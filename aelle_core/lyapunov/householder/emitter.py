@@ -5,9 +5,12 @@ from typing import Any
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
+from numba import njit
 from numba.core import types
 
 PANEL = 8  # reflectors that are applied together
+COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+compiled = njit(**COMPILED)
 INDEX = ir.IntType(64)
 LANE = ir.IntType(32)
 _REGISTER_BYTES = 64 if get_host_cpu_features().get("avx512f") else 32

@@ -1,0 +1,95 @@
+"""J Q for tangents that are kept as reflectors, straight from the structure of J."""
+
+import numpy as np
+
+from aelle_core.lyapunov.householder.emitter import PANEL, compiled
+from aelle_core.lyapunov.householder.vectors import accumulate, project, reflect, transpose
+
+
+@compiled
+def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped-def]
+    """block (size, stripe) <- rows [first, stop) of the step's Jacobian, transposed, its columns in the given order."""
+    units, matrices, factors, factor_places, dense, dense_places, diagonals, diagonal_places, ones = jacobian
+    stripe = block.shape[1]
+    for line in range(order.shape[0]):
+        part = order[line] // units
+        column = order[line] - part * units
+        for index in range(stripe):
+            block[line, index] = 0
+        for term in range(factor_places.shape[0]):
+            if factor_places[term, 1] == part:
+                top = factor_places[term, 0] * units
+                low, high = max(first, top), min(stop, top + units)
+                source = (term * units + column) * units + low - top
+                scale = (step * factor_places.shape[0] + term) * units + low - top
+                accumulate(block, line * stripe + low - first, matrices, source, factors, scale, high - low)
+        for term in range(dense_places.shape[0]):
+            if dense_places[term, 1] == part:
+                top = dense_places[term, 0] * units
+                low, high = max(first, top), min(stop, top + units)
+                source = ((step * dense_places.shape[0] + term) * units + column) * units + low - top
+                accumulate(block, line * stripe + low - first, dense, source, ones, 0, high - low)
+        for term in range(diagonal_places.shape[0]):
+            place = diagonal_places[term, 0] * units + column
+            if diagonal_places[term, 1] == part and first <= place < stop:
+                block[line, place - first] += diagonals[step, term, column]
+
+
+@compiled
+def _disturb(block, rows, noise, random):  # type: ignore[no-untyped-def]
+    """Multiply each row by a stretch of the noise that starts at random. Returns the generator's next state (Knuth's
+    64-bit linear congruence)."""
+    stripe = block.shape[1]
+    for row in range(rows):
+        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+        shift = np.int64((random >> np.uint64(33)) % np.uint64(noise.shape[0] - stripe))
+        for column in range(stripe):
+            block[row, column] *= noise[shift + column]
+    return random
+
+
+@compiled
+def _form(size, k, v, y, block, formed):  # type: ignore[no-untyped-def]
+    """formed (panels, size, PANEL) <- the k columns of H_1 ... H_k themselves, in the order of the exchanged rows."""
+    stripe = block.shape[1]
+    for first in range(0, k, stripe):
+        stop = min(k, first + stripe)
+        block[:] = 0
+        for column in range(first, stop):
+            block[column, column - first] = 1
+        for panel in range((stop - 1) // PANEL, -1, -1):  # H is symmetric: V and Y change roles
+            top = panel * PANEL
+            reflect(block, top * stripe, stripe, y, v, (panel * size + top) * PANEL, size - top, stripe)
+        for column in range(first, stop):
+            for row in range(size):
+                formed[column // PANEL, row, column % PANEL] = block[row, column - first]
+
+
+@compiled
+def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, noise, random):  # type: ignore[no-untyped-def]
+    """blocks <- J Q for the tangents in v, y and order, stripe of rows by stripe of rows."""
+    rows, stripe = block.shape
+    few = leading.shape[0] > 0
+    if few:
+        formed = leading[: (k + PANEL - 1) // PANEL]
+        _form(size, k, v, y, block, formed)
+        products = leading[formed.shape[0] :].reshape(-1)[: formed.shape[0] * PANEL * stripe].reshape(-1, stripe)
+    for first in range(0, size, stripe):
+        stop = min(size, first + stripe)
+        _fill(block, order, first, stop, step, jacobian)
+        if few:
+            for panel in range(formed.shape[0]):
+                at = panel * PANEL
+                project(block, stripe, leading, panel * size * PANEL, size, stripe, products[at : at + PANEL])
+        else:
+            for top in range(0, k, PANEL):
+                reflect(block, top * stripe, stripe, v, y, (top // PANEL * size + top) * PANEL, size - top, stripe)
+        for each in range(blocks.shape[0]):
+            top = each * stripe
+            source = products[top:] if few else block[top:]
+            place = (each * rows + first) * stripe
+            transpose(source, stripe, blocks, place, stripe, min(k - top, stripe), stop - first)
+    if noise.shape[0]:
+        for each in range(blocks.shape[0]):
+            random = _disturb(blocks[each], size, noise, random)
+    return random
