@@ -62,6 +62,7 @@ class Cell(ABC):
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
     noise_channels: ClassVar[int] = 0
     companions: ClassVar[tuple[str, ...]] = ()
+    dense_blocks: ClassVar[bool] = False  # whether a block of its Jacobian has a dense summand: memory is to be counted
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
 
     def __init__(self, input_size: int, units: int) -> None:

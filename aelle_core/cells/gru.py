@@ -54,16 +54,23 @@ class GRU(Cell):
         candidate = torch.tanh(torch.addcmul(drive[..., 2 * n :], r, recurrent[..., 2 * n :]))
         return {"h": torch.lerp(candidate, h, z)}
 
+    def _pre_activations(
+        self, weights: Mapping[str, Tensor], drive: Tensor, h: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Of r and of z, and the two summands of n's: from the drive, and from h before the reset gate."""
+        recurrent_r, recurrent_z, recurrent_n = torch.baddbmm(weights["b_h"], h, weights["U"].mT).chunk(3, dim=-1)
+        drive_r, drive_z, drive_n = drive.chunk(3, dim=-1)
+        return drive_r + recurrent_r, drive_z + recurrent_z, drive_n, recurrent_n
+
     def accompany(self, state: State) -> State:
         return {"h": state["h"], "one_minus_h": 1 - state["h"], "one_plus_h": 1 + state["h"]}
 
     def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
         # 1 -+ h' = (1 - z) (1 -+ n) + z (1 -+ h): sums of positive terms, which lose nothing.
         h = state["h"]
-        recurrent_r, recurrent_z, recurrent_n = torch.baddbmm(weights["b_h"], h, weights["U"].mT).chunk(3, dim=-1)
-        drive_r, drive_z, drive_n = drive.chunk(3, dim=-1)
-        z, one_minus_z = torch.sigmoid(drive_z + recurrent_z), torch.sigmoid(-(drive_z + recurrent_z))
-        a = torch.addcmul(drive_n, torch.sigmoid(drive_r + recurrent_r), recurrent_n)
+        a_r, a_z, drive_n, recurrent_n = self._pre_activations(weights, drive, h)
+        z, one_minus_z = torch.sigmoid(a_z), torch.sigmoid(-a_z)
+        a = torch.addcmul(drive_n, torch.sigmoid(a_r), recurrent_n)
         one_minus_n, one_plus_n = tanh_complements(a)
         return {
             "h": torch.addcmul(one_minus_z * torch.tanh(a), z, h),
@@ -76,11 +83,10 @@ class GRU(Cell):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """h', d h' / d drive as (networks, batch, 3, units), and the gates r and z."""
         h = state["h"]
-        recurrent_r, recurrent_z, recurrent_n = torch.baddbmm(weights["b_h"], h, weights["U"].mT).chunk(3, dim=-1)
-        drive_r, drive_z, drive_n = drive.chunk(3, dim=-1)
-        r, slope_r = sigmoid_with_derivative(drive_r + recurrent_r)
-        z, slope_z = sigmoid_with_derivative(drive_z + recurrent_z)
-        one_minus_z = torch.sigmoid(-(drive_z + recurrent_z))  # keeps its digits where z rounds to 1
+        a_r, a_z, drive_n, recurrent_n = self._pre_activations(weights, drive, h)
+        r, slope_r = sigmoid_with_derivative(a_r)
+        z, slope_z = sigmoid_with_derivative(a_z)
+        one_minus_z = torch.sigmoid(-a_z)  # keeps its digits where z rounds to 1
         a = drive_n + r * recurrent_n
         n, slope_n = tanh_with_derivative(a)
         h_minus_n = h - n

@@ -28,6 +28,7 @@ class LongExpressiveMemory(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
     companions: ClassVar[tuple[str, ...]] = ("one_minus_y", "one_plus_y", "one_minus_z", "one_plus_z")
+    dense_blocks: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, float]] = {"step": 1.0}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.5), "step": Range(0.1, 1.0)}
 
@@ -59,10 +60,18 @@ class LongExpressiveMemory(Cell):
             "one_plus_z": 1 + z,
         }
 
+    def _pre_activations(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of s, of r, and of z'."""
+        a = torch.baddbmm(drive[..., : 3 * self.units], state["y"], weights["W"].mT)
+        a_1, a_2, a_z = a.chunk(3, dim=-1)
+        return a_1, a_2, a_z
+
     def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
         # As z' = (1 - r) z + r u, so 1 -+ z' = (1 - r) (1 -+ z) + r (1 -+ u): sums of positive terms lose nothing.
         n, dt = self.units, weights["step"]
-        a_1, a_2, a_z = torch.baddbmm(drive[..., : 3 * n], state["y"], weights["W"].mT).chunk(3, dim=-1)
+        a_1, a_2, a_z = self._pre_activations(weights, drive, state)
         s, r = dt * torch.sigmoid(a_1), dt * torch.sigmoid(a_2)
         kept_y, kept_z = _one_minus(dt, a_1), _one_minus(dt, a_2)
         one_minus_u, one_plus_u = tanh_complements(a_z)
@@ -81,7 +90,7 @@ class LongExpressiveMemory(Cell):
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
         y, z, n, dt = state["y"], state["z"], self.units, weights["step"]
         W_1, W_2, W_z = weights["W"].unflatten(1, (3, -1)).unbind(dim=1)
-        a_1, a_2, a_z = torch.baddbmm(drive[..., : 3 * n], y, weights["W"].mT).chunk(3, dim=-1)
+        a_1, a_2, a_z = self._pre_activations(weights, drive, state)
         s, slope_s = (dt * value for value in sigmoid_with_derivative(a_1))
         r, slope_r = (dt * value for value in sigmoid_with_derivative(a_2))
         one_minus_s, one_minus_r = _one_minus(dt, a_1), _one_minus(dt, a_2)

@@ -32,6 +32,8 @@ class StackSystem:
         self.inputs = inputs
         self.like = torch.empty(0, dtype=torch.float64, device=inputs.device)
         self.weights = [network.prepare(torch.float64, inputs.device) for network in networks]
+        every = [weight for weights in self.weights for weight in weights.values()]
+        self.weights_finite = torch.stack([weight.isfinite().flatten(1).all(dim=1) for weight in every]).all(dim=0)
         self.hidden = hidden
         self.initial_state = initial_state
         self.networks = next(iter(self.weights[0].values())).shape[0]
@@ -43,6 +45,7 @@ class StackSystem:
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
         chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
+        chosen.weights_finite = self.weights_finite[networks]
         chosen.networks = len(networks)
         return chosen
 
@@ -56,9 +59,12 @@ class StackSystem:
         layers = zip(self.cells, state.split([cell.state_size for cell in self.cells], dim=-1), strict=True)
         return torch.cat([_join(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
 
+    def pushes(self, k: int) -> bool:
+        return False
+
     def bytes_per_step(self, copies: int) -> int:
         trajectories = self.networks * self.sequences * copies
-        dense = self.size**2 * (3 if len(self.cells) > 1 or self.cells[0].name == "lem" else 0)
+        dense = self.size**2 * (3 if len(self.cells) > 1 or self.cells[0].dense_blocks else 0)
         return trajectories * self.like.itemsize * (dense + 24 * self.state_size)
 
     def linearise(
@@ -90,7 +96,7 @@ class StackSystem:
                 jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
                     jacobians = jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
-                return states[0], jacobians, _finite(states[0]) & self._weights_finite(rows)
+                return states[0], jacobians, self._finite(states[0], jacobians)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
                 slopes = cell.drive_slopes(weights, drive, old)
@@ -102,15 +108,13 @@ class StackSystem:
         whole = torch.cat([torch.nn.functional.pad(row, (0, self.size - row.shape[-1])) for row in layers], dim=-2)
         transposed = whole.mT.reshape(self.networks * rows, steps, self.size, self.size)
         new_state = torch.cat(states, dim=-1)
-        return new_state, BlockJacobians.of_dense(transposed), _finite(new_state) & self._weights_finite(rows)
+        jacobians = BlockJacobians.of_dense(transposed)
+        return new_state, jacobians, self._finite(new_state, jacobians)
 
-    def _weights_finite(self, rows: int) -> Tensor:
-        """(trajectories,) whether the weights of their networks are."""
-        finite = torch.ones(self.networks, dtype=torch.bool, device=self.like.device)
-        for weights in self.weights:
-            for weight in weights.values():
-                finite = finite & weight.isfinite().flatten(1).all(dim=1)
-        return finite.repeat_interleave(rows)
+    def _finite(self, state: Tensor, jacobians: BlockJacobians) -> Tensor:
+        """(trajectories,) whether weights, states and Jacobians are."""
+        weights = self.weights_finite.repeat_interleave(state.shape[1])
+        return weights & state.isfinite().all(dim=-1).flatten() & jacobians.finite()
 
     @staticmethod
     def _constants_disturbed(
@@ -122,10 +126,6 @@ class StackSystem:
             return weights
         disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
         return {**weights, **{name: each.repeat_interleave(steps, dim=1) for name, each in disturbed.items()}}
-
-
-def _finite(state: Tensor) -> Tensor:
-    return state.isfinite().all(dim=-1).flatten()
 
 
 def _names(cell: Cell) -> tuple[str, ...]:
