@@ -16,7 +16,7 @@ from benchmarks.peers import published
 from benchmarks.peers.autodiff import autodiff_spectrum
 from benchmarks.peers.covariant import clvlib_spectrum
 from benchmarks.tables import Table
-from tests.references import reference_spectrum
+from tests.references import arrays_of, reference_spectrum
 
 STEPS = 3
 DIGITS = 60  # enough where nothing saturates; saturated networks take what the reference asks for
@@ -45,13 +45,9 @@ class Question:
 
     def reference(self) -> np.ndarray:
         """The exponents in descending order."""
-        network = self.network()
-        arrays = {name: value.numpy() for name, value in network.parameters.items()}
-        if self.case.cell == "ornn":
-            arrays["O"] = network.prepare(torch.float64)["O"][0].numpy()
         found = reference_spectrum(
             self.case.cell,
-            arrays,
+            arrays_of(self.network()),
             self.inputs()[0].numpy(),
             jacobian=self.case.kind,
             digits=None if self.saturated else DIGITS,

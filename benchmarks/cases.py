@@ -80,15 +80,15 @@ def kinds(cell: str) -> tuple[Kind, ...]:
 
 
 def draw_network(
-    cell: str, units: int, *, scale: float | None = None, gain: float = 1.0, features: int = FEATURES
+    cell: str, units: int, *, scale: float | None = None, gain: float = 1.0, features: int = FEATURES, seed: int = SEED
 ) -> Network:
     """Weights U(-scale, scale) in float64, by default with sqrt(3 / N): recurrent matrices then have a spectral radius
     of about 1. All matrices are multiplied by `gain`, biases are not."""
     made = get_cell(cell, features, units)
-    drawn = made.initialise(generator(SEED, "weights"), math.sqrt(3 / units) if scale is None else scale)
+    drawn = made.initialise(generator(seed, "weights"), math.sqrt(3 / units) if scale is None else scale)
     return Network(made, {name: value.double() * (gain if value.dim() > 1 else 1.0) for name, value in drawn.items()})
 
 
-def draw_inputs(sequences: int, steps: int, features: int = FEATURES) -> Tensor:
+def draw_inputs(sequences: int, steps: int, features: int = FEATURES, seed: int = SEED) -> Tensor:
     """Standard normals (sequences, steps, features), float64."""
-    return torch.randn(sequences, steps, features, generator=generator(SEED, "test"), dtype=torch.float64)
+    return torch.randn(sequences, steps, features, generator=generator(seed, "test"), dtype=torch.float64)

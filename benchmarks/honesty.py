@@ -17,9 +17,9 @@ from rich.progress import track
 from rich.table import Table
 
 from aelle_core import lyapunov_spectrum
-from aelle_core.cells import Network, cells, get_cell
-from aelle_core.streams import generator
-from tests.references import reference_spectrum
+from aelle_core.cells import Network, cells
+from benchmarks.cases import draw_inputs, draw_network
+from tests.references import arrays_of, reference_spectrum
 
 SCALE = 0.5
 EACH = 1000
@@ -32,11 +32,8 @@ def random_case(seed: int, names: list[str], gains: tuple[float, float], steps: 
     name = str(source.choice(names))
     units, length, features = int(source.integers(2, 7)), int(source.integers(1, steps + 1)), int(source.integers(1, 4))
     gain = float(np.exp(source.uniform(*np.log(gains))))
-    cell = get_cell(name, features, units)
-    drawn = cell.initialise(generator(seed, "weights"), SCALE)
-    parameters = {key: value.double() * (gain if value.dim() > 1 else 1.0) for key, value in drawn.items()}
-    inputs = torch.randn(1, length, features, generator=generator(seed, "test"), dtype=torch.float64)
-    return name, Network(cell, parameters), inputs, str(source.choice(kinds))
+    network = draw_network(name, units, scale=SCALE, gain=gain, features=features, seed=seed)
+    return name, network, draw_inputs(1, length, features, seed=seed), str(source.choice(kinds))
 
 
 def ordinary() -> Iterator[Case]:
@@ -53,11 +50,8 @@ def main() -> None:
     for kind in (ordinary, saturated):
         exponents = resolved = wrong = 0
         for name, network, inputs, jacobian in track(kind(), kind.__name__, EACH, console=Console(stderr=True)):
-            arrays = {key: value.numpy() for key, value in network.parameters.items()}
-            if name == "ornn":
-                arrays["O"] = network.prepare(torch.float64)["O"][0].numpy()
             spectrum = lyapunov_spectrum(network, inputs, jacobian=jacobian)
-            expected = -np.sort(-reference_spectrum(name, arrays, inputs[0].numpy(), jacobian=jacobian))
+            expected = -np.sort(-reference_spectrum(name, arrays_of(network), inputs[0].numpy(), jacobian=jacobian))
             assert spectrum.resolved is not None
             with np.errstate(invalid="ignore"):
                 off = ~((spectrum.exponents == expected) | (np.abs(spectrum.exponents - expected) <= 1e-6))

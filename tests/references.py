@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import mpmath
 import numpy as np
+import torch
 
 Numbers = np.ndarray
 """An array of mpmath numbers."""
@@ -28,6 +29,14 @@ _exp = np.frompyfunc(mpmath.exp, 1, 1)
 _tanh = np.frompyfunc(mpmath.tanh, 1, 1)
 _cosh = np.frompyfunc(mpmath.cosh, 1, 1)
 _NONE = np.zeros(0, dtype=object)
+
+
+def arrays_of(network: Any) -> dict[str, np.ndarray]:
+    """A single network's parameters in float64 as `reference_spectrum` takes them."""
+    arrays = {name: value.double().numpy() for name, value in network.parameters.items()}
+    if network.cell.name == "ornn":  # the exponential of the trained matrix, as rounded by the product
+        arrays["O"] = network.prepare(torch.float64)["O"][0].numpy()
+    return arrays
 
 
 def _identity(size: int) -> Numbers:

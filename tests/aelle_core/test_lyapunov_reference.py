@@ -12,7 +12,7 @@ import torch
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, cells, get_cell
 from aelle_core.streams import generator
-from tests.references import reference_spectrum
+from tests.references import arrays_of, reference_spectrum
 
 SCALE, UNITS, FEATURES, STEPS, SEQUENCES = 0.5, 8, 4, 8, 2
 GAINS = [1.0, 10.0, 30.0, 100.0]
@@ -64,9 +64,7 @@ def expected_spectra(
     units, features, steps, sequences = sizes
     network = random_network(name, seed, gain, units, features)
     inputs = torch.randn(sequences, steps, features, generator=generator(seed, "test"), dtype=torch.float64)
-    arrays = {key: value.numpy() for key, value in network.parameters.items()}
-    if name == "ornn":
-        arrays["O"] = network.prepare(torch.float64)["O"][0].numpy()
+    arrays = arrays_of(network)
     expected = [reference_spectrum(name, arrays, sequence, jacobian=jacobian) for sequence in inputs.numpy()]
     return network, inputs, np.stack(expected)
 
