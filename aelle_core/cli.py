@@ -213,12 +213,11 @@ def _checked_device(name: str | None) -> "torch.device | None":
     import torch
 
     from aelle_core.errors import UserError
+    from aelle_core.lyapunov.checks import checked_device
 
-    if name is None:
-        return None
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        return checked_device(name)
+    except UserError as error:
         there = "cpu or cuda" if torch.cuda.is_available() else "cpu"
         raise UserError(f"--device {name!r} cannot be used here: expected {there}") from error
 

@@ -11,6 +11,11 @@ class UserError(ValueError):
     """
 
 
+def first_line(error: Exception) -> str:
+    """What somebody else's error says, in one line; its kind where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> UserError:
     """The error for a name that no registry holds, with the nearest known name where there is one."""
     names = sorted(known)

@@ -1,7 +1,6 @@
 """From whatever a person has (a layer, a module, a step function, arrays) to a system the engine can run."""
 
 import copy
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch
-from aelle_core.errors import UserError
-from aelle_core.lyapunov.checks import checked_device, checked_inputs, checked_length, joined_state, real_tensor_of
+from aelle_core.errors import UserError, first_line
+from aelle_core.lyapunov.checks import (
+    checked_device,
+    checked_inputs,
+    checked_length,
+    is_whole,
+    joined_state,
+    real_tensor_of,
+)
 from aelle_core.lyapunov.modules import RECURRENT, layer_inside
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
@@ -91,7 +97,7 @@ def _step_system(
     state = state.to(checked_device(device or state.device))
     given = None if inputs is None else checked_inputs(inputs, None, None, device)
     if given is None:
-        if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 1:
+        if not is_whole(steps) or steps < 1:
             raise UserError(f"steps={steps!r}: an autonomous map (inputs=None) needs a whole number of at least 1")
         length = int(steps)
     else:
@@ -113,10 +119,9 @@ def _own_copy(module: nn.Module, dtype: torch.dtype, device: torch.device | str 
     try:
         return copy.deepcopy(module).eval().to(device=device, dtype=dtype)
     except Exception as error:  # what cannot be copied says so in many ways
-        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{type(module).__name__} cannot be copied to {dtype}: {said}; expected a module that copy.deepcopy takes, "
-            "or a function step(x, state)"
+            f"{type(module).__name__} cannot be copied to {dtype}: {first_line(error)}; expected a module "
+            "that copy.deepcopy takes, or a function step(x, state)"
         ) from error
 
 

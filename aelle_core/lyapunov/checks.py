@@ -1,7 +1,7 @@
 """What a person hands in, checked before any work starts."""
 
 import numbers
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -75,11 +75,16 @@ def checked_device(device: torch.device | str | None) -> torch.device | None:
     return chosen
 
 
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Whether it is a whole number, Python's or numpy's; a truth is none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def checked_length(length: int, steps: int | None) -> int:
     """`steps`, or the whole length. Raises UserError when there are not so many."""
     if steps is None:
         return length
-    if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or not 1 <= steps <= length:
+    if not is_whole(steps) or not 1 <= steps <= length:
         raise UserError(f"steps={steps!r}: expected 1 to {length}, the length of the inputs")
     return int(steps)
 

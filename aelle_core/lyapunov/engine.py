@@ -14,8 +14,8 @@ from torch import Tensor
 
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.rounding import Rounding
-from aelle_core.lyapunov.systems import StepSystem, System
-from aelle_core.lyapunov.tangents import Kernel, TorchTangents
+from aelle_core.lyapunov.systems import System
+from aelle_core.lyapunov.tangents import Frame, Kernel, TorchTangents
 from aelle_core.lyapunov.threads import one_torch_thread
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
@@ -80,7 +80,7 @@ def evolve(
     like = system.like.new_empty(0, dtype=dtype)
     rounding = Rounding(system.like) if copied else None
     second = torch.arange(copies, device=like.device).bool()[None, :, None].expand(shape).flatten()
-    tangents = (kernel or _kernel_for(system, k, dtype))(
+    frame = Frame(
         like,
         len(second),
         system.size,
@@ -89,6 +89,7 @@ def evolve(
         disturbance=rounding.size if rounding else 0.0,
         lengths=check and not copied,
     )
+    tangents = (kernel or _kernel_for(system, k, dtype))(frame)
     tally = _Tally(system, k, warmup, dtype, check, running)
     stretch = max(1, min(_LONGEST_STRETCH, _MEMORY[like.device.type] // system.bytes_per_step(copies)))
     state = system.start(copies)
@@ -99,10 +100,8 @@ def evolve(
             if abandon_above is not None and first == 0:
                 count = min(count, warmup + _TRIAL)
             state, jacobians, finite = system.linearise(first, count, state, k, rounding)
-            finite = finite & jacobians.finite()
             radii, lengths = tangents.advance(jacobians, threads)
-            tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0])
-            tally.check_volumes(first, jacobians, copies)
+            tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians)
             first += count
             if on_step is not None:
                 on_step(first)
@@ -112,9 +111,7 @@ def evolve(
 
 
 def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:
-    if isinstance(system, StepSystem) and system.pushes(k):
-        return TorchTangents
-    if system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
+    if system.pushes(k) or system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
         return TorchTangents
     try:
         from aelle_core.lyapunov.householder.tangents import HouseholderTangents, prepare_kernel
@@ -142,10 +139,9 @@ class _Tally:
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
         self.records: list[Tensor] = []
         self.record_steps: list[int] = []
-        self.last: tuple[int, Tensor] | None = None
 
-    def add(self, first: int, radii: Tensor, lengths: Tensor | None, finite: Tensor) -> None:
-        """A stretch: radii (networks, copies, sequences, steps, k) from step `first` on."""
+    def add(self, first: int, radii: Tensor, lengths: Tensor | None, finite: Tensor, jacobians: Jacobians) -> None:
+        """A stretch: radii (networks, copies, sequences, steps, k) from step `first` on, and whence they come."""
         skipped = min(max(0, self.warmup - first), radii.shape[3])
         counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
         radii = radii[:, :, :, skipped:].to(self.logarithms)
@@ -173,22 +169,19 @@ class _Tally:
                 self.records.append(totals[:, :, time] / (counted + time + 1))
                 self.record_steps.append(counted + time + 1)
         self.logarithms += logarithms.sum(dim=2)
-        self.last = (first + skipped, logarithms.sum(dim=-1))
+        if self.k == self.system.size and isinstance(jacobians, BlockJacobians):
+            self._check_volumes(counted, logarithms.sum(dim=-1), jacobians)
 
-    def check_volumes(self, first: int, jacobians: Jacobians, copies: int) -> None:
-        """Compare with log |det J| at some of the steps that were just added, one sequence of every network in turn."""
-        if self.k < self.system.size or not isinstance(jacobians, BlockJacobians) or self.last is None:
-            return
-        start, sums = self.last
-        networks, sequences = self.finite.shape
-        for time in range(start - first, jacobians.steps):
-            turn, between = divmod(first + time - self.warmup, _SUM_RULE_EVERY)
-            if between:
-                continue
-            sequence = turn % sequences
-            chosen = torch.arange(networks, device=sums.device) * (copies * sequences) + sequence
-            volumes = torch.linalg.slogdet(jacobians.at(time, chosen)).logabsdet
-            found = sums[:, sequence, first + time - start]
+    def _check_volumes(self, counted: int, sums: Tensor, jacobians: BlockJacobians) -> None:
+        """Compare sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, with log |det J| at
+        some of them, one sequence of every network in turn."""
+        networks, sequences, steps = sums.shape
+        per_network = jacobians.trajectories // networks  # copies among them
+        for time in range(-counted % _SUM_RULE_EVERY, steps, _SUM_RULE_EVERY):
+            sequence = (counted + time) // _SUM_RULE_EVERY % sequences
+            chosen = torch.arange(networks, device=sums.device) * per_network + sequence
+            volumes = torch.linalg.slogdet(jacobians.at(jacobians.steps - steps + time, chosen)).logabsdet
+            found = sums[:, sequence, time]
             apart = torch.where(found.isneginf() & volumes.isneginf(), 0.0, (found - volumes).abs())
             self.residuals[:, sequence] = torch.maximum(self.residuals[:, sequence], apart)
 

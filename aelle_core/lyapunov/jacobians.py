@@ -15,20 +15,13 @@ Places = tuple[tuple[int, int], ...]
 
 
 class Jacobians(Protocol):
-    """What the engine asks of `steps` steps of `trajectories` trajectories with tangent spaces of `size` dimensions."""
-
-    @property
-    def trajectories(self) -> int: ...
+    """What the engine asks of `steps` steps of many trajectories."""
 
     @property
     def steps(self) -> int: ...
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
         """J Q for tangents Q (trajectories, size, k)."""
-        ...
-
-    def finite(self) -> Tensor:
-        """(trajectories,) whether every number of every step is finite."""
         ...
 
 
@@ -165,8 +158,8 @@ class BlockJacobians:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def finite(self) -> Tensor:
-        found = _finite(self.matrices).repeat_interleave(self.trajectories // len(self.matrices))
-        return found & _finite(self.factors) & _finite(self.dense) & _finite(self.diagonals)
+        """(trajectories,) whether every number that changes from step to step is finite; matrices are the networks'."""
+        return _finite(self.factors) & _finite(self.dense) & _finite(self.diagonals)
 
 
 def _finite(numbers: Tensor) -> Tensor:
@@ -178,13 +171,8 @@ def _finite(numbers: Tensor) -> Tensor:
 class PushedJacobians:
     """Jacobians that are never made: only their products with tangents are. push(step, tangents) gives J Q."""
 
-    trajectories: int
     steps: int
     along: Callable[[int, Tensor], Tensor]
-    states_finite: Tensor
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
         return self.along(step, tangents)
-
-    def finite(self) -> Tensor:
-        return self.states_finite

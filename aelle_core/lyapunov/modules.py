@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from aelle_core.errors import UserError
+from aelle_core.errors import UserError, first_line
 from aelle_core.lyapunov.checks import tensor_of
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
@@ -46,8 +46,9 @@ def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs:
         raise
     except Exception as error:  # whatever a person's forward raises
         shape = tuple(inputs.shape) if isinstance(inputs, Tensor | np.ndarray) else type(inputs).__name__
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{kind} failed on the inputs, {shape}: {said}; expected what its forward takes") from error
+        raise UserError(
+            f"{kind} failed on the inputs, {shape}: {first_line(error)}; expected what its forward takes"
+        ) from error
     finally:
         hook.remove()
         for each, mode in modes.items():

@@ -1,7 +1,6 @@
 """The public function."""
 
-from collections.abc import Callable
-from numbers import Integral
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from aelle_core.cells import Network
 from aelle_core.errors import UserError
 from aelle_core.lyapunov.adapters import build_system
-from aelle_core.lyapunov.checks import checked_device, checked_inputs
+from aelle_core.lyapunov.checks import checked_device, checked_inputs, is_whole
 from aelle_core.lyapunov.engine import Growth, evolve
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, System
@@ -26,7 +25,7 @@ def lyapunov_spectrum(
     inputs: Tensor | np.ndarray | None = None,
     *,
     steps: int | None = None,
-    initial_state: Tensor | np.ndarray | tuple[Tensor, Tensor] | None = None,
+    initial_state: Tensor | np.ndarray | Sequence[Tensor | np.ndarray] | None = None,
     jacobian: Literal["full", "hidden"] = "full",
     k: int | None = None,
     warmup: int = 0,
@@ -151,7 +150,7 @@ def _check_choices(jacobian: str, precision: str) -> None:
 def _checked_count(label: str, value: int | None, default: int, low: int, high: int) -> int:
     if value is None:
         return default
-    if not isinstance(value, Integral) or isinstance(value, bool) or not low <= value <= high:
+    if not is_whole(value) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
     return int(value)
 
@@ -169,8 +168,7 @@ def _growth(
     """The growth of every network: where it is, its index there, and the precision that was used. With "fast" those
     networks whose condition does not allow float32 are computed again in float64, where the system can be."""
 
-    def run(part: System, dtype: torch.dtype) -> Growth:
-        limit = 10 * _RESOLUTION["fast"] if dtype == torch.float32 and check else None
+    def run(part: System, dtype: torch.dtype, limit: float | None = None) -> Growth:
         return evolve(
             part, k, steps, warmup, dtype=dtype, check=check, running=running, on_step=on_step, abandon_above=limit
         )
@@ -178,7 +176,7 @@ def _growth(
     if precision == "exact":
         growth = run(system, torch.float64)
         return [(growth, index, "exact") for index in range(system.networks)]
-    growth = run(system, torch.float32)
+    growth = run(system, torch.float32, 10 * _RESOLUTION["fast"] if check else None)
     found: list[tuple[Growth, int, Precision]] = [(growth, index, "fast") for index in range(system.networks)]
     if growth.errors is None:
         return found
@@ -186,7 +184,7 @@ def _growth(
     again = [int(index) for index in spoilt.nonzero()]
     part = system.in_double(again) if again else None
     if again and part is None:
-        growth = evolve(system, k, steps, warmup, dtype=torch.float32, check=True, running=running, on_step=on_step)
+        growth = run(system, torch.float32)
         return [(growth, index, "fast") for index in range(system.networks)]
     if part is not None:
         growth = run(part, torch.float64)

@@ -1,5 +1,7 @@
 """Tangent vectors along trajectories: what the engine asks of a kernel, and the one for torch on any device."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -10,23 +12,22 @@ from aelle_core.lyapunov.orthogonalisation import orthogonalise
 from aelle_core.lyapunov.rounding import around_one
 
 
-class Kernel(Protocol):
-    """Makes Tangents."""
+@dataclass(frozen=True)
+class Frame:
+    """What is asked of a kernel: k tangents in `size` dimensions along so many trajectories.
 
-    def __call__(
-        self,
-        like: Tensor,
-        trajectories: int,
-        size: int,
-        k: int,
-        *,
-        disturbed: Tensor | None,
-        disturbance: float,
-        lengths: bool,
-    ) -> "Tangents":
-        """`disturbed` (trajectories,) marks trajectories whose products J Q are multiplied by numbers a few
-        `disturbance`s from 1; with `lengths` those of J Q's columns are told."""
-        ...
+    like         has the dtype and device of the tangents
+    disturbed    (trajectories,) marks those whose products J Q are multiplied by numbers `disturbance` from 1 at most
+    lengths      whether the lengths of J Q's columns are told
+    """
+
+    like: Tensor
+    trajectories: int
+    size: int
+    k: int
+    disturbed: Tensor | None = None
+    disturbance: float = 0.0
+    lengths: bool = False
 
 
 class Tangents(Protocol):
@@ -38,28 +39,18 @@ class Tangents(Protocol):
         ...
 
 
+Kernel = Callable[[Frame], Tangents]
+
+
 class TorchTangents:
-    """Tangents as matrices Q (trajectories, size, k): one product and one factorisation of all of them a step.
+    """Tangents as matrices Q (trajectories, size, k): one product and one factorisation of all of them a step."""
 
-    `disturbed` (trajectories,) marks those whose every product is multiplied by numbers a few `disturbance`s from 1.
-    """
-
-    def __init__(
-        self,
-        like: Tensor,
-        trajectories: int,
-        size: int,
-        k: int,
-        *,
-        disturbed: Tensor | None = None,
-        disturbance: float = 0.0,
-        lengths: bool = False,
-    ) -> None:
-        self.q = torch.eye(size, k, dtype=like.dtype, device=like.device).expand(trajectories, -1, -1)
-        self.labels = torch.arange(k, device=like.device).repeat(trajectories, 1)
-        self.disturbed = disturbed
-        self.disturbance = disturbance
-        self.lengths = lengths
+    def __init__(self, frame: Frame) -> None:
+        like = frame.like
+        identity = torch.eye(frame.size, frame.k, dtype=like.dtype, device=like.device)
+        self.q = identity.expand(frame.trajectories, -1, -1)
+        self.labels = torch.arange(frame.k, device=like.device).repeat(frame.trajectories, 1)
+        self.frame = frame
         self.generator = torch.Generator(like.device).manual_seed(0)
 
     def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
@@ -69,15 +60,17 @@ class TorchTangents:
             self.q, r = orthogonalise(pushed)
             self._move_dead(pushed, r)
             radii.append(torch.empty_like(r).scatter_(-1, self.labels, r))
-            if self.lengths:
+            if self.frame.lengths:
                 found = torch.linalg.vector_norm(pushed, dim=-2)
                 lengths.append(torch.empty_like(r).scatter_(-1, self.labels, found))
-        return torch.stack(radii, dim=1), torch.stack(lengths, dim=1) if self.lengths else None
+        return torch.stack(radii, dim=1), torch.stack(lengths, dim=1) if self.frame.lengths else None
 
     def _move_dead(self, pushed: Tensor, radii: Tensor) -> None:
         """Where a dead column (r = 0) stands before others that may live, move it to the end and orthogonalise again,
         as householder/algorithm.py does and tells why."""
-        k = radii.shape[-1]
+        if not bool((radii == 0).any()):
+            return
+        k = self.frame.k
         rows = (pushed != 0).any(dim=-1).sum(dim=-1)
         moved = torch.zeros_like(rows)
         while True:
@@ -96,7 +89,7 @@ class TorchTangents:
             moved[wrong] += 1
 
     def _disturb(self, matrices: Tensor) -> Tensor:
-        if self.disturbed is None:
+        if self.frame.disturbed is None:
             return matrices
-        factors = around_one(torch.empty_like(matrices), self.disturbance, self.generator)
-        return torch.where(self.disturbed[:, None, None], matrices * factors, matrices)
+        factors = around_one(torch.empty_like(matrices), self.frame.disturbance, self.generator)
+        return torch.where(self.frame.disturbed[:, None, None], matrices * factors, matrices)

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import mpmath
 import numpy as np
@@ -15,7 +14,7 @@ from torch import Tensor
 from aelle_core.lyapunov.householder.tangents import HouseholderTangents
 from aelle_core.lyapunov.jacobians import BlockJacobians
 from aelle_core.lyapunov.orthogonalisation import by_elimination, by_sorted_householder
-from aelle_core.lyapunov.tangents import Kernel, TorchTangents
+from aelle_core.lyapunov.tangents import Frame, Kernel, TorchTangents
 from aelle_core.streams import generator
 
 SIZES = [1, 2, 7, 8, 9, 16, 31, 40, 63, 64, 65, 130]
@@ -24,7 +23,7 @@ SIZES = [1, 2, 7, 8, 9, 16, 31, 40, 63, 64, 65, 130]
 def moved(jacobians: Tensor, k: int, dtype: torch.dtype = torch.float64, threads: int = 1) -> np.ndarray:
     """log |r| (trajectories, steps, k) of Jacobians (trajectories, steps, size, size)."""
     like = torch.empty(0, dtype=dtype)
-    tangents = HouseholderTangents(like, len(jacobians), jacobians.shape[-1], k)
+    tangents = HouseholderTangents(Frame(like, len(jacobians), jacobians.shape[-1], k))
     return tangents.advance(BlockJacobians.of_dense(jacobians.mT), threads)[0].double().log().numpy()
 
 
@@ -63,7 +62,7 @@ def test_stretches_threads_and_order_do_not_matter() -> None:
     jacobians = random(5, 12, 20, 20)
     whole = moved(jacobians, 20)
     like = torch.empty(0, dtype=torch.float64)
-    tangents = HouseholderTangents(like, 5, 20, 20)
+    tangents = HouseholderTangents(Frame(like, 5, 20, 20))
     pieces = [tangents.advance(BlockJacobians.of_dense(part.mT), 3)[0] for part in jacobians.split(5, dim=1)]
     np.testing.assert_array_equal(torch.cat(pieces, dim=1).log().numpy(), whole)
     np.testing.assert_array_equal(moved(jacobians[2:3], 20)[0], whole[2])
@@ -129,8 +128,7 @@ def test_a_direction_that_dies_does_not_touch_those_behind_it(kernel: Kernel) ->
     matrices[0, 1, :, 4] = 0
     matrices[0, 0] = torch.eye(9)  # so that it is the fifth direction of the frame which dies
     like = torch.empty(0, dtype=torch.float64)
-    options: dict[str, Any] = {"disturbed": None, "disturbance": 0.0, "lengths": False}
-    found = kernel(like, 1, 9, 9, **options).advance(BlockJacobians.of_dense(matrices.mT))[0][0].log()
+    found = kernel(Frame(like, 1, 9, 9)).advance(BlockJacobians.of_dense(matrices.mT))[0][0].log()
     others = [0, 1, 2, 3, 5, 6, 7, 8]
     q = np.eye(9)[:, others]
     for step, matrix in enumerate(matrices[0].numpy()):
@@ -144,9 +142,9 @@ def test_lengths_are_those_of_the_pushed_columns() -> None:
     for k in (4, 21):
         like = torch.empty(0, dtype=torch.float64)
         blocks = BlockJacobians.of_dense(jacobians.mT)
-        options = {"disturbed": None, "disturbance": 0.0, "lengths": True}
-        _, found = HouseholderTangents(like, 2, 21, k, **options).advance(blocks)  # type: ignore[arg-type]
-        _, expected = TorchTangents(like, 2, 21, k, **options).advance(blocks)  # type: ignore[arg-type]
+        frame = Frame(like, 2, 21, k, lengths=True)
+        _, found = HouseholderTangents(frame).advance(blocks)
+        _, expected = TorchTangents(frame).advance(blocks)
         assert found is not None
         assert expected is not None
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-10)
@@ -156,7 +154,7 @@ def test_disturbance_is_as_large_as_asked_and_only_where_asked() -> None:
     jacobians = random(2, 1, 12, 12)
     like = torch.empty(0, dtype=torch.float64)
     marks = torch.tensor([False, True])
-    tangents = HouseholderTangents(like, 2, 12, 12, disturbed=marks, disturbance=1e-6)
+    tangents = HouseholderTangents(Frame(like, 2, 12, 12, disturbed=marks, disturbance=1e-6))
     apart = np.abs(tangents.advance(BlockJacobians.of_dense(jacobians.mT))[0].log().numpy() - moved(jacobians, 12))
     assert apart[0].max() == 0.0
     assert 1e-8 < apart[1].max() < 1e-3

@@ -25,8 +25,13 @@ class System(Protocol):
     def linearise(
         self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
     ) -> tuple[Any, Jacobians, Tensor]:
-        """Steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and whether the states stayed
-        finite (trajectories,). With `rounding`, second copies are disturbed."""
+        """Steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and (trajectories,) whether
+        weights, states and Jacobians are finite. With `rounding`, second copies are disturbed."""
+        ...
+
+    def pushes(self, k: int) -> bool:
+        """Whether k tangents are cheaper to push one by one than to multiply with a Jacobian of all columns: the
+        Jacobians of `linearise` are then never made."""
         ...
 
     def in_double(self, networks: list[int]) -> "System | None":

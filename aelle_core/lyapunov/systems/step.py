@@ -6,10 +6,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from aelle_core.errors import UserError
+from aelle_core.errors import UserError, first_line
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians, PushedJacobians
+from aelle_core.lyapunov.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.systems.base import Rounding
 
 Step = Callable[[Tensor | None, Tensor], Tensor]
 """step(x, state) -> state: x (batch, features), or None for an autonomous map; states (batch, state_size)."""
@@ -77,9 +77,10 @@ class StepSystem:
                 x = self._input(first + step)
                 return torch.cat([self._push(x, run[step], part, arithmetic) for run, part, arithmetic in parts])
 
-            return last, PushedJacobians(len(state), steps, along, finite), finite
+            return last, PushedJacobians(steps, along), finite
         several = zip(runs, watched, strict=True)
-        return last, BlockJacobians.of_dense(torch.cat([self._transposed(first, *each) for each in several])), finite
+        jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *each) for each in several]))
+        return last, jacobians, finite & jacobians.finite()
 
     def _input(self, time: int) -> Tensor | None:
         return None if self.inputs is None else self.inputs[:, time]
@@ -110,7 +111,6 @@ class StepSystem:
         return of(x, torch.stack(states[:-1], dim=1).flatten(0, 1)).unflatten(0, (-1, steps))
 
     def pushes(self, k: int) -> bool:
-        """Whether k tangents are cheaper to push one by one than to multiply with a Jacobian of all columns."""
         return 4 * k <= self.size
 
     def _push(self, x: Tensor | None, state: Tensor, tangents: Tensor, arithmetic: WatchedArithmetic) -> Tensor:
@@ -189,10 +189,8 @@ class StepSystem:
 
 def _told(error: Exception) -> str:
     """The first line of what an error says, with its kind where torch has not raised it."""
-    lines = str(error).splitlines()
-    if not lines:
-        return type(error).__name__
-    return lines[0] if isinstance(error, RuntimeError) else f"{type(error).__name__}: {lines[0]}"
+    bare = isinstance(error, RuntimeError) or not str(error)
+    return first_line(error) if bare else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _advice(error: Exception, dtype: torch.dtype) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.lyapunov.jacobians import BlockJacobians
-from aelle_core.lyapunov.systems.base import Rounding
+from aelle_core.lyapunov.rounding import Rounding
 
 
 class TrajectorySystem:
@@ -42,6 +42,8 @@ class TrajectorySystem:
                 given = torch.from_numpy(np.array(part, dtype=wanted, order="C"))
         else:
             given = part.detach()
-        transposed = given.to(self.like).mT.repeat(state, 1, 1, 1)
-        finite = torch.ones(len(transposed), dtype=torch.bool, device=transposed.device)
-        return state, BlockJacobians.of_dense(transposed), finite
+        jacobians = BlockJacobians.of_dense(given.to(self.like).mT.repeat(state, 1, 1, 1))
+        return state, jacobians, jacobians.finite()
+
+    def pushes(self, k: int) -> bool:
+        return False
