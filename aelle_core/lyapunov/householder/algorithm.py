@@ -12,7 +12,7 @@ columns, which stay in the cache; rows of blocks are contiguous, so that all inn
 
 Where nothing is ill-conditioned, tangents take two steps between factorisations: J' (J Q) = Q' R', and log |r| is the
 sum of both steps'. Rounding then changes log |r| by about eps |J'| |J Q| / min |r|, with |J'| the root mean square of
-its columns' lengths and |J Q| the longest column's. Where that is above CALM eps, 2e-9 nats, the two steps are made
+its columns' lengths and |J Q| the longest column's. Where that is above CALM eps, 4e-9 nats, the two steps are made
 again one by one, and so are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another.
 """
 
@@ -26,10 +26,10 @@ from numba import njit
 from aelle_core.lyapunov.householder import emitter, factor, push, reflectors, vectors
 from aelle_core.lyapunov.householder.emitter import COMPILED, PANEL, compiled
 from aelle_core.lyapunov.householder.factor import dead_to_the_end, factorise
-from aelle_core.lyapunov.householder.push import multiply_tangents, push_tangents
+from aelle_core.lyapunov.householder.push import add_squares, multiply_tangents, push_tangents
 from aelle_core.lyapunov.householder.vectors import lanes_of
 
-CALM = 1e7
+CALM = 2e7
 SMALLEST = 1e-200  # of |r| over two steps: far from underflow
 PATIENCE = 64
 
@@ -49,9 +49,7 @@ def _lengths(blocks, size, lengths):  # type: ignore[no-untyped-def]
     lengths[:] = 0
     for each in range(blocks.shape[0]):
         count = min(stripe, lengths.shape[0] - each * stripe)
-        for row in range(size):
-            for column in range(count):
-                lengths[each * stripe + column] += blocks[each, row, column] * blocks[each, row, column]
+        add_squares(blocks[each], size, lengths[each * stripe : each * stripe + count])
     for column in range(lengths.shape[0]):
         lengths[column] = np.sqrt(lengths[column])
 
