@@ -1,31 +1,24 @@
-"""Studies that can be run by name."""
+"""The main job."""
 
-from aelle_core.errors import unknown_name
 from aelle_core.study.model import Study
+from aelle_core.study.presets.base import Preset, registry
 
-ALL_CELLS = ("rnn", "rnn_relu", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn")
-
-
-def presets() -> dict[str, tuple[str, Study]]:
-    """Preset name -> what it is for, and the study."""
-    return {
-        "digits": (
-            "Ten cells on scikit-learn's handwritten digits: minutes on two cores, no download",
-            Study(
-                name="digits",
-                task="digits",
-                task_options={"pixels": 4, "delay": 6},
-                cells=ALL_CELLS,
-                networks=32,
-                epochs=12,
-            ),
-        ),
-    }
+_CELLS = ("rnn", "rnn_relu", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn")
 
 
-def get_preset(name: str) -> Study:
-    """The study of a preset. Raises UserError, naming the known ones, when there is none of that name."""
-    known = presets()
-    if name not in known:
-        raise unknown_name("preset", name, known)
-    return known[name][1]
+@registry.register("digits")
+class Digits(Preset):
+    """Every cell that reads inputs, on a task that needs no download."""
+
+    purpose = "Ten cells on scikit-learn's handwritten digits: minutes on two cores, no download"
+
+    @staticmethod
+    def study() -> Study:
+        return Study(
+            name="digits",
+            task="digits",
+            task_options={"pixels": 4, "delay": 6},
+            cells=_CELLS,
+            networks=32,
+            epochs=12,
+        )
