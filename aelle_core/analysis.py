@@ -30,6 +30,7 @@ from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import RunDirectory, Study
+from aelle_core.tasks import tasks
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,8 @@ def report_data(run: RunDirectory) -> ReportData:
         aelle=AeLLE.load(run.analysis / "aelle.safetensors"),
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
+        threshold_origin="the median of all" if study.threshold is None else "as the study says",
+        loss_name=tasks[study.task].loss_name,
         summaries=summaries,
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
         verdicts=verdicts(summaries, study.epochs),
