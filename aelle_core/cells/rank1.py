@@ -29,7 +29,7 @@ class RankOneNetwork(Cell):
     parts: ClassVar[tuple[str, ...]] = ("x",)
     dense_blocks: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1}
-    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.8, 2.0, "linear")}
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.8, 2.2, "linear")}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

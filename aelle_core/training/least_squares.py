@@ -9,7 +9,7 @@ class RecursiveLeastSquares:
 
     After any number of pairs, w is where |w - w(0)|^2 / rate + sum (w . r - f)^2 is least (ridge regression), and
     `inverse` (networks, units, units) is P = (I / rate + sum r r^T)^-1, the inverse correlation matrix. Taken as
-    P - s s^T with s = P r / sqrt(1 + r . P r), P stays symmetric to the last bit. Give it float64: where P's eigenvalues
+    P - s s^T with s = P r / sqrt(1 + r . P r), P stays symmetric to the last bit. In float64, where P's eigenvalues
     fall to 3e-6 of their start they are right to 3e-9 after 20,000 updates; in float32 they are off by their own size.
 
     Haykin, Adaptive filter theory, chapter on the RLS algorithm; Sussillo & Abbott 2009, equations 4 and 5, where

@@ -14,6 +14,7 @@ from aelle_core.streams import generator
 from aelle_core.tasks.target_learning import TargetLearning
 from aelle_core.training import ForceTrainer, NetworkSettings, load_checkpoint, save_checkpoint
 from aelle_core.training.least_squares import RecursiveLeastSquares
+from tests.published_force import published_force
 
 SHORT = TargetLearning(period=60, test_periods=2)
 
@@ -66,36 +67,15 @@ def test_training_keeps_the_inverse_correlation_matrix_symmetric_and_positive() 
     assert torch.linalg.eigvalsh(pack.squares.inverse).min() > 0
 
 
-def published_program(pack: ForceTrainer, network: int, periods: int, test_periods: int) -> tuple[np.ndarray, float]:
-    """Sussillo & Abbott's own, line by line: weights after training, and the mean |error| of the free run."""
-    p = {name: value[network].numpy() for name, value in pack.parameters.items()}
-    x, f, dt = pack.x[network].numpy(), pack.target.numpy(), 0.1
-    units, w_o = len(x), np.zeros(len(x))
-    P = np.eye(units) * pack.settings[network].learning_rate
-    r = np.tanh(x)
-    z = w_o @ r
-    errors = []
-    for time in range((periods + test_periods) * len(f)):
-        target = f[time % len(f)]
-        if time < periods * len(f):
-            if time % pack.task.learn_every == 0:
-                k = P @ r
-                c = 1.0 / (1.0 + r @ k)
-                P = P - np.outer(k, k) * c
-                w_o = w_o - (z - target) * k * c
-        else:
-            errors.append(abs(z - target))
-        x = (1 - dt) * x + p["M"] @ (r * dt) + p["w_f"] * (z * dt)
-        r = np.tanh(x)
-        z = w_o @ r
-    return w_o, float(np.mean(errors))
-
-
 @pytest.mark.parametrize("learn_every", [1, 2, 3])
 def test_training_is_that_of_the_published_program(learn_every: int) -> None:
     task = TargetLearning(period=60, test_periods=2, learn_every=learn_every)
     pack = trainer([0.8, 1.2], task=task)  # no chaos, which would tell roundings apart
-    expected = [published_program(pack, network, 1, 2) for network in range(2)]
+    expected = []
+    for network in range(2):
+        parameters = {name: value[network].numpy() for name, value in pack.parameters.items()}
+        start, target = pack.x[network].numpy(), pack.target.numpy()
+        expected.append(published_force(parameters, start, target, periods=1, test_periods=2, learn_every=learn_every))
     (result,) = [each for each in pack.run(1) if each.epoch == 1]
     for network, (weights, error) in enumerate(expected):
         np.testing.assert_allclose(pack.parameters["w_o"][network].numpy(), weights, rtol=1e-6, atol=1e-8)

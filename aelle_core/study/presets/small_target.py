@@ -15,7 +15,7 @@ class SmallTarget(Preset):
         return Study(
             name="small-target",
             task="target_learning",
-            task_options={"period": 400},
+            task_options={"period": 400, "spectrum_periods": 2},
             cells=("rank1",),
             units=(128,),
             networks=240,
