@@ -86,7 +86,11 @@ def spectrum(
     ] = None,
     warmup: Annotated[int, typer.Option(help="Steps at the start that are not counted.")] = 0,
     precision: Annotated[
-        str, typer.Option(help="exact (float64) or fast (float32 tangents, where the network allows it).")
+        str,
+        typer.Option(
+            help="exact (float64), fast (float32 tangents, where the network allows it) or extended (again in many "
+            "digits where float64 does not resolve)."
+        ),
     ] = "exact",
     check: Annotated[
         bool, typer.Option(help="Tell which exponents rounding may have spoilt; doubles the time with exact.")

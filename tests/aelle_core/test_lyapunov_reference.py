@@ -117,6 +117,21 @@ def test_what_is_marked_resolved_is_right(name: str, gain: float, jacobian: str)
     assert compared(name, gain, jacobian).worst_resolved <= 1e-6
 
 
+@pytest.mark.parametrize(
+    ("name", "gain", "jacobian"),
+    [(name, gain, kind) for name in ("gru", "lstm", "lem") for gain in GAINS[1:] for kind in ("full", "hidden")],
+)
+def test_with_as_many_digits_as_it_takes_all_directions_are_right(name: str, gain: float, jacobian: str) -> None:
+    """The last ones too, and where float64 holds neither the Jacobian nor the tangents: saturated gated cells."""
+    kind = jacobian if len(cells[name].parts) > 1 else "full"
+    network, inputs, expected = expected_spectra(name, 0, gain, kind, (UNITS, FEATURES, STEPS, SEQUENCES))
+    case = Comparison(lyapunov_spectrum(network, inputs, jacobian=jacobian, precision="extended"), expected)  # type: ignore[arg-type]
+    assert case.found.resolved is not None
+    assert case.found.resolved.all()
+    assert case.worst_resolved < 1e-8
+    assert case.found.sum_rule_residual < 1e-6
+
+
 @functools.cache
 def swept() -> list[tuple[float, str, Comparison]]:
     """Sixty small networks of random cell, size, length and gain, each with its gain and a label."""
