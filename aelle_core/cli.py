@@ -186,6 +186,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.errors import UserError
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
+    from aelle_core.tasks import tasks
     from aelle_core.weights import load
 
     directory = RunDirectory(run)
@@ -201,6 +202,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         loaded.inputs,
         initial_state=loaded.initial_state,
         jacobian=kind,
+        k=study.exponents or None,
         warmup=study.warmup,
         check=False,
     )
@@ -208,7 +210,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"{str(weights)!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final loss: {aelle.predict(features)[0]:.3f} nats")
+    typer.echo(f"expected final {tasks[study.task].loss_name}: {aelle.predict(features)[0]:.3f}")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

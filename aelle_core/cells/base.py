@@ -149,6 +149,11 @@ class Network:
         name, shape = next(iter(self.cell.parameter_shapes().items()))
         return self.parameters[name].dim() == len(shape) + 1
 
+    @property
+    def networks(self) -> int:
+        """How many networks it is."""
+        return len(next(iter(self.parameters.values()))) if self.packed else 1
+
     def prepare(self, dtype: torch.dtype, device: torch.device | str | None = None) -> dict[str, Tensor]:
         """The pack's weights for `cell.step`, detached, in the given dtype and on the given device."""
         names = self.cell.parameter_shapes()

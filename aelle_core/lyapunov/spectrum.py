@@ -102,7 +102,9 @@ def pack_spectra(
     network: Network,
     inputs: Tensor,
     *,
+    initial_state: Tensor | None = None,
     jacobian: Literal["full", "hidden"] = "full",
+    k: int | None = None,
     warmup: int = 0,
     precision: Precision = "exact",
     device: torch.device | str | None = None,
@@ -110,8 +112,9 @@ def pack_spectra(
 ) -> list[LyapunovSpectrum]:
     """The spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
 
-    Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for. A network that is
-    not finite does not disturb its neighbours. Packs of any size are taken in parts that fit into memory.
+    Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for, and `initial_state` is
+    (networks, batch, state_size), or (batch, state_size) for all. A network that is not finite does not disturb its
+    neighbours. Packs of any size are taken in parts that fit into memory.
     """
     _check_choices(jacobian, precision)
     device = checked_device(device)
@@ -119,12 +122,22 @@ def pack_spectra(
         raise UserError(f"pack_spectra was given a {type(network).__name__}: expected a Network, packed or single")
     with torch.no_grad():
         given = checked_inputs(inputs, network.cell.input_size, None, device)
-        system = StackSystem([network], given, hidden=jacobian == "hidden")
+        size, count = network.cell.state_size, network.networks
+        if initial_state is not None and tuple(initial_state.shape) not in (
+            (len(given), size),
+            (count, len(given), size),
+        ):
+            raise UserError(
+                f"initial_state has shape {tuple(initial_state.shape)}: expected ({count}, {len(given)}, {size}), "
+                "networks, batch and state size, or the last two"
+            )
+        system = StackSystem([network], given, hidden=jacobian == "hidden", initial_state=initial_state)
+        followed = _checked_count("k", k, system.size, 1, system.size)
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         found: list[tuple[Growth, int, Precision]] = []
         for part in _parts_that_fit(system, 2 if check else 1):
-            found += growth_of(part, system.size, length, skipped, precision, check)
+            found += growth_of(part, followed, length, skipped, precision, check)
     return [_result(growth, place, used, system.size) for growth, place, used in found]
 
 

@@ -50,9 +50,12 @@ def difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def random_network(name: str, seed: int, gain: float, units: int, features: int) -> Network:
-    """The recurrent and input weights are multiplied by `gain`, the biases are not."""
+    """The recurrent and input weights are multiplied by `gain`, the biases are not. What starts at zero is drawn."""
     cell = get_cell(name, features, units)
     drawn = cell.initialise(generator(seed, "weights"), SCALE)
+    for value in drawn.values():
+        if not value.any():
+            value.uniform_(-SCALE, SCALE, generator=generator(seed, "zeros"))
     return Network(cell, {key: value.double() * (gain if value.dim() > 1 else 1.0) for key, value in drawn.items()})
 
 

@@ -19,7 +19,8 @@ class StackSystem:
 
     `networks` are packs of the same number P of networks; inputs are (sequences, time, features), shared by the pack,
     and decide the device. States are float64; inputs become so a stretch of time at once. With `hidden` the tangent
-    space is that of the read-out parts alone, d h_t / d h_{t-1}.
+    space is that of the read-out parts alone, d h_t / d h_{t-1}. The initial state, (sequences, state_size) or
+    (networks, sequences, state_size), is zeros by default.
     """
 
     def __init__(
@@ -38,17 +39,20 @@ class StackSystem:
         self.weights_finite = torch.stack([weight.isfinite().flatten(1).all(dim=1) for weight in every]).all(dim=0)
         self.hidden = hidden
         self.factored = False
-        self.initial_state = initial_state
         self.networks = next(iter(self.weights[0].values())).shape[0]
         self.sequences = inputs.shape[0]
         self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
         self.state_size = sum(cell.state_size for cell in self.cells)
         self.size = sum(cell.units for cell in self.cells) if hidden else self.state_size
+        shape = (self.networks, self.sequences, self.state_size)
+        given = self.like.new_zeros(()) if initial_state is None else initial_state.to(self.like)
+        self.initial_state = given.expand(shape)
 
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
         chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
         chosen.weights_finite = self.weights_finite[networks]
+        chosen.initial_state = self.initial_state[networks]
         chosen.networks = len(networks)
         return chosen
 
@@ -58,12 +62,7 @@ class StackSystem:
         return factored
 
     def start(self, copies: int) -> Tensor:
-        shape = (self.networks, self.sequences, self.state_size)
-        if self.initial_state is None:
-            state = self.like.new_zeros(shape)
-        else:
-            state = self.initial_state.to(self.like).expand(shape)
-        state = state.repeat(1, copies, 1)
+        state = self.initial_state.repeat(1, copies, 1)
         layers = zip(self.cells, state.split([cell.state_size for cell in self.cells], dim=-1), strict=True)
         return torch.cat([_join(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
 
