@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FOUNDATION = {"errors", "registry", "ranges", "streams", "files", "interpolation"}
+FOUNDATION = {"errors", "registry", "ranges", "streams", "files", "interpolation", "vector_code"}
 ALLOWED = {
     **dict.fromkeys(FOUNDATION, FOUNDATION),
     "cells": FOUNDATION,
