@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help study test lint bench-spectrum clean
+.PHONY: help study test lint bench-spectrum bench-force clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
 	@echo "make test    set up what is missing, then run all tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
+	@echo "make bench-force   FORCE in packs against the published program: half a minute"
 
 # The stamp is newer than what it was made from, or the environment is made again.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -39,6 +40,9 @@ $(VENV)/benchmarks: $(VENV)/installed
 
 bench-spectrum: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.spectrum
+
+bench-force: $(VENV)/benchmarks
+	@$(BIN)/python -m benchmarks.force
 
 clean:
 	rm -rf $(VENV) runs

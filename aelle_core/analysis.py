@@ -30,6 +30,7 @@ from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import RunDirectory, Study
+from aelle_core.tasks import tasks
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,22 @@ def prepare_analysis(store: SpectraStore, study: Study, *, splits: int, seed: in
     """Read a finished study for the evaluation. Raises UserError when it is not finished."""
     examples, status_counts = load_examples(store, study)
     final = examples[study.epochs]
-    return Analysis(
-        examples, median_threshold(final.final_loss), splits_by_network(final, splits, seed=seed), status_counts
-    )
+    threshold = median_threshold(final.final_loss) if study.threshold is None else study.threshold
+    if not 0 < np.count_nonzero(final.final_loss < threshold) < len(final):
+        low, high = final.final_loss.min(), final.final_loss.max()
+        raise UserError(
+            f"study {study.identity}: all final losses, {low:.3g} to {high:.3g}, are on one side of the threshold "
+            f"{threshold:g}: expected networks on both"
+        )
+    return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts)
 
 
 def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples], dict[str, int]]:
     """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status.
 
-    A network is there in the epochs in which its spectrum could be computed. One that diverged before the end
-    counts with the largest final loss of those that did not. Spectra of several sizes are interpolated to the
-    largest. Raises UserError when not all that was planned is stored.
+    An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
+    diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
+    interpolated to the largest. Raises UserError when not all that was planned is stored.
     """
     rows = store.read(study=study.identity).to_pylist()
     last = [row for row in rows if row["epoch"] == study.epochs]
@@ -74,7 +80,7 @@ def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples
     kind = f"spectrum_{study.spectra[0]}"
     size = max(len(row[kind]) for row in rows if row[kind] is not None)
     examples = {}
-    for epoch in range(study.epochs + 1):
+    for epoch in filter(study.has_spectra, range(study.epochs + 1)):
         chosen = [row for row in rows if row["epoch"] == epoch and row[kind] is not None]
         hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
         names = sorted({name for each in hyperparameters for name in each})
@@ -82,7 +88,7 @@ def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples
             spectra=np.stack([interpolate_spectrum(np.asarray(row[kind]), size) for row in chosen]),
             loss=np.array([row["validation_loss"] for row in chosen]),
             final_loss=np.array([final_loss[row["network"]] for row in chosen]),
-            accuracy=np.array([accuracy[row["network"]] for row in chosen]),
+            accuracy=np.array([accuracy[row["network"]] for row in chosen], dtype=float),
             cells=np.array([row["cell"] for row in chosen]),
             hyperparameters={
                 name: np.array([each.get(name, np.nan) for each in hyperparameters], dtype=float) for name in names
@@ -131,6 +137,8 @@ def report_data(run: RunDirectory) -> ReportData:
         aelle=AeLLE.load(run.analysis / "aelle.safetensors"),
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
+        threshold_origin="the median of all" if study.threshold is None else "as the study says",
+        loss_name=tasks[study.task].loss_name,
         summaries=summaries,
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
         verdicts=verdicts(summaries, study.epochs),

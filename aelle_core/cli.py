@@ -86,7 +86,11 @@ def spectrum(
     ] = None,
     warmup: Annotated[int, typer.Option(help="Steps at the start that are not counted.")] = 0,
     precision: Annotated[
-        str, typer.Option(help="exact (float64) or fast (float32 tangents, where the network allows it).")
+        str,
+        typer.Option(
+            help="exact (float64), fast (float32 tangents, where the network allows it) or extended (again in many "
+            "digits where float64 does not resolve)."
+        ),
     ] = "exact",
     check: Annotated[
         bool, typer.Option(help="Tell which exponents rounding may have spoilt; doubles the time with exact.")
@@ -182,6 +186,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.errors import UserError
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
+    from aelle_core.tasks import tasks
     from aelle_core.weights import load
 
     directory = RunDirectory(run)
@@ -197,6 +202,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         loaded.inputs,
         initial_state=loaded.initial_state,
         jacobian=kind,
+        k=study.exponents or None,
         warmup=study.warmup,
         check=False,
     )
@@ -204,7 +210,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"{str(weights)!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final loss: {aelle.predict(features)[0]:.3f} nats")
+    typer.echo(f"expected final {tasks[study.task].loss_name}: {aelle.predict(features)[0]:.3f}")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

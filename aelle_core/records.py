@@ -39,7 +39,8 @@ SCHEMA = pa.schema(
     ],
     metadata={"aelle_schema": SCHEMA_VERSION},
 )
-"""Losses in nats; accuracies in [0, 1]; spectra in nats per step, descending, -inf for dead directions."""
+"""Losses in the task's unit, mostly nats; accuracies in [0, 1]; spectra in nats per step, descending, -inf for dead
+directions."""
 
 FILE_SCHEMA = pa.schema([field for field in SCHEMA if field.name not in PARTITION_KEYS], metadata=SCHEMA.metadata)
 """What a file holds: the partition keys are in its path."""
@@ -54,7 +55,8 @@ class NetworkRecord:
     """One network after one epoch (0: before training).
 
     `status` is "ok", or "diverged" when weights, losses or spectrum stopped being finite; then there is no spectrum.
-    Test loss and accuracy are there in the last epoch. Losses in nats, spectra in nats per step.
+    Test loss and accuracy are there in the last epoch, accuracies where the task has them, spectra in the epochs in
+    which the study takes them. Losses in the task's unit (mostly nats), spectra in nats per step.
     """
 
     study: str
@@ -69,7 +71,7 @@ class NetworkRecord:
     hyperparameters: dict[str, float]
     train_loss: float
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     test_loss: float | None = None
     test_accuracy: float | None = None
     spectrum_hidden: np.ndarray | None = None

@@ -188,9 +188,13 @@ def _facts(result: LyapunovSpectrum, how: Computation) -> Iterator[tuple[str, st
     yield "not resolved", unresolved(result)
     warmup = f", after {how.warmup} steps of warm-up" if how.warmup else ""
     yield "sequences x steps", f"{len(result.per_sequence)} x {result.steps}{warmup}"
-    kinds = {"exact": "exact (float64)", "fast": "fast (float32 tangents)"}
-    fallen = ", as the Jacobians are too ill-conditioned for fast" if how.precision != result.precision else ""
-    yield "precision", kinds[result.precision] + fallen
+    kinds = {"exact": "exact (float64)", "fast": "fast (float32 tangents)", "extended": "extended (many digits)"}
+    reasons = {
+        "fast": ", as the Jacobians are too ill-conditioned for fast",
+        "extended": ", which resolves all of them",
+    }
+    reason = "" if how.precision == result.precision else reasons[how.precision]
+    yield "precision", kinds[result.precision] + reason
     yield "time taken", f"{how.seconds:.2f} s"
 
 
@@ -242,7 +246,8 @@ def unresolved(result: LyapunovSpectrum) -> str:
     underflowed = np.isinf(errors)
     chaotic = result.maximum > _margin(result)
     drowned = ~underflowed & chaotic & (errors <= 3 * stderr)
-    remedy = "; try --precision exact" if result.precision == "fast" else ""
+    better = {"fast": "exact", "exact": "extended"}.get(result.precision)
+    remedy = f"; try --precision {better}" if better else ""
     reasons = (
         (underflowed, "by underflow: numbers along those directions become too small to hold"),
         (

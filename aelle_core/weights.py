@@ -60,10 +60,12 @@ def load(
                    run needs none
     network        which network of a checkpoint
     layer          which recurrent layer of several
-    initial_state  an .npy file (batch, state_size); by default zeros, or what a program gives its recurrent layer
+    initial_state  an .npy file (batch, state_size); by default zeros, or the checkpoint's own, or what a program gives
+                   its recurrent layer
 
     Raises UserError naming what was given and expected. No pickle is ever loaded.
     """
+    start: np.ndarray | Tensor | None
     start = None if initial_state is None else load_array(initial_state, "(batch, state_size)")
     if path.suffix == ".pt2":
         if network is not None:
@@ -71,13 +73,20 @@ def load(
         arrays = None if inputs is None else load_array(inputs, "(batch, time, features)")
         system, received, own_start = load_exported(path, arrays, layer, start)
         return Loaded(system, received, own_start, _title(system))
-    found = load_network(path, network, layer)
-    return Loaded(found, load_sequences(inputs, path), start, _title(found))
+    found, own_start = load_network(path, network, layer)
+    sequences = load_sequences(inputs, path)
+    if start is None and own_start is not None:
+        start = own_start.expand(len(sequences), -1)
+    return Loaded(found, sequences, start, _title(found))
 
 
-def load_network(path: Path, name: str | None = None, layer: str | None = None) -> Network | nn.RNNBase:
-    """A network from a safetensors file: `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose
-    state_dict was saved, alone or as a `layer` of a module (by its path; not needed where there is one only).
+def load_network(
+    path: Path, name: str | None = None, layer: str | None = None
+) -> tuple[Network | nn.RNNBase, Tensor | None]:
+    """A network from a safetensors file, and the state (1, state_size) that it starts from where the file has one.
+
+    The network is `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose state_dict was saved, alone or as a
+    `layer` of a module (by its path; not needed where there is one only).
 
     A state_dict does not tell an RNN's nonlinearity: it is taken for a tanh. Raises UserError naming the file when it
     is neither, or when a pack needs a name.
@@ -93,10 +102,12 @@ def load_network(path: Path, name: str | None = None, layer: str | None = None) 
         return _from_pack(path, name, metadata, tensors)
     if name is not None:
         raise UserError(f"network {name!r}: {str(path)!r} is no checkpoint of this project; expected no name")
-    return _from_state_dict(path, tensors, layer)
+    return _from_state_dict(path, tensors, layer), None
 
 
-def _from_pack(path: Path, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]) -> Network:
+def _from_pack(
+    path: Path, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
+) -> tuple[Network, Tensor | None]:
     names = json.loads(metadata["names"])
     if name not in names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -104,7 +115,8 @@ def _from_pack(path: Path, name: str | None, metadata: dict[str, str], tensors: 
     index = names.index(name)
     cell = get_cell(metadata["cell"], int(metadata["input_size"]), int(metadata["units"]))
     parameters = {key: tensors[f"parameters/{key}"][index] for key in cell.parameter_shapes()}
-    return Network(cell, parameters, json.loads(metadata["networks"])[index]["constants"])
+    start = tensors["initial_state"][index] if "initial_state" in tensors else None
+    return Network(cell, parameters, json.loads(metadata["networks"])[index]["constants"]), start
 
 
 def _from_state_dict(path: Path, tensors: dict[str, Tensor], layer: str | None) -> nn.RNNBase:
@@ -151,7 +163,7 @@ def load_sequences(path: Path | None, weights: Path) -> np.ndarray | Tensor:
         raise UserError(f"no inputs for {str(weights)!r}: expected --inputs with an .npy (batch, time, features)")
     study = run.study()
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    return task.splits.validation.inputs[: study.spectrum_sequences]
+    return task.spectrum_inputs(study.spectrum_sequences)
 
 
 def load_array(path: Path, shape: str) -> np.ndarray:

@@ -7,7 +7,8 @@ units, 1 to 6 steps, gain 0.1 to 30 on recurrent and input weights; and `saturat
 units, 1 to 3 steps, gain 6 to 160.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
+from aelle_core.lyapunov.result import Precision
 from benchmarks.cases import draw_inputs, draw_network
 from tests.references import arrays_of, reference_spectrum
 
@@ -46,20 +48,37 @@ def saturated() -> Iterator[Case]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    table = Table("networks", "number", "exponents", "resolved", "networks with a wrong one among those", box=None)
+    columns = ("networks", "precision", "number", "exponents", "resolved", "networks with a wrong one among those")
+    table = Table(*columns, box=None)
     for kind in (ordinary, saturated):
-        exponents = resolved = wrong = 0
-        for name, network, inputs, jacobian in track(kind(), kind.__name__, EACH, console=Console(stderr=True)):
-            spectrum = lyapunov_spectrum(network, inputs, jacobian=jacobian)
-            expected = -np.sort(-reference_spectrum(name, arrays_of(network), inputs[0].numpy(), jacobian=jacobian))
+        for precision, counts in counted(kind).items():
+            share = f"{counts.resolved} ({counts.resolved / counts.exponents:.1%})"
+            table.add_row(kind.__name__, precision, str(EACH), str(counts.exponents), share, str(counts.wrong))
+    Console().print(table)
+
+
+@dataclass
+class Counts:
+    """Exponents, those of them marked resolved, and networks where one of these is wrong."""
+
+    exponents: int = 0
+    resolved: int = 0
+    wrong: int = 0
+
+
+def counted(kind: Callable[[], Iterator[Case]]) -> dict[Precision, Counts]:
+    found: dict[Precision, Counts] = {"exact": Counts(), "extended": Counts()}
+    for name, network, inputs, jacobian in track(kind(), kind.__name__, EACH, console=Console(stderr=True)):
+        expected = -np.sort(-reference_spectrum(name, arrays_of(network), inputs[0].numpy(), jacobian=jacobian))
+        for precision, counts in found.items():
+            spectrum = lyapunov_spectrum(network, inputs, jacobian=jacobian, precision=precision)
             assert spectrum.resolved is not None
             with np.errstate(invalid="ignore"):
                 off = ~((spectrum.exponents == expected) | (np.abs(spectrum.exponents - expected) <= 1e-6))
-            exponents += len(expected)
-            resolved += int(spectrum.resolved.sum())
-            wrong += bool((off & spectrum.resolved).any())
-        table.add_row(kind.__name__, str(EACH), str(exponents), f"{resolved} ({resolved / exponents:.0%})", str(wrong))
-    Console().print(table)
+            counts.exponents += len(expected)
+            counts.resolved += int(spectrum.resolved.sum())
+            counts.wrong += bool((off & spectrum.resolved).any())
+    return found
 
 
 if __name__ == "__main__":

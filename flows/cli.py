@@ -241,12 +241,12 @@ def _check_way(way: str | None, plan: "Study", device: str) -> None:
 
     from aelle_core.cells import get_cell
     from aelle_core.tasks import get_task
-    from aelle_core.training.ways import check_way
+    from aelle_core.training import trainers
 
     task = get_task(plan.task, seed=plan.seed, options=plan.task_options)
     for name in plan.cells:
         for units in plan.units:
-            check_way(way, get_cell(name, task.input_size, units), torch.device(device))
+            trainers[task.trainer].check_way(way, get_cell(name, task.input_size, units), torch.device(device))
 
 
 def _analysis(splits: int, regress: str) -> Any:

@@ -1,6 +1,5 @@
 """What a study is going to do: shown before anything is trained."""
 
-import math
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from aelle_core.cells import get_cell
 from aelle_core.records import estimated_row_bytes
 from aelle_core.study import Study, cohorts
 from aelle_core.tasks import get_task
+from aelle_core.training import trainers
 
 
 def show_plan(plan: Study, directory: Path) -> None:
@@ -21,16 +21,17 @@ def show_plan(plan: Study, directory: Path) -> None:
     weights = 0
     for group in groups:
         cell = get_cell(group.cell, task.input_size, group.units)
-        shapes = [*cell.parameter_shapes().values(), (task.classes, group.units), (task.classes,)]
-        count = sum(math.prod(shape) for shape in shapes)
-        weights += 12 * count * plan.networks  # float32 weights and Adam's two moments
+        count, held = trainers[task.trainer].size(cell, task)
+        weights += held * plan.networks
         varied = {name: bounds for name, bounds in plan.cell_ranges(group.cell).items() if bounds.low < bounds.high}
         ranges = ", ".join(f"{name} {bounds}" for name, bounds in varied.items())
         table.add_row(group.name, str(plan.networks), str(len(group.packs)), str(count), ranges)
     console = Console()
     console.print(table)
     packs = sum(len(group.packs) for group in groups)
-    spectra = plan.networks * (plan.epochs + 1) * sum(estimated_row_bytes(g.units * len(plan.spectra)) for g in groups)
+    epochs = sum(map(plan.has_spectra, range(plan.epochs + 1)))
+    kept = [min(g.units, plan.exponents or g.units) * len(plan.spectra) for g in groups]
+    spectra = plan.networks * epochs * sum(map(estimated_row_bytes, kept))
     console.print(
         f"{plan.total_networks} networks in {packs} packs, {plan.epochs} epochs of {task.steps} steps, "
         f"{packs * (plan.epochs + 1)} fragments; on disk about {decimal(spectra)} of spectra and "

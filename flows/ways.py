@@ -1,6 +1,5 @@
 """How a study would be trained on this machine: ways and their times, memory, and the time of it all."""
 
-import math
 import os
 
 import torch
@@ -11,8 +10,8 @@ from rich.table import Table
 from aelle_core.cells import get_cell
 from aelle_core.study import Study, cohorts
 from aelle_core.tasks import get_task
-from aelle_core.training import WayTimings, Workload, fastest
-from aelle_core.training.memory import network_bytes, networks_at_once
+from aelle_core.training import fastest, trainers
+from aelle_core.training.memory import networks_at_once
 
 
 def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
@@ -25,8 +24,7 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
     place = torch.device(device)
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     task.check()
-    timings = WayTimings()
-    batches = math.ceil(len(task.splits.training) / study.batch_size)
+    kind = trainers[task.trainer]
     console = Console()
     table = Table("cohort", "seconds for a network and epoch", "way", "at once", "memory", "hours", box=None)
     total = 0.0
@@ -35,22 +33,19 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
             status.update(f"Measuring {cohort.name}")
             cell = get_cell(cohort.cell, task.input_size, cohort.units)
             networks = len(cohort.packs[0].variants)
-            workload = Workload.of(cell, task, study.batch_size, networks, place)
-            seconds = None if anew else timings.read(workload)
-            seconds = seconds or timings.measure(workload, say=lambda sentence: None)
+            seconds = kind.epoch_seconds(cell, task, study.batch_size, networks, place, anew=anew)
             way = fastest(seconds)
-            each = ", ".join(
-                f"{name} {value * batches:.3g}" for name, value in sorted(seconds.items(), key=lambda i: i[1])
-            )
-            at_once = min(networks, networks_at_once(cell, task, study.batch_size, place))
-            needed = at_once * network_bytes(cell, task, study.batch_size)
-            time = seconds[way] * batches * study.epochs * study.networks
+            each = ", ".join(f"{name} {value:.3g}" for name, value in sorted(seconds.items(), key=lambda i: i[1]))
+            bytes_each = kind.network_bytes(cell, task, study.batch_size)
+            at_once = min(networks, networks_at_once(bytes_each, place))
+            needed = at_once * bytes_each
+            time = seconds[way] * study.epochs * study.networks
             total += time
             table.add_row(cohort.name, each, way, str(at_once), decimal(needed), f"{time / 3600:.3g}")
     side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
     console.print(table)
     console.print(
-        f"{study.total_networks} networks, {study.epochs} epochs of {batches} mini-batches: about "
+        f"{study.total_networks} networks, {study.epochs} epochs: about "
         f"{_duration(total / side_by_side)} of training on {device} with {side_by_side} packs side by side on "
         f"{threads} threads each, without spectra and evaluation",
         highlight=False,

@@ -163,6 +163,14 @@ def _ornn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Number
     return _tanh(a), _rows(_tanh_slope(a), p["O"]), a
 
 
+def _rank1(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """x' = (1 - dt) x + dt (M tanh(x) + w_f z + U u), z = w_o . tanh(x)."""
+    rates, dt = _tanh(state), p["step"]
+    new = (1 - dt) * state + dt * (p["M"] @ rates + p["w_f"] * (p["w_o"] @ rates) + p["U"] @ x)
+    by_rates = p["M"] + np.outer(p["w_f"], p["w_o"])
+    return new, (1 - dt) * _identity(len(state)) + dt * by_rates * _tanh_slope(state)[None, :], _NONE
+
+
 @dataclass(frozen=True)
 class Equations:
     """A cell's step, how many parts its state has, and what its constants are unless given."""
@@ -185,6 +193,7 @@ EQUATIONS: dict[str, Equations] = {
     "lipschitz": _LIPSCHITZ,
     "noisy": _LIPSCHITZ,  # the noise is for training
     "ornn": Equations(_ornn),
+    "rank1": Equations(_rank1, 1, {"step": 0.1}),
 }
 
 
@@ -247,7 +256,7 @@ class _Problem:
     @property
     def units(self) -> int:
         """The columns of any recurrent matrix."""
-        recurrent = ("weight_hh", "C", "Wy", "M_A", "O")
+        recurrent = ("weight_hh", "C", "Wy", "M_A", "O", "M")
         return next(np.shape(self.parameters[name])[1] for name in recurrent if name in self.parameters)
 
     def trajectory(self) -> Iterator[tuple[Numbers, Numbers]]:

@@ -1,48 +1,20 @@
 """What a cell is: state parts, parameters, a step over a pack of networks, and the step's Jacobian."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from aelle_core.cells.blocks import Blocks
 from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.registry import Registry
 
 State = dict[str, Tensor]
 """Part name -> (networks, batch, units)."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block of a Jacobian, in the form that is cheapest to work with: the sum over gates of diag(slope) matrix,
-    plus a diagonal, plus a dense matrix; what is None is absent.
-
-    slopes    (networks, batch, gates, units)      matrices  (networks, gates, units, units)
-    diagonal  (networks, batch, units)             dense     makes (networks, batch, units, units), called where the
-                                                             block is wanted; fastest as the .mT of a contiguous one
-    """
-
-    slopes: Tensor | None = None
-    matrices: Tensor | None = None
-    diagonal: Tensor | None = None
-    dense: Callable[[], Tensor] | None = None
-
-    def to_dense(self) -> Tensor:
-        """(networks, batch, units, units)."""
-        summands = [] if self.dense is None else [self.dense()]
-        if self.slopes is not None and self.matrices is not None:
-            summands.append(gates_scaled(self.slopes, self.matrices))
-        if self.diagonal is not None:
-            summands.append(torch.diag_embed(self.diagonal))
-        return sum(summands[1:], start=summands[0])
-
-
-Blocks = dict[tuple[str, str], Block]
-"""(part of the new state, part of the old state) -> its share of the Jacobian. An absent pair is a block of zeros."""
 
 
 class Cell(ABC):
@@ -63,6 +35,7 @@ class Cell(ABC):
     noise_channels: ClassVar[int] = 0
     companions: ClassVar[tuple[str, ...]] = ()
     dense_blocks: ClassVar[bool] = False  # whether a block of its Jacobian has a dense summand: memory is to be counted
+    exact_constants: ClassVar[tuple[str, ...]] = ()  # those that no rounding of products or differences touches
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
 
     def __init__(self, input_size: int, units: int) -> None:
@@ -176,6 +149,11 @@ class Network:
         name, shape = next(iter(self.cell.parameter_shapes().items()))
         return self.parameters[name].dim() == len(shape) + 1
 
+    @property
+    def networks(self) -> int:
+        """How many networks it is."""
+        return len(next(iter(self.parameters.values()))) if self.packed else 1
+
     def prepare(self, dtype: torch.dtype, device: torch.device | str | None = None) -> dict[str, Tensor]:
         """The pack's weights for `cell.step`, detached, in the given dtype and on the given device."""
         names = self.cell.parameter_shapes()
@@ -189,46 +167,6 @@ class Network:
             for name, value in constants.items()
         }
         return self.cell.prepare(tensors, packed)
-
-
-def rows_scaled(factors: Tensor, matrix: Tensor) -> Tensor:
-    """diag(factors) matrix: (networks, batch, rows), (networks, rows, columns) -> (networks, batch, rows, columns)."""
-    return factors.unsqueeze(-1) * matrix.unsqueeze(1)
-
-
-def gates_scaled(slopes: Tensor, matrices: Tensor) -> Tensor:
-    """sum over gates of diag(slope) matrix: (networks, batch, gates, units), (networks, gates, units, columns)
-    -> (networks, batch, units, columns)."""
-    total = rows_scaled(slopes[:, :, 0], matrices[:, 0])
-    for gate in range(1, slopes.shape[2]):
-        total.addcmul_(slopes[:, :, gate].unsqueeze(-1), matrices[:, gate].unsqueeze(1))
-    return total
-
-
-def gates_scaled_transposed(slopes: Tensor, matrices: Tensor) -> Tensor:
-    """The transposed of `gates_scaled`, contiguous: (networks, batch, columns, units)."""
-    turned = matrices.mT.contiguous()
-    total = slopes[:, :, 0].unsqueeze(-2) * turned[:, 0].unsqueeze(1)
-    for gate in range(1, slopes.shape[2]):
-        total.addcmul_(slopes[:, :, gate].unsqueeze(-2), turned[:, gate].unsqueeze(1))
-    return total
-
-
-def dense_jacobian(blocks: Blocks, parts: tuple[str, ...]) -> Tensor:
-    """Blocks -> (networks, batch, size, size), rows and columns in the order of `parts`."""
-    whole: Tensor | None = None
-    for row, new in enumerate(parts):
-        for column, old in enumerate(parts):
-            if (block := blocks.get((new, old))) is None:
-                continue
-            dense = block.to_dense()
-            units = dense.shape[-1]
-            if whole is None:
-                whole = dense.new_zeros(*dense.shape[:2], len(parts) * units, len(parts) * units)
-            whole[..., row * units : (row + 1) * units, column * units : (column + 1) * units] = dense
-    if whole is None:
-        raise ValueError(f"no block of {parts} is given")
-    return whole
 
 
 cells: Registry[Cell] = Registry("cell", "aelle_core.cells")

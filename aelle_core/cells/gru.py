@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Block, Blocks, Cell, State, cells
+from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.blocks import Block, Blocks
 from aelle_core.cells.derivatives import (
     difference,
     sigmoid_with_derivative,

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Block, Blocks, Cell, State, cells, gates_scaled_transposed
+from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.blocks import Block, Blocks, Through
 from aelle_core.cells.derivatives import (
     difference,
     sigmoid_with_derivative,
@@ -29,6 +30,7 @@ class LongExpressiveMemory(Cell):
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
     companions: ClassVar[tuple[str, ...]] = ("one_minus_y", "one_plus_y", "one_minus_z", "one_plus_z")
     dense_blocks: ClassVar[bool] = True
+    exact_constants: ClassVar[tuple[str, ...]] = ("step",)  # 1 - dt is as exact as dt, and only added to
     defaults: ClassVar[Mapping[str, float]] = {"step": 1.0}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.5), "step": Range(0.1, 1.0)}
 
@@ -105,24 +107,14 @@ class LongExpressiveMemory(Cell):
         new_y = one_minus_s * y + s * v
         slopes_z = torch.stack([u_minus_z * slope_r, r * slope_u], dim=2)
         matrices_z = torch.stack([W_2, W_z], dim=1)
-        by_new_z = s * slope_v  # d y' / d z' = diag(s v') Wy
-        Wy_transposed = weights["Wy"].mT.unsqueeze(1)
-
-        def y_by_y_through_z() -> Tensor:
-            z_by_y = gates_scaled_transposed(slopes_z, matrices_z)
-            product = (z_by_y.flatten(1, 2) @ weights["Wy"].mT).view_as(z_by_y)
-            return product.mul_(by_new_z.unsqueeze(-2)).mT
-
-        def y_by_z() -> Tensor:
-            return (one_minus_r.unsqueeze(-1) * Wy_transposed).mul_(by_new_z.unsqueeze(-2)).mT
-
+        through_z = Through("z", s * slope_v, weights["Wy"])  # d y' / d z' = diag(s v') Wy
         blocks = {
             ("z", "y"): Block(slopes_z, matrices_z),
             ("z", "z"): Block(diagonal=one_minus_r),
             ("y", "y"): Block(
-                (v_minus_y * slope_s).unsqueeze(2), W_1.unsqueeze(1), diagonal=one_minus_s, dense=y_by_y_through_z
+                (v_minus_y * slope_s).unsqueeze(2), W_1.unsqueeze(1), diagonal=one_minus_s, through=through_z
             ),
-            ("y", "z"): Block(dense=y_by_z),
+            ("y", "z"): Block(through=through_z),
         }
         return {"y": new_y, "z": new_z}, blocks
 

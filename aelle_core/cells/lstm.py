@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Block, Blocks, Cell, State, cells
+from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.blocks import Block, Blocks, Through
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
 from aelle_core.ranges import Range
 
@@ -47,8 +48,9 @@ class LSTM(Cell):
 
     def _linear_parts(
         self, weights: Mapping[str, Tensor], drive: Tensor, state: State
-    ) -> tuple[State, dict[str, Tensor], Tensor, Tensor]:
-        """The new state, d part / d drive as (networks, batch, 4, units), the gate f, and d h' / d c'."""
+    ) -> tuple[State, Tensor, Tensor, Tensor, Tensor]:
+        """The new state; d c' / d drive of i, f, g, (networks, batch, 3, units); and, (networks, batch, units) each,
+        d h' / d drive of o, the gate f itself, and d h' / d c'."""
         a_i, a_f, a_g, a_o = torch.baddbmm(drive, state["h"], weights["U"].mT).chunk(4, dim=-1)
         i, slope_i = sigmoid_with_derivative(a_i)
         f, slope_f = sigmoid_with_derivative(a_f)
@@ -56,24 +58,25 @@ class LSTM(Cell):
         o, slope_o = sigmoid_with_derivative(a_o)
         c = f * state["c"] + i * g
         tanh_c, slope_c = tanh_with_derivative(c)
-        h_by_c = o * slope_c
-        c_slopes = [g * slope_i, state["c"] * slope_f, i * slope_g]
-        slopes = {
-            "c": torch.stack([*c_slopes, torch.zeros_like(c)], dim=2),
-            "h": torch.stack([*(h_by_c * slope for slope in c_slopes), tanh_c * slope_o], dim=2),
-        }
-        return {"h": o * tanh_c, "c": c}, slopes, f, h_by_c
+        c_slopes = torch.stack([g * slope_i, state["c"] * slope_f, i * slope_g], dim=2)
+        return {"h": o * tanh_c, "c": c}, c_slopes, tanh_c * slope_o, f, o * slope_c
 
     def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        return self._linear_parts(weights, drive, state)[1]
+        _, c_slopes, o_slope, _, h_by_c = self._linear_parts(weights, drive, state)
+        own = o_slope.unsqueeze(2)
+        return {
+            "c": torch.cat([c_slopes, torch.zeros_like(own)], dim=2),
+            "h": torch.cat([h_by_c.unsqueeze(2) * c_slopes, own], dim=2),
+        }
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        new, slopes, f, h_by_c = self._linear_parts(weights, drive, state)
+        new, c_slopes, o_slope, f, h_by_c = self._linear_parts(weights, drive, state)
         gates = weights["U"].unflatten(1, (4, -1))
+        through_c = Through("c", h_by_c)
         blocks = {
-            ("h", "h"): Block(slopes["h"], gates),
-            ("h", "c"): Block(diagonal=h_by_c * f),
-            ("c", "h"): Block(slopes["c"][:, :, :3], gates[:, :3]),  # o is not in c'
+            ("h", "h"): Block(o_slope.unsqueeze(2), gates[:, 3:], through=through_c),
+            ("h", "c"): Block(through=through_c),
+            ("c", "h"): Block(c_slopes, gates[:, :3]),  # o is not in c'
             ("c", "c"): Block(diagonal=f),
         }
         return new, blocks

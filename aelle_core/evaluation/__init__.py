@@ -1,4 +1,4 @@
-"""Classifiers and baselines that tell, from a network's present, on which side of the median it will end."""
+"""Classifiers and baselines that tell, from a network's present, on which side of a threshold it will end."""
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.evaluate import evaluate_split

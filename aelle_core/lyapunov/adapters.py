@@ -22,7 +22,7 @@ from aelle_core.lyapunov.modules import RECURRENT, layer_inside
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
 
-_STEP_DTYPES = {"exact": torch.float64, "fast": torch.float32}
+_STEP_DTYPES = {"exact": torch.float64, "fast": torch.float32, "extended": torch.float64}
 _SCRIPTED = (torch.jit.ScriptModule, torch.jit.ScriptFunction, torch._C.ScriptMethod)
 _NEEDED = "a step function needs a tensor (batch, state_size)"
 
@@ -109,7 +109,7 @@ def _step_system(
         function = _own_copy(step, dtype, device) if isinstance(step, nn.Module) else step
         return StepSystem(function, None if given is None else given.to(dtype), state.to(dtype), double)
 
-    if precision == "exact":
+    if precision != "fast":
         return system(torch.float64), length
     return system(torch.float32, lambda: system(torch.float64)), length
 

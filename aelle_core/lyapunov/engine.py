@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aelle_core.lyapunov.extended import ExtendedTangents
+from aelle_core.lyapunov.factored import FactoredJacobians
 from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.rounding import Rounding
 from aelle_core.lyapunov.systems import System
@@ -21,9 +23,10 @@ from aelle_core.lyapunov.threads import one_torch_thread
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256
 _GROWTH = 4  # roundings of a column that its length over r lets grow
+_LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction is another
 _TRIAL = 4  # steps that show whether float32 is hopeless
 _SUM_RULE_EVERY = 8  # steps, of one sequence: a determinant costs up to a step
-_UNDERFLOW = {torch.float64: 1e-280, torch.float32: 1e-30}  # below this, rounding is no longer relative
+_UNDERFLOW = {torch.float64: math.log(1e-280), torch.float32: math.log(1e-30)}  # lower, rounding is not relative
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def evolve(
     on_step: Callable[[int], object] | None = None,
     abandon_above: float | None = None,
     kernel: Kernel | None = None,
+    bits: int | None = None,
 ) -> Growth:
     """Follow k tangents for `steps` steps, the first `warmup` of them without counting.
 
@@ -71,6 +75,7 @@ def evolve(
     running  record the exponents so far after every so many counted steps
     abandon_above  give up, after a short first stretch, when the errors of all networks are above this
     kernel   what makes the tangents; by default the fastest there is
+    bits     of tangents in more digits than float64 has (extended.py)
 
     Trajectories go forward a stretch at a time, so that memory does not grow with `steps`.
     """
@@ -89,8 +94,10 @@ def evolve(
         disturbance=rounding.size if rounding else 0.0,
         lengths=check and not copied,
     )
-    tangents = (kernel or _kernel_for(system, k, dtype))(frame)
-    tally = _Tally(system, k, warmup, dtype, check, running)
+    tangents = ExtendedTangents(frame, bits) if bits else (kernel or _kernel_for(system, k, dtype))(frame)
+    columns = system.size if bits else k  # with so many, Jacobians are made, not pushed
+    # Numbers of many digits do not underflow.
+    tally = _Tally(system, k, warmup, dtype, check, running, -math.inf if bits else _UNDERFLOW[dtype])
     stretch = max(1, min(_LONGEST_STRETCH, _MEMORY[like.device.type] // system.bytes_per_step(copies)))
     state = system.start(copies)
     first = 0
@@ -99,9 +106,9 @@ def evolve(
             count = min(stretch, steps - first)
             if abandon_above is not None and first == 0:
                 count = min(count, warmup + _TRIAL)
-            state, jacobians, finite = system.linearise(first, count, state, k, rounding)
-            radii, lengths = tangents.advance(jacobians, threads)
-            tally.add(first, radii.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians)
+            state, jacobians, finite = system.linearise(first, count, state, columns, rounding)
+            logarithms, lengths = tangents.advance(jacobians, threads)
+            tally.add(first, logarithms.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians)
             first += count
             if on_step is not None:
                 on_step(first)
@@ -127,10 +134,18 @@ class _Tally:
     """Sums over counted steps."""
 
     def __init__(
-        self, system: System, k: int, warmup: int, dtype: torch.dtype, check: bool, running: int | None
+        self,
+        system: System,
+        k: int,
+        warmup: int,
+        dtype: torch.dtype,
+        check: bool,
+        running: int | None,
+        underflow: float,
     ) -> None:
         shape = (system.networks, system.sequences)
         self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
+        self.underflow = underflow
         self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
         self.ceilings = torch.zeros_like(self.logarithms)
         self.errors = torch.zeros_like(self.logarithms) if check else None
@@ -140,39 +155,42 @@ class _Tally:
         self.records: list[Tensor] = []
         self.record_steps: list[int] = []
 
-    def add(self, first: int, radii: Tensor, lengths: Tensor | None, finite: Tensor, jacobians: Jacobians) -> None:
-        """A stretch: radii (networks, copies, sequences, steps, k) from step `first` on, and whence they come."""
-        skipped = min(max(0, self.warmup - first), radii.shape[3])
+    def add(self, first: int, found: Tensor, lengths: Tensor | None, finite: Tensor, jacobians: Jacobians) -> None:
+        """A stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and whence they come."""
+        skipped = min(max(0, self.warmup - first), found.shape[3])
         counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
-        radii = radii[:, :, :, skipped:].to(self.logarithms)
-        steps = radii.shape[3]
-        logarithms = radii[:, 0].log()
+        found = found[:, :, :, skipped:].to(self.logarithms.device)
+        steps = found.shape[3]
+        logarithms = found[:, 0]
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
         if self.errors is not None and lengths is None:
-            apart = _apart(radii, self.system.exact_zeros, _UNDERFLOW[self.dtype]) / Rounding.margin
+            apart = _apart(found, self.system.exact_zeros, self.underflow) / Rounding.margin
             # What is wrong with a direction is wrong with those made orthogonal to it.
             apart = apart.cummax(dim=-1).values
+            lost = self.errors.unsqueeze(2) + apart.cumsum(dim=2) > _LOST
             self.errors += apart.sum(dim=2)
-            highest = radii.amax(dim=1).log().clamp(min=math.log(_UNDERFLOW[self.dtype]))
-            self.ceilings += (highest + (10 * Rounding.margin * apart).clamp(max=1)).sum(dim=2)
+            highest = found.amax(dim=1).clamp(min=self.underflow) + (10 * Rounding.margin * apart).clamp(max=1)
+            # Lost directions may be any among each other: each may grow as much as the best of them.
+            best = highest.masked_fill(~lost, -math.inf).amax(dim=-1, keepdim=True)
+            self.ceilings += torch.where(lost, best, highest).sum(dim=2)
         elif self.errors is not None and lengths is not None:
             lengths = lengths.unflatten(0, self.finite.shape)[:, :, skipped:].to(self.logarithms)
-            growth = (lengths / radii[:, 0]).amax(dim=-1, keepdim=True)
-            small = (radii[:, 0] < _UNDERFLOW[self.dtype]).any(dim=-1, keepdim=True)
+            growth = (lengths.log() - logarithms).amax(dim=-1, keepdim=True).exp()
+            small = (logarithms < self.underflow).any(dim=-1, keepdim=True)
             growth = torch.where(small, float("inf"), growth)
             apart = growth * _GROWTH * torch.finfo(self.dtype).eps
             self.errors += apart.sum(dim=2)
-            self.ceilings += (logarithms.clamp(min=math.log(_UNDERFLOW[self.dtype])) + apart.clamp(max=1)).sum(dim=2)
+            self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
         if self.every is not None and steps:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):
                 self.records.append(totals[:, :, time] / (counted + time + 1))
                 self.record_steps.append(counted + time + 1)
         self.logarithms += logarithms.sum(dim=2)
-        if self.k == self.system.size and isinstance(jacobians, BlockJacobians):
+        if self.k == self.system.size and isinstance(jacobians, BlockJacobians | FactoredJacobians):
             self._check_volumes(counted, logarithms.sum(dim=-1), jacobians)
 
-    def _check_volumes(self, counted: int, sums: Tensor, jacobians: BlockJacobians) -> None:
+    def _check_volumes(self, counted: int, sums: Tensor, jacobians: BlockJacobians | FactoredJacobians) -> None:
         """Compare sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, with log |det J| at
         some of them, one sequence of every network in turn."""
         networks, sequences, steps = sums.shape
@@ -180,7 +198,7 @@ class _Tally:
         for time in range(-counted % _SUM_RULE_EVERY, steps, _SUM_RULE_EVERY):
             sequence = (counted + time) // _SUM_RULE_EVERY % sequences
             chosen = torch.arange(networks, device=sums.device) * per_network + sequence
-            volumes = torch.linalg.slogdet(jacobians.at(jacobians.steps - steps + time, chosen)).logabsdet
+            volumes = jacobians.log_volumes(jacobians.steps - steps + time, chosen)
             found = sums[:, sequence, time]
             apart = torch.where(found.isneginf() & volumes.isneginf(), 0.0, (found - volumes).abs())
             self.residuals[:, sequence] = torch.maximum(self.residuals[:, sequence], apart)
@@ -205,12 +223,12 @@ class _Tally:
         )
 
 
-def _apart(radii: Tensor, exact_zeros: bool, underflow: float) -> Tensor:
+def _apart(logarithms: Tensor, exact_zeros: bool, underflow: float) -> Tensor:
     """|log r - log r'| of trajectories and their disturbed copies, (networks, 2, sequences, steps, k) -> without the
     copies. Infinite where a number has underflowed; 0 where both are zero and a zero is the truth."""
-    one, other = radii[:, 0], radii[:, 1]
-    apart = (one.log() - other.log()).abs().nan_to_num(nan=float("inf"))
+    one, other = logarithms[:, 0], logarithms[:, 1]
+    apart = (one - other).abs().nan_to_num(nan=float("inf"))
     if exact_zeros:
-        apart = torch.where((one == 0) & (other == 0), 0.0, apart)
-        return torch.where((one > 0) & (one < underflow), float("inf"), apart)
+        apart = torch.where(one.isneginf() & other.isneginf(), 0.0, apart)
+        return torch.where(~one.isneginf() & (one < underflow), float("inf"), apart)
     return torch.where(one < underflow, float("inf"), apart)

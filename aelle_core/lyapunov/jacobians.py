@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Blocks
+from aelle_core.cells.blocks import merged
 from aelle_core.lyapunov.rounding import Rounding, around_one
 
 Places = tuple[tuple[int, int], ...]
@@ -59,12 +60,15 @@ class BlockJacobians:
     @classmethod
     def of_blocks(cls, blocks: Blocks, parts: Sequence[str], units: int, steps: int) -> "BlockJacobians":
         """From a cell's blocks among `parts`, whose batch runs over sequences and, within each, over `steps`."""
+        return cls.of_own(merged(blocks, parts), parts, units, steps)
+
+    @classmethod
+    def of_own(cls, blocks: Blocks, parts: Sequence[str], units: int, steps: int) -> "BlockJacobians":
+        """The same of what the blocks themselves hold, without what goes `through` others."""
         matrices: list[Tensor] = []
         terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
         places: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
         for (new, old), block in blocks.items():
-            if new not in parts or old not in parts:
-                continue
             found = {
                 "factors": block.slopes,
                 "dense": None if block.dense is None else block.dense().mT.unsqueeze(2),
@@ -156,6 +160,10 @@ class BlockJacobians:
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
         return self.at(step).to(tangents.dtype) @ tangents
+
+    def log_volumes(self, step: int, chosen: Tensor) -> Tensor:
+        """log |det J| of the chosen trajectories, as many of every network."""
+        return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:
         """(trajectories,) whether every number that changes from step to step is finite; matrices are the networks'."""

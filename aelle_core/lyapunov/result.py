@@ -8,7 +8,7 @@ import numpy as np
 from aelle_core.interpolation import interpolate_spectrum
 
 Status = Literal["ok", "non-finite"]
-Precision = Literal["exact", "fast"]
+Precision = Literal["exact", "fast", "extended"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,8 @@ class LyapunovSpectrum:
     status              "ok", or "non-finite" when weights or states were; the exponents then are NaN
     steps               steps that were counted, per sequence
     size                dimensions of the tangent space; k of them were followed
-    precision           "exact" (float64) or "fast" (float32 tangents): what was used in the end
+    precision           "exact" (float64), "fast" (float32 tangents) or "extended" (tangents in many digits): what was
+                        used in the end
     running             (records, k) finite-time exponents, the mean over sequences, after `running_steps` (records,)
                         counted steps; None unless asked for
     """

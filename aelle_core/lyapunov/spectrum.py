@@ -1,7 +1,7 @@
 """The public function."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,13 +11,13 @@ from aelle_core.cells import Network
 from aelle_core.errors import UserError
 from aelle_core.lyapunov.adapters import build_system
 from aelle_core.lyapunov.checks import checked_device, checked_inputs, is_whole
-from aelle_core.lyapunov.engine import Growth, evolve
+from aelle_core.lyapunov.engine import Growth
+from aelle_core.lyapunov.precision import RESOLUTION, growth_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
-from aelle_core.lyapunov.systems import StackSystem, Step, System
+from aelle_core.lyapunov.systems import StackSystem, Step
 
 _HOST_MEMORY = 2**30  # bytes for the tangents of a pack
 _MATRICES_AT_ONCE = {"cpu": 2, "cuda": 10}  # of a trajectory: reflectors here; Q, J, J Q and its factors there
-_RESOLUTION = {"exact": 1e-7, "fast": 1e-3}  # largest estimated error, nats per step, of what counts as resolved
 
 
 def lyapunov_spectrum(
@@ -29,7 +29,7 @@ def lyapunov_spectrum(
     jacobian: Literal["full", "hidden"] = "full",
     k: int | None = None,
     warmup: int = 0,
-    precision: Literal["exact", "fast"] = "exact",
+    precision: Precision = "exact",
     device: torch.device | str | None = None,
     layer: str | None = None,
     check: bool = True,
@@ -60,7 +60,9 @@ def lyapunov_spectrum(
     precision      "exact" (float64, safe on saturated networks) or "fast": states in float64, tangents in float32,
                    for well-conditioned networks; where J Q is too ill-conditioned for 1e-3 nats per step, the
                    network is computed again in "exact", which the result's `precision` tells. Step functions run in
-                   float32 altogether
+                   float32 altogether. "extended": as exact, but tangents whose exponents float64 leaves unresolved
+                   (with check=False: all) are followed again in as many digits as they need, which the result's
+                   `precision` tells; thousands of times slower: for saturated gated networks of up to about 100 units
     device         where to compute; by default where the inputs or weights are
     layer          which recurrent layer of a module with several, by its name in the module
     check          tell what is `resolved`: with "exact" by second copies of all trajectories, disturbed in the last
@@ -92,7 +94,7 @@ def lyapunov_spectrum(
         followed = _checked_count("k", k, built.size, 1, built.size)
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
-        ((growth, place, used),) = _growth(built, followed, length, skipped, precision, check, every, on_step)
+        ((growth, place, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
     return _result(growth, place, used, built.size)
 
 
@@ -100,16 +102,19 @@ def pack_spectra(
     network: Network,
     inputs: Tensor,
     *,
+    initial_state: Tensor | None = None,
     jacobian: Literal["full", "hidden"] = "full",
+    k: int | None = None,
     warmup: int = 0,
-    precision: Literal["exact", "fast"] = "exact",
+    precision: Precision = "exact",
     device: torch.device | str | None = None,
     check: bool = False,
 ) -> list[LyapunovSpectrum]:
     """The spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
 
-    Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for. A network that is
-    not finite does not disturb its neighbours. Packs of any size are taken in parts that fit into memory.
+    Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for, and `initial_state` is
+    (networks, batch, state_size), or (batch, state_size) for all. A network that is not finite does not disturb its
+    neighbours. Packs of any size are taken in parts that fit into memory.
     """
     _check_choices(jacobian, precision)
     device = checked_device(device)
@@ -117,12 +122,22 @@ def pack_spectra(
         raise UserError(f"pack_spectra was given a {type(network).__name__}: expected a Network, packed or single")
     with torch.no_grad():
         given = checked_inputs(inputs, network.cell.input_size, None, device)
-        system = StackSystem([network], given, hidden=jacobian == "hidden")
+        size, count = network.cell.state_size, network.networks
+        if initial_state is not None and tuple(initial_state.shape) not in (
+            (len(given), size),
+            (count, len(given), size),
+        ):
+            raise UserError(
+                f"initial_state has shape {tuple(initial_state.shape)}: expected ({count}, {len(given)}, {size}), "
+                "networks, batch and state size, or the last two"
+            )
+        system = StackSystem([network], given, hidden=jacobian == "hidden", initial_state=initial_state)
+        followed = _checked_count("k", k, system.size, 1, system.size)
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         found: list[tuple[Growth, int, Precision]] = []
         for part in _parts_that_fit(system, 2 if check else 1):
-            found += _growth(part, system.size, length, skipped, precision, check)
+            found += growth_of(part, followed, length, skipped, precision, check)
     return [_result(growth, place, used, system.size) for growth, place, used in found]
 
 
@@ -141,7 +156,7 @@ def _parts_that_fit(system: StackSystem, copies: int) -> list[StackSystem]:
 def _check_choices(jacobian: str, precision: str) -> None:
     for label, value, choices in (
         ("jacobian", jacobian, ("full", "hidden")),
-        ("precision", precision, ("exact", "fast")),
+        ("precision", precision, get_args(Precision)),
     ):
         if value not in choices:
             raise UserError(f"{label}={value!r}: expected one of {', '.join(map(repr, choices))}")
@@ -153,44 +168,6 @@ def _checked_count(label: str, value: int | None, default: int, low: int, high: 
     if not is_whole(value) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
     return int(value)
-
-
-def _growth(
-    system: System,
-    k: int,
-    steps: int,
-    warmup: int,
-    precision: Precision,
-    check: bool,
-    running: int | None = None,
-    on_step: Callable[[int], object] | None = None,
-) -> list[tuple[Growth, int, Precision]]:
-    """The growth of every network: where it is, its index there, and the precision that was used. With "fast" those
-    networks whose condition does not allow float32 are computed again in float64, where the system can be."""
-
-    def run(part: System, dtype: torch.dtype, limit: float | None = None) -> Growth:
-        return evolve(
-            part, k, steps, warmup, dtype=dtype, check=check, running=running, on_step=on_step, abandon_above=limit
-        )
-
-    if precision == "exact":
-        growth = run(system, torch.float64)
-        return [(growth, index, "exact") for index in range(system.networks)]
-    growth = run(system, torch.float32, 10 * _RESOLUTION["fast"] if check else None)
-    found: list[tuple[Growth, int, Precision]] = [(growth, index, "fast") for index in range(system.networks)]
-    if growth.errors is None:
-        return found
-    spoilt = (growth.errors > _RESOLUTION["fast"]).flatten(1).any(dim=1) | ~growth.finite.all(dim=1)
-    again = [int(index) for index in spoilt.nonzero()]
-    part = system.in_double(again) if again else None
-    if again and part is None:
-        growth = run(system, torch.float32)
-        return [(growth, index, "fast") for index in range(system.networks)]
-    if part is not None:
-        growth = run(part, torch.float64)
-        for place, index in enumerate(again):
-            found[index] = (growth, place, "exact")
-    return found
 
 
 def _result(growth: Growth, network: int, precision: Precision, size: int) -> LyapunovSpectrum:
@@ -224,7 +201,7 @@ def _result(growth: Growth, network: int, precision: Precision, size: int) -> Ly
         exponents=exponents[order],
         per_sequence=per_sequence,
         stderr=stderr,
-        resolved=None if errors is None else _resolved(exponents[order], errors, ceilings, _RESOLUTION[precision]),
+        resolved=None if errors is None else _resolved(exponents[order], errors, ceilings, RESOLUTION[precision]),
         rounding_error=errors,
         sum_rule_residual=float(growth.residuals[network].amax()),
         dead_directions=int(np.isneginf(exponents).sum()),

@@ -34,8 +34,8 @@ class Tangents(Protocol):
     """k orthonormal tangent vectors of every trajectory, the leading columns of the identity at first."""
 
     def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
-        """Move along all steps, orthogonalising after each, on so many threads where it can. Returns |r|, R's diagonal,
-        (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q, of the same shape."""
+        """Move along all steps, orthogonalising after each, on so many threads where it can. Returns log |r|, of R's
+        diagonal, in float64, (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q."""
         ...
 
 
@@ -63,7 +63,8 @@ class TorchTangents:
             if self.frame.lengths:
                 found = torch.linalg.vector_norm(pushed, dim=-2)
                 lengths.append(torch.empty_like(r).scatter_(-1, self.labels, found))
-        return torch.stack(radii, dim=1), torch.stack(lengths, dim=1) if self.frame.lengths else None
+        logarithms = torch.stack(radii, dim=1).double().log_()
+        return logarithms, torch.stack(lengths, dim=1) if self.frame.lengths else None
 
     def _move_dead(self, pushed: Tensor, radii: Tensor) -> None:
         """Where a dead column (r = 0) stands before others that may live, move it to the end and orthogonalise again,

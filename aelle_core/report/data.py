@@ -11,7 +11,8 @@ from aelle_core.evaluation import Examples, Summary
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Everything the figures and the page are drawn from. Losses in nats, spectra in nats per step."""
+    """Everything the figures and the page are drawn from. Spectra in nats per step; `loss_name` says what losses are,
+    as an axis is labelled, `threshold_origin` where the threshold comes from, in a few words."""
 
     title: str
     study: dict[str, Any]
@@ -21,6 +22,8 @@ class ReportData:
     aelle: AeLLE
     test_networks: frozenset[str]
     threshold: float
+    threshold_origin: str
+    loss_name: str
     summaries: list[Summary]
     classifier_descriptions: dict[str, str]
     verdicts: list[str]

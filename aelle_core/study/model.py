@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,12 +11,6 @@ from typing import Any
 
 from aelle_core.errors import UserError
 from aelle_core.ranges import Range
-
-TRAINING_RANGES: Mapping[str, Range] = {
-    "learning_rate": Range(2e-3, 1e-2),
-    "clip": Range(1.0, 1.0),
-}
-"""What every network draws, whatever its cell; a cell's own `search` ranges and the study's `ranges` overrule them."""
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
@@ -47,15 +42,26 @@ class Study:
         "cell's equation; each a number, [low, high] or [low, high, 'linear']",
     )
     spectra: tuple[str, ...] = _setting(("hidden",), "Which spectra to compute: hidden, full, or both")
+    exponents: int = _setting(0, "How many leading exponents to compute; 0 for all", 0, 65_536)
+    spectrum_epochs: tuple[int, ...] = _setting(
+        (),
+        "Epochs (0: before training) after which spectra are computed, the last always among them; none named for all",
+        0,
+        10_000,
+    )
     spectrum_sequences: int = _setting(15, "Validation sequences that a spectrum is averaged over", 1, 10_000)
     warmup: int = _setting(0, "Steps at the start of a sequence that a spectrum does not count", 0, 1_000_000)
+    threshold: float | None = _setting(
+        None, "The loss below which a network has ended well; empty for the median of the final losses"
+    )
     pack_size: int = _setting(16, "Networks trained side by side in one pack", 1, 4096)
     seed: int = _setting(0, "Decides everything that is drawn", 0, 2**32 - 1)
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
-            if each.name in ("cells", "units", "spectra"):
-                object.__setattr__(self, each.name, _as_tuple(each.name, getattr(self, each.name)))
+            if each.name in ("cells", "units", "spectra", "spectrum_epochs"):
+                values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
+                object.__setattr__(self, each.name, values)
             _check_bounds(each, getattr(self, each.name))
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
             raise UserError(f"name={self.name!r}: expected up to 64 letters, digits, - and _")
@@ -65,16 +71,23 @@ class Study:
         for kind in self.spectra:
             if kind not in ("hidden", "full"):
                 raise UserError(f"spectra={self.spectra!r}: expected hidden, full, or both")
+        if self.threshold is not None and not _is_positive(self.threshold):
+            raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
         self._check_names()
 
     def _check_names(self) -> None:
         from aelle_core.cells import cells
         from aelle_core.tasks import get_task
+        from aelle_core.training import trainers
 
         task = get_task(self.task, seed=self.seed, options=self.task_options)
         if self.warmup >= task.steps:
             raise UserError(f"warmup={self.warmup}: sequences of {self.task!r} have {task.steps} steps; expected fewer")
+        taken = trainers[task.trainer].trains
         for name in self.cells:
+            if not issubclass(cells[name], taken):
+                known = ", ".join(each for each in cells if issubclass(cells[each], taken))
+                raise UserError(f"cell {name!r} cannot learn {self.task!r}: expected one of {known}")
             self.cell_ranges(name)
         if unknown := sorted(set(self.ranges) - set(self.cells) - {"*"}):
             cells[unknown[0]]  # an unknown cell has a clearer error of its own
@@ -83,10 +96,12 @@ class Study:
     def cell_ranges(self, name: str) -> dict[str, Range]:
         """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's."""
         from aelle_core.cells import cells
+        from aelle_core.tasks import tasks
+        from aelle_core.training import trainers
 
-        cell = cells[name]
-        known = {*TRAINING_RANGES, "scale", *cell.defaults}
-        merged = {**TRAINING_RANGES, **cell.search}
+        cell, training = cells[name], trainers[tasks[self.task].trainer].ranges
+        known = {*training, "scale", *cell.defaults}
+        merged = {**training, **cell.search}
         for source in ("*", name):
             given = self.ranges.get(source, {})
             if not isinstance(given, Mapping):
@@ -96,7 +111,7 @@ class Study:
                     merged[key] = Range.parse(value)
                 elif source != "*":
                     raise UserError(f"ranges[{source!r}] names {key!r}: expected one of {', '.join(sorted(known))}")
-        for key in ("scale", "learning_rate", "clip"):
+        for key in ("scale", *training):
             if merged[key].low <= 0:
                 raise UserError(f"range of {key} for {name}: {merged[key]}: expected values above 0")
         return merged
@@ -106,6 +121,10 @@ class Study:
         """The name and a hash of all settings: two studies with the same identity give the same numbers."""
         content = json.dumps(self.to_dict(), sort_keys=True)
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
+
+    def has_spectra(self, epoch: int) -> bool:
+        """Whether spectra are computed after that epoch."""
+        return not self.spectrum_epochs or epoch in (*self.spectrum_epochs, self.epochs)
 
     @property
     def total_networks(self) -> int:
@@ -133,9 +152,13 @@ def _plain(value: object) -> object:
     raise UserError(f"setting {value!r} is a {type(value).__name__}: expected numbers, texts, lists and mappings")
 
 
-def _as_tuple(name: str, value: Any) -> tuple[Any, ...]:
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _as_tuple(name: str, value: Any, empty: bool) -> tuple[Any, ...]:
     values = (value,) if isinstance(value, str | int) else tuple(value)
-    if not values or len(set(values)) != len(values):
+    if (not values and not empty) or len(set(values)) != len(values):
         raise UserError(f"{name}={value!r}: expected at least one, each once")
     return values
 

@@ -1,10 +1,12 @@
 """Training a pack into the run directory, epoch by epoch, and a whole study in one process."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from aelle_core.cells import get_cell
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
@@ -13,15 +15,7 @@ from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
 from aelle_core.study.variants import Pack, cohorts
 from aelle_core.tasks import Task, get_task
-from aelle_core.training import (
-    EpochResult,
-    PackTrainer,
-    WayTimings,
-    Workload,
-    load_checkpoint,
-    recorded_way,
-    save_checkpoint,
-)
+from aelle_core.training import EpochResult, Trainer, load_checkpoint, recorded_way, save_checkpoint, trainers
 
 OnEpoch = Callable[[Pack, int], object]
 """Called with the pack and an epoch whose fragment has been stored."""
@@ -62,19 +56,20 @@ def run_pack(
     task = task or get_task(study.task, seed=study.seed, options=study.task_options)
     settings = [variant.settings for variant in pack.variants]
     cell = get_cell(pack.cell, task.input_size, pack.units)
+    kind = trainers[task.trainer]
     checkpoint = run.checkpoint(pack.name)
     if way is None and checkpoint.exists():
         way = recorded_way(checkpoint)
     if way is None:
-        way = WayTimings().chosen(Workload.of(cell, task, study.batch_size, len(settings), torch.device(device)))
-    trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device, way=way)
+        way = kind.fastest_way(cell, task, study.batch_size, len(settings), torch.device(device))
+    trainer = kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way)
     diverged = 0
 
     def keep(result: EpochResult) -> None:
         nonlocal diverged
         diverged = int((~result.alive).sum())
         if result.epoch in missing:
-            _store_epoch(study, pack, trainer, store, result)
+            _store_epoch(study, pack, task, trainer, store, result)
         if on_epoch is not None:
             on_epoch(pack, result.epoch)
 
@@ -86,19 +81,16 @@ def run_pack(
     return PackSummary(pack.name, len(missing), diverged, time.monotonic() - started)
 
 
-def _store_epoch(study: Study, pack: Pack, trainer: PackTrainer, store: SpectraStore, result: EpochResult) -> None:
-    inputs = trainer.task.splits.validation.inputs[: study.spectrum_sequences]
-    spectra: dict[str, list[LyapunovSpectrum]] = {
-        kind: pack_spectra(trainer.network(), inputs, jacobian=kind, warmup=study.warmup, device=trainer.device)  # type: ignore[arg-type]
-        for kind in study.spectra
-    }
-    last = result.epoch == study.epochs
-    test = trainer.evaluate(trainer.task.splits.test) if last else None
+def _store_epoch(
+    study: Study, pack: Pack, task: Task, trainer: Trainer, store: SpectraStore, result: EpochResult
+) -> None:
+    spectra = _spectra(study, task, trainer) if study.has_spectra(result.epoch) else {}
+    test = trainer.test() if result.epoch == study.epochs else None
     records = []
     for index, variant in enumerate(pack.variants):
         of_network = {kind: each[index] for kind, each in spectra.items()}
         usable = bool(result.alive[index]) and all(each.status == "ok" for each in of_network.values())
-        first = of_network[study.spectra[0]]
+        first = of_network[study.spectra[0]] if usable and of_network else None
         records.append(
             NetworkRecord(
                 study=study.identity,
@@ -113,16 +105,38 @@ def _store_epoch(study: Study, pack: Pack, trainer: PackTrainer, store: SpectraS
                 hyperparameters=dict(variant.hyperparameters),
                 train_loss=float(result.train_loss[index]),
                 validation_loss=float(result.validation_loss[index]),
-                validation_accuracy=float(result.validation_accuracy[index]),
-                test_loss=float(test[0][index]) if test else None,
-                test_accuracy=float(test[1][index]) if test else None,
+                validation_accuracy=_number(result.validation_accuracy[index]),
+                test_loss=_number(test[0][index]) if test else None,
+                test_accuracy=_number(test[1][index]) if test else None,
                 spectrum_hidden=of_network["hidden"].exponents if usable and "hidden" in spectra else None,
                 spectrum_full=of_network["full"].exponents if usable and "full" in spectra else None,
-                dead_directions=first.dead_directions if usable else None,
-                sum_rule_residual=first.sum_rule_residual if usable else None,
+                dead_directions=first.dead_directions if first else None,
+                sum_rule_residual=_number(first.sum_rule_residual) if first else None,
             )
         )
     store.write(records)
+
+
+def _spectra(study: Study, task: Task, trainer: Trainer) -> dict[str, list[LyapunovSpectrum]]:
+    network, inputs = trainer.network(), task.spectrum_inputs(study.spectrum_sequences)
+    found = {}
+    for kind in study.spectra:
+        size = network.cell.units if kind == "hidden" else network.cell.state_size
+        found[kind] = pack_spectra(
+            network,
+            inputs,
+            initial_state=trainer.initial_state,
+            jacobian=kind,  # type: ignore[arg-type]
+            k=min(study.exponents, size) or None,
+            warmup=study.warmup,
+            device=trainer.device,
+        )
+    return found
+
+
+def _number(value: Tensor | float) -> float | None:
+    """None for NaN: what is not there."""
+    return None if math.isnan(value) else float(value)
 
 
 def run_study(

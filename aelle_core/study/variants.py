@@ -57,7 +57,7 @@ def _variant(study: Study, cell: str, units: int, index: int) -> Variant:
         seed=stream_seed(study.seed, f"network/{place}", index),
         scale=drawn["scale"],
         learning_rate=drawn["learning_rate"],
-        clip=drawn["clip"],
+        clip=drawn.get("clip", 1.0),
         constants={name: value for name, value in drawn.items() if name not in _NOT_CONSTANTS},
     )
     return Variant(f"{cell}-{units}-{index:05d}", settings, drawn)

@@ -42,16 +42,16 @@ class Splits:
 
 
 class Task(ABC):
-    """A classification of sequences, after the last step or, with `readout` "every", after each.
+    """What networks are trained to do, by the trainer that it names (a registered one of aelle_core.training).
 
-    `seed` decides which examples are used for what; the same seed gives the same splits everywhere. Options that
-    a task takes (a directory, how rows are cut) are keyword arguments of its constructor, which checks them;
-    the data are read when `splits` is first used.
+    `seed` decides all that is drawn; the same seed gives the same data everywhere. Options that a task takes (a
+    directory, how rows are cut) are keyword arguments of its constructor, which checks them. `loss_name` says what
+    its losses are, as an axis is labelled.
     """
 
     name: ClassVar[str]
-    classes: ClassVar[int]
-    readout: ClassVar[Literal["last", "every"]] = "last"
+    trainer: ClassVar[str]
+    loss_name: ClassVar[str] = "loss (nats)"
 
     def __init__(self, *, seed: int = 0) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -69,16 +69,36 @@ class Task(ABC):
         """Steps per sequence."""
 
     @abstractmethod
-    def load(self) -> Splits:
-        """Read, check and split the data. Raises UserError when they are missing or broken."""
+    def statement(self) -> dict[str, Any]:
+        """What the result says about the data."""
+
+    @abstractmethod
+    def spectrum_inputs(self, sequences: int) -> Tensor:
+        """(sequences, time, features) along which spectra are taken; fewer sequences where there are no more."""
 
     def check(self) -> None:  # noqa: B027 - most tasks have nothing to check
-        """Raise UserError at once where `load` is bound to fail. Called before anything is trained."""
+        """Raise UserError at once where the data are bound to fail. Called before anything is trained."""
+
+
+class Classification(Task):
+    """A classification of sequences, after the last step or, with `readout` "every", after each: `seed` decides which
+    examples are used for what; the data are read when `splits` is first used."""
+
+    trainer: ClassVar[str] = "gradient"
+    classes: ClassVar[int]
+    readout: ClassVar[Literal["last", "every"]] = "last"
+
+    @abstractmethod
+    def load(self) -> Splits:
+        """Read, check and split the data. Raises UserError when they are missing or broken."""
 
     @cached_property
     def splits(self) -> Splits:
         """The examples, read once."""
         return self.load()
+
+    def spectrum_inputs(self, sequences: int) -> Tensor:
+        return self.splits.validation.inputs[:sequences]
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy in nats of class scores (networks, rows, classes) against targets (networks, rows), averaged

@@ -3,13 +3,13 @@
 import torch
 
 from aelle_core.errors import UserError
-from aelle_core.tasks.base import Examples, Splits, Task, permutation, tasks
+from aelle_core.tasks.base import Classification, Examples, Splits, permutation, tasks
 
 _PIXELS = 64
 
 
 @tasks.register("digits")
-class Digits(Task):
+class Digits(Classification):
     """1,797 images of 8 x 8 pixels as sequences; after the last pixel the network may be made to wait.
 
     `pixels` (a divisor of 64) are read per step, in rows from the top, so a sequence has 64 / pixels steps, then

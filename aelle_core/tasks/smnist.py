@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from aelle_core.errors import UserError
-from aelle_core.tasks.base import Examples, Splits, Task, permutation, tasks
+from aelle_core.tasks.base import Classification, Examples, Splits, permutation, tasks
 from aelle_core.tasks.idx import find_idx, read_idx
 
 _FILES = {
@@ -24,7 +24,7 @@ _HASHES = {
 
 
 @tasks.register("smnist")
-class SequentialMNIST(Task):
+class SequentialMNIST(Classification):
     """MNIST images read a row per step, 28 steps of 28 pixels in [0, 1], classified after the last.
 
     `directory` holds the four IDX files, gzipped or not; without it they are downloaded once, with a progress bar

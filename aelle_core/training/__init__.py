@@ -1,16 +1,20 @@
-"""Packed gradient training: many networks of one shape, each with its own data order, noise, clip and fate."""
+"""Packed training: many networks of one shape side by side, each with its own fate, by gradients or by FORCE."""
 
 from aelle_core.training.checkpoint import load_checkpoint, recorded_way, save_checkpoint
 from aelle_core.training.choice import WayTimings, Workload, fastest
+from aelle_core.training.force import ForceTrainer
 from aelle_core.training.optimiser import PackedAdam
-from aelle_core.training.pack import EpochResult, NetworkSettings, PackTrainer
+from aelle_core.training.pack import PackTrainer
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
 from aelle_core.training.ways import available_ways, ways
 
 __all__ = [
     "EpochResult",
+    "ForceTrainer",
     "NetworkSettings",
     "PackTrainer",
     "PackedAdam",
+    "Trainer",
     "WayTimings",
     "Workload",
     "available_ways",
@@ -18,5 +22,6 @@ __all__ = [
     "load_checkpoint",
     "recorded_way",
     "save_checkpoint",
+    "trainers",
     "ways",
 ]

@@ -5,36 +5,29 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 from aelle_core.errors import UserError
 from aelle_core.files import read_safetensors, write_atomically
-from aelle_core.training.pack import EpochResult, PackTrainer
+from aelle_core.training.trainer import EpochResult, Trainer
 
-_FORMAT = "aelle-pack-1"
+_FORMAT = "aelle-pack-2"
 _RESULT_FIELDS = [field.name for field in dataclasses.fields(EpochResult) if field.name != "epoch"]
 
 
-def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult, names: Sequence[str]) -> None:
+def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Sequence[str]) -> None:
     """Write the pack as it is after `result`'s epoch, with the names of its networks; a kill at any moment leaves
     the old file or the new one.
 
     The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
     """
-    optimiser = trainer.optimiser
-    tensors = {
-        **{f"parameters/{name}": value.detach() for name, value in trainer.parameters.items()},
-        **{f"first/{name}": value for name, value in optimiser.first.items()},
-        **{f"second/{name}": value for name, value in optimiser.second.items()},
-        **{f"result/{name}": getattr(result, name) for name in _RESULT_FIELDS},
-        "alive": optimiser.alive,
-    }
+    results = {f"result/{name}": getattr(result, name) for name in _RESULT_FIELDS}
+    tensors = {**trainer.state(), **results}
     metadata = {
         "format": _FORMAT,
         "epoch": str(trainer.epoch),
-        "adam_steps": str(optimiser.steps),
-        "way": trainer.way.name,
+        "trainer": trainer.name,
+        "way": trainer.way_name,
         "cell": trainer.cell.name,
         "input_size": str(trainer.cell.input_size),
         "units": str(trainer.cell.units),
@@ -54,22 +47,16 @@ def recorded_way(path: Path) -> str:
     return metadata.get("way", "packed")  # files from before there were ways
 
 
-def load_checkpoint(path: Path, trainer: PackTrainer) -> EpochResult:
+def load_checkpoint(path: Path, trainer: Trainer) -> EpochResult:
     """Bring a new trainer of the same pack to where the checkpoint stands, and return that epoch's result.
 
     Raises UserError naming the file when it is broken or belongs to other networks.
     """
     tensors, metadata = read_safetensors(path, "a pack's safetensors", "checkpoint ")
     expected = json.dumps([dataclasses.asdict(each) for each in trainer.settings])
-    if metadata.get("format") != _FORMAT or metadata.get("networks") != expected:
+    held = {name: metadata.get(name) for name in ("format", "trainer", "networks")}
+    if held != {"format": _FORMAT, "trainer": trainer.name, "networks": expected}:
         raise UserError(f"checkpoint {str(path)!r} is not of this pack: expected the networks of this study")
-    optimiser = trainer.optimiser
-    with torch.no_grad():
-        for name in trainer.parameters:
-            trainer.parameters[name].copy_(tensors[f"parameters/{name}"])
-            optimiser.first[name].copy_(tensors[f"first/{name}"])
-            optimiser.second[name].copy_(tensors[f"second/{name}"])
-    optimiser.alive.copy_(tensors["alive"])
-    optimiser.steps = int(metadata["adam_steps"])
+    trainer.restore(tensors)
     trainer.epoch = int(metadata["epoch"])
     return EpochResult(trainer.epoch, **{name: tensors[f"result/{name}"] for name in _RESULT_FIELDS})

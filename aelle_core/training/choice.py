@@ -16,8 +16,9 @@ from platformdirs import user_cache_path
 from aelle_core.cells import Cell, get_cell
 from aelle_core.files import write_atomically
 from aelle_core.streams import generator
-from aelle_core.tasks import Examples, Splits, Task
-from aelle_core.training.pack import NetworkSettings, PackTrainer
+from aelle_core.tasks import Classification, Examples, Splits
+from aelle_core.training.pack import PackTrainer
+from aelle_core.training.trainer import NetworkSettings
 from aelle_core.training.ways import Readout, available_ways
 
 REFERENCE = "packed"
@@ -42,7 +43,7 @@ class Workload:
     threads: int
 
     @classmethod
-    def of(cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device) -> "Workload":
+    def of(cls, cell: Cell, task: Classification, batch_size: int, networks: int, device: torch.device) -> "Workload":
         """The workload of a pack of `networks` on `task`, in a process with torch's present number of threads."""
         return cls(
             cell.name,
@@ -135,7 +136,7 @@ def _say(sentence: str) -> None:
     print(f"aelle: {sentence}", file=sys.stderr, flush=True)
 
 
-class _RandomTask(Task):
+class _RandomTask(Classification):
     """One mini-batch of noise in the shape of a workload."""
 
     name = "random"

@@ -6,12 +6,12 @@ import psutil
 import torch
 
 from aelle_core.cells import Cell
-from aelle_core.tasks import Task
+from aelle_core.tasks import Classification
 
 _SHARE = 0.5  # of free memory: estimates are rough, and others need some too
 
 
-def network_bytes(cell: Cell, task: Task, batch_size: int) -> int:
+def network_bytes(cell: Cell, task: Classification, batch_size: int) -> int:
     """About how many bytes training takes for each network of a pack: an upper estimate, over all ways.
 
     A parameter comes with its gradient (twice, while they are gathered), Adam's two moments and their update. Every
@@ -35,9 +35,9 @@ def free_bytes(device: torch.device, threads: int) -> int:
     return int(_SHARE * psutil.virtual_memory().available / packs)
 
 
-def networks_at_once(cell: Cell, task: Task, batch_size: int, device: torch.device) -> int:
-    """How many networks fit into free memory, at least one."""
-    return max(1, free_bytes(device, torch.get_num_threads()) // network_bytes(cell, task, batch_size))
+def networks_at_once(bytes_each: int, device: torch.device) -> int:
+    """How many networks of so many bytes fit into free memory, at least one."""
+    return max(1, free_bytes(device, torch.get_num_threads()) // bytes_each)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,82 +1,53 @@
 """Training a pack: networks of one cell and size, side by side on the same task."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
 from aelle_core.errors import UserError
+from aelle_core.ranges import Range
 from aelle_core.streams import generator
-from aelle_core.tasks import Examples, Task
+from aelle_core.tasks import Classification, Examples
 from aelle_core.training.batches import TimeMajor, time_first
-from aelle_core.training.memory import is_out_of_memory, networks_at_once
+from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once
 from aelle_core.training.optimiser import PackedAdam
-from aelle_core.training.ways import get_way
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
+from aelle_core.training.ways import check_way, get_way
 
 Result = TypeVar("Result")
 _EVALUATION_ROWS = 8192  # networks x sequences evaluated at once: bounds memory
 
 
-@dataclass(frozen=True)
-class NetworkSettings:
-    """What makes one network differ from its neighbours in a pack.
-
-    `scale` is the p of its initial weights U(-p, p); `clip` the largest norm of its gradient; `constants` overrule
-    the defaults in the cell's equation. `seed` starts its own streams for weights, order of examples and noise.
-    """
-
-    seed: int
-    scale: float
-    learning_rate: float
-    clip: float = 1.0
-    constants: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """What one epoch left behind, each (networks,) on the CPU: losses in nats, accuracy in [0, 1].
-
-    `train_loss` is the mean over the epoch's mini-batches (before training, epoch 0: over the training set).
-    """
-
-    epoch: int
-    train_loss: Tensor
-    validation_loss: Tensor
-    validation_accuracy: Tensor
-    alive: Tensor
-
-
-class PackTrainer:
+@trainers.register("gradient")
+class PackTrainer(Trainer):
     """Networks of one cell trained by Adam on the mini-batches of a task, each as if it were alone.
 
     Each network draws its weights, its order of examples and its noise from its own seed, so that what it becomes
-    does not depend on its neighbours. `way` names how losses and gradients are computed (aelle_core.training.ways): a
-    matter of speed and rounding. `epoch` is the number of epochs trained so far.
+    does not depend on its neighbours. `way` is one of aelle_core.training.ways.
 
     No more than `networks_at_once` networks are trained together, as many as fit into free memory; the number is
     halved when memory runs out all the same. Raises UserError where one alone does not fit.
     """
 
+    ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(2e-3, 1e-2), "clip": Range(1.0, 1.0)}
+
     def __init__(
         self,
         cell: Cell,
-        task: Task,
+        task: Classification,
         settings: Sequence[NetworkSettings],
         *,
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         way: str = "packed",
     ) -> None:
-        self.cell = cell
+        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
         self.task = task
-        self.settings = list(settings)
-        self.batch_size = batch_size
-        self.device = torch.device(device)
         self.way = get_way(way, cell, task.readout, self.device)
-        self.epoch = 0
         self.parameters = {
             name: value.to(self.device).requires_grad_() for name, value in self._initial_parameters().items()
         }
@@ -90,7 +61,8 @@ class PackTrainer:
             self._per_network([each.clip for each in self.settings]),
         )
         self._training = TimeMajor(task.splits.training.to(self.device))
-        self.networks_at_once = min(len(self.settings), networks_at_once(cell, task, batch_size, self.device))
+        fitting = networks_at_once(network_bytes(cell, task, batch_size), self.device)
+        self.networks_at_once = min(len(self.settings), fitting)
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -111,7 +83,6 @@ class PackTrainer:
         return {name: torch.stack([each[name] for each in networks]) for name in networks[0]}
 
     def network(self) -> Network:
-        """The pack as it is now, for the spectrum: its cell, parameters and constants."""
         return Network(self.cell, self.parameters, self.constants)
 
     def _part(self, part: slice) -> dict[str, Tensor]:
@@ -233,7 +204,6 @@ class PackTrainer:
             return None
 
     def run(self, epochs: int) -> Iterator[EpochResult]:
-        """Train up to `epochs`, yielding after each epoch, and before training when it has not begun."""
         if self.epoch == 0:
             yield self._result(self.evaluate(self.task.splits.training)[0])
         while self.epoch < epochs:
@@ -243,3 +213,72 @@ class PackTrainer:
         validation_loss, accuracy = self.evaluate(self.task.splits.validation)
         alive = self.optimiser.alive.cpu() & validation_loss.isfinite()
         return EpochResult(self.epoch, train_loss, validation_loss, accuracy, alive)
+
+    def test(self) -> tuple[Tensor, Tensor]:
+        return self.evaluate(self.task.splits.test)
+
+    def state(self) -> dict[str, Tensor]:
+        optimiser = self.optimiser
+        return {
+            **{f"parameters/{name}": value.detach() for name, value in self.parameters.items()},
+            **{f"first/{name}": value for name, value in optimiser.first.items()},
+            **{f"second/{name}": value for name, value in optimiser.second.items()},
+            "alive": optimiser.alive,
+            "adam_steps": torch.tensor(optimiser.steps),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        optimiser = self.optimiser
+        for name in self.parameters:
+            self.parameters[name].copy_(state[f"parameters/{name}"])
+            optimiser.first[name].copy_(state[f"first/{name}"])
+            optimiser.second[name].copy_(state[f"second/{name}"])
+        optimiser.alive.copy_(state["alive"])
+        optimiser.steps = int(state["adam_steps"])
+
+    @classmethod
+    def size(cls, cell: Cell, task: Classification) -> tuple[int, int]:  # type: ignore[override]
+        shapes = [*cell.parameter_shapes().values(), (task.classes, cell.units), (task.classes,)]
+        count = sum(math.prod(shape) for shape in shapes)
+        return count, 12 * count  # float32 weights and Adam's two moments
+
+    @classmethod
+    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
+        check_way(name, cell, device)
+
+    @classmethod
+    def fastest_way(
+        cls,
+        cell: Cell,
+        task: Classification,  # type: ignore[override]
+        batch_size: int,
+        networks: int,
+        device: torch.device,
+    ) -> str:
+        from aelle_core.training.choice import WayTimings, Workload  # which times packs of this trainer
+
+        return WayTimings().chosen(Workload.of(cell, task, batch_size, networks, device))
+
+    @classmethod
+    def epoch_seconds(
+        cls,
+        cell: Cell,
+        task: Classification,  # type: ignore[override]
+        batch_size: int,
+        networks: int,
+        device: torch.device,
+        *,
+        anew: bool = False,
+    ) -> dict[str, float]:
+        from aelle_core.training.choice import WayTimings, Workload
+
+        timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
+        seconds = None if anew else timings.read(workload)
+        seconds = seconds or timings.measure(workload, say=lambda sentence: None)
+        batches = math.ceil(len(task.splits.training) / batch_size)
+        return {way: each * batches for way, each in seconds.items()}
+
+    @classmethod
+    def network_bytes(cls, cell: Cell, task: Classification, batch_size: int) -> int:  # type: ignore[override]
+        return network_bytes(cell, task, batch_size)

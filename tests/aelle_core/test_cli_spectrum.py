@@ -304,7 +304,7 @@ def test_why_exponents_are_not_resolved() -> None:
     found = unresolved(made([0.5, -1.0, -9.0, -700.0], 0.01, [1e-2, 0.0, 1.0, np.inf]))
     assert found.startswith("3 of 4. Likely 1 by underflow")
     assert "; 1 by chaos: rounding decides which trajectory is followed" in found
-    assert found.endswith("; 1 by saturated units or nearly parallel directions, where digits are lost")
+    assert found.endswith("parallel directions, where digits are lost; try --precision extended")
     found = unresolved(made([-0.5, -1.0], 0.01, [1e-2, 0.0], precision="fast"))
     assert found == (
         "1 of 2. Likely 1 by saturated units or nearly parallel directions, where digits are lost; "

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, get_cell
 from aelle_core.errors import UserError
-from aelle_core.lyapunov import engine, pack_spectra
+from aelle_core.lyapunov import engine, pack_spectra, precision
 from aelle_core.lyapunov import spectrum as spectrum_module
 from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.streams import generator
@@ -269,7 +269,7 @@ def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch)
     real = engine.evolve
     monkeypatch.setattr(spectrum_module, "_HOST_MEMORY", 2 * (2 * 3 * 36 * 8 * 2))
     monkeypatch.setattr(
-        spectrum_module,
+        precision,
         "evolve",
         lambda part, *rest, **options: sizes.append(part.networks) or real(part, *rest, **options),
     )

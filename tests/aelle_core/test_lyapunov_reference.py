@@ -50,9 +50,12 @@ def difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 def random_network(name: str, seed: int, gain: float, units: int, features: int) -> Network:
-    """The recurrent and input weights are multiplied by `gain`, the biases are not."""
+    """The recurrent and input weights are multiplied by `gain`, the biases are not. What starts at zero is drawn."""
     cell = get_cell(name, features, units)
     drawn = cell.initialise(generator(seed, "weights"), SCALE)
+    for value in drawn.values():
+        if not value.any():
+            value.uniform_(-SCALE, SCALE, generator=generator(seed, "zeros"))
     return Network(cell, {key: value.double() * (gain if value.dim() > 1 else 1.0) for key, value in drawn.items()})
 
 
@@ -112,6 +115,21 @@ def test_dead_directions_are_dead(name: str, gain: float, jacobian: str) -> None
 @each_case
 def test_what_is_marked_resolved_is_right(name: str, gain: float, jacobian: str) -> None:
     assert compared(name, gain, jacobian).worst_resolved <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "gain", "jacobian"),
+    [(name, gain, kind) for name in ("gru", "lstm", "lem") for gain in GAINS[1:] for kind in ("full", "hidden")],
+)
+def test_with_as_many_digits_as_it_takes_all_directions_are_right(name: str, gain: float, jacobian: str) -> None:
+    """The last ones too, and where float64 holds neither the Jacobian nor the tangents: saturated gated cells."""
+    kind = jacobian if len(cells[name].parts) > 1 else "full"
+    network, inputs, expected = expected_spectra(name, 0, gain, kind, (UNITS, FEATURES, STEPS, SEQUENCES))
+    case = Comparison(lyapunov_spectrum(network, inputs, jacobian=jacobian, precision="extended"), expected)  # type: ignore[arg-type]
+    assert case.found.resolved is not None
+    assert case.found.resolved.all()
+    assert case.worst_resolved < 1e-8
+    assert case.found.sum_rule_residual < 1e-6
 
 
 @functools.cache

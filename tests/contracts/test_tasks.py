@@ -1,6 +1,7 @@
 """What every registered task must do. Tasks that need files get small ones made here."""
 
 import gzip
+import json
 import struct
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from aelle_core.errors import UserError
-from aelle_core.tasks import Task, get_task, tasks
+from aelle_core.tasks import Classification, Task, get_task, tasks
+from aelle_core.training import trainers
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
@@ -36,11 +38,32 @@ def make(name: str, mnist: Path, seed: int = 0) -> Task:
 
 
 @pytest.fixture(params=list(tasks))
-def task(request: pytest.FixtureRequest, mnist_directory: Path) -> Task:
+def any_task(request: pytest.FixtureRequest, mnist_directory: Path) -> Task:
     return make(request.param, mnist_directory)
 
 
-def test_shapes_and_ranges(task: Task) -> None:
+@pytest.fixture(params=[name for name, kind in tasks.items() if issubclass(kind, Classification)])
+def task(request: pytest.FixtureRequest, mnist_directory: Path) -> Classification:
+    made = make(request.param, mnist_directory)
+    assert isinstance(made, Classification)
+    return made
+
+
+def test_a_trainer_takes_it_and_spectra_have_inputs(any_task: Task) -> None:
+    assert any_task.trainer in trainers
+    inputs = any_task.spectrum_inputs(2)
+    assert 1 <= len(inputs) <= 2
+    assert inputs.shape[1:] == (any_task.steps, any_task.input_size)
+    assert inputs.isfinite().all()
+
+
+def test_statement_is_json_and_tells_the_seed(any_task: Task, mnist_directory: Path) -> None:
+    assert json.loads(json.dumps(any_task.statement())) == any_task.statement()
+    assert any_task.statement() == make(any_task.name, mnist_directory).statement()
+    assert make(any_task.name, mnist_directory, seed=3).statement()["seed"] == 3
+
+
+def test_shapes_and_ranges(task: Classification) -> None:
     for part in (task.splits.training, task.splits.validation, task.splits.test):
         assert part.inputs.shape == (len(part), task.steps, task.input_size)
         assert part.inputs.dtype == torch.float32
@@ -50,7 +73,7 @@ def test_shapes_and_ranges(task: Task) -> None:
         assert part.targets.max() < task.classes
 
 
-def test_splits_are_disjoint(task: Task) -> None:
+def test_splits_are_disjoint(task: Classification) -> None:
     parts = (task.splits.training, task.splits.validation, task.splits.test)
     seen = [{row.tobytes() for row in part.inputs.flatten(1).numpy()} for part in parts]
     assert not seen[0] & seen[1]
@@ -58,7 +81,7 @@ def test_splits_are_disjoint(task: Task) -> None:
     assert not seen[1] & seen[2]
 
 
-def test_seed_decides_the_split_and_is_stated(task: Task, mnist_directory: Path) -> None:
+def test_seed_decides_the_split_and_is_stated(task: Classification, mnist_directory: Path) -> None:
     again = make(task.name, mnist_directory)
     other = make(task.name, mnist_directory, seed=1)
     assert again.statement() == task.statement()
@@ -66,7 +89,7 @@ def test_seed_decides_the_split_and_is_stated(task: Task, mnist_directory: Path)
     assert other.statement()["seed"] == 1
 
 
-def test_loss_is_the_mean_over_the_batch_for_each_network(task: Task) -> None:
+def test_loss_is_the_mean_over_the_batch_for_each_network(task: Classification) -> None:
     scores = torch.zeros(3, 4, task.classes)
     targets = torch.zeros(3, 4, dtype=torch.int64)
     scores[1, :, 0] = 100.0

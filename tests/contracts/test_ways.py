@@ -7,7 +7,7 @@ from torch import Tensor
 from aelle_core.cells import cells, get_cell
 from aelle_core.errors import UserError
 from aelle_core.streams import generator
-from aelle_core.tasks import Examples, Splits, Task
+from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways, ways
 from aelle_core.training.ways import get_way
 
@@ -17,7 +17,7 @@ PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 
 SETTINGS = [NetworkSettings(seed, 0.2 + 0.1 * seed, 2e-3 * (seed + 1), clip=0.1 + seed) for seed in range(3)]
 
 
-class Parity(Task):
+class Parity(Classification):
     """Is the sum of a random sequence above zero: after the last step, or so far."""
 
     name = "parity"
@@ -38,7 +38,7 @@ class ParityAlways(Parity):
 
 
 def trainer(
-    name: str, way: str, task: Task, settings: list[NetworkSettings] = SETTINGS, units: int = 19
+    name: str, way: str, task: Classification, settings: list[NetworkSettings] = SETTINGS, units: int = 19
 ) -> PackTrainer:
     return PackTrainer(get_cell(name, task.input_size, units), task, settings, batch_size=32, way=way)
 
@@ -50,7 +50,7 @@ def test_all_cells_have_a_way_besides_the_reference() -> None:
 
 @pytest.mark.parametrize("task", [Parity, ParityAlways])
 @pytest.mark.parametrize(("name", "way"), PAIRS)
-def test_gradients_equal_those_of_autograd_in_double_precision(name: str, way: str, task: type[Task]) -> None:
+def test_gradients_equal_those_of_autograd_in_double_precision(name: str, way: str, task: type[Classification]) -> None:
     """The cell's own step under autograd in float64 against the way in float32, twice: memory is used again."""
     pack = trainer(name, way, task())
     for seed in (0, 1):

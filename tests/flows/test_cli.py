@@ -27,7 +27,10 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["study", "digts"], "unknown preset 'digts': expected one of digits (did you mean 'digits'?)"),
+        (
+            ["study", "digts"],
+            "unknown preset 'digts': expected one of digits, paper-target, small-target (did you mean 'digits'?)",
+        ),
         (["study", "--cells", "rnn,grue"], "unknown cell 'grue'"),
         (["study", "--task", "mnist"], "unknown task 'mnist'"),
         (["study", "--epochs", "-3"], "epochs=-3: expected a whole number from 1 to 10000"),

@@ -15,7 +15,7 @@ def test_the_form_has_every_setting_with_description_bounds_and_choices() -> Non
     assert all(entry["description"] for entry in schema.values())
     assert schema["networks"]["minimum"] == 1
     assert "lstm" in schema["cells"]["items"]["enum"]
-    assert schema["task"]["enum"] == ["digits", "smnist"]
+    assert schema["task"]["enum"] == ["digits", "smnist", "target_learning"]
     assert schema["units"]["items"]["maximum"] == 4096
 
 

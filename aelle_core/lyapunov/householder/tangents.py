@@ -75,7 +75,7 @@ class HouseholderTangents:
                 tasks = [pool.submit(advance, a, b, *arguments) for a, b in itertools.pairwise(bounds)]
             for task in tasks:
                 task.result()
-        return radii, lengths if self.frame.lengths else None
+        return radii.double().log_(), lengths if self.frame.lengths else None
 
 
 def _arrays(jacobians: BlockJacobians, dtype: torch.dtype) -> tuple[Any, ...]:

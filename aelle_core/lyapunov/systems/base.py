@@ -38,6 +38,10 @@ class System(Protocol):
         """The same in float64, of those networks only; None where that cannot be."""
         ...
 
+    def in_factors(self) -> "System":
+        """The same, with Jacobians as products where these keep digits that sums lose."""
+        ...
+
     def bytes_per_step(self, copies: int) -> int:
         """About how much memory one step of all trajectories takes in `linearise`."""
         ...

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network, dense_jacobian
-from aelle_core.cells.base import State, gates_scaled
+from aelle_core.cells.base import State
+from aelle_core.cells.blocks import gates_scaled
+from aelle_core.lyapunov.factored import FactoredJacobians
 from aelle_core.lyapunov.jacobians import BlockJacobians
 from aelle_core.lyapunov.rounding import Rounding
 
@@ -17,7 +19,8 @@ class StackSystem:
 
     `networks` are packs of the same number P of networks; inputs are (sequences, time, features), shared by the pack,
     and decide the device. States are float64; inputs become so a stretch of time at once. With `hidden` the tangent
-    space is that of the read-out parts alone, d h_t / d h_{t-1}.
+    space is that of the read-out parts alone, d h_t / d h_{t-1}. The initial state, (sequences, state_size) or
+    (networks, sequences, state_size), is zeros by default.
     """
 
     def __init__(
@@ -35,27 +38,31 @@ class StackSystem:
         every = [weight for weights in self.weights for weight in weights.values()]
         self.weights_finite = torch.stack([weight.isfinite().flatten(1).all(dim=1) for weight in every]).all(dim=0)
         self.hidden = hidden
-        self.initial_state = initial_state
+        self.factored = False
         self.networks = next(iter(self.weights[0].values())).shape[0]
         self.sequences = inputs.shape[0]
         self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
         self.state_size = sum(cell.state_size for cell in self.cells)
         self.size = sum(cell.units for cell in self.cells) if hidden else self.state_size
+        shape = (self.networks, self.sequences, self.state_size)
+        given = self.like.new_zeros(()) if initial_state is None else initial_state.to(self.like)
+        self.initial_state = given.expand(shape)
 
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
         chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
         chosen.weights_finite = self.weights_finite[networks]
+        chosen.initial_state = self.initial_state[networks]
         chosen.networks = len(networks)
         return chosen
 
+    def in_factors(self) -> "StackSystem":
+        factored = copy.copy(self)
+        factored.factored = True
+        return factored
+
     def start(self, copies: int) -> Tensor:
-        shape = (self.networks, self.sequences, self.state_size)
-        if self.initial_state is None:
-            state = self.like.new_zeros(shape)
-        else:
-            state = self.initial_state.to(self.like).expand(shape)
-        state = state.repeat(1, copies, 1)
+        state = self.initial_state.repeat(1, copies, 1)
         layers = zip(self.cells, state.split([cell.state_size for cell in self.cells], dim=-1), strict=True)
         return torch.cat([_join(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
 
@@ -69,7 +76,7 @@ class StackSystem:
 
     def linearise(
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
-    ) -> tuple[Tensor, BlockJacobians, Tensor]:
+    ) -> tuple[Tensor, BlockJacobians | FactoredJacobians, Tensor]:
         rows = state.shape[1]  # sequences, and their copies
         inputs = self.inputs[:, first : first + steps].to(self.like).repeat(rows // self.sequences, 1, 1)
         below = inputs.expand(self.networks, *inputs.shape)
@@ -93,7 +100,11 @@ class StackSystem:
             blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
-                jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
+                jacobians: BlockJacobians | FactoredJacobians
+                if self.factored:
+                    jacobians = FactoredJacobians.of_blocks(blocks, cell.parts, len(kept), cell.units, steps)
+                else:
+                    jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
                     jacobians = jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
                 return states[0], jacobians, self._finite(states[0], jacobians)
@@ -111,7 +122,7 @@ class StackSystem:
         jacobians = BlockJacobians.of_dense(transposed)
         return new_state, jacobians, self._finite(new_state, jacobians)
 
-    def _finite(self, state: Tensor, jacobians: BlockJacobians) -> Tensor:
+    def _finite(self, state: Tensor, jacobians: BlockJacobians | FactoredJacobians) -> Tensor:
         """(trajectories,) whether weights, states and Jacobians are."""
         weights = self.weights_finite.repeat_interleave(state.shape[1])
         return weights & state.isfinite().all(dim=-1).flatten() & jacobians.finite()
@@ -121,7 +132,11 @@ class StackSystem:
         cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
     ) -> dict[str, Tensor]:
         """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
-        names = [name for name in cell.defaults if name in weights and weights[name].shape[1:] == (1, 1)]
+        names = [
+            name
+            for name in cell.defaults
+            if name not in cell.exact_constants and name in weights and weights[name].shape[1:] == (1, 1)
+        ]
         if rounding is None or not names:
             return weights
         disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}

@@ -59,6 +59,9 @@ class StepSystem:
         except UserError:  # its own numbers are float32
             return None
 
+    def in_factors(self) -> "StepSystem":
+        return self
+
     def bytes_per_step(self, copies: int) -> int:
         return 6 * copies * self.sequences * self.size**2 * self.like.itemsize
 

@@ -29,6 +29,9 @@ class TrajectorySystem:
     def in_double(self, networks: list[int]) -> "TrajectorySystem":
         return TrajectorySystem(self.jacobians, torch.float64, self.like.device)
 
+    def in_factors(self) -> "TrajectorySystem":
+        return self
+
     def bytes_per_step(self, copies: int) -> int:
         return 2 * copies * self.sequences * self.size**2 * self.like.itemsize
 

@@ -9,7 +9,7 @@ from aelle_core.report.data import ReportData
 from aelle_core.report.figures.early import draw_early
 from aelle_core.report.figures.histograms import draw_histograms
 from aelle_core.report.figures.losses import draw_losses
-from aelle_core.report.figures.plane import draw_plane_by_accuracy, draw_plane_by_cell
+from aelle_core.report.figures.plane import draw_plane_by_accuracy, draw_plane_by_cell, draw_plane_by_scale
 from aelle_core.report.figures.predicted import draw_predicted
 from aelle_core.report.figures.spectra import draw_spectra
 
@@ -29,7 +29,7 @@ FIGURES = (
         "1_spectra_by_cell",
         "Spectra by cell",
         "Each thin line is one network's Lyapunov spectrum after the last epoch, blue where the network ended below "
-        "the median loss, orange where above; the thick lines are the medians of both. Above zero nearby states "
+        "the threshold, orange where above; the thick lines are the medians of both. Above zero nearby states "
         "separate, below they merge. Exponents below the floor, dead directions among them, are drawn at it.",
         draw_spectra,
     ),
@@ -37,8 +37,8 @@ FIGURES = (
         "2_plane_by_accuracy",
         "The AeLLE plane by accuracy",
         "The first two principal components of the autoencoder's latent code after the last epoch, coloured by final "
-        "validation accuracy. The first component was turned to rise with the predicted loss. Ringed networks were "
-        "not seen by the autoencoder.",
+        "validation accuracy, or loss where the task has no accuracy. The first component was turned to rise with the "
+        "predicted loss. Ringed networks were not seen by the autoencoder.",
         draw_plane_by_accuracy,
     ),
     ReportFigure(
@@ -47,6 +47,12 @@ FIGURES = (
         "The same plane by cell. Where cells lie apart, the plane tells cells; where they mix along the first "
         "component, it tells outcomes.",
         draw_plane_by_cell,
+    ),
+    ReportFigure(
+        "3_plane_by_scale",
+        "The AeLLE plane by initial scale",
+        "The same plane by the scale of the initial weights (of rank1, the gain g), on a logarithmic scale.",
+        draw_plane_by_scale,
     ),
     ReportFigure(
         "4_histograms",
@@ -72,8 +78,7 @@ FIGURES = (
     ReportFigure(
         "7_losses_by_cell",
         "Final losses by cell",
-        "Every network's final validation loss; the line is the median over all networks, the percentage each cell's "
-        "share below it.",
+        "Every network's final validation loss; the line is the threshold, the percentage each cell's share below it.",
         draw_losses,
     ),
 )

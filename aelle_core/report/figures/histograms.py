@@ -15,7 +15,7 @@ def draw_histograms(data: ReportData) -> Figure:
         bins=28,
         stacked=True,
         color=[GOOD, BAD],
-        label=[f"ended below {data.threshold:.2f} nats", "ended above"],
+        label=[f"ended below {data.threshold:.2f}", "ended above"],
         edgecolor="white",
         linewidth=0.4,
     )

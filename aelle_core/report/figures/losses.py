@@ -19,6 +19,6 @@ def draw_losses(data: ReportData) -> Figure:
         axes.text(place, 1.02, f"{share:.0%}", ha="center", transform=axes.get_xaxis_transform(), fontsize=9)
     axes.axhline(data.threshold, color="black", linewidth=1)
     cells = list(data.good_fraction_by_cell)
-    axes.set(yscale="log", ylabel="final validation loss (nats)", xticks=range(len(cells)))
+    axes.set(yscale="log", ylabel=f"final validation {data.loss_name}", xticks=range(len(cells)))
     axes.set_xticklabels(cells, rotation=30, ha="right")
     return figure

@@ -13,8 +13,8 @@ def _plane(data: ReportData) -> np.ndarray:
     return plane if plane.shape[1] > 1 else np.pad(plane, ((0, 0), (0, 1)))
 
 
-def draw_plane_by_accuracy(data: ReportData) -> Figure:
-    """PC1 and PC2 coloured by final accuracy; unseen networks ringed."""
+def _coloured(data: ReportData, values: np.ndarray, label: str, *, logarithmic: bool) -> Figure:
+    """PC1 and PC2 coloured by a number of each network; unseen networks ringed."""
     figure, axes = new_figure()
     plane = _plane(data)
     unseen = np.isin(data.final.networks, sorted(data.test_networks))
@@ -22,16 +22,29 @@ def draw_plane_by_accuracy(data: ReportData) -> Figure:
     points = axes.scatter(
         plane[:, 0],
         plane[:, 1],
-        c=data.final.accuracy,
+        c=values,
+        norm="log" if logarithmic else "linear",
         cmap="cividis",
         s=34,
         edgecolors="black",
         linewidths=rings.tolist(),
     )
-    figure.colorbar(points, label="final validation accuracy")
+    figure.colorbar(points, label=label)
     axes.axvline(data.aelle.median_, color="0.4", linestyle="--", linewidth=1)
     axes.set(xlabel="AeLLE component 1 (predicted loss rises to the right)", ylabel="AeLLE component 2")
     return figure
+
+
+def draw_plane_by_accuracy(data: ReportData) -> Figure:
+    """Coloured by final accuracy; by final loss where the task has no accuracy."""
+    if np.isnan(data.final.accuracy).all():
+        return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}", logarithmic=True)
+    return _coloured(data, data.final.accuracy, "final validation accuracy", logarithmic=False)
+
+
+def draw_plane_by_scale(data: ReportData) -> Figure:
+    """Coloured by the scale of the initial weights."""
+    return _coloured(data, data.final.hyperparameters["scale"], "scale of the initial weights", logarithmic=True)
 
 
 def draw_plane_by_cell(data: ReportData) -> Figure:

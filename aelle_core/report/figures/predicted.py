@@ -22,6 +22,6 @@ def draw_predicted(data: ReportData) -> Figure:
         axes.set(xscale="log", yscale="log")
     axes.axhline(data.threshold, color="0.5", linestyle="--", linewidth=1)
     axes.set(xlim=(0.9 * low, 1.2 * high), ylim=(0.9 * low, 1.2 * high))
-    axes.set(xlabel="loss predicted from the final spectrum (nats)", ylabel="final validation loss (nats)")
+    axes.set(xlabel=f"{data.loss_name} predicted from the final spectrum", ylabel=f"final validation {data.loss_name}")
     axes.legend(frameon=False)
     return figure

@@ -1,0 +1,85 @@
+"""Jacobians as products, where a sum in float64 would lose digits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Blocks
+from aelle_core.cells.blocks import Through
+from aelle_core.lyapunov.jacobians import BlockJacobians
+from aelle_core.lyapunov.rounding import Rounding
+
+
+@dataclass(frozen=True)
+class FactoredJacobians:
+    """J = (I + F) G: G are the blocks' own terms, and F carries new parts into others, as h' = o tanh(c') needs c'.
+
+    own      G, of the whole state
+    through  (row, row that it goes through, slopes (trajectories, steps, units), matrices (networks, units, units) or
+             None) of the blocks diag(slopes) matrix of F
+    kept     size of J; less than the state's where only the first parts count
+    """
+
+    own: BlockJacobians
+    through: tuple[tuple[int, int, Tensor, Tensor | None], ...]
+    kept: int
+
+    @classmethod
+    def of_blocks(cls, blocks: Blocks, parts: Sequence[str], kept: int, units: int, steps: int) -> "FactoredJacobians":
+        """From a cell's blocks among all `parts`, of which the first `kept` count."""
+        ways: dict[str, Through] = {
+            new: block.through for (new, _), block in blocks.items() if block.through is not None
+        }
+        own = BlockJacobians.of_own(blocks, parts, units, steps)
+        through = tuple(
+            (parts.index(new), parts.index(way.part), way.slopes.reshape(own.trajectories, steps, units), way.matrix)
+            for new, way in ways.items()
+        )
+        return cls(own, through, kept * units)
+
+    @property
+    def trajectories(self) -> int:
+        return self.own.trajectories
+
+    @property
+    def steps(self) -> int:
+        return self.own.steps
+
+    @property
+    def matrices(self) -> Tensor:
+        return self.own.matrices
+
+    def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "FactoredJacobians":
+        """As `BlockJacobians.disturbed`; F is disturbed too."""
+        own = self.own.disturbed(rounding, copies, floor=floor)
+        networks = own.matrices.shape[0]
+
+        def of(slopes: Tensor) -> Tensor:
+            shape = (networks, copies, slopes.shape[0] // networks // copies, *slopes.shape[1:])
+            return slopes * rounding.factors(*shape, copies_at=1).flatten(0, 2)
+
+        through = tuple((row, by, of(slopes), matrix) for row, by, slopes, matrix in self.through)
+        return replace(self, own=own, through=through)
+
+    def log_volumes(self, step: int, chosen: Tensor) -> Tensor:
+        """log |det J| of the chosen trajectories, as many of every network. I + F is triangular with a unit diagonal:
+        where the whole state counts, log |det G|."""
+        if self.kept == self.own.size:
+            return self.own.log_volumes(step, chosen)
+        whole, units = self.own.at(step, chosen), self.own.units
+        for row, by, slopes, matrix in self.through:
+            carried = whole[:, by * units : (by + 1) * units].clone()
+            if matrix is not None:
+                carried = (matrix.unsqueeze(1) @ carried.unflatten(0, (len(matrix), -1))).flatten(0, 1)
+            whole[:, row * units : (row + 1) * units] += slopes[chosen, step].unsqueeze(-1) * carried
+        return torch.linalg.slogdet(whole[:, : self.kept, : self.kept]).logabsdet
+
+    def push(self, step: int, tangents: Tensor) -> Tensor:
+        raise NotImplementedError("products of float64 would lose what the factors hold: only extended.py takes them")
+
+    def finite(self) -> Tensor:
+        """(trajectories,) whether every number that changes from step to step is finite."""
+        sums = sum(slopes.flatten(1).sum(dim=1) for _, _, slopes, _ in self.through)
+        return self.own.finite() & torch.as_tensor(sums, device=self.own.factors.device).isfinite()

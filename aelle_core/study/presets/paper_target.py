@@ -1,0 +1,25 @@
+"""Target learning at the paper's size."""
+
+from aelle_core.study.model import Study
+from aelle_core.study.presets.base import Preset, registry
+
+
+@registry.register("paper-target")
+class PaperTarget(Preset):
+    """Vogt et al. 2024, section 4.1; spectra at 0, 10, 20, 50 and 100 % of training."""
+
+    purpose = "The paper's target learning: 1,200 rank-one networks of 512 units, FORCE; for a GPU"
+
+    @staticmethod
+    def study() -> Study:
+        return Study(
+            name="paper-target",
+            task="target_learning",
+            cells=("rank1",),
+            units=(512,),
+            networks=1200,
+            epochs=15,
+            ranges={"rank1": {"scale": [1.0, 2.0, "linear"]}},
+            spectrum_epochs=(0, 1, 2, 3, 8, 15),
+            threshold=0.57,
+        )

@@ -1,0 +1,136 @@
+"""What a trainer is: a pack of networks that becomes better at a task, epoch by epoch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Cell, Network
+from aelle_core.errors import UserError
+from aelle_core.ranges import Range
+from aelle_core.registry import Registry
+from aelle_core.tasks import Task
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What makes one network differ from its neighbours in a pack.
+
+    `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
+    gradient; `constants` overrule the defaults in the cell's equation. `seed` starts its own streams for weights,
+    order of examples and noise.
+    """
+
+    seed: int
+    scale: float
+    learning_rate: float
+    clip: float = 1.0
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch left behind, each (networks,) on the CPU: losses in the task's unit, accuracy in [0, 1], NaN
+    where the task has none.
+
+    `train_loss` is the mean over the epoch's mini-batches (before training, epoch 0: over the training set).
+    """
+
+    epoch: int
+    train_loss: Tensor
+    validation_loss: Tensor
+    validation_accuracy: Tensor
+    alive: Tensor
+
+
+class Trainer(ABC):
+    """Networks of one cell that are trained side by side on a task, each as if it were alone.
+
+    Which trainer a task needs, the task says itself (`Task.trainer`). `epoch` is the number of epochs trained so far.
+    `way_name` says how it computes, where there are several ways: a matter of speed and rounding. Raises UserError
+    when there is no such way for the cell and device.
+    `ranges` are what every network draws for this trainer, whatever its cell; `trains` is the kind of cell it takes.
+    """
+
+    name: ClassVar[str]
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    trains: ClassVar[type[Cell]] = Cell  # type: ignore[type-abstract]
+
+    def __init__(
+        self,
+        cell: Cell,
+        task: Task,
+        settings: Sequence[NetworkSettings],
+        *,
+        batch_size: int = 64,
+        device: torch.device | str = "cpu",
+        way: str = "packed",
+    ) -> None:
+        self.check_way(way, cell, torch.device(device))
+        self.cell = cell
+        self.settings = list(settings)
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        self.way_name = way
+        self.epoch = 0
+
+    @abstractmethod
+    def run(self, epochs: int) -> Iterator[EpochResult]:
+        """Train up to `epochs`, yielding after each epoch, and before training when it has not begun."""
+
+    @abstractmethod
+    def network(self) -> Network:
+        """The pack as it is now, for the spectrum: its cell, parameters and constants."""
+
+    @property
+    def initial_state(self) -> Tensor | None:
+        """Where trajectories of the pack as it is now start, (networks, 1, state_size); None for zeros."""
+        return None
+
+    @abstractmethod
+    def test(self) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy (NaN where the task has none) of the pack as it is now in the task's test, (networks,)."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that training needs to go on with the same numbers, but for the seeds. Parameters of the cell are under
+        "parameters/" and their names, an initial state under "initial_state"."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go back to such a state."""
+
+    @classmethod
+    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
+        """Raise UserError where packs of `cell` cannot be trained in the way `name`."""
+        if name != "packed":
+            raise UserError(f"way {name!r} cannot train {cell.name!r}: expected packed, the only one of {cls.name!r}")
+
+    @classmethod
+    def fastest_way(cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device) -> str:
+        """The way to begin a pack of `networks` with on this machine."""
+        return "packed"
+
+    @classmethod
+    @abstractmethod
+    def epoch_seconds(
+        cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
+    ) -> dict[str, float]:
+        """For each way the seconds that training takes for each network of a pack and epoch, measured on this machine
+        where it has not been before, or `anew`."""
+
+    @classmethod
+    @abstractmethod
+    def network_bytes(cls, cell: Cell, task: Task, batch_size: int) -> int:
+        """About how many bytes training takes for each network of a pack: an upper estimate."""
+
+    @classmethod
+    @abstractmethod
+    def size(cls, cell: Cell, task: Task) -> tuple[int, int]:
+        """Of one network: how many numbers are trained, and how many bytes its checkpoint takes."""
+
+
+trainers: Registry[Trainer] = Registry("trainer", "aelle_core.training")
