@@ -48,7 +48,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory) -
     run = RunDirectory(directory)
     assert_same_numbers(run.store.read(), undisturbed.store.read())
     text = report.read_text()
-    assert text.count("data:image/png;base64,") == 8
+    assert text.count("data:image/png;base64,") == 9
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
     for name in ("AeLLE PC1", "cell and hyperparameters", SMALL.identity):

@@ -11,6 +11,7 @@ from aelle_core.report.figures.histograms import draw_histograms
 from aelle_core.report.figures.losses import draw_losses
 from aelle_core.report.figures.plane import draw_plane_by_accuracy, draw_plane_by_cell, draw_plane_by_scale
 from aelle_core.report.figures.predicted import draw_predicted
+from aelle_core.report.figures.scales import draw_losses_by_scale
 from aelle_core.report.figures.spectra import draw_spectra
 
 
@@ -51,7 +52,7 @@ FIGURES = (
     ReportFigure(
         "3_plane_by_scale",
         "The AeLLE plane by initial scale",
-        "The same plane by the scale of the initial weights (of rank1, the gain g), on a logarithmic scale.",
+        "The same plane by the scale of the initial weights (of rank1, the gain g).",
         draw_plane_by_scale,
     ),
     ReportFigure(
@@ -80,6 +81,13 @@ FIGURES = (
         "Final losses by cell",
         "Every network's final validation loss; the line is the threshold, the percentage each cell's share below it.",
         draw_losses,
+    ),
+    ReportFigure(
+        "8_losses_by_scale",
+        "Final losses by initial scale",
+        "Every network's final validation loss against the scale of its initial weights (of rank1, the gain g), by "
+        "cell; the line is the threshold.",
+        draw_losses_by_scale,
     ),
 )
 

@@ -13,8 +13,9 @@ def _plane(data: ReportData) -> np.ndarray:
     return plane if plane.shape[1] > 1 else np.pad(plane, ((0, 0), (0, 1)))
 
 
-def _coloured(data: ReportData, values: np.ndarray, label: str, *, logarithmic: bool) -> Figure:
-    """PC1 and PC2 coloured by a number of each network; unseen networks ringed."""
+def _coloured(data: ReportData, values: np.ndarray, label: str) -> Figure:
+    """PC1 and PC2 coloured by a number of each network, by its logarithm where it spans more than a factor of five;
+    unseen networks ringed."""
     figure, axes = new_figure()
     plane = _plane(data)
     unseen = np.isin(data.final.networks, sorted(data.test_networks))
@@ -23,7 +24,7 @@ def _coloured(data: ReportData, values: np.ndarray, label: str, *, logarithmic: 
         plane[:, 0],
         plane[:, 1],
         c=values,
-        norm="log" if logarithmic else "linear",
+        norm="log" if 0 < 5 * values.min() < values.max() else "linear",
         cmap="cividis",
         s=34,
         edgecolors="black",
@@ -38,13 +39,13 @@ def _coloured(data: ReportData, values: np.ndarray, label: str, *, logarithmic: 
 def draw_plane_by_accuracy(data: ReportData) -> Figure:
     """Coloured by final accuracy; by final loss where the task has no accuracy."""
     if np.isnan(data.final.accuracy).all():
-        return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}", logarithmic=True)
-    return _coloured(data, data.final.accuracy, "final validation accuracy", logarithmic=False)
+        return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}")
+    return _coloured(data, data.final.accuracy, "final validation accuracy")
 
 
 def draw_plane_by_scale(data: ReportData) -> Figure:
     """Coloured by the scale of the initial weights."""
-    return _coloured(data, data.final.hyperparameters["scale"], "scale of the initial weights", logarithmic=True)
+    return _coloured(data, data.final.hyperparameters["scale"], "scale of the initial weights")
 
 
 def draw_plane_by_cell(data: ReportData) -> Figure:
