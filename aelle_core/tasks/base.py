@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from aelle_core.registry import Registry
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences (count, time, features) in float32 with one class each (count,) in int64."""
+    """Sequences (count, time, features) in float32 with one class each (count,) in int64, or one for every step
+    (count, time)."""
 
     inputs: Tensor
     targets: Tensor
@@ -80,11 +81,12 @@ class Task(ABC):
 
 
 class Classification(Task):
-    """A classification of sequences: `seed` decides which examples are used for what; the data are read when `splits`
-    is first used."""
+    """A classification of sequences, after the last step or, with `readout` "every", after each: `seed` decides which
+    examples are used for what; the data are read when `splits` is first used."""
 
     trainer: ClassVar[str] = "gradient"
     classes: ClassVar[int]
+    readout: ClassVar[Literal["last", "every"]] = "last"
 
     @abstractmethod
     def load(self) -> Splits:
@@ -99,8 +101,8 @@ class Classification(Task):
         return self.splits.validation.inputs[:sequences]
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats of class scores (networks, batch, classes) against targets (networks, batch),
-        averaged over the batch: (networks,)."""
+        """Cross-entropy in nats of class scores (networks, rows, classes) against targets (networks, rows), averaged
+        over the rows: (networks,). Rows are the sequences, or every step of them."""
         losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
         return losses.view(targets.shape).mean(dim=1)
 

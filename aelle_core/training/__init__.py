@@ -1,11 +1,12 @@
 """Packed training: many networks of one shape side by side, each with its own fate, by gradients or by FORCE."""
 
-from aelle_core.training.checkpoint import load_checkpoint, save_checkpoint
+from aelle_core.training.checkpoint import load_checkpoint, recorded_way, save_checkpoint
+from aelle_core.training.choice import WayTimings, Workload, fastest
 from aelle_core.training.force import ForceTrainer
-from aelle_core.training.forward import forward
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.pack import PackTrainer
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
+from aelle_core.training.ways import available_ways, ways
 
 __all__ = [
     "EpochResult",
@@ -14,8 +15,13 @@ __all__ = [
     "PackTrainer",
     "PackedAdam",
     "Trainer",
-    "forward",
+    "WayTimings",
+    "Workload",
+    "available_ways",
+    "fastest",
     "load_checkpoint",
+    "recorded_way",
     "save_checkpoint",
     "trainers",
+    "ways",
 ]

@@ -1,5 +1,6 @@
 """FORCE: first-order reduced and controlled error learning of a readout that feeds back into its network."""
 
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
@@ -14,6 +15,8 @@ from aelle_core.streams import generator
 from aelle_core.tasks.target_learning import TargetLearning
 from aelle_core.training.least_squares import RecursiveLeastSquares
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
+
+_TIMED_STEPS = 20
 
 
 @trainers.register("force")
@@ -44,8 +47,9 @@ class ForceTrainer(Trainer):
         *,
         batch_size: int = 64,
         device: torch.device | str = "cpu",
+        way: str = "packed",
     ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device)
+        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
         self.task = task
         drawn = [cell.initialise(generator(each.seed, "weights"), each.scale) for each in self.settings]
         self.parameters = {name: self._double(torch.stack([each[name] for each in drawn])) for name in drawn[0]}
@@ -79,22 +83,30 @@ class ForceTrainer(Trainer):
 
     def train_epoch(self) -> Tensor:
         """One period of the target with learning. Returns the mean |error| before each update, (networks,)."""
-        total = torch.zeros(len(self.settings), dtype=torch.float64, device=self.device)
-        for time in range(self.task.period):
-            rates = torch.tanh(self.x)
-            z = (self.parameters["w_o"] * rates).sum(dim=1, keepdim=True)
-            errors = z - self.target[time]
-            if time % self.task.learn_every == 0:
-                self.squares.step(rates, errors)
-            total += errors.abs().squeeze(1)
-            self.x = self._advance(self.x, rates, z)
+        total = self._learn(self.task.period)
         self.epoch += 1
         return total / self.task.period
 
+    def _learn(self, steps: int) -> Tensor:
+        """The first steps of a period with learning. Returns the sum of |error|, (networks,)."""
+        total = torch.zeros(len(self.settings), dtype=torch.float64, device=self.device)
+        for moment in range(steps):
+            rates = torch.tanh(self.x)
+            z = (self.parameters["w_o"] * rates).sum(dim=1, keepdim=True)
+            errors = z - self.target[moment]
+            if moment % self.task.learn_every == 0:
+                self.squares.step(rates, errors)
+            total += errors.abs().squeeze(1)
+            self.x = self._advance(self.x, rates, z)
+        return total
+
     def free_run(self, periods: int) -> Tensor:
         """The outputs of the closed loop from the present state on, w_o held: (steps, networks). Changes nothing."""
+        return self._run_freely(periods * self.task.period)
+
+    def _run_freely(self, steps: int) -> Tensor:
         x, outputs = self.x, []
-        for _ in range(periods * self.task.period):
+        for _ in range(steps):
             rates = torch.tanh(x)
             z = (self.parameters["w_o"] * rates).sum(dim=1, keepdim=True)
             outputs.append(z.squeeze(1))
@@ -132,6 +144,33 @@ class ForceTrainer(Trainer):
         self.parameters["w_o"].copy_(state["parameters/w_o"])  # all else follows from the seeds
         self.x = self._double(state["initial_state"]).squeeze(1)
         self.squares.inverse.copy_(state["inverse"])
+
+    @classmethod
+    def epoch_seconds(
+        cls,
+        cell: Cell,
+        task: TargetLearning,  # type: ignore[override]
+        batch_size: int,
+        networks: int,
+        device: torch.device,
+        *,
+        anew: bool = False,
+    ) -> dict[str, float]:
+        settings = [NetworkSettings(seed, 1.5, 1.0) for seed in range(networks)]
+        trainer = cls(cell, task, settings, device=device)
+        steps = min(_TIMED_STEPS, task.period)
+        seconds = []
+        for work in (trainer._learn, trainer._run_freely):
+            work(steps).sum().item()  # the first call warms up
+            begun = time.perf_counter()
+            work(steps).sum().item()  # .item() waits for a device
+            seconds.append((time.perf_counter() - begun) / (steps * networks))
+        return {"packed": task.period * (seconds[0] + task.test_periods * seconds[1])}
+
+    @classmethod
+    def network_bytes(cls, cell: Cell, task: TargetLearning, batch_size: int) -> int:  # type: ignore[override]
+        # M, and as a sparse matrix with its columns, P and a product of its size, the outputs of the test.
+        return 8 * (4 * cell.units**2 + task.test_periods * task.period)
 
     @classmethod
     def size(cls, cell: Cell, task: TargetLearning) -> tuple[int, int]:  # type: ignore[override]

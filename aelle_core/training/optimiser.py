@@ -1,6 +1,6 @@
 """Adam over stacked parameters, with a learning rate, a clip and a fate for each network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,10 @@ class PackedAdam:
     `learning_rates` and `clips` are (networks,). The gradient of each network is scaled to a norm of at most its
     clip, over all of its parameters. A network whose gradient or loss is not finite is left where it is from then
     on, and `alive` (networks,) turns False for it; the others do not notice.
+
+    The moments of all parameters lie in one buffer (networks, numbers) each, so that a step is a handful of
+    operations however many parameters there are; `first` and `second` are views of them by name. `steps` counts the
+    steps taken.
     """
 
     def __init__(
@@ -28,28 +32,59 @@ class PackedAdam:
         self.betas = betas
         self.epsilon = epsilon
         self.steps = 0
-        self.first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self.second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self.alive = torch.ones(len(learning_rates), dtype=torch.bool, device=learning_rates.device)
+        networks = len(learning_rates)
+        numbers = sum(value[0].numel() for value in self.parameters.values())
+        like = next(iter(self.parameters.values())).detach()
+        self._gradient, self._update, self._first, self._second = (like.new_zeros(networks, numbers) for _ in range(4))
+        self.first, self.second = self._views(self._first), self._views(self._second)
+        self.alive = torch.ones(networks, dtype=torch.bool, device=learning_rates.device)
+
+    def _views(self, buffer: Tensor) -> dict[str, Tensor]:
+        sizes = [value[0].numel() for value in self.parameters.values()]
+        parts = buffer.split(sizes, dim=1)
+        shaped = zip(self.parameters.items(), parts, strict=True)
+        return {name: part.unflatten(1, value.shape[1:]) for (name, value), part in shaped}
 
     @torch.no_grad()
-    def step(self, losses: Tensor) -> None:
-        """One update from the gradients of `losses`, (networks,), which `backward` has left on the parameters."""
-        gradients = {name: value.grad for name, value in self.parameters.items() if value.grad is not None}
-        squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients.values()])
-        norms = squares.sum(dim=0).sqrt()
-        self.alive &= norms.isfinite() & losses.isfinite()
-        factors = torch.where(self.alive, (self.clips / (norms + 1e-6)).clamp(max=1.0), 0.0)
+    def step(self, losses: Tensor, parameters: Mapping[str, Tensor] | None = None, first: int = 0) -> None:
+        """One update from the gradients of `losses`, (networks,), which `backward` has left on the parameters.
+
+        A part of the pack may take its step alone: `parameters` are then the part's, views of all networks' from the
+        network `first` on. A parameter without a gradient counts as one with a gradient of zero.
+        """
+        parameters = parameters or self.parameters
+        part = slice(first, first + len(losses))
+        gradients = []
+        for value in parameters.values():
+            gradients.append((value.grad if value.grad is not None else torch.zeros_like(value)).flatten(1))
+            value.grad = None
+        gradient = torch.cat(gradients, dim=1, out=self._gradient[part])
+        norms = torch.linalg.vector_norm(gradient, dim=1)
+        alive = self.alive[part]
+        alive &= norms.isfinite() & losses.isfinite()
+        factors = torch.where(alive, (self.clips[part] / (norms + 1e-6)).clamp(max=1.0), 0.0).unsqueeze(1)
         self.steps += 1
         beta1, beta2 = self.betas
         # Both bias corrections folded into one step size, with epsilon scaled to match.
         correction2 = (1 - beta2**self.steps) ** 0.5
-        rates = torch.where(self.alive, self.learning_rates * correction2 / (1 - beta1**self.steps), 0.0)
-        for name, gradient in gradients.items():
-            shape = (-1, *[1] * (gradient.dim() - 1))
-            clipped = torch.where(self.alive.view(shape), gradient * factors.view(shape), 0.0)
-            first = self.first[name].lerp_(clipped, 1 - beta1)
-            second = self.second[name].mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
-            update = first / second.sqrt().add_(self.epsilon * correction2)
-            self.parameters[name].sub_(update.mul_(rates.view(shape)))
-            self.parameters[name].grad = None
+        rates = torch.where(alive, self.learning_rates[part] * correction2 / (1 - beta1**self.steps), 0.0).unsqueeze(1)
+        # nan_to_num, not the factor alone: 0 times infinity is no number. Networks that live have finite gradients.
+        clipped = gradient.mul_(factors).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        mean = self._first[part].lerp_(clipped, 1 - beta1)
+        square = self._second[part].mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
+        update = torch.sqrt(square, out=self._update[part]).add_(self.epsilon * correction2)
+        torch.div(mean, update, out=update).mul_(rates)
+        torch._foreach_sub_(list(parameters.values()), list(self._views(update).values()))
+
+    def snapshot(self, part: slice) -> list[Tensor]:
+        """Copies of all that a step of these networks changes, for `restore`."""
+        return [value.detach()[part].clone() for value in self._state()]
+
+    @torch.no_grad()
+    def restore(self, part: slice, held: Sequence[Tensor]) -> None:
+        """Bring these networks back to where they were."""
+        for value, kept in zip(self._state(), held, strict=True):
+            value[part].copy_(kept)
+
+    def _state(self) -> list[Tensor]:
+        return [*self.parameters.values(), self._first, self._second, self.alive]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
+from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.registry import Registry
 from aelle_core.tasks import Task
@@ -49,6 +50,8 @@ class Trainer(ABC):
     """Networks of one cell that are trained side by side on a task, each as if it were alone.
 
     Which trainer a task needs, the task says itself (`Task.trainer`). `epoch` is the number of epochs trained so far.
+    `way_name` says how it computes, where there are several ways: a matter of speed and rounding. Raises UserError
+    when there is no such way for the cell and device.
     `ranges` are what every network draws for this trainer, whatever its cell; `trains` is the kind of cell it takes.
     """
 
@@ -64,11 +67,14 @@ class Trainer(ABC):
         *,
         batch_size: int = 64,
         device: torch.device | str = "cpu",
+        way: str = "packed",
     ) -> None:
+        self.check_way(way, cell, torch.device(device))
         self.cell = cell
         self.settings = list(settings)
         self.batch_size = batch_size
         self.device = torch.device(device)
+        self.way_name = way
         self.epoch = 0
 
     @abstractmethod
@@ -96,6 +102,30 @@ class Trainer(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go back to such a state."""
+
+    @classmethod
+    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
+        """Raise UserError where packs of `cell` cannot be trained in the way `name`."""
+        if name != "packed":
+            raise UserError(f"way {name!r} cannot train {cell.name!r}: expected packed, the only one of {cls.name!r}")
+
+    @classmethod
+    def fastest_way(cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device) -> str:
+        """The way to begin a pack of `networks` with on this machine."""
+        return "packed"
+
+    @classmethod
+    @abstractmethod
+    def epoch_seconds(
+        cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
+    ) -> dict[str, float]:
+        """For each way the seconds that training takes for each network of a pack and epoch, measured on this machine
+        where it has not been before, or `anew`."""
+
+    @classmethod
+    @abstractmethod
+    def network_bytes(cls, cell: Cell, task: Task, batch_size: int) -> int:
+        """About how many bytes training takes for each network of a pack: an upper estimate."""
 
     @classmethod
     @abstractmethod
