@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help study test lint bench-spectrum clean
+.PHONY: help study test lint bench bench-spectrum clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
 	@echo "make test    set up what is missing, then run all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
 
 # The stamp is newer than what it was made from, or the environment is made again.
@@ -36,6 +37,9 @@ lint: $(VENV)/installed
 $(VENV)/benchmarks: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmarks]'
 	@touch $@
+
+bench: $(VENV)/benchmarks
+	@$(BIN)/python -m benchmarks.training
 
 bench-spectrum: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.spectrum

@@ -9,21 +9,18 @@ from benchmarks.device import synchronise
 from benchmarks.timing import seconds
 
 
-def product_rate(
-    size: int, dtype: torch.dtype, budget: float, device: torch.device | str = "cpu", batch: int | None = None
-) -> float:
+def product_rate(size: int, dtype: torch.dtype, budget: float, device: torch.device | str = "cpu") -> float:
     """Operations per second (a multiplication and an addition are two) of a product of matrices of `size` rows and
-    columns, or of a batch of such products; the best of as many tries as fit into `budget` seconds."""
+    columns; the best of as many tries as fit into `budget` seconds."""
     place = torch.device(device)
-    shape = (size, size) if batch is None else (batch, size, size)
-    left, right = (torch.randn(shape, dtype=dtype, device=place) for _ in range(2))
+    left, right = (torch.randn(size, size, dtype=dtype, device=place) for _ in range(2))
     out = torch.empty_like(left)
 
     def run() -> None:
         torch.matmul(left, right, out=out)
         synchronise(place)
 
-    return best_rate(run, 2 * size**3 * (batch or 1), budget)
+    return best_rate(run, 2 * size**3, budget)
 
 
 def best_rate(run: Callable[[], object], operations: float, budget: float) -> float:

@@ -1,0 +1,17 @@
+"""Our packs, by every way that the engine has."""
+
+from aelle_core.cells import get_cell
+from aelle_core.training import PackTrainer
+from benchmarks.training.cases import RandomSequences, Shape, settings_of
+
+
+def ways_of(shape: Shape) -> tuple[str, ...]:
+    """The ways that can train this cell on this machine; the first is the one that all others are held against."""
+    return ("packed",)
+
+
+def pack(shape: Shape, networks: int, batches: int, way: str) -> PackTrainer:
+    """So many networks on so many mini-batches of random sequences."""
+    cell = get_cell(shape.cell, shape.features, shape.units)
+    task = RandomSequences(shape, batches)
+    return PackTrainer(cell, task, settings_of(networks, shape.units), batch_size=shape.batch)
