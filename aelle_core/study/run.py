@@ -1,10 +1,12 @@
 """Training a pack into the run directory, epoch by epoch, and a whole study in one process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from aelle_core.cells import get_cell
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
@@ -21,12 +23,28 @@ OnEpoch = Callable[[Pack, int], object]
 
 @dataclass(frozen=True)
 class PackSummary:
-    """What became of a pack: epochs stored now (not before), networks that diverged, seconds taken."""
+    """What became of a pack: epochs stored now (not before), networks that diverged, seconds taken in all, by training
+    with its evaluations, and by spectra."""
 
     pack: str
     stored: int
     diverged: int
     seconds: float
+    training_seconds: float = 0.0
+    spectra_seconds: float = 0.0
+
+
+class _Clock:
+    """Seconds spent on each of several things."""
+
+    def __init__(self) -> None:
+        self.seconds = {"training": 0.0, "spectra": 0.0}
+
+    @contextmanager
+    def running(self, what: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[what] += time.monotonic() - started
 
 
 def run_pack(
@@ -37,11 +55,13 @@ def run_pack(
     task: Task | None = None,
     device: torch.device | str = "cpu",
     on_epoch: OnEpoch | None = None,
+    checkpoints: bool = True,
 ) -> PackSummary:
     """Train a pack, and after every epoch save its checkpoint, then store its losses and spectra.
 
     Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
-    computed again. `task` may be handed in so that packs share the data they read.
+    computed again. Without `checkpoints`, which need safetensors, it is trained again up to there. `task` may be
+    handed in so that packs share the data they read.
     """
     started = time.monotonic()
     store = run.store
@@ -55,31 +75,52 @@ def run_pack(
     trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device)
     checkpoint = run.checkpoint(pack.name)
     diverged = 0
+    clock = _Clock()
 
     def keep(result: EpochResult) -> None:
         nonlocal diverged
         diverged = int((~result.alive).sum())
         if result.epoch in missing:
-            _store_epoch(study, pack, trainer, store, result)
+            with clock.running("spectra"):
+                spectra = _spectra(study, trainer)
+            with clock.running("training"):
+                test = trainer.evaluate(trainer.task.splits.test) if result.epoch == study.epochs else None
+            _store_epoch(study, pack, store, result, spectra, test)
         if on_epoch is not None:
             on_epoch(pack, result.epoch)
 
-    if checkpoint.exists():
+    if checkpoints and checkpoint.exists():
         keep(load_checkpoint(checkpoint, trainer))
-    for result in trainer.run(study.epochs):
-        save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
+    results = trainer.run(study.epochs)
+    while True:
+        with clock.running("training"):
+            result = next(results, None)
+        if result is None:
+            break
+        if checkpoints:
+            save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
         keep(result)
-    return PackSummary(pack.name, len(missing), diverged, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return PackSummary(pack.name, len(missing), diverged, seconds, *clock.seconds.values())
 
 
-def _store_epoch(study: Study, pack: Pack, trainer: PackTrainer, store: SpectraStore, result: EpochResult) -> None:
+def _spectra(study: Study, trainer: PackTrainer) -> dict[str, list[LyapunovSpectrum]]:
+    """Of every network of the pack as it is now, by kind."""
     inputs = trainer.task.splits.validation.inputs[: study.spectrum_sequences]
-    spectra: dict[str, list[LyapunovSpectrum]] = {
+    return {
         kind: pack_spectra(trainer.network(), inputs, jacobian=kind, warmup=study.warmup, device=trainer.device)  # type: ignore[arg-type]
         for kind in study.spectra
     }
-    last = result.epoch == study.epochs
-    test = trainer.evaluate(trainer.task.splits.test) if last else None
+
+
+def _store_epoch(
+    study: Study,
+    pack: Pack,
+    store: SpectraStore,
+    result: EpochResult,
+    spectra: dict[str, list[LyapunovSpectrum]],
+    test: tuple[Tensor, Tensor] | None,
+) -> None:
     records = []
     for index, variant in enumerate(pack.variants):
         of_network = {kind: each[index] for kind, each in spectra.items()}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from aelle_core.errors import UserError
 from aelle_core.files import read_safetensors, write_atomically
@@ -22,6 +21,8 @@ def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult, names
 
     The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
     """
+    from safetensors.torch import save_file
+
     optimiser = trainer.optimiser
     tensors = {
         **{f"parameters/{name}": value.detach() for name, value in trainer.parameters.items()},

@@ -1,5 +1,7 @@
 """Our packs, by every way that the engine has."""
 
+import torch
+
 from aelle_core.cells import get_cell
 from aelle_core.training import PackTrainer
 from benchmarks.training.cases import RandomSequences, Shape, settings_of
@@ -10,8 +12,8 @@ def ways_of(shape: Shape) -> tuple[str, ...]:
     return ("packed",)
 
 
-def pack(shape: Shape, networks: int, batches: int, way: str) -> PackTrainer:
+def pack(shape: Shape, networks: int, batches: int, way: str, device: torch.device | str = "cpu") -> PackTrainer:
     """So many networks on so many mini-batches of random sequences."""
     cell = get_cell(shape.cell, shape.features, shape.units)
     task = RandomSequences(shape, batches)
-    return PackTrainer(cell, task, settings_of(networks, shape.units), batch_size=shape.batch)
+    return PackTrainer(cell, task, settings_of(networks, shape.units), batch_size=shape.batch, device=device)
