@@ -17,7 +17,7 @@ class OfCell:
     """What was measured of a cell on so many threads: all ways in packs of few networks, ours alone in large ones."""
 
     small: Times
-    large: Times | None
+    large: Times | None = None
 
     @property
     def cell(self) -> str:
@@ -86,10 +86,9 @@ def ensembles_table(several: Sequence[OfCell]) -> Table:
     )
     for each in several:
         loops, layers = (each.small.ensembles.get(name) for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS))
-        same = {pack: found for pack, found in each.small.packs.items() if pack.networks == ENSEMBLE_SIZE}
-        if loops is None or not same:
+        if loops is None:
             continue
-        ours = min(same.values(), key=lambda found: Spread.of(found).median)
+        ours = each.small.packs[each.small.best_of(ENSEMBLE_SIZE)]
         gain = Spread.of([a / b for a, b in zip(loops, ours, strict=True)])
         layer = DASH if layers is None else spread(Spread.of(layers))
         table.rows.append((each.cell, spread(Spread.of(loops)), layer, spread(Spread.of(ours)), times(gain)))

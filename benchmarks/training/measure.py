@@ -48,6 +48,12 @@ class Times:
         """Our fastest way and size."""
         return min(self.packs, key=lambda each: _median(self.packs[each]))
 
+    def best_of(self, networks: int) -> Pack:
+        """Our fastest way for so many networks side by side."""
+        return min(
+            (each for each in self.packs if each.networks == networks), key=lambda each: _median(self.packs[each])
+        )
+
     def gain(self, pack: Pack | None = None) -> Spread:
         """How many times faster a pack is per network than the best one-by-one way, turn by turn."""
         return ratio(self.best_alone, self.packs[pack or self.best_pack])
