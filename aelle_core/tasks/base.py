@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,7 +18,8 @@ from aelle_core.registry import Registry
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences (count, time, features) in float32 with one class each (count,) in int64."""
+    """Sequences (count, time, features) in float32 with one class each (count,) in int64, or one for every step
+    (count, time)."""
 
     inputs: Tensor
     targets: Tensor
@@ -41,7 +42,7 @@ class Splits:
 
 
 class Task(ABC):
-    """A classification of sequences.
+    """A classification of sequences, after the last step or, with `readout` "every", after each.
 
     `seed` decides which examples are used for what; the same seed gives the same splits everywhere. Options that
     a task takes (a directory, how rows are cut) are keyword arguments of its constructor, which checks them;
@@ -50,6 +51,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     classes: ClassVar[int]
+    readout: ClassVar[Literal["last", "every"]] = "last"
 
     def __init__(self, *, seed: int = 0) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -79,8 +81,8 @@ class Task(ABC):
         return self.load()
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats of class scores (networks, batch, classes) against targets (networks, batch),
-        averaged over the batch: (networks,)."""
+        """Cross-entropy in nats of class scores (networks, rows, classes) against targets (networks, rows), averaged
+        over the rows: (networks,). Rows are the sequences, or every step of them."""
         losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
         return losses.view(targets.shape).mean(dim=1)
 

@@ -12,6 +12,9 @@ class PackedAdam:
     `learning_rates` and `clips` are (networks,). The gradient of each network is scaled to a norm of at most its
     clip, over all of its parameters. A network whose gradient or loss is not finite is left where it is from then
     on, and `alive` (networks,) turns False for it; the others do not notice.
+
+    The moments of all parameters lie in one buffer (networks, numbers) each, so that a step is a handful of
+    operations however many parameters there are; `first` and `second` are views of them by name.
     """
 
     def __init__(
@@ -28,28 +31,42 @@ class PackedAdam:
         self.betas = betas
         self.epsilon = epsilon
         self.steps = 0
-        self.first = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self.second = {name: torch.zeros_like(value) for name, value in self.parameters.items()}
-        self.alive = torch.ones(len(learning_rates), dtype=torch.bool, device=learning_rates.device)
+        networks = len(learning_rates)
+        numbers = sum(value[0].numel() for value in self.parameters.values())
+        like = next(iter(self.parameters.values())).detach()
+        self._gradient, self._update, self._first, self._second = (like.new_zeros(networks, numbers) for _ in range(4))
+        self.first, self.second = self._views(self._first), self._views(self._second)
+        self.alive = torch.ones(networks, dtype=torch.bool, device=learning_rates.device)
+
+    def _views(self, buffer: Tensor) -> dict[str, Tensor]:
+        sizes = [value[0].numel() for value in self.parameters.values()]
+        parts = buffer.split(sizes, dim=1)
+        shaped = zip(self.parameters.items(), parts, strict=True)
+        return {name: part.unflatten(1, value.shape[1:]) for (name, value), part in shaped}
 
     @torch.no_grad()
     def step(self, losses: Tensor) -> None:
-        """One update from the gradients of `losses`, (networks,), which `backward` has left on the parameters."""
-        gradients = {name: value.grad for name, value in self.parameters.items() if value.grad is not None}
-        squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients.values()])
-        norms = squares.sum(dim=0).sqrt()
+        """One update from the gradients of `losses`, (networks,), which `backward` has left on the parameters.
+
+        A parameter without a gradient counts as one with a gradient of zero.
+        """
+        gradients = []
+        for value in self.parameters.values():
+            gradients.append((value.grad if value.grad is not None else torch.zeros_like(value)).flatten(1))
+            value.grad = None
+        gradient = torch.cat(gradients, dim=1, out=self._gradient)
+        norms = torch.linalg.vector_norm(gradient, dim=1)
         self.alive &= norms.isfinite() & losses.isfinite()
-        factors = torch.where(self.alive, (self.clips / (norms + 1e-6)).clamp(max=1.0), 0.0)
+        factors = torch.where(self.alive, (self.clips / (norms + 1e-6)).clamp(max=1.0), 0.0).unsqueeze(1)
         self.steps += 1
         beta1, beta2 = self.betas
         # Both bias corrections folded into one step size, with epsilon scaled to match.
         correction2 = (1 - beta2**self.steps) ** 0.5
-        rates = torch.where(self.alive, self.learning_rates * correction2 / (1 - beta1**self.steps), 0.0)
-        for name, gradient in gradients.items():
-            shape = (-1, *[1] * (gradient.dim() - 1))
-            clipped = torch.where(self.alive.view(shape), gradient * factors.view(shape), 0.0)
-            first = self.first[name].lerp_(clipped, 1 - beta1)
-            second = self.second[name].mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
-            update = first / second.sqrt().add_(self.epsilon * correction2)
-            self.parameters[name].sub_(update.mul_(rates.view(shape)))
-            self.parameters[name].grad = None
+        rates = torch.where(self.alive, self.learning_rates * correction2 / (1 - beta1**self.steps), 0.0).unsqueeze(1)
+        # nan_to_num, not the factor alone: 0 times infinity is no number. Networks that live have finite gradients.
+        clipped = gradient.mul_(factors).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        first = self._first.lerp_(clipped, 1 - beta1)
+        second = self._second.mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
+        update = torch.sqrt(second, out=self._update).add_(self.epsilon * correction2)
+        torch.div(first, update, out=update).mul_(rates)
+        torch._foreach_sub_(list(self.parameters.values()), list(self._views(update).values()))

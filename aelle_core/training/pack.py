@@ -9,8 +9,8 @@ from torch import Tensor
 from aelle_core.cells import Cell, Network
 from aelle_core.streams import generator
 from aelle_core.tasks import Examples, Task
-from aelle_core.training.forward import forward
 from aelle_core.training.optimiser import PackedAdam
+from aelle_core.training.ways import get_way
 
 _EVALUATION_ROWS = 8192  # networks x sequences evaluated at once: bounds memory
 
@@ -48,7 +48,8 @@ class PackTrainer:
     """Networks of one cell trained by Adam on the mini-batches of a task, each as if it were alone.
 
     Each network draws its weights, its order of examples and its noise from its own seed, so that what it becomes
-    does not depend on its neighbours. `epoch` is the number of epochs trained so far.
+    does not depend on its neighbours. `way` names how losses and gradients are computed (aelle_core.training.ways): a
+    matter of speed and rounding. `epoch` is the number of epochs trained so far.
     """
 
     def __init__(
@@ -59,12 +60,14 @@ class PackTrainer:
         *,
         batch_size: int = 64,
         device: torch.device | str = "cpu",
+        way: str = "packed",
     ) -> None:
         self.cell = cell
         self.task = task
         self.settings = list(settings)
         self.batch_size = batch_size
         self.device = torch.device(device)
+        self.way = get_way(way, cell, task.readout, self.device)
         self.epoch = 0
         self.parameters = {
             name: value.to(self.device).requires_grad_() for name, value in self._initial_parameters().items()
@@ -78,7 +81,7 @@ class PackTrainer:
             self._per_network([each.learning_rate for each in self.settings]),
             self._per_network([each.clip for each in self.settings]),
         )
-        self._training = task.splits.training.to(self.device)
+        self._training = _TimeMajor(task.splits.training.to(self.device))
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -103,9 +106,11 @@ class PackTrainer:
         return Network(self.cell, self.parameters, self.constants)
 
     def scores(self, inputs: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Class scores (networks, batch, classes) after the last step of inputs (networks, batch, time, features)."""
-        weights = self.cell.prepare(self.parameters, self.constants)
-        hidden = forward(self.cell, weights, inputs, noise)
+        """Class scores for inputs (networks, time, batch, features): (networks, batch, classes) after the last step,
+        or, for tasks that are read out at every step, (networks, time * batch, classes)."""
+        hidden = self.way.hidden(self.parameters, self.constants, inputs, noise)
+        if self.task.readout == "every":
+            hidden = hidden.flatten(1, 2)  # all steps in one product
         readout = self.parameters["readout_weight"].mT
         return torch.baddbmm(self.parameters["readout_bias"].unsqueeze(1), hidden, readout)
 
@@ -121,7 +126,8 @@ class PackTrainer:
         noises = self._noise(epoch, orders.shape[1])
         total = torch.zeros(len(self.settings), device=self.device)
         for chosen, noise in zip(orders.split(self.batch_size, dim=1), noises, strict=True):
-            losses = self.task.loss(self.scores(self._training.inputs[chosen], noise), self._training.targets[chosen])
+            inputs, targets = self._training.take(chosen)
+            losses = self.task.loss(self.scores(inputs, noise), targets)
             losses.sum().backward()  # the sum: each network gets the gradient of its own loss
             self.optimiser.step(losses.detach())
             total += losses.detach() * chosen.shape[1]
@@ -147,12 +153,13 @@ class PackTrainer:
         correct = torch.zeros(networks, device=self.device)
         rows = max(1, _EVALUATION_ROWS // networks)
         for start in range(0, len(examples), rows):
-            inputs = examples.inputs[start : start + rows].to(self.device)
-            targets = examples.targets[start : start + rows].to(self.device).expand(networks, -1)
+            inputs = examples.inputs[start : start + rows].to(self.device).transpose(0, 1).contiguous()
+            targets = _time_first(examples.targets[start : start + rows].to(self.device)).flatten().expand(networks, -1)
             scores = self.scores(inputs.expand(networks, -1, -1, -1))
             loss += self.task.loss(scores, targets) * targets.shape[1]
             correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
-        return (loss / len(examples)).cpu(), (correct / len(examples)).cpu()
+        count = examples.targets.numel()
+        return (loss / count).cpu(), (correct / count).cpu()
 
     def run(self, epochs: int) -> Iterator[EpochResult]:
         """Train up to `epochs`, yielding after each epoch, and before training when it has not begun."""
@@ -165,3 +172,30 @@ class PackTrainer:
         validation_loss, accuracy = self.evaluate(self.task.splits.validation)
         alive = self.optimiser.alive.cpu() & validation_loss.isfinite()
         return EpochResult(self.epoch, train_loss, validation_loss, accuracy, alive)
+
+
+class _TimeMajor:
+    """Examples laid out so that a mini-batch comes out as the ways want it: time before batch."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._count, self._time, _ = examples.inputs.shape
+        self._rows = examples.inputs.transpose(0, 1).flatten(0, 1).contiguous()
+        self._targets = _time_first(examples.targets)
+        self._steps = torch.arange(self._time, device=self._rows.device).view(1, -1, 1) * self._count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the examples (networks, batch): inputs (networks, time, batch, features) and targets (networks, batch),
+        or (networks, time * batch) where there is one at every step."""
+        places = chosen.unsqueeze(1) + self._steps
+        inputs = self._rows.index_select(0, places.flatten()).view(*places.shape, -1)
+        if self._targets.dim() == 1:
+            return inputs, self._targets[chosen]
+        return inputs, self._targets.flatten()[places].flatten(1)
+
+
+def _time_first(targets: Tensor) -> Tensor:
+    """(count,) as it is, (count, time) -> (time, count)."""
+    return targets if targets.dim() == 1 else targets.T.contiguous()

@@ -1,0 +1,87 @@
+"""What is compiled for a cell: its step forward, with what the backward pass needs kept, and the step backward."""
+
+from collections.abc import Iterable, Mapping
+
+from aelle_core.training.fusion import expressions as e
+from aelle_core.training.fusion.adjoint import differentiate, used_weights
+from aelle_core.training.fusion.expressions import Expression, Leaf
+from aelle_core.training.fusion.kernel import Kernel
+from aelle_core.training.fusion.program import Place, Program, Stage, arrange
+from aelle_core.training.fusion.trace import Columns, Step
+
+
+class CompiledProgram:
+    """A program with a kernel for each stage that has something to write."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.stages: list[tuple[Stage, Kernel | None]] = [
+            (stage, Kernel(stage.writes, stage.known) if stage.writes else None) for stage in program.stages
+        ]
+
+
+class Recurrence:
+    """The compiled step of one cell.
+
+    Arrays are named as in the trace: `drive`, `noise`, `weight NAME`, `product NUMBER`; `state PART` is the state
+    before the step and `new PART` the one after it; `operand NUMBER` an operand that is neither; `kept NUMBER` what
+    the forward pass leaves for the backward pass; what the backward pass reads and writes is named in `Backward`.
+
+    forward   the step without keeping anything        training  the same, keeping what `backward` reads
+    backward  the adjoint of one step                  weights   the pointwise weights whose adjoint it gives
+    """
+
+    def __init__(self, step: Step, trained: Iterable[str], every: bool) -> None:
+        self.step = step
+        self.every = every
+        self.weights = used_weights(step) & set(trained)
+        adjoint = differentiate(step, self.weights, every)
+        self.arrivals = adjoint.arrivals
+        news = {f"new {part}": columns for part, columns in step.outputs.items()}
+        given = {columns[0]: Place(name, 0) for name, columns in news.items()}
+        wanted = [*adjoint.outputs.values(), *(product.operand for product in adjoint.products)]
+        needed = _needed(wanted, given)
+        kept = {f"kept {number}": (each,) for number, each in enumerate(each for each in needed if each not in given)}
+        known = {columns[0]: Place(name, 0) for name, columns in kept.items()}
+        known |= {each: place for each, place in given.items() if each in needed}
+        self.forward = CompiledProgram(arrange(news, step.products, {}, "operand"))
+        self.training = CompiledProgram(arrange({**news, **kept}, step.products, {}, "operand"))
+        self.backward = CompiledProgram(arrange(adjoint.outputs, adjoint.products, known, "d product"))
+
+
+def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Place]) -> list[Expression]:
+    """What the backward pass wants from the forward pass: what is `given` anyway, results of products and of dear
+    operations. All else it computes again."""
+    found: dict[Expression, None] = {}
+    seen: set[Expression] = set()
+    per_network: dict[Expression, bool] = {}
+
+    def one_for_a_network(expression: Expression) -> bool:
+        if expression not in per_network:
+            if isinstance(expression.value, Leaf):
+                per_network[expression] = expression.value.spread
+            else:
+                per_network[expression] = all(map(one_for_a_network, expression.arguments))
+        return per_network[expression]
+
+    def backward(expression: Expression) -> bool:
+        """Whether anything of the backward pass is in it."""
+        if isinstance(expression.value, Leaf):
+            return expression.value.array.startswith(("d ", "later "))
+        return any(map(backward, expression.arguments))
+
+    def visit(expression: Expression) -> None:
+        if expression in seen or one_for_a_network(expression):
+            return
+        seen.add(expression)
+        product = isinstance(expression.value, Leaf) and expression.value.array.startswith("product ")
+        if expression in given or product or (expression.operation in e.DEAR and not backward(expression)):
+            found[expression] = None
+            return
+        for argument in expression.arguments:
+            visit(argument)
+
+    for columns in outputs:
+        for each in columns:
+            visit(each)
+    return list(found)

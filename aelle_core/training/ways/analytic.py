@@ -1,0 +1,65 @@
+"""The cell's step taken apart: compiled pointwise work, and a backward pass through time of our own."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Cell, get_cell
+from aelle_core.training.fusion.recurrence import Recurrence
+from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
+from aelle_core.training.fusion.unrolled import Unrolled
+from aelle_core.training.ways.base import Readout, Way, ways
+
+
+@ways.register("analytic")
+class Analytic(Way):
+    """All networks take a step together: a batched product, then one compiled loop for everything pointwise. Backward
+    the same, and then one large product for the gradient of each weight matrix (see aelle_core.training.fusion)."""
+
+    def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
+        super().__init__(cell, readout, device)
+        step, trained = _traced(cell.name, cell.input_size, cell.units)
+        self._unrolled = Unrolled(_compiled(cell.name, step, trained, readout == "every"), cell.units)
+
+    @classmethod
+    def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
+        if device.type != "cpu":
+            return "its loops are compiled for the CPU"
+        try:
+            _traced(cell.name, cell.input_size, cell.units)
+        except NotTraceableError as error:
+            return f"its step does what is not compiled here ({error})"
+        return None
+
+    def hidden(
+        self,
+        parameters: Mapping[str, Tensor],
+        constants: Mapping[str, Tensor],
+        inputs: Tensor,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        weights = self.cell.prepare(parameters, constants)
+        drives = self.cell.drive(weights, inputs.flatten(1, 2))
+        # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
+        if noise is None and self.cell.noise_channels:
+            noise = drives.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
+        return self._unrolled.hidden(drives.unflatten(1, inputs.shape[1:3]), weights, noise)
+
+
+@lru_cache(maxsize=64)
+def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str]]:
+    """The step of a registered cell, and the prepared weights that its parameters flow into."""
+    cell = get_cell(name, input_size, units)
+    parameters = {key: torch.zeros(2, *shape, requires_grad=True) for key, shape in cell.parameter_shapes().items()}
+    constants = {key: torch.full((2, 1, 1), value) for key, value in cell.defaults.items()}
+    weights = cell.prepare(parameters, constants)
+    width = cell.drive(weights, torch.zeros(2, 1, input_size)).shape[-1]
+    trained = frozenset(key for key, value in weights.items() if value.requires_grad)
+    return trace_step(cell, {key: value.detach() for key, value in weights.items()}, width), trained
+
+
+@lru_cache(maxsize=64)
+def _compiled(name: str, step: Step, trained: frozenset[str], every: bool) -> Recurrence:
+    return Recurrence(step, trained, every)

@@ -1,0 +1,66 @@
+"""What a way is: from parameters and inputs to hidden states that autograd can differentiate."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Cell
+from aelle_core.errors import UserError
+from aelle_core.registry import Registry
+
+Readout = Literal["last", "every"]
+
+
+class Way(ABC):
+    """Runs packs of `cell`, read out after the `last` step or after `every` one.
+
+    All ways give the same losses up to rounding, and networks never disturb each other. A way belongs to one trainer:
+    it may keep memory from one mini-batch for the next.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
+        self.cell = cell
+        self.readout = readout
+        self.device = device
+
+    @classmethod
+    @abstractmethod
+    def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
+        """Why this way cannot run that cell there, in a few words; None where it can."""
+
+    @abstractmethod
+    def hidden(
+        self,
+        parameters: Mapping[str, Tensor],
+        constants: Mapping[str, Tensor],
+        inputs: Tensor,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """The state part that is read out, (networks, batch, units) after the last step or (networks, time, batch,
+        units) after every step.
+
+        `parameters` are (networks, ...), `constants` (networks, 1, 1), `inputs` (networks, time, batch, features) and
+        `noise`, for cells that train under it, (networks, time, batch, noise_channels * units). States start at zero.
+        """
+
+
+ways: Registry[Way] = Registry("way", "aelle_core.training.ways")
+
+
+def get_way(name: str, cell: Cell, readout: Readout, device: torch.device) -> Way:
+    """The registered way `name` for packs of `cell`. Raises UserError when it is unknown or cannot run the cell."""
+    kind = ways[name]
+    if (obstacle := kind.obstacle(cell, device)) is not None:
+        known = ", ".join(available_ways(cell, device))
+        raise UserError(f"way {name!r} cannot train {cell.name!r} on {device.type}: {obstacle}; expected {known}")
+    return kind(cell, readout, device)
+
+
+def available_ways(cell: Cell, device: torch.device) -> list[str]:
+    """The names of all ways that can run packs of `cell` there."""
+    return [name for name in ways if ways[name].obstacle(cell, device) is None]

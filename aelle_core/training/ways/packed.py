@@ -1,0 +1,39 @@
+"""The reference: batched products in a loop over time, differentiated by autograd."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Cell
+from aelle_core.training.ways.base import Way, ways
+
+
+@ways.register("packed")
+class Packed(Way):
+    """All networks take a step together, in plain torch on any device."""
+
+    @classmethod
+    def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
+        return None
+
+    def hidden(
+        self,
+        parameters: Mapping[str, Tensor],
+        constants: Mapping[str, Tensor],
+        inputs: Tensor,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        weights = self.cell.prepare(parameters, constants)
+        networks, time, batch, _ = inputs.shape
+        drives = self.cell.drive(weights, inputs.flatten(1, 2)).view(networks, time, batch, -1)
+        state = self.cell.initial_state(networks, batch, like=drives)
+        part = self.cell.parts[0]
+        states = []
+        # unbind, not indexing: the backward pass of drives[:, t] would write the whole tensor once per step.
+        noises = noise.unbind(1) if noise is not None else [None] * time
+        for drive, noise_now in zip(drives.unbind(1), noises, strict=True):
+            state = self.cell.step(weights, drive, state, noise_now)
+            if self.readout == "every":
+                states.append(state[part])
+        return torch.stack(states, dim=1) if self.readout == "every" else state[part]

@@ -1,0 +1,135 @@
+"""What every way of training must do, for every cell that it takes: the numbers of the reference."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from aelle_core.cells import cells, get_cell
+from aelle_core.errors import UserError
+from aelle_core.streams import generator
+from aelle_core.tasks import Examples, Splits, Task
+from aelle_core.training import NetworkSettings, PackTrainer, available_ways, ways
+from aelle_core.training.ways import get_way
+
+CPU = torch.device("cpu")
+PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 4, 8), CPU) if way != "packed"]
+# Constants and scales differ between networks: a way that mixes its networks up is found out.
+SETTINGS = [NetworkSettings(seed, 0.2 + 0.1 * seed, 2e-3 * (seed + 1), clip=0.1 + seed) for seed in range(3)]
+
+
+class Parity(Task):
+    """Is the sum of a random sequence above zero: after the last step, or so far."""
+
+    name = "parity"
+    classes = 2
+    input_size = 4
+    steps = 9
+
+    def load(self) -> Splits:
+        inputs = torch.randn(100, self.steps, self.input_size, generator=generator(self.seed, "parity"))
+        sums = (inputs.sum(dim=2).cumsum(dim=1) > 0).long()
+        targets = sums if self.readout == "every" else sums[:, -1]
+        parts = [Examples(inputs[part], targets[part]) for part in (slice(0, 70), slice(70, 85), slice(85, 100))]
+        return Splits(*parts)
+
+
+class ParityAlways(Parity):
+    readout = "every"
+
+
+def trainer(
+    name: str, way: str, task: Task, settings: list[NetworkSettings] = SETTINGS, units: int = 19
+) -> PackTrainer:
+    return PackTrainer(get_cell(name, task.input_size, units), task, settings, batch_size=32, way=way)
+
+
+def test_all_cells_have_a_way_besides_the_reference() -> None:
+    assert {name for name, way in PAIRS if way == "analytic"} == set(cells)
+    assert {name for name, way in PAIRS if way == "fused"} == {"rnn", "rnn_relu", "gru", "lstm"}
+
+
+@pytest.mark.parametrize("task", [Parity, ParityAlways])
+@pytest.mark.parametrize(("name", "way"), PAIRS)
+def test_gradients_equal_those_of_autograd_in_double_precision(name: str, way: str, task: type[Task]) -> None:
+    """The cell's own step under autograd in float64 against the way in float32, twice: memory is used again."""
+    pack = trainer(name, way, task())
+    for seed in (0, 1):
+        inputs = torch.randn(3, 9, 5, 4, generator=generator(seed, "inputs"))
+        noise = None
+        if pack.cell.noise_channels:
+            noise = torch.randn(3, 9, 5, 19 * pack.cell.noise_channels, generator=generator(seed, "noise"))
+        outputs = pack.way.hidden(pack.parameters, pack.constants, inputs, noise)
+        direction = torch.randn(outputs.shape, generator=generator(seed, "direction"))
+        names = list(pack.cell.parameter_shapes())
+        found = torch.autograd.grad((outputs * direction).sum(), [pack.parameters[each] for each in names])
+        double = {key: value.detach().double().requires_grad_() for key, value in pack.parameters.items()}
+        constants = {key: value.double() for key, value in pack.constants.items()}
+        reference = get_way("packed", pack.cell, pack.task.readout, CPU)
+        expected = reference.hidden(double, constants, inputs.double(), None if noise is None else noise.double())
+        torch.testing.assert_close(outputs.double(), expected, rtol=1e-5, atol=3e-6)
+        gradients = torch.autograd.grad((expected * direction).sum(), [double[each] for each in names])
+        for key, own, wanted in zip(names, found, gradients, strict=True):
+            scale = wanted.abs().amax().item()
+            torch.testing.assert_close(
+                own.double(), wanted, rtol=1e-5, atol=5e-6 * scale, msg=lambda m, k=key: f"{k}: {m}"
+            )
+
+
+@pytest.mark.parametrize(("name", "way"), PAIRS)
+def test_losses_equal_the_reference_over_fifty_steps(name: str, way: str) -> None:
+    """Three mini-batches an epoch, the last one smaller: 17 epochs are 51 steps."""
+    task = Parity()
+    reference, other = trainer(name, "packed", task), trainer(name, way, task)
+    for _ in range(17):
+        torch.testing.assert_close(other.train_epoch(), reference.train_epoch(), rtol=1e-5, atol=1e-5)
+    assert other.optimiser.steps == 51
+    for one, two in zip(other.evaluate(task.splits.test), reference.evaluate(task.splits.test), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("way", list(ways))
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), 1e38])
+def test_one_broken_network_does_not_disturb_its_neighbours(way: str, broken: float) -> None:
+    task = Parity()
+    for name in cells:
+        if (name, way) not in PAIRS and way != "packed":
+            continue
+        pack, healthy = trainer(name, way, task), trainer(name, way, task, [SETTINGS[0], SETTINGS[2]])
+        for parameter in list(pack.parameters.values()):
+            with torch.no_grad():
+                parameter[1] = broken
+        losses, expected = pack.train_epoch(), healthy.train_epoch()
+        torch.testing.assert_close(losses[[0, 2]], expected, rtol=1e-6, atol=1e-6)
+        assert pack.optimiser.alive[[0, 2]].all()
+        for key, value in pack.parameters.items():
+            torch.testing.assert_close(value[[0, 2]], healthy.parameters[key], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "way"), [pair for pair in PAIRS if pair[0] in ("lstm", "noisy", "lem", "rnn")])
+def test_a_pack_equals_networks_on_their_own(name: str, way: str) -> None:
+    task = Parity()
+    together = trainer(name, way, task)
+    losses = torch.stack([together.train_epoch() for _ in range(3)])
+    for index, each in enumerate(SETTINGS):
+        alone = trainer(name, way, task, [each])
+        own = torch.stack([alone.train_epoch()[0] for _ in range(3)])
+        torch.testing.assert_close(own, losses[:, index], rtol=1e-5, atol=1e-6)
+
+
+def test_the_backward_pass_of_an_overwritten_batch_is_refused() -> None:
+    pack = trainer("gru", "analytic", Parity())
+
+    def hidden(seed: int) -> Tensor:
+        return pack.way.hidden(pack.parameters, {}, torch.randn(3, 9, 5, 4, generator=generator(seed, "inputs")))
+
+    first = hidden(0)
+    hidden(1)
+    with pytest.raises(RuntimeError, match="older mini-batch"):
+        first.sum().backward()
+
+
+def test_unknown_and_impossible_ways_are_refused() -> None:
+    with pytest.raises(UserError, match=r"unknown way 'analytc'.*did you mean 'analytic'"):
+        trainer("gru", "analytc", Parity())
+    with pytest.raises(UserError, match=r"'fused' cannot train 'lem' on cpu: .*expected analytic, packed"):
+        trainer("lem", "fused", Parity())
