@@ -4,16 +4,20 @@ import torch
 
 from aelle_core.cells import get_cell
 from aelle_core.training import PackTrainer
+from aelle_core.training.ways import available_ways
 from benchmarks.training.cases import RandomSequences, Shape, settings_of
 
+REFERENCE = "packed"
 
-def ways_of(shape: Shape) -> tuple[str, ...]:
-    """The ways that can train this cell on this machine; the first is the one that all others are held against."""
-    return ("packed",)
+
+def ways_of(shape: Shape, device: torch.device | str = "cpu") -> tuple[str, ...]:
+    """The ways that can train this cell there; the first is the one that all others are held against."""
+    cell = get_cell(shape.cell, shape.features, shape.units)
+    return tuple(sorted(available_ways(cell, torch.device(device)), key=lambda name: name != REFERENCE))
 
 
 def pack(shape: Shape, networks: int, batches: int, way: str, device: torch.device | str = "cpu") -> PackTrainer:
     """So many networks on so many mini-batches of random sequences."""
     cell = get_cell(shape.cell, shape.features, shape.units)
     task = RandomSequences(shape, batches)
-    return PackTrainer(cell, task, settings_of(networks, shape.units), batch_size=shape.batch, device=device)
+    return PackTrainer(cell, task, settings_of(networks, shape.units), batch_size=shape.batch, device=device, way=way)

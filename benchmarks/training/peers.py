@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aelle_core.cells import get_cell
 from aelle_core.streams import generator
 from aelle_core.training import PackTrainer
 from benchmarks.peers.alone import Alone
@@ -13,7 +12,8 @@ from benchmarks.peers.ensembles import Ensemble
 from benchmarks.peers.layers import CELLS as LAYER_CELLS
 from benchmarks.peers.layers import Layer
 from benchmarks.peers.loops import LOOPS
-from benchmarks.training.cases import CLASSES, LEARNING_RATE, RandomSequences, Shape, settings_of
+from benchmarks.training import packs
+from benchmarks.training.cases import CLASSES, LEARNING_RATE, Shape
 
 PUBLISHED, TUNED = "one by one", "one by one, tuned"
 ALONE = (PUBLISHED, TUNED)
@@ -58,20 +58,17 @@ def copy_weights(trainer: PackTrainer, index: int, module: nn.Module) -> None:
 
 def losses_of_all(shape: Shape) -> dict[str, Tensor]:
     """Mean losses (networks,) of an epoch of a few mini-batches from the same weights, in the same order of examples
-    and under the same noise: ours, and every peer's, each with its own clip and optimiser."""
-    task = RandomSequences(shape, _CHECKED_BATCHES)
-    trainer = PackTrainer(
-        get_cell(shape.cell, shape.features, shape.units),
-        task,
-        settings_of(_CHECKED_NETWORKS, shape.units),
-        batch_size=shape.batch,
-    )
-    examples = task.splits.training
+    and under the same noise: ours by every way, and every peer's, each with its own clip and optimiser."""
+    first, *others = packs.ways_of(shape)
+    trainer = packs.pack(shape, _CHECKED_NETWORKS, _CHECKED_BATCHES, first)
+    examples = trainer.task.splits.training
     orders = torch.stack(
         [torch.randperm(len(examples), generator=generator(each.seed, "order", 1)) for each in trainer.settings]
     )
     noises = _noises(trainer, shape)
     found = {}
+    for way in others:
+        found[way] = packs.pack(shape, _CHECKED_NETWORKS, _CHECKED_BATCHES, way).train_epoch().cpu()
     for way in ALONE:
         networks = []
         for index, order in enumerate(orders):
