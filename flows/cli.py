@@ -26,6 +26,9 @@ Spectra = Annotated[str | None, typer.Option(help="hidden, full, or hidden,full 
 Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; without it a local one is started.")]
 Cpus = Annotated[float, typer.Option(help="CPU cores for each pack.")]
 Gpus = Annotated[float, typer.Option(help="GPUs for each pack.")]
+WayName = Annotated[
+    str | None, typer.Option("--way", help="Way of training packs, such as packed; the fastest here by default.")
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, train nothing.")]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
 Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
@@ -48,6 +51,7 @@ def study(
     address: Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
+    way: WayName = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train every network of a study, analyse their spectra, and write a report: the main job.
@@ -69,7 +73,8 @@ def study(
 
         show_plan(plan, directory)
         return
-    resources = _resources(address, cpus, gpus)
+    resources = _resources(address, cpus, gpus, way)
+    _check_way(way, plan, "cuda" if gpus else "cpu")
     parameters = _analysis(splits, regress)
 
     def job() -> None:
@@ -97,6 +102,7 @@ def sweep(
     address: Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
+    way: WayName = None,
     dry_run: DryRun = False,
 ) -> None:
     """Train every network of a study and store losses and spectra, without analysing them.
@@ -110,7 +116,8 @@ def sweep(
 
         show_plan(plan, directory)
         return
-    resources = _resources(address, cpus, gpus)
+    resources = _resources(address, cpus, gpus, way)
+    _check_way(way, plan, "cuda" if gpus else "cpu")
 
     def job() -> None:
         from flows.parameters import StudyParameters
@@ -147,6 +154,35 @@ def analyse(
 
     _run(job, run)
     _show_results(run)
+
+
+@app.command()
+def plan(
+    preset: Preset = "digits",
+    cells: Cells = None,
+    units: Units = None,
+    networks: Networks = None,
+    epochs: Epochs = None,
+    task: Task = None,
+    data: Data = None,
+    cpus: Cpus = 1,
+    gpus: Gpus = 0,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure anew, not from the cache.")] = False,
+) -> None:
+    """How a study would be trained on this machine: the ways with their times, the one chosen, memory, total time.
+
+    Ways that have not been measured here yet are measured now, a second or so for each cell and size.
+
+    Examples:
+
+    `aelle plan digits`
+
+    `aelle plan digits --task smnist --data ~/mnist --measure`
+    """
+    from flows.ways import show_ways
+
+    study = _plan(preset, cells, units, networks, epochs, None, task, data, None)
+    show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
 def _plan(
@@ -191,10 +227,26 @@ def _checked_output(output: Path | None, plan: "Study") -> Path:
     return directory
 
 
-def _resources(address: str | None, cpus: float, gpus: float) -> "Resources":
+def _resources(address: str | None, cpus: float, gpus: float, way: str | None = None) -> "Resources":
     from flows.parameters import Resources
 
-    return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus)
+    return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
+
+
+def _check_way(way: str | None, plan: "Study", device: str) -> None:
+    """Raise UserError where a forced way cannot train one of the study's cells."""
+    if way is None:
+        return
+    import torch
+
+    from aelle_core.cells import get_cell
+    from aelle_core.tasks import get_task
+    from aelle_core.training.ways import check_way
+
+    task = get_task(plan.task, seed=plan.seed, options=plan.task_options)
+    for name in plan.cells:
+        for units in plan.units:
+            check_way(way, get_cell(name, task.input_size, units), torch.device(device))
 
 
 def _analysis(splits: int, regress: str) -> Any:

@@ -20,6 +20,9 @@ class Resources(BaseModel):
     )
     cpus_per_pack: float = Field(1, gt=0, le=1024, description="CPU cores for each pack")
     gpus_per_pack: float = Field(0, ge=0, le=64, description="GPUs for each pack; a fraction shares one")
+    way: str | None = Field(
+        None, description="Way of training packs, such as packed; empty takes the fastest on each machine"
+    )
     retries: int = Field(3, ge=0, le=100, description="How often a pack is started again when its worker dies")
 
 

@@ -61,7 +61,7 @@ def train_cohort(name: str, study: Study, cohort: Cohort, directory: str, resour
     progress = _CohortProgress(study, cohort, RunDirectory(directory))
     device = "cuda" if resources.gpus_per_pack else "cpu"
     threads = max(1, int(resources.cpus_per_pack))
-    jobs = {pack.name: (study, pack, directory, device, threads) for pack in cohort.packs}
+    jobs = {pack.name: (study, pack, directory, device, threads, resources.way) for pack in cohort.packs}
     failures = []
     for pack, summary, error in fan_out(train_pack, jobs, resources, progress.look):
         progress.look([pack])

@@ -12,10 +12,10 @@ def _shared_task(name: str, seed: int, options: tuple[tuple[str, object], ...]) 
     return get_task(name, seed=seed, options=dict(options))
 
 
-def train_pack(study: Study, pack: Pack, directory: str, device: str, threads: int) -> PackSummary:
+def train_pack(study: Study, pack: Pack, directory: str, device: str, threads: int, way: str | None) -> PackSummary:
     """Train one pack into the run directory; see aelle_core.study.run_pack."""
     import torch
 
     torch.set_num_threads(threads)
     task = _shared_task(study.task, study.seed, tuple(sorted(study.task_options.items())))
-    return run_pack(study, pack, RunDirectory(directory), task=task, device=device)
+    return run_pack(study, pack, RunDirectory(directory), task=task, device=device, way=way)

@@ -15,7 +15,15 @@ from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
 from aelle_core.study.variants import Pack, cohorts
 from aelle_core.tasks import Task, get_task
-from aelle_core.training import EpochResult, PackTrainer, load_checkpoint, save_checkpoint
+from aelle_core.training import (
+    EpochResult,
+    PackTrainer,
+    WayTimings,
+    Workload,
+    load_checkpoint,
+    recorded_way,
+    save_checkpoint,
+)
 
 OnEpoch = Callable[[Pack, int], object]
 """Called with the pack and an epoch whose fragment has been stored."""
@@ -54,6 +62,7 @@ def run_pack(
     *,
     task: Task | None = None,
     device: torch.device | str = "cpu",
+    way: str | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoints: bool = True,
 ) -> PackSummary:
@@ -61,7 +70,8 @@ def run_pack(
 
     Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
     computed again. Without `checkpoints`, which need safetensors, it is trained again up to there. `task` may be
-    handed in so that packs share the data they read.
+    handed in so that packs share the data they read. `way` forces a way of training; without it a pack goes on in the
+    way it was begun, and a new one takes the fastest on this machine.
     """
     started = time.monotonic()
     store = run.store
@@ -72,8 +82,12 @@ def run_pack(
     task = task or get_task(study.task, seed=study.seed, options=study.task_options)
     settings = [variant.settings for variant in pack.variants]
     cell = get_cell(pack.cell, task.input_size, pack.units)
-    trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device)
     checkpoint = run.checkpoint(pack.name)
+    if way is None and checkpoints and checkpoint.exists():
+        way = recorded_way(checkpoint)
+    if way is None:
+        way = WayTimings().chosen(Workload.of(cell, task, study.batch_size, len(settings), torch.device(device)))
+    trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device, way=way)
     diverged = 0
     clock = _Clock()
 
@@ -152,11 +166,18 @@ def _store_epoch(
     store.write(records)
 
 
-def run_study(study: Study, run: RunDirectory, *, device: str = "cpu", on_epoch: OnEpoch | None = None) -> None:
-    """Run all packs of a study in this process, one after the other: no Prefect, no Ray."""
+def run_study(
+    study: Study,
+    run: RunDirectory,
+    *,
+    device: str = "cpu",
+    way: str | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> None:
+    """Run all packs of a study in this process, one after the other: no Prefect, no Ray. See `run_pack`."""
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     task.check()
     run.prepare(study, task.statement())
     for cohort in cohorts(study):
         for pack in cohort.packs:
-            run_pack(study, pack, run, task=task, device=device, on_epoch=on_epoch)
+            run_pack(study, pack, run, task=task, device=device, way=way, on_epoch=on_epoch)

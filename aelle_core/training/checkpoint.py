@@ -35,6 +35,7 @@ def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult, names
         "format": _FORMAT,
         "epoch": str(trainer.epoch),
         "adam_steps": str(optimiser.steps),
+        "way": trainer.way.name,
         "cell": trainer.cell.name,
         "input_size": str(trainer.cell.input_size),
         "units": str(trainer.cell.units),
@@ -43,6 +44,15 @@ def save_checkpoint(path: Path, trainer: PackTrainer, result: EpochResult, names
     }
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     write_atomically(path, lambda temporary: save_file(contents, temporary, metadata))
+
+
+def recorded_way(path: Path) -> str:
+    """The way that the checkpoint's pack was trained in: the one to go on with for the same numbers to the last bit.
+
+    Raises UserError naming the file when it is broken.
+    """
+    _, metadata = read_safetensors(path, "a pack's safetensors", "checkpoint ")
+    return metadata.get("way", "packed")  # files from before there were ways
 
 
 def load_checkpoint(path: Path, trainer: PackTrainer) -> EpochResult:

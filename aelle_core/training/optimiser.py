@@ -1,6 +1,6 @@
 """Adam over stacked parameters, with a learning rate, a clip and a fate for each network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,8 @@ class PackedAdam:
     on, and `alive` (networks,) turns False for it; the others do not notice.
 
     The moments of all parameters lie in one buffer (networks, numbers) each, so that a step is a handful of
-    operations however many parameters there are; `first` and `second` are views of them by name.
+    operations however many parameters there are; `first` and `second` are views of them by name. `steps` counts the
+    steps taken.
     """
 
     def __init__(
@@ -45,28 +46,45 @@ class PackedAdam:
         return {name: part.unflatten(1, value.shape[1:]) for (name, value), part in shaped}
 
     @torch.no_grad()
-    def step(self, losses: Tensor) -> None:
+    def step(self, losses: Tensor, parameters: Mapping[str, Tensor] | None = None, first: int = 0) -> None:
         """One update from the gradients of `losses`, (networks,), which `backward` has left on the parameters.
 
-        A parameter without a gradient counts as one with a gradient of zero.
+        A part of the pack may take its step alone: `parameters` are then the part's, views of all networks' from the
+        network `first` on. A parameter without a gradient counts as one with a gradient of zero.
         """
+        parameters = parameters or self.parameters
+        part = slice(first, first + len(losses))
         gradients = []
-        for value in self.parameters.values():
+        for value in parameters.values():
             gradients.append((value.grad if value.grad is not None else torch.zeros_like(value)).flatten(1))
             value.grad = None
-        gradient = torch.cat(gradients, dim=1, out=self._gradient)
+        gradient = torch.cat(gradients, dim=1, out=self._gradient[part])
         norms = torch.linalg.vector_norm(gradient, dim=1)
-        self.alive &= norms.isfinite() & losses.isfinite()
-        factors = torch.where(self.alive, (self.clips / (norms + 1e-6)).clamp(max=1.0), 0.0).unsqueeze(1)
+        alive = self.alive[part]
+        alive &= norms.isfinite() & losses.isfinite()
+        factors = torch.where(alive, (self.clips[part] / (norms + 1e-6)).clamp(max=1.0), 0.0).unsqueeze(1)
         self.steps += 1
         beta1, beta2 = self.betas
         # Both bias corrections folded into one step size, with epsilon scaled to match.
         correction2 = (1 - beta2**self.steps) ** 0.5
-        rates = torch.where(self.alive, self.learning_rates * correction2 / (1 - beta1**self.steps), 0.0).unsqueeze(1)
+        rates = torch.where(alive, self.learning_rates[part] * correction2 / (1 - beta1**self.steps), 0.0).unsqueeze(1)
         # nan_to_num, not the factor alone: 0 times infinity is no number. Networks that live have finite gradients.
         clipped = gradient.mul_(factors).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
-        first = self._first.lerp_(clipped, 1 - beta1)
-        second = self._second.mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
-        update = torch.sqrt(second, out=self._update).add_(self.epsilon * correction2)
-        torch.div(first, update, out=update).mul_(rates)
-        torch._foreach_sub_(list(self.parameters.values()), list(self._views(update).values()))
+        mean = self._first[part].lerp_(clipped, 1 - beta1)
+        square = self._second[part].mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
+        update = torch.sqrt(square, out=self._update[part]).add_(self.epsilon * correction2)
+        torch.div(mean, update, out=update).mul_(rates)
+        torch._foreach_sub_(list(parameters.values()), list(self._views(update).values()))
+
+    def snapshot(self, part: slice) -> list[Tensor]:
+        """Copies of all that a step of these networks changes, for `restore`."""
+        return [value.detach()[part].clone() for value in self._state()]
+
+    @torch.no_grad()
+    def restore(self, part: slice, held: Sequence[Tensor]) -> None:
+        """Bring these networks back to where they were."""
+        for value, kept in zip(self._state(), held, strict=True):
+            value[part].copy_(kept)
+
+    def _state(self) -> list[Tensor]:
+        return [*self.parameters.values(), self._first, self._second, self.alive]

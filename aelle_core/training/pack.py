@@ -1,17 +1,22 @@
 """Training a pack: networks of one cell and size, side by side on the same task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
+from aelle_core.errors import UserError
 from aelle_core.streams import generator
 from aelle_core.tasks import Examples, Task
+from aelle_core.training.batches import TimeMajor, time_first
+from aelle_core.training.memory import is_out_of_memory, networks_at_once
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.ways import get_way
 
+Result = TypeVar("Result")
 _EVALUATION_ROWS = 8192  # networks x sequences evaluated at once: bounds memory
 
 
@@ -50,6 +55,9 @@ class PackTrainer:
     Each network draws its weights, its order of examples and its noise from its own seed, so that what it becomes
     does not depend on its neighbours. `way` names how losses and gradients are computed (aelle_core.training.ways): a
     matter of speed and rounding. `epoch` is the number of epochs trained so far.
+
+    No more than `networks_at_once` networks are trained together, as many as fit into free memory; the number is
+    halved when memory runs out all the same. Raises UserError where one alone does not fit.
     """
 
     def __init__(
@@ -81,7 +89,8 @@ class PackTrainer:
             self._per_network([each.learning_rate for each in self.settings]),
             self._per_network([each.clip for each in self.settings]),
         )
-        self._training = _TimeMajor(task.splits.training.to(self.device))
+        self._training = TimeMajor(task.splits.training.to(self.device))
+        self.networks_at_once = min(len(self.settings), networks_at_once(cell, task, batch_size, self.device))
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -105,61 +114,123 @@ class PackTrainer:
         """The pack as it is now, for the spectrum: its cell, parameters and constants."""
         return Network(self.cell, self.parameters, self.constants)
 
-    def scores(self, inputs: Tensor, noise: Tensor | None = None) -> Tensor:
+    def _part(self, part: slice) -> dict[str, Tensor]:
+        """The parameters of some networks, which share memory with all."""
+        if part == slice(0, len(self.settings)):
+            return self.parameters
+        return {name: value.detach()[part].requires_grad_() for name, value in self.parameters.items()}
+
+    def _scores(self, parameters: Mapping[str, Tensor], part: slice, inputs: Tensor, noise: Tensor | None) -> Tensor:
         """Class scores for inputs (networks, time, batch, features): (networks, batch, classes) after the last step,
         or, for tasks that are read out at every step, (networks, time * batch, classes)."""
-        hidden = self.way.hidden(self.parameters, self.constants, inputs, noise)
+        constants = {name: value[part] for name, value in self.constants.items()}
+        hidden = self.way.hidden(parameters, constants, inputs, noise)
         if self.task.readout == "every":
             hidden = hidden.flatten(1, 2)  # all steps in one product
-        readout = self.parameters["readout_weight"].mT
-        return torch.baddbmm(self.parameters["readout_bias"].unsqueeze(1), hidden, readout)
+        return torch.baddbmm(parameters["readout_bias"].unsqueeze(1), hidden, parameters["readout_weight"].mT)
 
     def train_epoch(self) -> Tensor:
         """One pass over the training examples, each network in its own order. Returns the mean loss (networks,)."""
-        epoch = self.epoch + 1
-        orders = torch.stack(
-            [
-                torch.randperm(len(self._training), generator=generator(each.seed, "order", epoch))
-                for each in self.settings
-            ]
-        ).to(self.device)
-        noises = self._noise(epoch, orders.shape[1])
-        total = torch.zeros(len(self.settings), device=self.device)
-        for chosen, noise in zip(orders.split(self.batch_size, dim=1), noises, strict=True):
-            inputs, targets = self._training.take(chosen)
-            losses = self.task.loss(self.scores(inputs, noise), targets)
-            losses.sum().backward()  # the sum: each network gets the gradient of its own loss
-            self.optimiser.step(losses.detach())
-            total += losses.detach() * chosen.shape[1]
-        self.epoch = epoch
-        return total / orders.shape[1]
+        start = self.optimiser.steps
 
-    def _noise(self, epoch: int, examples: int) -> Iterator[Tensor | None]:
+        def train(part: slice) -> Tensor:
+            held = self.optimiser.snapshot(part)
+            self.optimiser.steps = start
+            try:
+                return self._train_part(part, self.epoch + 1)
+            except Exception:
+                self.optimiser.restore(part, held)
+                raise
+
+        losses = torch.cat(self._in_parts(train))
+        self.epoch += 1
+        return losses
+
+    def _train_part(self, part: slice, epoch: int) -> Tensor:
+        settings, parameters = self.settings[part], self._part(part)
+        count = len(self._training)
+        orders = torch.stack(
+            [torch.randperm(count, generator=generator(each.seed, "order", epoch)) for each in settings]
+        )
+        noises = self._noise(settings, epoch, count)
+        total = torch.zeros(len(settings), device=self.device)
+        for chosen, noise in zip(self._moved(orders).split(self.batch_size, dim=1), noises, strict=True):
+            inputs, targets = self._training.take(chosen)
+            losses = self.task.loss(self._scores(parameters, part, inputs, noise), targets)
+            losses.sum().backward()  # the sum: each network gets the gradient of its own loss
+            self.optimiser.step(losses.detach(), parameters, part.start)
+            total += losses.detach() * chosen.shape[1]
+        return total / count
+
+    def _moved(self, drawn: Tensor) -> Tensor:
+        """What was drawn on the CPU, on the device; a GPU's queue does not wait for it."""
+        if self.device.type == "cuda":
+            return drawn.pin_memory().to(self.device, non_blocking=True)
+        return drawn.to(self.device)
+
+    def _noise(self, settings: Sequence[NetworkSettings], epoch: int, examples: int) -> Iterator[Tensor | None]:
         """For each mini-batch the noise of the cells that train under it, (networks, time, batch, channels)."""
-        generators = [generator(each.seed, "noise", epoch) for each in self.settings]
+        generators = [generator(each.seed, "noise", epoch) for each in settings]
         channels = self.cell.noise_channels * self.cell.units
         for start in range(0, examples, self.batch_size):
             if not channels:
                 yield None
                 continue
-            shape = (self.task.steps, min(self.batch_size, examples - start), channels)
-            yield torch.stack([torch.randn(shape, generator=each) for each in generators]).to(self.device)
+            noise = torch.empty(len(settings), self.task.steps, min(self.batch_size, examples - start), channels)
+            for own, source in zip(noise, generators, strict=True):
+                torch.randn(own.shape, generator=source, out=own)
+            yield self._moved(noise)
 
     @torch.no_grad()
     def evaluate(self, examples: Examples) -> tuple[Tensor, Tensor]:
         """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each."""
-        networks = len(self.settings)
+        results = self._in_parts(lambda part: self._evaluate_part(part, examples))
+        losses, accuracies = zip(*results, strict=True)
+        return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
+
+    def _evaluate_part(self, part: slice, examples: Examples) -> tuple[Tensor, Tensor]:
+        networks, parameters = part.stop - part.start, self._part(part)
         loss = torch.zeros(networks, device=self.device)
         correct = torch.zeros(networks, device=self.device)
         rows = max(1, _EVALUATION_ROWS // networks)
         for start in range(0, len(examples), rows):
             inputs = examples.inputs[start : start + rows].to(self.device).transpose(0, 1).contiguous()
-            targets = _time_first(examples.targets[start : start + rows].to(self.device)).flatten().expand(networks, -1)
-            scores = self.scores(inputs.expand(networks, -1, -1, -1))
-            loss += self.task.loss(scores, targets) * targets.shape[1]
+            targets = time_first(examples.targets[start : start + rows].to(self.device)).flatten()
+            scores = self._scores(parameters, part, inputs.expand(networks, -1, -1, -1), None)
+            loss += self.task.loss(scores, targets.expand(networks, -1)) * len(targets)
             correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
         count = examples.targets.numel()
-        return (loss / count).cpu(), (correct / count).cpu()
+        return loss / count, correct / count
+
+    def _in_parts(self, work: Callable[[slice], Result]) -> list[Result]:
+        """`work` on the pack part by part; a part for which there is no memory is tried again in halves."""
+        results: list[Result] = []
+        first = 0
+        while first < len(self.settings):
+            part = slice(first, min(first + self.networks_at_once, len(self.settings)))
+            if (result := self._unless_out_of_memory(work, part)) is None:
+                self.networks_at_once = (part.stop - part.start) // 2
+                self.way.release()
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            results.append(result)
+            first = part.stop
+        return results
+
+    def _unless_out_of_memory(self, work: Callable[[slice], Result], part: slice) -> Result | None:
+        """Returning ends the error and with it the frames that hold on to what was allocated."""
+        try:
+            return work(part)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if part.stop - part.start == 1:
+                raise UserError(
+                    f"one {self.cell.name} of {self.cell.units} units with batch_size={self.batch_size} and "
+                    f"{self.task.steps} steps does not fit into memory on {self.device.type}: expected a smaller batch"
+                ) from error
+            return None
 
     def run(self, epochs: int) -> Iterator[EpochResult]:
         """Train up to `epochs`, yielding after each epoch, and before training when it has not begun."""
@@ -172,30 +243,3 @@ class PackTrainer:
         validation_loss, accuracy = self.evaluate(self.task.splits.validation)
         alive = self.optimiser.alive.cpu() & validation_loss.isfinite()
         return EpochResult(self.epoch, train_loss, validation_loss, accuracy, alive)
-
-
-class _TimeMajor:
-    """Examples laid out so that a mini-batch comes out as the ways want it: time before batch."""
-
-    def __init__(self, examples: Examples) -> None:
-        self._count, self._time, _ = examples.inputs.shape
-        self._rows = examples.inputs.transpose(0, 1).flatten(0, 1).contiguous()
-        self._targets = _time_first(examples.targets)
-        self._steps = torch.arange(self._time, device=self._rows.device).view(1, -1, 1) * self._count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def take(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the examples (networks, batch): inputs (networks, time, batch, features) and targets (networks, batch),
-        or (networks, time * batch) where there is one at every step."""
-        places = chosen.unsqueeze(1) + self._steps
-        inputs = self._rows.index_select(0, places.flatten()).view(*places.shape, -1)
-        if self._targets.dim() == 1:
-            return inputs, self._targets[chosen]
-        return inputs, self._targets.flatten()[places].flatten(1)
-
-
-def _time_first(targets: Tensor) -> Tensor:
-    """(count,) as it is, (count, time) -> (time, count)."""
-    return targets if targets.dim() == 1 else targets.T.contiguous()

@@ -178,10 +178,10 @@ def test_narrow_registers(tmp_path: Path) -> None:
     """As on a CPU without AVX-512, where a register is half a panel."""
     code = """
 import numpy as np
-from aelle_core.lyapunov.householder import emitter
-emitter._REGISTER_BYTES = 32
+from aelle_core import vector_code
+vector_code._REGISTER_BYTES = 32
 from tests.aelle_core.test_householder_kernel import by_numpy, moved, random
-assert emitter.lanes(8) == 4
+assert vector_code.lanes(8) == 4
 for size in (3, 9, 20, 66):
     jacobians = random(2, 2, size, size)
     for k in {1, size // 2 + 1, size}:

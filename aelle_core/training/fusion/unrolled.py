@@ -33,6 +33,10 @@ class Unrolled:
         self.forward(workspace, drive, weights, noise)
         return self.outputs(workspace)
 
+    def release(self) -> None:
+        """Give the arrays back."""
+        self._workspaces.clear()
+
     def workspace(self, drive: Tensor, training: bool) -> Workspace:
         """The arrays for a drive of this shape."""
         networks, steps, rows, _ = drive.shape

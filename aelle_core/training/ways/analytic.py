@@ -47,6 +47,9 @@ class Analytic(Way):
             noise = drives.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
         return self._unrolled.hidden(drives.unflatten(1, inputs.shape[1:3]), weights, noise)
 
+    def release(self) -> None:
+        self._unrolled.release()
+
 
 @lru_cache(maxsize=64)
 def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str]]:

@@ -48,19 +48,27 @@ class Way(ABC):
         `noise`, for cells that train under it, (networks, time, batch, noise_channels * units). States start at zero.
         """
 
+    def release(self) -> None:  # noqa: B027 - most ways keep nothing
+        """Give back the memory that is kept between mini-batches."""
+
 
 ways: Registry[Way] = Registry("way", "aelle_core.training.ways")
 
 
-def get_way(name: str, cell: Cell, readout: Readout, device: torch.device) -> Way:
-    """The registered way `name` for packs of `cell`. Raises UserError when it is unknown or cannot run the cell."""
+def check_way(name: str, cell: Cell, device: torch.device) -> type[Way]:
+    """The registered way `name`. Raises UserError when it is unknown or cannot train packs of `cell` on the device."""
     kind = ways[name]
     if (obstacle := kind.obstacle(cell, device)) is not None:
         known = ", ".join(available_ways(cell, device))
         raise UserError(f"way {name!r} cannot train {cell.name!r} on {device.type}: {obstacle}; expected {known}")
-    return kind(cell, readout, device)
+    return kind
+
+
+def get_way(name: str, cell: Cell, readout: Readout, device: torch.device) -> Way:
+    """The way `name` for packs of `cell`. Raises UserError where `check_way` does."""
+    return check_way(name, cell, device)(cell, readout, device)
 
 
 def available_ways(cell: Cell, device: torch.device) -> list[str]:
-    """The names of all ways that can run packs of `cell` there."""
+    """The names of all ways that can train packs of `cell` there."""
     return [name for name in ways if ways[name].obstacle(cell, device) is None]

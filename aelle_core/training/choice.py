@@ -1,0 +1,162 @@
+"""Which way is the fastest for a pack on this machine: measured once, kept in the user's cache."""
+
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from llvmlite.binding import get_host_cpu_name
+from platformdirs import user_cache_path
+
+from aelle_core.cells import Cell, get_cell
+from aelle_core.files import write_atomically
+from aelle_core.streams import generator
+from aelle_core.tasks import Examples, Splits, Task
+from aelle_core.training.pack import NetworkSettings, PackTrainer
+from aelle_core.training.ways import Readout, available_ways
+
+REFERENCE = "packed"
+_GAIN = 1.1  # how much faster another way must be to be preferred to the reference
+_ROUNDS = 4  # mini-batches timed for each way, after one that warms up; the fastest counts
+_SILENT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What the speed of a way depends on: the shape of a mini-batch, where it runs and on how many threads."""
+
+    cell: str
+    units: int
+    features: int
+    steps: int
+    readout: Readout
+    classes: int
+    batch_size: int
+    networks: int
+    device: str
+    threads: int
+
+    @classmethod
+    def of(cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device) -> "Workload":
+        """The workload of a pack of `networks` on `task`, in a process with torch's present number of threads."""
+        return cls(
+            cell.name,
+            cell.units,
+            task.input_size,
+            task.steps,
+            task.readout,
+            task.classes,
+            min(batch_size, len(task.splits.training)),
+            networks,
+            str(device),
+            torch.get_num_threads(),
+        )
+
+
+class WayTimings:
+    """Seconds for each network and mini-batch by way: a small JSON file for each workload, in a directory for each
+    kind of machine (processor, torch's version, GPU)."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or user_cache_path("aelle") / "ways"
+
+    def _path(self, workload: Workload) -> Path:
+        machine = f"{platform.machine()}-{get_host_cpu_name()}-torch{torch.__version__}"
+        if workload.device != "cpu":
+            machine += f"-{torch.cuda.get_device_name(workload.device)}".replace(" ", "_")
+        digest = hashlib.sha256(json.dumps(asdict(workload), sort_keys=True).encode()).hexdigest()[:16]
+        return self.directory / machine / f"{workload.cell}-{workload.units}-{digest}.json"
+
+    def read(self, workload: Workload) -> dict[str, float] | None:
+        """What was measured on this kind of machine, or None: never, or the file is broken."""
+        try:
+            held = json.loads(self._path(workload).read_text())
+            return {str(way): float(seconds) for way, seconds in held["seconds"].items()}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            return None
+
+    def measure(self, workload: Workload, say: Callable[[str], object] | None = None) -> dict[str, float]:
+        """Time every way on random data of the workload's shape and keep the result.
+
+        A cache that cannot be written costs another measurement next time, nothing else.
+        """
+        seconds = time_ways(workload, say or _say)
+        content = json.dumps({"workload": asdict(workload), "seconds": seconds}, indent=2)
+        try:
+            write_atomically(self._path(workload), lambda temporary: temporary.write_text(content))
+        except OSError as error:
+            (say or _say)(f"the times of the ways cannot be kept in {str(self.directory)!r}: {error}")
+        return seconds
+
+    def chosen(self, workload: Workload) -> str:
+        """The way to train with: measured before, or now."""
+        ways = available_ways(get_cell(workload.cell, workload.features, workload.units), torch.device(workload.device))
+        if ways == [REFERENCE]:
+            return REFERENCE
+        known = self.read(workload)
+        return fastest(known if known is not None and set(known) == set(ways) else self.measure(workload))
+
+
+def fastest(seconds: Mapping[str, float]) -> str:
+    """The reference, unless another way is at least a tenth faster: the same numbers on as many machines as can be."""
+    best = min(seconds, key=lambda way: seconds[way])
+    return best if seconds[best] * _GAIN <= seconds[REFERENCE] else REFERENCE
+
+
+def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, float]:
+    """Seconds for each network and mini-batch (forward, backward and the optimiser's step) by way."""
+    cell = get_cell(workload.cell, workload.features, workload.units)
+    device = torch.device(workload.device)
+    settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(workload.networks)]
+    task = _RandomTask(workload)
+    started, silent = time.perf_counter(), True
+    trainers = {}
+    times: dict[str, list[float]] = {}
+    for name in available_ways(cell, device):
+        trainers[name] = PackTrainer(cell, task, settings, batch_size=workload.batch_size, device=device, way=name)
+    for round_ in range(_ROUNDS + 1):
+        for name, trainer in trainers.items():  # in turn, so that all see the same neighbours
+            if silent and time.perf_counter() - started > _SILENT_SECONDS:
+                say(f"measuring ways to train {workload.cell} {workload.units} on {workload.device}, once")
+                silent = False
+            begun = time.perf_counter()
+            trainer.train_epoch().sum().item()  # .item() waits for a device
+            if round_:
+                times.setdefault(name, []).append(time.perf_counter() - begun)
+    return {name: min(each) / workload.networks for name, each in times.items()}
+
+
+def _say(sentence: str) -> None:
+    print(f"aelle: {sentence}", file=sys.stderr, flush=True)
+
+
+class _RandomTask(Task):
+    """One mini-batch of noise in the shape of a workload."""
+
+    name = "random"
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        self._workload = workload
+        self.classes = workload.classes  # type: ignore[misc]
+        self.readout = workload.readout  # type: ignore[misc]
+
+    @property
+    def input_size(self) -> int:
+        return self._workload.features
+
+    @property
+    def steps(self) -> int:
+        return self._workload.steps
+
+    def load(self) -> Splits:
+        source, count = generator(0, "random task"), self._workload.batch_size
+        inputs = torch.rand(count, self.steps, self.input_size, generator=source)
+        shape = (count, self.steps) if self.readout == "every" else (count,)
+        examples = Examples(inputs, torch.randint(0, self.classes, shape, generator=source))
+        return Splits(examples, examples, examples)

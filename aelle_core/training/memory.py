@@ -1,0 +1,47 @@
+"""What a pack needs in memory, what there is, and how an allocation that failed is told from other errors."""
+
+import os
+
+import psutil
+import torch
+
+from aelle_core.cells import Cell
+from aelle_core.tasks import Task
+
+_SHARE = 0.5  # of free memory: estimates are rough, and others need some too
+
+
+def network_bytes(cell: Cell, task: Task, batch_size: int) -> int:
+    """About how many bytes training takes for each network of a pack: an upper estimate, over all ways.
+
+    A parameter comes with its gradient (twice, while they are gathered), Adam's two moments and their update. Every
+    step of every sequence keeps its inputs and noise, its pre-activations with what they become and their adjoints,
+    and the state with its successors.
+    """
+    shapes = {**cell.parameter_shapes(), "readout": (task.classes, cell.units + 1)}
+    numbers = sum(torch.Size(shape).numel() for shape in shapes.values())
+    gates = max(shape[0] for shape in cell.parameter_shapes().values()) / cell.units
+    per_step = (4 * gates + 6 * len(cell.parts) + cell.noise_channels) * cell.units + 2 * task.input_size
+    if task.readout == "every":
+        per_step += 3 * task.classes + cell.units
+    return int(4 * (6 * numbers + task.steps * batch_size * per_step))
+
+
+def free_bytes(device: torch.device, threads: int) -> int:
+    """Memory that one pack may take: of the GPU, or of the host as if packs like it ran on all of its cores."""
+    if device.type == "cuda":
+        return int(_SHARE * torch.cuda.mem_get_info(device)[0])
+    packs = max(1, (os.cpu_count() or 1) // threads)
+    return int(_SHARE * psutil.virtual_memory().available / packs)
+
+
+def networks_at_once(cell: Cell, task: Task, batch_size: int, device: torch.device) -> int:
+    """How many networks fit into free memory, at least one."""
+    return max(1, free_bytes(device, torch.get_num_threads()) // network_bytes(cell, task, batch_size))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: on a GPU, in Python, or in torch's CPU allocator (a bare RuntimeError)."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,137 @@
+"""The choice of a way, what it remembers, packs that do not fit into memory, and going on in the recorded way."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from aelle_core.cells import get_cell
+from aelle_core.errors import UserError
+from aelle_core.study import RunDirectory, Study, cohorts, run_pack, run_study
+from aelle_core.tasks import get_task
+from aelle_core.training import (
+    NetworkSettings,
+    PackTrainer,
+    WayTimings,
+    Workload,
+    fastest,
+    recorded_way,
+)
+from aelle_core.training.memory import is_out_of_memory, network_bytes
+
+TASK = get_task("digits")
+SETTINGS = [NetworkSettings(seed, 0.2, 3e-3) for seed in range(5)]
+CPU = torch.device("cpu")
+
+
+def trainer(way: str = "packed", name: str = "gru") -> PackTrainer:
+    return PackTrainer(get_cell(name, TASK.input_size, 8), TASK, SETTINGS, way=way)
+
+
+def test_another_way_must_be_a_tenth_faster_than_the_reference() -> None:
+    assert fastest({"packed": 1.0, "analytic": 0.95}) == "packed"
+    assert fastest({"packed": 1.0, "analytic": 0.8, "fused": 0.7}) == "fused"
+    assert fastest({"packed": 1.0, "analytic": 2.0}) == "packed"
+
+
+def test_times_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timings = WayTimings(tmp_path)
+    workload = Workload.of(get_cell("lstm", 8, 8), TASK, 64, 3, CPU)
+    assert timings.read(workload) is None
+    seconds = timings.measure(workload)
+    assert set(seconds) == {"packed", "analytic", "fused"}
+    assert all(value > 0 for value in seconds.values())
+    monkeypatch.setattr(timings, "measure", lambda workload: pytest.fail("measured twice"))
+    assert timings.read(workload) == seconds
+    assert timings.chosen(workload) == fastest(seconds)
+    other = Workload.of(get_cell("lstm", 8, 8), TASK, 64, 4, CPU)
+    assert timings.read(other) is None
+    file = next(tmp_path.rglob("*.json"))
+    file.write_text(file.read_text()[:40])
+    assert timings.read(workload) is None
+
+
+def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study(cells=("lem",), units=(6,), networks=3, epochs=4)
+    pack = cohorts(study)[0].packs[0]
+    undisturbed = RunDirectory(tmp_path / "undisturbed")
+    run_study(study, undisturbed, way="analytic")
+    stopped = RunDirectory(tmp_path / "stopped")
+    stopped.prepare(study, TASK.statement())
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(_: object, epoch: int) -> None:
+        if epoch == 2:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run_pack(study, pack, stopped, way="analytic", on_epoch=stop)
+    assert recorded_way(stopped.checkpoint(pack.name)) == "analytic"
+    monkeypatch.setattr(WayTimings, "chosen", lambda self, workload: pytest.fail("asked for the fastest way"))
+    run_pack(study, pack, stopped)
+    for column in ("train_loss", "validation_loss"):
+        one, two = (
+            run.store.read().sort_by([("network", "ascending"), ("epoch", "ascending")])
+            for run in (undisturbed, stopped)
+        )
+        assert one[column].to_pylist() == two[column].to_pylist()
+
+
+@pytest.mark.parametrize("way", ["packed", "analytic", "fused"])
+def test_when_memory_runs_out_the_pack_is_halved_and_goes_on_with_the_same_numbers(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The allocation fails for real, in the middle of an epoch, as long as more than two networks are together."""
+    expected = list(trainer(way).run(2))
+    pack = trainer(way)
+    hidden, calls = pack.way.hidden, 0
+
+    def greedy(parameters: dict[str, Tensor], constants: object, inputs: Tensor, noise: object = None) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if len(inputs) > 2 and pack.epoch == 0 and pack.optimiser.steps > 5:
+            torch.empty(2**48)
+        return hidden(parameters, constants, inputs, noise)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pack.way, "hidden", greedy)
+    results = list(pack.run(2))
+    assert pack.networks_at_once == 2
+    assert pack.optimiser.steps == 34
+    for result, other in zip(results, expected, strict=True):
+        torch.testing.assert_close(result.train_loss, other.train_loss, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(result.validation_loss, other.validation_loss, rtol=1e-5, atol=1e-6)
+
+
+def test_one_network_that_does_not_fit_is_an_error_and_others_errors_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    pack = trainer()
+    monkeypatch.setattr(pack.way, "hidden", lambda *_: torch.empty(2**48))
+    with pytest.raises(UserError, match=r"one gru of 8 units with batch_size=64 and 8 steps does not fit into memory"):
+        pack.train_epoch()
+    pack = trainer()
+    monkeypatch.setattr(pack.way, "hidden", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    with pytest.raises(RuntimeError, match="size"):
+        pack.train_epoch()
+
+
+def test_failed_allocations_are_told_from_other_errors() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**48)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_a_pack_is_trained_in_parts_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trainer("analytic")
+    needed = network_bytes(whole.cell, TASK, 64)
+    monkeypatch.setattr("aelle_core.training.memory.free_bytes", lambda device, threads: int(3.5 * needed))
+    parts = trainer("analytic")
+    assert (whole.networks_at_once, parts.networks_at_once) == (5, 3)
+    for _ in range(2):
+        torch.testing.assert_close(parts.train_epoch(), whole.train_epoch(), rtol=1e-5, atol=1e-6)
+    assert parts.optimiser.steps == whole.optimiser.steps == 34
