@@ -9,6 +9,7 @@ docs/results/study-gpu.md. Killed or out of time, the same command goes on with 
 
 import argparse
 import importlib.util
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,18 @@ from pathlib import Path
 
 import torch
 
+from aelle_core.cells import get_cell
 from aelle_core.errors import UserError
 from aelle_core.study import Pack, RunDirectory, Study, cohorts, run_pack
 from aelle_core.tasks import Splits, Task, get_task
+from aelle_core.training.choice import Workload, fastest, time_ways
 from benchmarks.cases import PAPER_CELLS
 from benchmarks.device import describe
 from benchmarks.product import product_rate
 from benchmarks.training import study_page
 from benchmarks.training.cases import Shape
-from benchmarks.training.profiles import Profile, profile_pack
-from benchmarks.training.study_records import Records
+from benchmarks.training.profiles import profile_pack
+from benchmarks.training.study_records import Records, Start
 
 PAGE = Path("docs/results/study-gpu.md")
 _PRODUCT = {"cuda": 8192, "cpu": 1024}  # rows and columns of the matrices whose product tells the device's rate
@@ -62,7 +65,7 @@ class Prediction:
 
     def training(self, pack: Pack) -> float:
         """Training and evaluations, as the profile has them."""
-        profile = self.records.profiles[pack.cell]
+        profile = self.records.starts[pack.cell].profile
         study, splits = self.study, self.splits
         batches = study.epochs * -(-len(splits.training) // study.batch_size)
         images = len(splits.training) + (study.epochs + 1) * len(splits.validation) + len(splits.test)
@@ -77,10 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--networks", type=int, default=200, help="of each cell")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--images", type=int, help="training images (default: all 50,000 that do not validate)")
+    parser.add_argument("--way", help="way of training (default: the fastest, measured before a cell's first pack)")
     parser.add_argument("--minutes", type=float, default=9.5, help="no pack is begun that would end later")
     parser.add_argument("--output", type=Path, default=Path("runs/paper-smnist"), help="folder of the run")
     parser.add_argument("--page", type=Path, help=f"the page (default: {PAGE} with CUDA)")
     given = parser.parse_args(arguments)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own lines
     until = time.monotonic() + 60 * given.minutes
     device = torch.device(given.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -100,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         raise SystemExit(str(error)) from error
     records = Records.read(run.path / "timings.json")
-    left_out = run_packs(study, task, run, device, records, until)
+    left_out = run_packs(study, task, run, device, records, until, given.way)
     rate = product_rate(_PRODUCT[device.type], torch.float32, 1.0, device)
     table = study_page.table_of(study, task, run, records, rate)
     command = f"python -m benchmarks.study_gpu --networks {given.networks} --epochs {given.epochs}"
@@ -116,7 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run_packs(
-    study: Study, task: Task, run: RunDirectory, device: torch.device, records: Records, until: float
+    study: Study,
+    task: Task,
+    run: RunDirectory,
+    device: torch.device,
+    records: Records,
+    until: float,
+    way: str | None = None,
 ) -> list[str]:
     """Every pack that is missing and that there is time for; the names of the others."""
     checkpoints = importlib.util.find_spec("safetensors") is not None
@@ -125,18 +136,21 @@ def run_packs(
     prediction = Prediction(study, task.splits, records)
     for place, pack in enumerate(missing):
         left = until - time.monotonic()
-        if left > 0 and pack.cell not in records.profiles:
-            records.keep_profile(pack.cell, _profile(study, task, pack, device))
+        if left > 0 and pack.cell not in records.starts:
+            records.keep_start(pack.cell, _start(study, task, pack, device, way))
             left = until - time.monotonic()
         if left <= 0 or (expected := prediction.seconds(pack)) > left:
             left_out.append(pack.name)
             continue
+        begun = records.starts[pack.cell].way
         print(
-            f"{place + 1}/{len(missing)} {pack.name}: {len(pack.variants)} networks, about {expected:.0f} s; "
+            f"{place + 1}/{len(missing)} {pack.name}: {len(pack.variants)} networks, {begun}, about {expected:.0f} s; "
             f"{left:.0f} s left",
             flush=True,
         )
-        summary = run_pack(study, pack, run, task=task, device=device, on_epoch=_say, checkpoints=checkpoints)
+        summary = run_pack(
+            study, pack, run, task=task, device=device, way=begun, on_epoch=_say, checkpoints=checkpoints
+        )
         records.keep_pack(pack.cell, len(pack.variants), study.epochs, summary, prediction.training(pack))
         print(f"  {summary.seconds:.1f} s, of which spectra {summary.spectra_seconds:.1f} s", flush=True)
     return left_out
@@ -150,9 +164,15 @@ def _missing(study: Study, run: RunDirectory) -> Iterator[Pack]:
             yield pack
 
 
-def _profile(study: Study, task: Task, pack: Pack, device: torch.device) -> Profile:
+def _start(study: Study, task: Task, pack: Pack, device: torch.device, way: str | None) -> Start:
+    """The way that all packs of a cell are trained in, the same when a run goes on, and what it does with its time."""
+    networks = len(pack.variants)
+    if way is None:
+        cell = get_cell(pack.cell, task.input_size, pack.units)
+        workload = Workload.of(cell, task, study.batch_size, networks, device)
+        way = fastest(time_ways(workload, lambda sentence: print(f"  {sentence}", flush=True)))
     shape = Shape(pack.cell, pack.units, task.steps, study.batch_size, task.input_size)
-    return profile_pack(shape, len(pack.variants), device)
+    return Start(way, profile_pack(shape, networks, device, way))
 
 
 def _say(pack: Pack, epoch: int) -> None:

@@ -14,10 +14,12 @@ LAYER_GAIN = 1.0
 
 @dataclass(frozen=True)
 class OfCell:
-    """What was measured of a cell on so many threads: all ways in packs of few networks, ours alone in large ones."""
+    """What was measured of a cell on so many threads: all ways in packs of few networks, ours alone in large ones; and
+    the way that the engine chooses by its own measurement."""
 
     small: Times
     large: Times | None = None
+    chosen: str | None = None
 
     @property
     def cell(self) -> str:
@@ -98,7 +100,8 @@ def ensembles_table(several: Sequence[OfCell]) -> Table:
 def sizes_table(several: Sequence[OfCell], sizes: Sequence[int]) -> Table:
     table = Table(
         "Ours by way and by networks side by side, one thread",
-        "Milliseconds per network and mini-batch, medians, as above.",
+        f"Milliseconds per network and mini-batch, medians, as above. *Chosen* is what the engine itself would train a "
+        f"pack of {ENSEMBLE_SIZE} with, after timing its ways for itself.",
         ("cell, way", *(f"P = {size}" for size in sizes)),
     )
     for each in several:
@@ -106,7 +109,7 @@ def sizes_table(several: Sequence[OfCell], sizes: Sequence[int]) -> Table:
         for way in dict.fromkeys(pack.way for pack in packs):
             found = [packs.get(Pack(way, size)) for size in sizes]
             cells = (DASH if values is None else number(Spread.of(values).median) for values in found)
-            table.rows.append((f"{each.cell}, {way}", *cells))
+            table.rows.append((f"{each.cell}, {way}{', chosen' * (way == each.chosen)}", *cells))
     return table
 
 

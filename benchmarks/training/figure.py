@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.drawing import logarithmic, plain, save
 from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import LOOP_GAIN, OfCell
-from benchmarks.training.growth import NETWORKS, Curve
+from benchmarks.training.growth import Curve
 
 _COLOURS = {"lstm": "#0072B2", "lem": "#D55E00"}
 _STYLES = {"ours": ("-", "o"), "one by one": ("--", "s")}
@@ -36,8 +36,8 @@ def draw(
     ):
         _panel(axes, [curve for curve in curves if curve.cell in _COLOURS], label)
     second.set_title(f"P: N = {shape.units}, T = {shape.steps}", fontsize="medium")
-    third.set_title(f"N: T = {shape.steps}, P = {NETWORKS}", fontsize="medium")
-    fourth.set_title(f"T: N = {shape.units}, P = {NETWORKS}", fontsize="medium")
+    third.set_title(f"N: T = {shape.steps}", fontsize="medium")
+    fourth.set_title(f"T: N = {shape.units}", fontsize="medium")
     third.legend(frameon=False)
     figure.suptitle(f"What training costs: batch {shape.batch}, float32, one thread", fontsize="large")
     save(figure, folder, "training-speed")

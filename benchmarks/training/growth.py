@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables import Table, number, times
+from benchmarks.tables import DASH, Table, number, times
 from benchmarks.timing import Spread
 from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import OfCell
@@ -12,7 +12,6 @@ from benchmarks.training.measure import Pack, measure
 CELLS = ("lstm", "lem")  # torch's fastest layer, and the loop with the most work in a step
 UNITS = (16, 32, 64, 128, 256)
 STEPS = (7, 14, 28, 56, 112)
-NETWORKS = 16
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,8 @@ class Curve:
     gains: tuple[Spread, ...] = ()
 
 
-def against(name: str, values: Sequence[int], cell: str, way: str, budget: float, least: int) -> list[Curve]:
-    """A cell trained by `way` at each value of `name` ("units" or "steps"), one thread."""
-    pack = Pack(way, NETWORKS)
+def against(name: str, values: Sequence[int], cell: str, pack: Pack, budget: float, least: int) -> list[Curve]:
+    """A cell trained in packs like this at each value of `name` ("units" or "steps"), one thread."""
     points = [
         measure(Shape(cell).with_(**{name: value}), 1, [pack], ensembles=False, budget=budget, least=least)
         for value in values
@@ -61,16 +59,20 @@ def against_networks(several: Iterable[OfCell]) -> list[Curve]:
 
 
 def growth_table(symbol: str, what: str, curves: Sequence[Curve]) -> Table:
-    values = curves[0].values
+    values = sorted({value for curve in curves for value in curve.values})
     table = Table(
         f"Against {symbol}: {what}",
-        f"Networks times mini-batches per second, one thread, {NETWORKS} networks side by side unless P is what grows, "
-        "and how many times that is the best one-by-one way. ![Networks per second](training-speed.svg)",
+        "Networks times mini-batches per second, one thread, in the way and the number of networks that were fastest "
+        "in packs of up to 16, unless P is what grows, and how many times that is the best one-by-one way. "
+        "![Networks per second](training-speed.svg)",
         ("cell", *(f"{symbol} = {value}" for value in values)),
     )
     for curve in curves:
         if curve.who == "ours":
-            fields = (f"{number(rate)}, {times(gain)}" for rate, gain in zip(curve.rates, curve.gains, strict=True))
+            found = dict(zip(curve.values, zip(curve.rates, curve.gains, strict=True), strict=True))
+            fields = (
+                f"{number(found[value][0])}, {times(found[value][1])}" if value in found else DASH for value in values
+            )
             table.rows.append((curve.cell, *fields))
     return table
 

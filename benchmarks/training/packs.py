@@ -4,10 +4,10 @@ import torch
 
 from aelle_core.cells import get_cell
 from aelle_core.training import PackTrainer
+from aelle_core.training.choice import REFERENCE, Workload, fastest, time_ways
 from aelle_core.training.ways import available_ways
+from benchmarks.timing import on_threads
 from benchmarks.training.cases import RandomSequences, Shape, settings_of
-
-REFERENCE = "packed"
 
 
 def ways_of(shape: Shape, device: torch.device | str = "cpu") -> tuple[str, ...]:
@@ -21,3 +21,11 @@ def pack(shape: Shape, networks: int, batches: int, way: str, device: torch.devi
     cell = get_cell(shape.cell, shape.features, shape.units)
     task = RandomSequences(shape, batches)
     return PackTrainer(cell, task, settings_of(networks, shape.units), batch_size=shape.batch, device=device, way=way)
+
+
+def chosen(shape: Shape, networks: int) -> str:
+    """The way that the engine picks for such a pack on one thread, by its own measurement; nothing is kept of it."""
+    trainer = pack(shape, networks, 1, REFERENCE)
+    with on_threads(1):
+        workload = Workload.of(trainer.cell, trainer.task, shape.batch, networks, trainer.device)
+        return fastest(time_ways(workload, lambda sentence: None))

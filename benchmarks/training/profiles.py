@@ -48,9 +48,9 @@ def group_of(name: str) -> str:
     return next((group for group, pattern in _GROUPS if pattern.search(name)), _REST)
 
 
-def profile_pack(shape: Shape, networks: int, device: torch.device) -> Profile:
+def profile_pack(shape: Shape, networks: int, device: torch.device, way: str) -> Profile:
     """Trained on random sequences of the shape, after a first epoch that compiles and fills what is lazy."""
-    trainer = packs.pack(shape, networks, _BATCHES, packs.ways_of(shape)[0], device)
+    trainer = packs.pack(shape, networks, _BATCHES, way, device)
     examples = trainer.task.splits.training
 
     def epoch() -> None:

@@ -13,7 +13,7 @@ from benchmarks.timing import on_threads
 from benchmarks.training import comparison, growth, memory, packs, peers, spectra, studies
 from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import OfCell
-from benchmarks.training.measure import Pack, Times, measure
+from benchmarks.training.measure import ENSEMBLE_SIZE, Pack, Times, measure
 from benchmarks.training.plan import Plan
 
 GROUP_SECONDS = 30.0  # after so many for one group of ways no further turn is begun
@@ -56,14 +56,14 @@ class Run:
                 by_threads[threads] = self._on(threads, one)
         best = {each.cell: each.best[1].way for each in one}
         shares = self._shares(one, best)
-        ways = {cell: best[cell] for cell in plan.curve_cells}
-        by_units = self._curves("units", plan.units, ways)
-        by_steps = self._curves("steps", plan.steps, ways)
+        fastest = {each.cell: each.small.best_pack for each in one if each.cell in plan.curve_cells}
+        by_units = self._curves("units", plan.units, fastest)
+        by_steps = self._curves("steps", plan.steps, fastest)
         tables = [*self._studies(), *self._memory(best)]
         if plan.large:
             one = by_threads[1] = [replace(each, large=self._large(each)) for each in one]
         peaks = self._peaks(peaks)
-        by_networks = growth.against_networks(each for each in one if each.large is not None)
+        by_networks = growth.against_networks(one)
         curves = (("P", "networks side by side", by_networks), ("N", "units", by_units), ("T", "steps", by_steps))
         several = {threads: found for threads, found in by_threads.items() if found}
         before = [
@@ -107,7 +107,7 @@ class Run:
         shape = Shape(cell)
         with self.steps.step("1 thread", cell):
             wanted = [Pack(way, size) for way in packs.ways_of(shape) for size in self.plan.small]
-            return OfCell(self._measure(shape, 1, wanted, ensembles=True))
+            return OfCell(self._measure(shape, 1, wanted, ensembles=True), chosen=packs.chosen(shape, ENSEMBLE_SIZE))
 
     def _on(self, threads: int, one: list[OfCell]) -> list[OfCell]:
         """Our fastest way on one thread, in packs of every small size."""
@@ -162,12 +162,12 @@ class Run:
             patience=GROUP_SECONDS,
         )
 
-    def _curves(self, name: str, values: tuple[int, ...], ways: dict[str, str]) -> list[growth.Curve]:
+    def _curves(self, name: str, values: tuple[int, ...], fastest: dict[str, Pack]) -> list[growth.Curve]:
         found = []
-        for cell, way in ways.items():
+        for cell, pack in fastest.items():
             with self.steps.step(f"against {name}", cell):
                 if self._time_for(f"{cell} against {name}"):
-                    found += growth.against(name, values, cell, way, self.plan.budget / 3, self.plan.least)
+                    found += growth.against(name, values, cell, pack, self.plan.budget / 3, self.plan.least)
         return found
 
 

@@ -29,7 +29,7 @@ def table_of(study: Study, task: Task, run: RunDirectory, records: Records, rate
         "*launches* are of one mini-batch. *What dominates* is the largest share of a mini-batch's time: of the GPU's, "
         "where waiting counts; on a CPU of the operators' own.",
         (
-            "cell",
+            "cell, way",
             "networks stored",
             "timed",
             "training, s",
@@ -47,7 +47,7 @@ def table_of(study: Study, task: Task, run: RunDirectory, records: Records, rate
     totals = np.zeros(5)
     timed_in_all = 0
     for cell in study.cells:
-        packs, profile = records.of(cell), records.profiles.get(cell)
+        packs, start = records.of(cell), records.starts.get(cell)
         timed = sum(each.networks for each in packs)
         timed_in_all += timed
         shape = Shape(cell, study.units[0], task.steps, study.batch_size, task.input_size)
@@ -56,15 +56,15 @@ def table_of(study: Study, task: Task, run: RunDirectory, records: Records, rate
         floor = timed * batches * shape.operations / rate
         numbers = np.array([training, spectra, whole - training - spectra, whole, floor])
         totals += numbers
-        counts = (None, None) if profile is None else (profile.kernels, profile.launches)
+        counts = (None, None) if start is None else (start.profile.kernels, start.profile.launches)
         table.rows.append(
             (
-                cell,
+                cell if start is None else f"{cell}, {start.way}",
                 f"{stored.get(cell, 0):,}",
                 f"{timed:,}",
                 *_fields(numbers, timed),
                 *(DASH if count is None else f"{count:,.0f}" for count in counts),
-                DASH if profile is None else profile.dominant,
+                DASH if start is None else start.profile.dominant,
             )
         )
     table.rows.append(

@@ -25,12 +25,20 @@ class PackRecord:
     predicted: float
 
 
+@dataclass(frozen=True)
+class Start:
+    """The way that a cell's packs are trained in, and a profile of it."""
+
+    way: str
+    profile: Profile
+
+
 @dataclass
 class Records:
-    """Profiles by cell, and packs; both are written when one is kept."""
+    """What each cell began with, and packs; both are written when one is kept."""
 
     path: Path
-    profiles: dict[str, Profile] = field(default_factory=dict)
+    starts: dict[str, Start] = field(default_factory=dict)
     packs: list[PackRecord] = field(default_factory=list)
 
     @classmethod
@@ -39,11 +47,11 @@ class Records:
         if not path.exists():
             return cls(path)
         content = json.loads(path.read_text())
-        profiles = {cell: Profile(**each) for cell, each in content["profiles"].items()}
-        return cls(path, profiles, [PackRecord(**each) for each in content["packs"]])
+        starts = {cell: Start(each["way"], Profile(**each["profile"])) for cell, each in content["starts"].items()}
+        return cls(path, starts, [PackRecord(**each) for each in content["packs"]])
 
-    def keep_profile(self, cell: str, profile: Profile) -> None:
-        self.profiles[cell] = profile
+    def keep_start(self, cell: str, start: Start) -> None:
+        self.starts[cell] = start
         self._write()
 
     def keep_pack(self, cell: str, networks: int, epochs: int, summary: PackSummary, predicted: float) -> None:
@@ -69,7 +77,7 @@ class Records:
 
     def _write(self) -> None:
         content = {
-            "profiles": {cell: dataclasses.asdict(each) for cell, each in self.profiles.items()},
+            "starts": {cell: dataclasses.asdict(each) for cell, each in self.starts.items()},
             "packs": [dataclasses.asdict(each) for each in self.packs],
         }
         text = json.dumps(content, indent=2)

@@ -118,7 +118,7 @@ def test_predictions_learn_from_packs(tmp_path: Path) -> None:
         "spectra": 1.0,
         "predicted": 2.0,
     }
-    records.path.write_text(json.dumps({"profiles": {}, "packs": [pack]}))
+    records.path.write_text(json.dumps({"starts": {}, "packs": [pack]}))
     read = Records.read(records.path)
     assert read.correction() == 3.0
     assert read.spectra_seconds_per_network() == 0.1
