@@ -17,6 +17,7 @@ class Plan:
     threads: tuple[int, ...]
     budget: float
     peak_budget: float
+    spectra_cells: tuple[str, ...]
     curve_cells: tuple[str, ...]
     units: tuple[int, ...]
     steps: tuple[int, ...]
@@ -29,8 +30,9 @@ class Plan:
     @property
     def total(self) -> int:
         """Steps of the whole run."""
-        of_cell = 1 + len(self.threads) + bool(self.large) + 1
-        return len(self.cells) * of_cell + len(self.curve_cells) * 2 + 2 + 2 * len(self.threads)
+        of_cell = 1 + len(self.threads) + bool(self.large)
+        curves = 2 * len(self.curve_cells)
+        return len(self.cells) * of_cell + len(self.spectra_cells) + curves + 2 + 2 * len(self.threads)
 
 
 FULL = Plan(
@@ -40,6 +42,7 @@ FULL = Plan(
     threads=(1, 2),
     budget=3.0,
     peak_budget=0.5,
+    spectra_cells=CELLS,
     curve_cells=growth.CELLS,
     units=growth.UNITS,
     steps=growth.STEPS,
@@ -55,6 +58,7 @@ QUICK = Plan(
     threads=(1, 2),
     budget=0.5,
     peak_budget=0.2,
+    spectra_cells=("lstm",),
     curve_cells=("lstm",),
     units=(16, 64),
     steps=(7, 28),

@@ -129,7 +129,7 @@ class Run:
 
     def _shares(self, one: list[OfCell], best: dict[str, str]) -> list[spectra.Share]:
         found = []
-        for each in one:
+        for each in (each for each in one if each.cell in self.plan.spectra_cells):
             with self.steps.step("spectra", each.cell):
                 if self._time_for(f"spectra of {each.cell}"):
                     found.append(spectra.measure_share(each, best[each.cell], self.plan.budget / 2))
