@@ -59,9 +59,10 @@ class Run:
         fastest = {each.cell: each.small.best_pack for each in one if each.cell in plan.curve_cells}
         by_units = self._curves("units", plan.units, fastest)
         by_steps = self._curves("steps", plan.steps, fastest)
-        tables = [*self._studies(), *self._memory(best)]
+        costs = self._studies()
         if plan.large:
             one = by_threads[1] = [replace(each, large=self._large(each)) for each in one]
+        tables = [*costs, *self._memory(best)]
         peaks = self._peaks(peaks)
         by_networks = growth.against_networks(one)
         curves = (("P", "networks side by side", by_networks), ("N", "units", by_units), ("T", "steps", by_steps))
