@@ -5,8 +5,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from aelle_core.errors import UserError
 from aelle_core.files import read_safetensors, write_atomically
 from aelle_core.training.trainer import EpochResult, Trainer
@@ -21,6 +19,8 @@ def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Se
 
     The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
     """
+    from safetensors.torch import save_file
+
     results = {f"result/{name}": getattr(result, name) for name in _RESULT_FIELDS}
     tensors = {**trainer.state(), **results}
     metadata = {

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from llvmlite.binding import get_host_cpu_name
-from platformdirs import user_cache_path
 
 from aelle_core.cells import Cell, get_cell
 from aelle_core.files import write_atomically
@@ -64,9 +62,13 @@ class WayTimings:
     kind of machine (processor, torch's version, GPU)."""
 
     def __init__(self, directory: Path | None = None) -> None:
+        from platformdirs import user_cache_path
+
         self.directory = directory or user_cache_path("aelle") / "ways"
 
     def _path(self, workload: Workload) -> Path:
+        from llvmlite.binding import get_host_cpu_name
+
         machine = f"{platform.machine()}-{get_host_cpu_name()}-torch{torch.__version__}"
         if workload.device != "cpu":
             machine += f"-{torch.cuda.get_device_name(workload.device)}".replace(" ", "_")
