@@ -40,6 +40,7 @@ class Workspace:
         for part in recurrence.step.outputs:
             states = self._new(slots, 1)
             self._arrays[f"state {part}"], self._arrays[f"new {part}"] = _Array(states), _Array(states, 1)
+        self._arrays["drive"] = _Array(self._new(steps, recurrence.step.drive_columns))
         forward = recurrence.training if training else recurrence.forward
         for each in forward.program.multiplications:
             self._arrays[each.result] = _Array(self._new(1, each.result_columns))
