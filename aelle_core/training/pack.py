@@ -11,7 +11,7 @@ from aelle_core.cells import Cell, Network
 from aelle_core.errors import UserError
 from aelle_core.streams import generator
 from aelle_core.tasks import Examples, Task
-from aelle_core.training.batches import TimeMajor, time_first
+from aelle_core.training.batches import mini_batch, time_first
 from aelle_core.training.memory import is_out_of_memory, networks_at_once
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.ways import get_way
@@ -89,7 +89,7 @@ class PackTrainer:
             self._per_network([each.learning_rate for each in self.settings]),
             self._per_network([each.clip for each in self.settings]),
         )
-        self._training = TimeMajor(task.splits.training.to(self.device))
+        self._training = task.splits.training.to(self.device)
         self.networks_at_once = min(len(self.settings), networks_at_once(cell, task, batch_size, self.device))
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
@@ -155,7 +155,7 @@ class PackTrainer:
         noises = self._noise(settings, epoch, count)
         total = torch.zeros(len(settings), device=self.device)
         for chosen, noise in zip(self._moved(orders).split(self.batch_size, dim=1), noises, strict=True):
-            inputs, targets = self._training.take(chosen)
+            inputs, targets = mini_batch(self._training, chosen, self.task.readout)
             losses = self.task.loss(self._scores(parameters, part, inputs, noise), targets)
             losses.sum().backward()  # the sum: each network gets the gradient of its own loss
             self.optimiser.step(losses.detach(), parameters, part.start)
@@ -195,7 +195,8 @@ class PackTrainer:
         rows = max(1, _EVALUATION_ROWS // networks)
         for start in range(0, len(examples), rows):
             inputs = examples.inputs[start : start + rows].to(self.device).transpose(0, 1).contiguous()
-            targets = time_first(examples.targets[start : start + rows].to(self.device)).flatten()
+            targets = examples.targets[start : start + rows].to(self.device)
+            targets = time_first(targets) if self.task.readout == "every" else targets
             scores = self._scores(parameters, part, inputs.expand(networks, -1, -1, -1), None)
             loss += self.task.loss(scores, targets.expand(networks, -1)) * len(targets)
             correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
