@@ -36,13 +36,14 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
             cell = get_cell(cohort.cell, task.input_size, cohort.units)
             networks = len(cohort.packs[0].variants)
             workload = Workload.of(cell, task, study.batch_size, networks, place)
-            seconds = None if anew else timings.read(workload)
-            seconds = seconds or timings.measure(workload, say=lambda sentence: None)
-            way = fastest(seconds)
+            found = None if anew else timings.read(workload)
+            found = found or timings.measure(workload, say=lambda sentence: None)
+            way = fastest(found)
+            seconds = {name: timing.seconds for name, timing in found.items()}
             each = ", ".join(
                 f"{name} {value * batches:.3g}" for name, value in sorted(seconds.items(), key=lambda i: i[1])
             )
-            at_once = min(networks, networks_at_once(cell, task, study.batch_size, place))
+            at_once = min(found[way].networks_at_once, networks_at_once(cell, task, study.batch_size, place))
             needed = at_once * network_bytes(cell, task, study.batch_size)
             time = seconds[way] * batches * study.epochs * study.networks
             total += time

@@ -18,6 +18,7 @@ from aelle_core.training import (
     PackTrainer,
     WayTimings,
     Workload,
+    available_ways,
     load_checkpoint,
     recorded_way,
     save_checkpoint,
@@ -63,11 +64,15 @@ def run_pack(
     settings = [variant.settings for variant in pack.variants]
     cell = get_cell(pack.cell, task.input_size, pack.units)
     checkpoint = run.checkpoint(pack.name)
+    at_once = None
     if way is None and checkpoint.exists():
-        way = recorded_way(checkpoint)
+        way, at_once = recorded_way(checkpoint)
+        if way not in available_ways(cell, torch.device(device)):
+            way = None  # begun on another kind of device: the last bits differ anyway
     if way is None:
-        way = WayTimings().chosen(Workload.of(cell, task, study.batch_size, len(settings), torch.device(device)))
-    trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device, way=way)
+        workload = Workload.of(cell, task, study.batch_size, len(settings), torch.device(device))
+        way, at_once = WayTimings().chosen(workload)
+    trainer = PackTrainer(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)
     diverged = 0
 
     def keep(result: EpochResult) -> None:

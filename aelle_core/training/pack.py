@@ -56,8 +56,8 @@ class PackTrainer:
     does not depend on its neighbours. `way` names how losses and gradients are computed (aelle_core.training.ways): a
     matter of speed and rounding. `epoch` is the number of epochs trained so far.
 
-    No more than `networks_at_once` networks are trained together, as many as fit into free memory; the number is
-    halved when memory runs out all the same. Raises UserError where one alone does not fit.
+    No more than `networks_at_once` networks are trained together: `at_once`, or all, as long as they fit into free
+    memory; the number is halved when memory runs out all the same. Raises UserError where one alone does not fit.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class PackTrainer:
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         way: str = "packed",
+        at_once: int | None = None,
     ) -> None:
         self.cell = cell
         self.task = task
@@ -90,7 +91,8 @@ class PackTrainer:
             self._per_network([each.clip for each in self.settings]),
         )
         self._training = task.splits.training.to(self.device)
-        self.networks_at_once = min(len(self.settings), networks_at_once(cell, task, batch_size, self.device))
+        fitting = networks_at_once(cell, task, batch_size, self.device)
+        self.networks_at_once = min(len(self.settings), fitting, at_once or fitting)
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
