@@ -33,13 +33,14 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
             status.update(f"Measuring {cohort.name}")
             cell = get_cell(cohort.cell, task.input_size, cohort.units)
             networks = len(cohort.packs[0].variants)
-            seconds = kind.epoch_seconds(cell, task, study.batch_size, networks, place, anew=anew)
-            way = fastest(seconds)
-            each = ", ".join(f"{name} {value:.3g}" for name, value in sorted(seconds.items(), key=lambda i: i[1]))
+            found = kind.epoch_timings(cell, task, study.batch_size, networks, place, anew=anew)
+            way = fastest(found)
+            ranked = sorted(found.items(), key=lambda item: item[1].seconds)
+            each = ", ".join(f"{name} {timing.seconds:.3g}" for name, timing in ranked)
             bytes_each = kind.network_bytes(cell, task, study.batch_size)
-            at_once = min(networks, networks_at_once(bytes_each, place))
+            at_once = min(found[way].networks_at_once, networks_at_once(bytes_each, place))
             needed = at_once * bytes_each
-            time = seconds[way] * study.epochs * study.networks
+            time = found[way].seconds * study.epochs * study.networks
             total += time
             table.add_row(cohort.name, each, way, str(at_once), decimal(needed), f"{time / 3600:.3g}")
     side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1

@@ -77,11 +77,15 @@ def run_pack(
     cell = get_cell(pack.cell, task.input_size, pack.units)
     kind = trainers[task.trainer]
     checkpoint = run.checkpoint(pack.name)
+    place_of_work = torch.device(device)
+    at_once = None
     if way is None and checkpoints and checkpoint.exists():
-        way = recorded_way(checkpoint)
+        way, at_once = recorded_way(checkpoint)
+        if way not in kind.ways(cell, place_of_work):
+            way = None  # begun on another kind of device: the last bits differ anyway
     if way is None:
-        way = kind.fastest_way(cell, task, study.batch_size, len(settings), torch.device(device))
-    trainer = kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way)
+        way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), place_of_work)
+    trainer = kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)
     diverged = 0
     clock = _Clock()
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, TypeVar
 
 import torch
@@ -12,11 +13,11 @@ from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples
-from aelle_core.training.batches import TimeMajor, time_first
+from aelle_core.training.batches import mini_batch, time_first
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once
 from aelle_core.training.optimiser import PackedAdam
-from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
-from aelle_core.training.ways import check_way, get_way
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.ways import available_ways, check_way, get_way
 
 Result = TypeVar("Result")
 _EVALUATION_ROWS = 8192  # networks x sequences evaluated at once: bounds memory
@@ -29,8 +30,8 @@ class PackTrainer(Trainer):
     Each network draws its weights, its order of examples and its noise from its own seed, so that what it becomes
     does not depend on its neighbours. `way` is one of aelle_core.training.ways.
 
-    No more than `networks_at_once` networks are trained together, as many as fit into free memory; the number is
-    halved when memory runs out all the same. Raises UserError where one alone does not fit.
+    No more than `networks_at_once` networks are trained together: `at_once`, or all, as long as they fit into free
+    memory; the number is halved when memory runs out all the same. Raises UserError where one alone does not fit.
     """
 
     ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(2e-3, 1e-2), "clip": Range(1.0, 1.0)}
@@ -44,8 +45,9 @@ class PackTrainer(Trainer):
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         way: str = "packed",
+        at_once: int | None = None,
     ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
+        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
         self.task = task
         self.way = get_way(way, cell, task.readout, self.device)
         self.parameters = {
@@ -60,9 +62,9 @@ class PackTrainer(Trainer):
             self._per_network([each.learning_rate for each in self.settings]),
             self._per_network([each.clip for each in self.settings]),
         )
-        self._training = TimeMajor(task.splits.training.to(self.device))
+        self._training = task.splits.training.to(self.device)
         fitting = networks_at_once(network_bytes(cell, task, batch_size), self.device)
-        self.networks_at_once = min(len(self.settings), fitting)
+        self.networks_at_once = min(len(self.settings), fitting, at_once or fitting)
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -126,7 +128,7 @@ class PackTrainer(Trainer):
         noises = self._noise(settings, epoch, count)
         total = torch.zeros(len(settings), device=self.device)
         for chosen, noise in zip(self._moved(orders).split(self.batch_size, dim=1), noises, strict=True):
-            inputs, targets = self._training.take(chosen)
+            inputs, targets = mini_batch(self._training, chosen, self.task.readout)
             losses = self.task.loss(self._scores(parameters, part, inputs, noise), targets)
             losses.sum().backward()  # the sum: each network gets the gradient of its own loss
             self.optimiser.step(losses.detach(), parameters, part.start)
@@ -166,7 +168,8 @@ class PackTrainer(Trainer):
         rows = max(1, _EVALUATION_ROWS // networks)
         for start in range(0, len(examples), rows):
             inputs = examples.inputs[start : start + rows].to(self.device).transpose(0, 1).contiguous()
-            targets = time_first(examples.targets[start : start + rows].to(self.device)).flatten()
+            targets = examples.targets[start : start + rows].to(self.device)
+            targets = time_first(targets) if self.task.readout == "every" else targets
             scores = self._scores(parameters, part, inputs.expand(networks, -1, -1, -1), None)
             loss += self.task.loss(scores, targets.expand(networks, -1)) * len(targets)
             correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
@@ -244,6 +247,10 @@ class PackTrainer(Trainer):
         return count, 12 * count  # float32 weights and Adam's two moments
 
     @classmethod
+    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
+        return available_ways(cell, device)
+
+    @classmethod
     def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
         check_way(name, cell, device)
 
@@ -255,13 +262,13 @@ class PackTrainer(Trainer):
         batch_size: int,
         networks: int,
         device: torch.device,
-    ) -> str:
+    ) -> tuple[str, int]:
         from aelle_core.training.choice import WayTimings, Workload  # which times packs of this trainer
 
         return WayTimings().chosen(Workload.of(cell, task, batch_size, networks, device))
 
     @classmethod
-    def epoch_seconds(
+    def epoch_timings(
         cls,
         cell: Cell,
         task: Classification,  # type: ignore[override]
@@ -270,14 +277,14 @@ class PackTrainer(Trainer):
         device: torch.device,
         *,
         anew: bool = False,
-    ) -> dict[str, float]:
+    ) -> dict[str, Timing]:
         from aelle_core.training.choice import WayTimings, Workload
 
         timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
-        seconds = None if anew else timings.read(workload)
-        seconds = seconds or timings.measure(workload, say=lambda sentence: None)
+        found = None if anew else timings.read(workload)
+        found = found or timings.measure(workload, say=lambda sentence: None)
         batches = math.ceil(len(task.splits.training) / batch_size)
-        return {way: each * batches for way, each in seconds.items()}
+        return {way: replace(timing, seconds=timing.seconds * batches) for way, timing in found.items()}
 
     @classmethod
     def network_bytes(cls, cell: Cell, task: Classification, batch_size: int) -> int:  # type: ignore[override]

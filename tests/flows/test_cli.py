@@ -40,6 +40,8 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["study", "--task", "smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
         (["study", "-o", "/proc/aelle"], "cannot be written"),
         (["study", "--cpus", "0"], "cpus_per_pack=0.0"),
+        (["study", "--way", "fused"], "way 'fused' cannot train 'asrnn' on cpu: torch.nn has no such layer"),
+        (["sweep", "--way", "pakced"], "unknown way 'pakced'"),
         (["analyse", "/nonexistent"], "no study in '/nonexistent'"),
         (["report", "/nonexistent"], "no study in '/nonexistent'"),
         (["spectrum", "/nonexistent.safetensors"], "cannot be read"),
@@ -69,6 +71,19 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "320 networks in 20 packs" in done.stdout
     assert not (tmp_path / "run").exists()
+
+
+def test_plan_measures_the_ways_and_keeps_their_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = aelle("plan", "digits", "--cells", "rnn", "--networks", "4")
+    assert done.returncode == 0, done.stderr
+    for word in ("digits rnn 32", "analytic", "packed", "fused", "4 networks, 12 epochs of 17 mini-batches"):
+        assert word in done.stdout
+    files = list((tmp_path / "cache").rglob("rnn-32-*.json"))
+    assert len(files) == 1
+    measured = files[0].read_text()
+    assert aelle("plan", "digits", "--cells", "rnn", "--networks", "4").stdout == done.stdout
+    assert files[0].read_text() == measured
 
 
 def test_spectrum_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from aelle_core import vector_code
 from aelle_core.lyapunov.householder import emitter, factor, push, reflectors, vectors
 from aelle_core.lyapunov.householder.emitter import COMPILED, PANEL, compiled
 from aelle_core.lyapunov.householder.factor import dead_to_the_end, factorise
@@ -166,5 +167,5 @@ def _with_fingerprint(fingerprint: int) -> Any:
     return advance
 
 
-_SOURCES = (emitter, factor, push, reflectors, vectors)
+_SOURCES = (vector_code, emitter, factor, push, reflectors, vectors)
 advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(each.__file__)).read_bytes() for each in _SOURCES)))

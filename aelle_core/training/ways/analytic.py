@@ -48,11 +48,10 @@ class Analytic(Way):
         noise: Tensor | None = None,
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
-        drives = self.cell.drive(weights, inputs.flatten(1, 2))
         # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
         if noise is None and self.cell.noise_channels:
-            noise = drives.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._unrolled.hidden(drives.unflatten(1, inputs.shape[1:3]), weights, noise)
+            noise = inputs.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
+        return self._unrolled.hidden(inputs, weights, noise)
 
     def release(self) -> None:
         self._unrolled.release()
@@ -65,9 +64,8 @@ def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str
     parameters = {key: torch.zeros(2, *shape, requires_grad=True) for key, shape in cell.parameter_shapes().items()}
     constants = {key: torch.full((2, 1, 1), value) for key, value in cell.defaults.items()}
     weights = cell.prepare(parameters, constants)
-    width = cell.drive(weights, torch.zeros(2, 1, input_size)).shape[-1]
     trained = frozenset(key for key, value in weights.items() if value.requires_grad)
-    return trace_step(cell, {key: value.detach() for key, value in weights.items()}, width), trained
+    return trace_step(cell, {key: value.detach() for key, value in weights.items()}), trained
 
 
 @lru_cache(maxsize=64)
