@@ -6,7 +6,7 @@ import torch
 
 from aelle_core.cells import cells, get_cell
 from aelle_core.streams import generator
-from aelle_core.tasks import Examples, Splits, Task
+from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings
 from benchmarks.cases import SEED
 from benchmarks.peers.layers import CELLS as LAYER_CELLS
@@ -52,7 +52,7 @@ class Shape:
         return by_input + by_state + 3 * row * CLASSES * self.units
 
 
-class RandomSequences(Task):
+class RandomSequences(Classification):
     """Standard normal sequences with random classes: the work of a task, without its data."""
 
     name = "random"
