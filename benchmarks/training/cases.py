@@ -10,8 +10,9 @@ from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings
 from benchmarks.cases import SEED
 from benchmarks.peers.layers import CELLS as LAYER_CELLS
+from benchmarks.peers.loops import LOOPS
 
-CELLS = (*LAYER_CELLS, *(name for name in cells if name not in LAYER_CELLS))
+CELLS = (*LAYER_CELLS, *(name for name in cells if name in LOOPS and name not in LAYER_CELLS))  # trained by gradients
 CLASSES = 10
 LEARNING_RATE = 2e-3
 _OF_NEW_STATE = {"lem": "Wy"}  # matrices whose factor is new within the step: it depends on weights at once

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from aelle_core.cells import cells, get_cell
+from aelle_core.cells import get_cell
 from aelle_core.training import PackTrainer
 from benchmarks.training import peers
-from benchmarks.training.cases import RandomSequences, Shape, settings_of
+from benchmarks.training.cases import CELLS, RandomSequences, Shape, settings_of
 
 SMALL = {"units": 8, "steps": 5, "batch": 16, "features": 6}
 
 
-@pytest.mark.parametrize("cell", list(cells))
+@pytest.mark.parametrize("cell", CELLS)
 def test_every_peer_has_our_losses(cell: str) -> None:
     found = peers.losses_of_all(Shape(cell, **SMALL))
     assert set(found) >= {"ours", *peers.ALONE, "ensemble of loops"}
@@ -26,7 +26,7 @@ def test_other_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         peers.check_equal_work("ornn")
 
 
-@pytest.mark.parametrize("cell", list(cells))
+@pytest.mark.parametrize("cell", CELLS)
 def test_operations_equal_what_torch_counts(cell: str) -> None:
     shape, networks = Shape(cell, **SMALL), 3
     made = get_cell(cell, shape.features, shape.units)
