@@ -1,6 +1,6 @@
 """How often an exponent that is marked resolved is off all the same: random networks against mpmath.
 
-    python -m benchmarks.honesty          # four minutes on one core
+    python -m benchmarks.honesty          # two minutes on one core
 
 Two kinds, one sequence each, which leaves the check the fewest chances: `ordinary` networks of every cell, 2 to 6
 units, 1 to 6 steps, gain 0.1 to 30 on recurrent and input weights; and `saturated` gated ones, the whole state, 2 to 6
