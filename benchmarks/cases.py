@@ -40,7 +40,8 @@ class Case:
     @property
     def operations(self) -> float:
         """Floating-point operations our kernel needs for a step of one sequence: 2 size^3 for reflectors onto the next
-        Jacobian, 4/3 size^3 to factor; making the Jacobian is not counted."""
+        Jacobian, 4/3 size^3 to factor; making the Jacobian is not counted, nor that two calm steps share a
+        factorisation."""
         return 10 / 3 * self.size**3
 
 

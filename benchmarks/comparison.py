@@ -45,7 +45,8 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
         "without the check, which the published way does not have. *Published* and *tightened* are of the hidden "
         "state also where ours is of the whole state (lstm with h and c: 2N exponents against their N). *Tightened* "
         "is the same algorithm without matrices for diagonals. *Share of peak*: 10/3 n³ operations a step in n "
-        "dimensions, over the time, in the machine's best rate (below). Errors are the largest of an exponent, nats "
+        "dimensions, what a step with a factorisation of its own takes, over the time, in the machine's best rate (below); "
+        "where two steps share a factorisation they take 8/3 n³ each. Errors are the largest of an exponent, nats "
         "per step, against mpmath over 3 steps of one sequence, the published way moved by J; "
         f"{DASH} beyond 64 dimensions, where a reference takes minutes.",
         (
@@ -161,8 +162,8 @@ def lengths_table(sizes: Iterable[int]) -> Table:
     table = Table(
         "Steps and sequences of one timed run",
         "Short at large N, so that all fits into ten minutes; times are divided by both. A run of ours bears a "
-        "call's fixed cost and, every 8 steps, a determinant of one sequence for the sum rule: a run of 8 steps bears "
-        "more of them than a long one. *Wide*: matrices of 2N, the whole states of lstm, cornn and lem.",
+        "call's fixed cost and, every 16 steps, one or two determinants of one sequence for the sum rule: a run of 8 "
+        "steps bears more of them than a long one. *Wide*: matrices of 2N, the whole states of lstm, cornn and lem.",
         ("N", "ours", "published", "autodiff", "ours, wide", "autodiff, wide"),
     )
     for units in sizes:
