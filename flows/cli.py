@@ -21,7 +21,7 @@ Networks = Annotated[int | None, typer.Option(help="Networks per cell and size i
 Epochs = Annotated[int | None, typer.Option(help="Epochs instead of the preset's.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn, instead of the preset's.")]
 Task = Annotated[str | None, typer.Option(help="Task instead of the preset's.")]
-Data = Annotated[Path | None, typer.Option(help="Directory with the task's data files.")]
+Data = Annotated[Path | None, typer.Option(help="The task's data: a directory, or a file of text.")]
 Spectra = Annotated[str | None, typer.Option(help="hidden, full, or hidden,full instead of the preset's.")]
 Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; without it a local one is started.")]
 Cpus = Annotated[float, typer.Option(help="CPU cores for each pack.")]
@@ -211,7 +211,9 @@ def _plan(
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
     options = {} if task not in (None, base.task) else dict(base.task_options)
     if data is not None:
-        options["directory"] = str(data.expanduser().resolve())
+        from aelle_core.tasks import tasks
+
+        options[tasks[task or base.task].data_option] = str(data.expanduser().resolve())
     changes["task_options"] = options
     return base.replace(**{name: value for name, value in changes.items() if value is not None})
 
@@ -223,7 +225,7 @@ def _checked_output(output: Path | None, plan: "Study") -> Path:
 
     directory = (output or Path("runs") / plan.name).expanduser().resolve()
     RunDirectory(directory).check(plan)
-    get_task(plan.task, seed=plan.seed, options=plan.task_options).check()
+    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
     return directory
 
 

@@ -23,7 +23,7 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
     torch.set_num_threads(threads)
     place = torch.device(device)
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    task.check()
+    task.check(study.batch_size)
     kind = trainers[task.trainer]
     console = Console()
     table = Table("cohort", "seconds for a network and epoch", "way", "at once", "memory", "hours", box=None)

@@ -149,7 +149,7 @@ def run_study(
 ) -> None:
     """Run all packs of a study in this process, one after the other: no Prefect, no Ray. See `run_pack`."""
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    task.check()
+    task.check(study.batch_size)
     run.prepare(study, task.statement())
     for cohort in cohorts(study):
         for pack in cohort.packs:

@@ -50,7 +50,7 @@ class SequentialMNIST(Classification):
     def steps(self) -> int:
         return 28
 
-    def check(self) -> None:
+    def check(self, batch_size: int = 1) -> None:
         if self.directory is not None:
             self._arrays()
 

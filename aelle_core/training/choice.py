@@ -35,6 +35,7 @@ class Workload:
     units: int
     features: int
     steps: int
+    one_hot: bool
     readout: Readout
     classes: int
     batch_size: int
@@ -50,9 +51,10 @@ class Workload:
             cell.units,
             task.input_size,
             task.steps,
+            task.splits.training.one_hot,
             task.readout,
             task.classes,
-            min(batch_size, len(task.splits.training)),
+            min(batch_size, task.examples_per_network),
             networks,
             str(device),
             torch.get_num_threads(),
@@ -157,7 +159,10 @@ class _RandomTask(Classification):
 
     def load(self) -> Splits:
         source, count = generator(0, "random task"), self._workload.batch_size
-        inputs = torch.rand(count, self.steps, self.input_size, generator=source)
+        if self._workload.one_hot:
+            inputs = torch.randint(0, self.input_size, (count, self.steps), generator=source)
+        else:
+            inputs = torch.rand(count, self.steps, self.input_size, generator=source)
         shape = (count, self.steps) if self.readout == "every" else (count,)
         examples = Examples(inputs, torch.randint(0, self.classes, shape, generator=source))
         return Splits(examples, examples, examples)

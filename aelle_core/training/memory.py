@@ -8,6 +8,8 @@ import torch
 from aelle_core.cells import Cell
 from aelle_core.tasks import Classification
 
+_EVALUATED_SEQUENCES = 8192
+_EVALUATED_NUMBERS = 2**26
 _SHARE = 0.5  # of free memory: estimates are rough, and others need some too
 
 
@@ -25,6 +27,12 @@ def network_bytes(cell: Cell, task: Classification, batch_size: int) -> int:
     if task.readout == "every":
         per_step += 3 * task.classes + cell.units
     return int(4 * (6 * numbers + task.steps * batch_size * per_step))
+
+
+def sequences_at_once(cell: Cell, task: Classification) -> int:
+    """How many sequences are evaluated together, of all networks: bounds the memory for their pre-activations."""
+    width = max(task.classes, *(shape[0] for shape in cell.parameter_shapes().values()))
+    return max(1, min(_EVALUATED_SEQUENCES, _EVALUATED_NUMBERS // (task.steps * width)))
 
 
 def free_bytes(device: torch.device, threads: int) -> int:

@@ -12,14 +12,14 @@ from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples
-from aelle_core.training.batches import TimeMajor, time_first
-from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once
+from aelle_core.training.batches import TimeMajor, same_for_all
+from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
 from aelle_core.training.ways import check_way, get_way
 
 Result = TypeVar("Result")
-_EVALUATION_ROWS = 8192  # networks x sequences evaluated at once: bounds memory
+Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 @trainers.register("gradient")
@@ -92,8 +92,8 @@ class PackTrainer(Trainer):
         return {name: value.detach()[part].requires_grad_() for name, value in self.parameters.items()}
 
     def _scores(self, parameters: Mapping[str, Tensor], part: slice, inputs: Tensor, noise: Tensor | None) -> Tensor:
-        """Class scores for inputs (networks, time, batch, features): (networks, batch, classes) after the last step,
-        or, for tasks that are read out at every step, (networks, time * batch, classes)."""
+        """Class scores for inputs as a way takes them: (networks, batch, classes) after the last step, or, for tasks
+        that are read out at every step, (networks, time * batch, classes)."""
         constants = {name: value[part] for name, value in self.constants.items()}
         hidden = self.way.hidden(parameters, constants, inputs, noise)
         if self.task.readout == "every":
@@ -101,7 +101,7 @@ class PackTrainer(Trainer):
         return torch.baddbmm(parameters["readout_bias"].unsqueeze(1), hidden, parameters["readout_weight"].mT)
 
     def train_epoch(self) -> Tensor:
-        """One pass over the training examples, each network in its own order. Returns the mean loss (networks,)."""
+        """One pass over each network's training examples in its own order. Returns the mean loss (networks,)."""
         start = self.optimiser.steps
 
         def train(part: slice) -> Tensor:
@@ -119,10 +119,8 @@ class PackTrainer(Trainer):
 
     def _train_part(self, part: slice, epoch: int) -> Tensor:
         settings, parameters = self.settings[part], self._part(part)
-        count = len(self._training)
-        orders = torch.stack(
-            [torch.randperm(count, generator=generator(each.seed, "order", epoch)) for each in settings]
-        )
+        count = self.task.examples_per_network
+        orders = torch.stack([self.task.order(each.seed, epoch) for each in settings])
         noises = self._noise(settings, epoch, count)
         total = torch.zeros(len(settings), device=self.device)
         for chosen, noise in zip(self._moved(orders).split(self.batch_size, dim=1), noises, strict=True):
@@ -155,23 +153,40 @@ class PackTrainer(Trainer):
     @torch.no_grad()
     def evaluate(self, examples: Examples) -> tuple[Tensor, Tensor]:
         """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each."""
-        results = self._in_parts(lambda part: self._evaluate_part(part, examples))
-        losses, accuracies = zip(*results, strict=True)
+
+        def batches(part: slice) -> Batches:
+            networks = part.stop - part.start
+            return same_for_all(examples, networks, self._rows(networks), self.device)
+
+        return self._evaluate(batches)
+
+    @torch.no_grad()
+    def evaluate_training(self) -> tuple[Tensor, Tensor]:
+        """The same of every network on its own training examples."""
+
+        def batches(part: slice) -> Batches:
+            own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[part]])
+            return map(self._training.take, self._moved(own).split(self._rows(len(own)), dim=1))
+
+        return self._evaluate(batches)
+
+    def _evaluate(self, batches: Callable[[slice], Batches]) -> tuple[Tensor, Tensor]:
+        losses, accuracies = zip(*self._in_parts(lambda part: self._evaluate_part(part, batches(part))), strict=True)
         return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
 
-    def _evaluate_part(self, part: slice, examples: Examples) -> tuple[Tensor, Tensor]:
-        networks, parameters = part.stop - part.start, self._part(part)
-        loss = torch.zeros(networks, device=self.device)
-        correct = torch.zeros(networks, device=self.device)
-        rows = max(1, _EVALUATION_ROWS // networks)
-        for start in range(0, len(examples), rows):
-            inputs = examples.inputs[start : start + rows].to(self.device).transpose(0, 1).contiguous()
-            targets = time_first(examples.targets[start : start + rows].to(self.device)).flatten()
-            scores = self._scores(parameters, part, inputs.expand(networks, -1, -1, -1), None)
-            loss += self.task.loss(scores, targets.expand(networks, -1)) * len(targets)
+    def _evaluate_part(self, part: slice, batches: Batches) -> tuple[Tensor, Tensor]:
+        parameters, count = self._part(part), 0
+        loss = torch.zeros(part.stop - part.start, device=self.device)
+        correct = torch.zeros_like(loss)
+        for inputs, targets in batches:
+            scores = self._scores(parameters, part, inputs, None)
+            loss += self.task.loss(scores, targets) * targets.shape[1]
             correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
-        count = examples.targets.numel()
+            count += targets.shape[1]
         return loss / count, correct / count
+
+    def _rows(self, networks: int) -> int:
+        return max(1, sequences_at_once(self.cell, self.task) // networks)
 
     def _in_parts(self, work: Callable[[slice], Result]) -> list[Result]:
         """`work` on the pack part by part; a part for which there is no memory is tried again in halves."""
@@ -205,7 +220,7 @@ class PackTrainer(Trainer):
 
     def run(self, epochs: int) -> Iterator[EpochResult]:
         if self.epoch == 0:
-            yield self._result(self.evaluate(self.task.splits.training)[0])
+            yield self._result(self.evaluate_training()[0])
         while self.epoch < epochs:
             yield self._result(self.train_epoch().cpu())
 
@@ -276,7 +291,7 @@ class PackTrainer(Trainer):
         timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
         seconds = None if anew else timings.read(workload)
         seconds = seconds or timings.measure(workload, say=lambda sentence: None)
-        batches = math.ceil(len(task.splits.training) / batch_size)
+        batches = math.ceil(task.examples_per_network / batch_size)
         return {way: each * batches for way, each in seconds.items()}
 
     @classmethod

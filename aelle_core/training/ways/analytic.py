@@ -41,11 +41,11 @@ class Analytic(Way):
         noise: Tensor | None = None,
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
-        drives = self.cell.drive(weights, inputs.flatten(1, 2))
+        drives = self.drives(weights, inputs)
         # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
         if noise is None and self.cell.noise_channels:
             noise = drives.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._unrolled.hidden(drives.unflatten(1, inputs.shape[1:3]), weights, noise)
+        return self._unrolled.hidden(drives, weights, noise)
 
     def release(self) -> None:
         self._unrolled.release()
