@@ -29,7 +29,7 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (
             ["study", "digts"],
-            "unknown preset 'digts': expected one of digits, paper-target, small-target (did you mean 'digits'?)",
+            "unknown preset 'digts': expected one of digits, paper-char, paper-smnist, paper-target, small-char, small-smnist, small-target (did you mean 'digits'?)",
         ),
         (["study", "--cells", "rnn,grue"], "unknown cell 'grue'"),
         (["study", "--task", "mnist"], "unknown task 'mnist'"),
