@@ -29,7 +29,7 @@ Gpus = Annotated[float, typer.Option(help="GPUs for each pack.")]
 WayName = Annotated[
     str | None, typer.Option("--way", help="Way of training packs, such as packed; the fastest here by default.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, train nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan with its time and memory, train nothing.")]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
 Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
 
@@ -69,9 +69,7 @@ def study(
     plan = _plan(preset, cells, units, networks, epochs, seed, task, data, spectra)
     directory = _checked_output(output, plan)
     if dry_run:
-        from flows.plan import show_plan
-
-        show_plan(plan, directory)
+        _show_plan(plan, directory, cpus, gpus)
         return
     resources = _resources(address, cpus, gpus, way)
     _check_way(way, plan, "cuda" if gpus else "cpu")
@@ -112,9 +110,7 @@ def sweep(
     plan = _plan(preset, cells, units, networks, epochs, seed, task, data, spectra)
     directory = _checked_output(output, plan)
     if dry_run:
-        from flows.plan import show_plan
-
-        show_plan(plan, directory)
+        _show_plan(plan, directory, cpus, gpus)
         return
     resources = _resources(address, cpus, gpus, way)
     _check_way(way, plan, "cuda" if gpus else "cpu")
@@ -227,6 +223,14 @@ def _checked_output(output: Path | None, plan: "Study") -> Path:
     RunDirectory(directory).check(plan)
     get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
     return directory
+
+
+def _show_plan(plan: "Study", directory: Path, cpus: float, gpus: float) -> None:
+    from flows.plan import show_plan
+    from flows.ways import show_ways
+
+    show_plan(plan, directory)
+    show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
 
 
 def _resources(address: str | None, cpus: float, gpus: float, way: str | None = None) -> "Resources":

@@ -84,7 +84,9 @@ def run_pack(
 def _store_epoch(
     study: Study, pack: Pack, task: Task, trainer: Trainer, store: SpectraStore, result: EpochResult
 ) -> None:
-    spectra = _spectra(study, task, trainer) if study.has_spectra(result.epoch) else {}
+    spectra = {}
+    if study.has_spectra(result.epoch):
+        spectra = spectra_along(study, trainer, task.spectrum_inputs(study.spectrum_sequences))
     test = trainer.test() if result.epoch == study.epochs else None
     records = []
     for index, variant in enumerate(pack.variants):
@@ -117,9 +119,9 @@ def _store_epoch(
     store.write(records)
 
 
-def _spectra(study: Study, task: Task, trainer: Trainer) -> dict[str, list[LyapunovSpectrum]]:
-    network, inputs = trainer.network(), task.spectrum_inputs(study.spectrum_sequences)
-    found = {}
+def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, list[LyapunovSpectrum]]:
+    """The study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
+    network, found = trainer.network(), {}
     for kind in study.spectra:
         size = network.cell.units if kind == "hidden" else network.cell.state_size
         found[kind] = pack_spectra(

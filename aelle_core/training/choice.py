@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 import sys
 import time
@@ -24,6 +25,7 @@ from aelle_core.training.ways import Readout, available_ways
 REFERENCE = "packed"
 _GAIN = 1.1  # how much faster another way must be to be preferred to the reference
 _ROUNDS = 4  # mini-batches timed for each way, after one that warms up; the fastest counts
+_PARAMETERS = 2**20  # of the networks timed together: a pack of large ones takes as many times as long as one
 _SILENT_SECONDS = 1.0
 
 
@@ -115,7 +117,9 @@ def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, flo
     """Seconds for each network and mini-batch (forward, backward and the optimiser's step) by way."""
     cell = get_cell(workload.cell, workload.features, workload.units)
     device = torch.device(workload.device)
-    settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(workload.networks)]
+    parameters = sum(math.prod(shape) for shape in cell.parameter_shapes().values())
+    networks = min(workload.networks, math.ceil(_PARAMETERS / parameters))
+    settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(networks)]
     task = _RandomTask(workload)
     started, silent = time.perf_counter(), True
     trainers = {}
@@ -131,7 +135,7 @@ def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, flo
             trainer.train_epoch().sum().item()  # .item() waits for a device
             if round_:
                 times.setdefault(name, []).append(time.perf_counter() - begun)
-    return {name: min(each) / workload.networks for name, each in times.items()}
+    return {name: min(each) / networks for name, each in times.items()}
 
 
 def _say(sentence: str) -> None:

@@ -155,8 +155,7 @@ class PackTrainer(Trainer):
         """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each."""
 
         def batches(part: slice) -> Batches:
-            networks = part.stop - part.start
-            return same_for_all(examples, networks, self._rows(networks), self.device)
+            return same_for_all(examples, part.stop - part.start, self._rows(part), self.device)
 
         return self._evaluate(batches)
 
@@ -166,9 +165,12 @@ class PackTrainer(Trainer):
 
         def batches(part: slice) -> Batches:
             own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[part]])
-            return map(self._training.take, self._moved(own).split(self._rows(len(own)), dim=1))
+            return map(self._training.take, self._moved(own).split(self._rows(part), dim=1))
 
         return self._evaluate(batches)
+
+    def _rows(self, part: slice) -> int:
+        return sequences_at_once(self.task, self.batch_size, part.stop - part.start)
 
     def _evaluate(self, batches: Callable[[slice], Batches]) -> tuple[Tensor, Tensor]:
         losses, accuracies = zip(*self._in_parts(lambda part: self._evaluate_part(part, batches(part))), strict=True)
@@ -184,9 +186,6 @@ class PackTrainer(Trainer):
             correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
             count += targets.shape[1]
         return loss / count, correct / count
-
-    def _rows(self, networks: int) -> int:
-        return max(1, sequences_at_once(self.cell, self.task) // networks)
 
     def _in_parts(self, work: Callable[[slice], Result]) -> list[Result]:
         """`work` on the pack part by part; a part for which there is no memory is tried again in halves."""
@@ -291,7 +290,9 @@ class PackTrainer(Trainer):
         timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
         seconds = None if anew else timings.read(workload)
         seconds = seconds or timings.measure(workload, say=lambda sentence: None)
-        batches = math.ceil(task.examples_per_network / batch_size)
+        batches: float = math.ceil(task.examples_per_network / batch_size)
+        # Validation is a forward pass: about a third of what the same sequences take in training.
+        batches *= 1 + len(task.splits.validation) / (3 * task.examples_per_network)
         return {way: each * batches for way, each in seconds.items()}
 
     @classmethod

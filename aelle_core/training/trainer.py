@@ -119,8 +119,8 @@ class Trainer(ABC):
     def epoch_seconds(
         cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
     ) -> dict[str, float]:
-        """For each way the seconds that training takes for each network of a pack and epoch, measured on this machine
-        where it has not been before, or `anew`."""
+        """For each way the seconds that training and validation take for each network of a pack and epoch, measured on
+        this machine where they have not been before, or `anew`."""
 
     @classmethod
     @abstractmethod
