@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch.nn import functional
 
+from aelle_core.analysis import load_examples
 from aelle_core.cells import get_cell
 from aelle_core.errors import UserError
+from aelle_core.study import RunDirectory, Study, run_study
 from aelle_core.tasks import Classification, Examples, get_task
 from aelle_core.tasks.charlm import CharacterLanguageModel
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways
@@ -218,6 +220,25 @@ def test_a_pack_learns_as_its_networks_do_alone(letters: Path, way: str) -> None
         for result, other in zip(pack(task, [each], way).run(2), together, strict=True):
             torch.testing.assert_close(result.train_loss[0], other.train_loss[index], rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(result.validation_loss[0], other.validation_loss[index], rtol=1e-5, atol=1e-6)
+
+
+def test_a_study_of_two_sizes_is_stored_and_its_spectra_brought_to_the_larger(letters: Path, tmp_path: Path) -> None:
+    options = {"text": str(letters), "steps": 20}
+    study = Study(
+        task="charlm", task_options=options, cells=("lstm",), units=(4, 7), networks=2, epochs=1, batch_size=16
+    )
+    run = RunDirectory(tmp_path / "run")
+    run_study(study, run, way="packed")
+    assert run.read_settings()["data"]["text"]["vocabulary"] == "\n .adehilnorstu"
+    examples, _ = load_examples(run.store, study)
+    assert examples[1].spectra.shape == (4, 7)
+    rows = {row["network"]: row for row in run.store.read(epoch=1).to_pylist()}
+    for name, spectrum in zip(examples[1].networks, examples[1].spectra, strict=True):
+        stored = rows[name]["spectrum_hidden"]
+        assert len(stored) == int(name.split("-")[1])
+        assert spectrum[[0, -1]] == pytest.approx([stored[0], stored[-1]])
+        if len(stored) == 4:
+            assert spectrum[1] == pytest.approx((stored[0] + stored[1]) / 2, rel=1e-6)
 
 
 def test_what_can_be_known_is_learnt(tmp_path: Path) -> None:

@@ -38,6 +38,10 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["study", "--units", "3,x"], "--units '3,x'"),
         (["study", "--units", "99999999"], "units=99999999"),
         (["study", "--task", "smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["study", "paper-char"], "text 'war-and-peace' is not carried along: expected a file"),
+        (["study", "small-char", "--data", "/usr"], "text '/usr' is a directory: expected a file"),
+        (["study", "small-char", "--data", "/dev/null"], "text '/dev/null' is empty"),
+        (["study", "small-smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
         (["study", "-o", "/proc/aelle"], "cannot be written"),
         (["study", "--cpus", "0"], "cpus_per_pack=0.0"),
         (["analyse", "/nonexistent"], "no study in '/nonexistent'"),
@@ -70,6 +74,16 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     assert "320 networks in 20 packs" in done.stdout
     assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "networks"), [("small-char", "240 networks in 15 packs"), ("small-target", "240 networks in 15 packs")]
+)
+def test_dry_run_of_tasks_of_other_kinds(preset: str, networks: str) -> None:
+    done = aelle("study", preset, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert networks in done.stdout
+    assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
 
 
 def test_spectrum_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
