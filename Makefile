@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help study test lint bench-spectrum bench-force clean
+.PHONY: help study test lint bench bench-spectrum bench-force clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
 	@echo "make test    set up what is missing, then run all tests"
 	@echo "make lint    ruff and mypy"
+	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
 	@echo "make bench-force   FORCE in packs against the published program: half a minute"
 
@@ -37,6 +38,9 @@ lint: $(VENV)/installed
 $(VENV)/benchmarks: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmarks]'
 	@touch $@
+
+bench: $(VENV)/benchmarks
+	@$(BIN)/python -m benchmarks.training
 
 bench-spectrum: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.spectrum

@@ -13,6 +13,7 @@ from aelle_core.streams import generator
 Kind = Literal["full", "hidden"]
 
 SEED = 0
+PAPER_CELLS = ("rnn", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem")
 FEATURES = 28  # of an input: rows of MNIST
 SEQUENCES = 15  # the paper's
 

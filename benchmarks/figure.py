@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator, StrMethodFormatter
 
+from benchmarks.drawing import logarithmic, save
 from benchmarks.growth import BASE_STEPS, SEQUENCES, UNITS, Curve
 from benchmarks.memory import Growth
 
@@ -42,16 +41,14 @@ def draw(
     first.legend(frameon=False)
     fourth.legend(frameon=False)
     figure.suptitle("What a spectrum costs: float64, one thread", fontsize="large")
-    with matplotlib.rc_context({"svg.hashsalt": "spectrum-cost", "svg.fonttype": "none"}):
-        figure.savefig(folder / "spectrum-cost.svg", metadata={"Date": None})
-        figure.savefig(folder / "spectrum-cost.png", dpi=150)
+    save(figure, folder, "spectrum-cost")
 
 
 def _panel(axes: Axes, curves: Sequence[Curve], label: str, unit: str, scale: float) -> None:
     for curve in curves:
         colour, mark, name = _STYLES[curve.way]
         axes.plot(curve.values, np.array(curve.seconds) * scale, color=colour, marker=mark, label=name)
-    _logarithmic(axes, [value for curve in curves for value in curve.values], label, unit)
+    logarithmic(axes, [value for curve in curves for value in curve.values], label, unit)
 
 
 def _guide(axes: Axes, curves: Sequence[Curve], power: int, text: str, scale: float) -> None:
@@ -69,16 +66,6 @@ def _memory(axes: Axes, growths: Sequence[Growth]) -> None:
         mine = [(each.steps, each.bytes / 2**20) for each in growths if each.way == way]
         if mine:
             axes.plot(*zip(*mine, strict=True), color=colour, marker=mark, label=name)
-    _logarithmic(axes, [each.steps for each in growths], "T (steps)", "MiB above the resting process")
+    logarithmic(axes, [each.steps for each in growths], "T (steps)", "MiB above the resting process")
     axes.set_ylim(bottom=1)
     axes.set_title(f"Memory: rnn, N = {UNITS}, B = {SEQUENCES}", fontsize="medium")
-
-
-def _logarithmic(axes: Axes, values: Sequence[int], label: str, unit: str) -> None:
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel=unit)
-    axes.xaxis.set_major_locator(FixedLocator(sorted(set(values))))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(True, which="major", color="0.85", linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -53,13 +53,13 @@ def _curves(shapes: dict[str, Sequence[tuple[int, int]]], grows: int, budget: fl
         "published": functools.partial(published_spectrum, to_torch(network)),
     }
     ways = [
-        Way(f"{way}/{index}", runs[way], draw_inputs(*shape))
+        Way.on(f"{way}/{index}", runs[way], draw_inputs(*shape))
         for way, several in shapes.items()
         for index, shape in enumerate(several)
     ]
     with on_threads(1):
         found = take_turns(ways, budget, least=2)
-    seconds = {way.name: float(np.median(found[way.name])) * way.steps_in_all / 1e6 for way in ways}
+    seconds = {way.name: float(np.median(found[way.name])) * way.amount / 1e6 for way in ways}
     return [
         Curve(
             way,

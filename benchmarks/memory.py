@@ -35,13 +35,17 @@ class Growth:
 
 def measure_all(steps: dict[str, tuple[int, ...]]) -> list[Growth]:
     """Each in a process of its own."""
-    found = []
-    for way, lengths in steps.items():
-        for length in lengths:
-            command = [sys.executable, "-m", "benchmarks.memory", way, str(length)]
-            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            found.append(Growth(way, length, int(answer)))
-    return found
+    return [
+        Growth(way, length, int(answer_of("benchmarks.memory", way, str(length))))
+        for way, lengths in steps.items()
+        for length in lengths
+    ]
+
+
+def answer_of(module: str, *arguments: str) -> str:
+    """What a module prints when it is run in a process of its own."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def measure_here(way: str, steps: int) -> int:
@@ -59,12 +63,12 @@ def measure_here(way: str, steps: int) -> int:
 
     with on_threads(1):
         run(inputs[:, :4])
-        before = _peak()
+        before = resident_peak()
         run(inputs)
-        return _peak() - before
+        return resident_peak() - before
 
 
-def _peak() -> int:
+def resident_peak() -> int:
     """The resident peak in bytes. Linux's getrusage also counts what the parent had before it started us."""
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,4 +1,4 @@
-"""docs/spectrum-benchmark.md: the tables, and on what machine they came about."""
+"""Pages of a benchmark: tables, and on what machine they came about."""
 
 import datetime
 import os
@@ -7,29 +7,17 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.cases import SEED
 from benchmarks.tables import Table
 
-_PACKAGES = ("torch", "numpy", "scipy", "numba", "llvmlite", "clvlib", "mpmath", "gmpy2")
 
-_INTRODUCTION = """# The spectrum engine against its peers
-
-Every speed claim about `lyapunov_spectrum`, made by one command in one run: `{command}` (seed {seed}). Peers
-stand beside us: the published way (the research scripts' algorithm, benchmarks/peers/published.py), clvlib from PyPI,
-and generic automatic differentiation. All ways to one spectrum take turns, A B C A B C, and ratios are made turn by
-turn, so that a machine that drifts cancels out; the spread is the least and the largest turn.
-
-{machine}. {timing}.
-"""
-
-
-def describe_machine() -> str:
+def describe_machine(*packages: str) -> str:
+    """The day, the processor, and the versions of Python, torch, numpy and the named packages."""
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    packages = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", *packages))
     day = datetime.date.today().isoformat()
     return (
         f"Measured on {day}: {processor()}, {os.cpu_count()} cores{load}; {platform.system()}, Python "
-        f"{platform.python_version()}, {packages}"
+        f"{platform.python_version()}, {versions}"
     )
 
 
@@ -46,6 +34,6 @@ def processor() -> str:
     return f"{name} ({numbers}, {wide})" if numbers else name
 
 
-def write(path: Path, tables: Sequence[Table], machine: str, command: str, timing: str) -> None:
-    introduction = _INTRODUCTION.format(command=command, seed=SEED, machine=machine, timing=timing)
+def write(path: Path, introduction: str, tables: Sequence[Table]) -> None:
+    """The page, in Markdown."""
     path.write_text("\n\n".join([introduction.strip(), *(table.markdown() for table in tables)]) + "\n")

@@ -1,6 +1,5 @@
 """What this machine can do at most: operations per second, by torch and by the kernel's own loop."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from numba import njit
 
 from aelle_core.lyapunov.householder.emitter import PANEL
 from aelle_core.lyapunov.householder.vectors import reflect
+from benchmarks.product import best_rate, product_rate
 from benchmarks.tables import Table, number
-from benchmarks.timing import on_threads, seconds
+from benchmarks.timing import on_threads
 
 _PRODUCT = 1024  # rows and columns of the matrices that torch multiplies
 _STRIPE = 64
@@ -69,9 +69,7 @@ def _plain_loop(block, v, y, times):  # type: ignore[no-untyped-def]
 def measure_peak(threads: int, dtype: torch.dtype, budget: float) -> Peak:
     """On so many cores at once, within about `budget` seconds."""
     with on_threads(threads):
-        left, right = (torch.randn(_PRODUCT, _PRODUCT, dtype=dtype) for _ in range(2))
-        out = torch.empty_like(left)
-        product = _best_rate(lambda: torch.mm(left, right, out=out), 2 * _PRODUCT**3, budget / 3)
+        product = product_rate(_PRODUCT, dtype, budget / 3)
     loops = [_loop_rate(loop, threads, dtype, budget / 3) for loop in (_vector_loop, _plain_loop)]
     return Peak(product, *loops)
 
@@ -91,15 +89,7 @@ def _loop_rate(loop: Callable[..., Any], threads: int, dtype: torch.dtype, budge
             for task in [pool.submit(loop, *each, times) for each in mine]:
                 task.result()
 
-        return _best_rate(run, threads * times * once, budget)
-
-
-def _best_rate(run: Callable[[], object], operations: float, budget: float) -> float:
-    run()
-    stop, best = time.perf_counter() + budget, float("inf")
-    while time.perf_counter() < stop:
-        best = min(best, seconds(run))
-    return operations / best
+        return best_rate(run, threads * times * once, budget)
 
 
 def peak_table(peaks: dict[tuple[int, torch.dtype], Peak]) -> Table:

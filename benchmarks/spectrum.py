@@ -8,22 +8,21 @@ device the GPU part follows (benchmarks/spectrum_gpu.py).
 import argparse
 import itertools
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aelle_core.cells import cells
 from aelle_core.lyapunov.householder.tangents import prepare_kernel
 from benchmarks import accuracy, comparison, figure, growth, memory, page, spectrum_gpu
-from benchmarks.cases import LENGTHS, Case, kinds, measured_at
+from benchmarks.cases import LENGTHS, SEED, Case, kinds, measured_at
 from benchmarks.comparison import Turns
 from benchmarks.peak import measure_peak, peak_table
 from benchmarks.peers.published import CELLS as PUBLISHED
+from benchmarks.progress import Steps, progress_of, statement
 from benchmarks.tables import Table
 from benchmarks.timing import Spread, on_threads, take_turns
 from benchmarks.ways import ways_of
@@ -31,6 +30,15 @@ from benchmarks.ways import ways_of
 DOCS = Path("docs")
 MOST_SECONDS = 540.0  # after so many nothing new is begun
 GROUP_SECONDS = 40.0  # nor, after so many for one group of ways, another turn
+INTRODUCTION = """# The spectrum engine against its peers
+
+Every speed claim about `lyapunov_spectrum`, made by one command in one run: `{command}` (seed {seed}). Peers
+stand beside us: the published way (the research scripts' algorithm, benchmarks/peers/published.py), clvlib from PyPI,
+and generic automatic differentiation. All ways to one spectrum take turns, A B C A B C, and ratios are made turn by
+turn, so that a machine that drifts cancels out; the spread is the least and the largest turn.
+
+{machine}. {timing}.
+"""
 CELLS = (*PUBLISHED, *(name for name in cells if name not in PUBLISHED))
 
 
@@ -86,23 +94,6 @@ QUICK = Plan(
 )
 
 
-class Steps:
-    """Progress on stderr, and how long every part took."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("starting", total=total)
-        self.taken: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, part: str, detail: str = "") -> Iterator[None]:
-        self._progress.update(self._task, description=f"{part} {detail}".strip())
-        start = time.perf_counter()
-        yield
-        self.taken[part] = self.taken.get(part, 0.0) + time.perf_counter() - start
-        self._progress.advance(self._task)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.spectrum", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one minute, small sizes, writes nothing")
@@ -112,17 +103,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = options.output or (None if options.quick else DOCS)
 
     start = time.perf_counter()
-    machine = page.describe_machine()
+    machine = page.describe_machine("scipy", "numba", "llvmlite", "clvlib", "mpmath", "gmpy2")
     total = len(plan.groups()) + 4 * len(plan.threads) + 5
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        measured = _measure(plan, Steps(progress, total), start + MOST_SECONDS)
-    whole = time.perf_counter() - start
-    timing = f"This run took {whole / 60:.1f} minutes: " + ", ".join(
-        f"{part} {seconds:.0f} s" for part, seconds in measured.seconds.items()
-    )
-    if measured.left_out:
-        timing += f". Left out, as the time was over: {'; '.join(measured.left_out)}"
+    with progress_of(total) as steps:
+        measured = _measure(plan, steps, start + MOST_SECONDS)
+    timing = statement(time.perf_counter() - start, measured.seconds, measured.left_out)
     console = Console(width=None if Console().is_terminal else 200)
     for table in measured.tables:
         console.print(table.rich())
@@ -132,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         figure.draw(folder, measured.by_size, measured.by_steps, measured.by_sequences, measured.growths)
         command = "make bench-spectrum" if folder == DOCS else "python -m benchmarks.spectrum"
-        page.write(folder / "spectrum-benchmark.md", measured.tables, machine, command, timing)
+        introduction = INTRODUCTION.format(command=command, seed=SEED, machine=machine, timing=timing)
+        page.write(folder / "spectrum-benchmark.md", introduction, measured.tables)
         console.print(f"Written: {folder / 'spectrum-benchmark.md'}, {folder / 'spectrum-cost.png'} and .svg")
     spectrum_gpu.main([])
 

@@ -21,11 +21,12 @@ from torch import Tensor
 from aelle_core.cells import Network, get_cell, to_torch
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.lyapunov.result import Precision
+from benchmarks.cases import PAPER_CELLS as CELLS
+from benchmarks.device import describe, synchronise
 from benchmarks.peers.published import CELLS as PUBLISHED
 from benchmarks.peers.published import published_spectrum
 
 PAGE = Path("docs/results/spectrum-gpu.md")
-CELLS = ("rnn", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem")
 FEATURES = 28
 _COPIES = 14  # matrices (N, N) in float64 that one trajectory needs at once, with room
 _SHARE = 0.6  # of the free memory
@@ -81,11 +82,6 @@ def pack_size(options: Options, wanted: int) -> int:
     free, _ = torch.cuda.mem_get_info(options.device)
     per_network = options.sequences * options.units**2 * 8 * _COPIES
     return max(1, min(wanted, int(_SHARE * free / per_network)))
-
-
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def measure_packs(options: Options, inputs: Tensor, precision: Precision, until: float) -> dict[str, Tally]:
@@ -202,13 +198,6 @@ def report(options: Options, ours: dict[Precision, dict[str, Tally]], theirs: di
         "cells it is not written for counted as rnn, its cheapest."
     )
     return "\n".join([*lines, "", *totals, ""])
-
-
-def describe(device: torch.device) -> str:
-    if device.type != "cuda":
-        return f"{platform.processor() or platform.machine()} (CPU, a trial)"
-    facts = torch.cuda.get_device_properties(device)
-    return f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

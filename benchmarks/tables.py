@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from rich import box
-from rich.table import Table as RichTable
+from typing import TYPE_CHECKING
 
 from benchmarks.timing import Spread
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 DASH = "-"
 
@@ -26,7 +27,10 @@ class Table:
         lines = [self.columns, aligned, *self.rows]
         return "\n".join([f"## {self.title}", "", self.note, "", *("| " + " | ".join(line) + " |" for line in lines)])
 
-    def rich(self) -> RichTable:
+    def rich(self) -> "RichTable":
+        from rich import box
+        from rich.table import Table as RichTable
+
         table = RichTable(title=self.title, caption=self.note, box=box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
         for index, column in enumerate(self.columns):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)

@@ -16,24 +16,28 @@ _SHORTEST = 0.02  # seconds of one timing: shorter runs are repeated
 
 @dataclass(frozen=True)
 class Way:
-    """A way to compute spectra, to be run on inputs (sequences, steps, features)."""
+    """A way to something: `run` does `amount` units of it; `first`, where a run is long, is a run of one unit."""
 
     name: str
-    run: Callable[[Tensor], object]
-    inputs: Tensor
+    run: Callable[[], object]
+    amount: int
+    first: Callable[[], object] | None = None
 
-    @property
-    def steps_in_all(self) -> int:
-        """Steps of one sequence that a run takes."""
-        return self.inputs.shape[0] * self.inputs.shape[1]
+    @classmethod
+    def on(cls, name: str, run: Callable[[Tensor], object], inputs: Tensor) -> "Way":
+        """A way to spectra, on inputs (sequences, steps, features): the unit is a step of one sequence."""
+        return cls(name, lambda: run(inputs), inputs.shape[0] * inputs.shape[1], lambda: run(inputs[:1, :1]))
 
     def calls(self) -> int:
-        """Runs that make a timing long enough. The kernel and torch's threads are started by a first, short run."""
-        first = self.inputs[:1, :1]
-        self.run(first)
-        if seconds(lambda: self.run(first)) * self.steps_in_all > 10 * _SHORTEST:
-            return 1
-        return max(1, math.ceil(_SHORTEST / seconds(lambda: self.run(self.inputs))))
+        """Runs that make a timing long enough. Kernels and torch's threads are started by a run before."""
+        if self.first is None:
+            if seconds(self.run) > 10 * _SHORTEST:
+                return 1
+        else:
+            self.first()
+            if seconds(self.first) * self.amount > 10 * _SHORTEST:
+                return 1
+        return max(1, math.ceil(_SHORTEST / seconds(self.run)))
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def seconds(run: Callable[[], object]) -> float:
 def take_turns(
     ways: Sequence[Way], budget: float, least: int, most: int = 7, patience: float = math.inf
 ) -> dict[str, list[float]]:
-    """Microseconds per step and sequence of every way, one number a turn: A B C A B C ..., at least `least` turns and
+    """Microseconds per unit of every way, one number a turn: A B C A B C ..., at least `least` turns and
     no more than fit into `budget` seconds. After `patience` seconds no turn is begun, but the first always is."""
     calls = {way.name: way.calls() for way in ways}
     start = time.perf_counter()
@@ -81,8 +85,8 @@ def take_turns(
             break
         for way in ways:
             count = calls[way.name]
-            took = seconds(lambda way=way, count=count: [way.run(way.inputs) for _ in range(count)])  # type: ignore[misc]
-            found[way.name].append(took / count / way.steps_in_all * 1e6)
+            took = seconds(lambda way=way, count=count: [way.run() for _ in range(count)])  # type: ignore[misc]
+            found[way.name].append(took / count / way.amount * 1e6)
     return found
 
 

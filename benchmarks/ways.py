@@ -39,19 +39,19 @@ def ways_of(cell: str, units: int, threads: int) -> list[Way]:
         for name, options in _OPTIONS.items():
             if name != "checked" or case.size <= _CHECKED_UP_TO:
                 run = functools.partial(lyapunov_spectrum, network, jacobian=kind, **options)
-                ways.append(Way(f"{kind}/{name}", run, ours))
+                ways.append(Way.on(f"{kind}/{name}", run, ours))
         hidden = kind == "hidden"
-        ways.append(Way(f"{kind}/autodiff", functools.partial(autodiff_spectrum, network, hidden=hidden), peers))
+        ways.append(Way.on(f"{kind}/autodiff", functools.partial(autodiff_spectrum, network, hidden=hidden), peers))
     if cell in published.CELLS:
         ways += _published_ways(network, draw_inputs(SEQUENCES, lengths.published))
     if cell == "rnn" and threads == 1:
-        ways.append(Way("full/clvlib", functools.partial(clvlib_spectrum, network), draw_inputs(1, lengths.ours)))
+        ways.append(Way.on("full/clvlib", functools.partial(clvlib_spectrum, network), draw_inputs(1, lengths.ours)))
     return ways
 
 
 def _published_ways(network: Network, inputs: Tensor) -> list[Way]:
     layer = to_torch(network)
     return [
-        Way("published", functools.partial(published.published_spectrum, layer), inputs),
-        Way("tightened", functools.partial(published.published_spectrum, layer, tightened=True), inputs),
+        Way.on("published", functools.partial(published.published_spectrum, layer), inputs),
+        Way.on("tightened", functools.partial(published.published_spectrum, layer, tightened=True), inputs),
     ]

@@ -29,7 +29,8 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
         for cohort in cohorts(study):
             status.update(f"Measuring {cohort.name}")
             cost = cohort_cost(study, cohort, task, place, anew=anew)
-            ways = ", ".join(f"{name} {seconds:.3g}" for name, seconds in sorted(cost.ways.items(), key=lambda i: i[1]))
+            ranked = sorted(cost.ways.items(), key=lambda item: item[1].seconds)
+            ways = ", ".join(f"{name} {timing.seconds:.3g}" for name, timing in ranked)
             hours = [f"{seconds / 3600:.3g} h" for seconds in (cost.training, cost.spectra)]
             table.add_row(cohort.name, ways, cost.way, str(cost.at_once), decimal(cost.memory), *hours)
             total += cost.training + cost.spectra

@@ -1,9 +1,13 @@
-"""Fixtures that are dear and therefore shared: Prefect's API and a Ray cluster start once for the whole suite."""
+"""Fixtures that are dear and therefore shared: Prefect's API, a Ray cluster and files of MNIST's shapes are made once
+for the whole suite."""
 
+import gzip
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -34,6 +38,24 @@ def orchestration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         )
         yield
         ray.shutdown()
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), compresslevel=1))
+
+
+@pytest.fixture(scope="session")
+def mnist_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of MNIST's shapes, whose images tell their own index."""
+    directory = tmp_path_factory.mktemp("mnist")
+    for name, count in (("train", 60_000), ("t10k", 10_000)):
+        index = np.arange(count)
+        images = np.zeros((count, 28, 28), dtype=np.uint8)
+        images[:, 0, 0], images[:, 0, 1], images[:, 0, 2] = index // 256, index % 256, name == "train"
+        write_idx(directory / f"{name}-images-idx3-ubyte.gz", images)
+        write_idx(directory / f"{name}-labels-idx1-ubyte.gz", index % 10)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ _LONGEST_STRETCH = 256
 _GROWTH = 4  # roundings of a column that its length over r lets grow
 _LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction is another
 _TRIAL = 4  # steps that show whether float32 is hopeless
-_SUM_RULE_EVERY = 8  # steps, of one sequence: a determinant costs up to a step
+_SUM_RULE_EVERY = 16  # steps, of one sequence: a determinant costs up to a step
 _UNDERFLOW = {torch.float64: math.log(1e-280), torch.float32: math.log(1e-30)}  # lower, rounding is not relative
 
 
@@ -38,7 +38,7 @@ class Growth:
                   underflowed; None where not asked for
     ceilings      (networks, sequences, k) sums that the logarithms are below even so: spoilt numbers are at most as
                   large as rounding, or as what underflows, makes them
-    residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of a checked step; NaN where k < size
+    residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of checked steps; NaN where k < size
     finite        (networks, sequences) whether states and Jacobians were
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
     """
@@ -98,7 +98,8 @@ def evolve(
     columns = system.size if bits else k  # with so many, Jacobians are made, not pushed
     # Numbers of many digits do not underflow.
     tally = _Tally(system, k, warmup, dtype, check, running, -math.inf if bits else _UNDERFLOW[dtype])
-    stretch = max(1, min(_LONGEST_STRETCH, _MEMORY[like.device.type] // system.bytes_per_step(copies)))
+    room = _MEMORY[like.device.type] // system.bytes_per_step(copies)
+    stretch = max(2, min(_LONGEST_STRETCH, room) // 2 * 2)  # kernels may make two steps at once
     state = system.start(copies)
     first = 0
     with one_torch_thread() as threads:
@@ -107,8 +108,9 @@ def evolve(
             if abandon_above is not None and first == 0:
                 count = min(count, warmup + _TRIAL)
             state, jacobians, finite = system.linearise(first, count, state, columns, rounding)
-            logarithms, lengths = tangents.advance(jacobians, threads)
-            tally.add(first, logarithms.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians)
+            told = tally.told(first, count)
+            logarithms, lengths = tangents.advance(jacobians, threads, told)
+            tally.add(first, logarithms.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians, told)
             first += count
             if on_step is not None:
                 on_step(first)
@@ -155,7 +157,21 @@ class _Tally:
         self.records: list[Tensor] = []
         self.record_steps: list[int] = []
 
-    def add(self, first: int, found: Tensor, lengths: Tensor | None, finite: Tensor, jacobians: Jacobians) -> None:
+    def told(self, first: int, steps: int) -> Tensor:
+        """(steps,) whether sums up to the end of each step, from step `first` on, are needed."""
+        counted = torch.arange(first, first + steps) + 1 - self.warmup  # at each end
+        recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
+        return (counted == 0) | (recorded & (counted > 0))
+
+    def add(
+        self,
+        first: int,
+        found: Tensor,
+        lengths: Tensor | None,
+        finite: Tensor,
+        jacobians: Jacobians,
+        told: Tensor,
+    ) -> None:
         """A stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and whence they come."""
         skipped = min(max(0, self.warmup - first), found.shape[3])
         counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
@@ -163,13 +179,20 @@ class _Tally:
         steps = found.shape[3]
         logarithms = found[:, 0]
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
+        groups = _groups(told)[skipped:].to(found.device)
+        groups = groups - groups[:1]
         if self.errors is not None and lengths is None:
-            apart = _apart(found, self.system.exact_zeros, self.underflow) / Rounding.margin
+            sums = _by_group(found, groups)
+            apart = _apart(sums, self.system.exact_zeros) / Rounding.margin
+            small = logarithms < self.underflow
+            if self.system.exact_zeros:
+                small &= ~logarithms.isneginf()
+            apart = torch.where(_by_group(small.double(), groups) > 0, float("inf"), apart)
             # What is wrong with a direction is wrong with those made orthogonal to it.
             apart = apart.cummax(dim=-1).values
             lost = self.errors.unsqueeze(2) + apart.cumsum(dim=2) > _LOST
             self.errors += apart.sum(dim=2)
-            highest = found.amax(dim=1).clamp(min=self.underflow) + (10 * Rounding.margin * apart).clamp(max=1)
+            highest = sums.amax(dim=1).clamp(min=self.underflow) + (10 * Rounding.margin * apart).clamp(max=1)
             # Lost directions may be any among each other: each may grow as much as the best of them.
             best = highest.masked_fill(~lost, -math.inf).amax(dim=-1, keepdim=True)
             self.ceilings += torch.where(lost, best, highest).sum(dim=2)
@@ -188,18 +211,22 @@ class _Tally:
                 self.record_steps.append(counted + time + 1)
         self.logarithms += logarithms.sum(dim=2)
         if self.k == self.system.size and isinstance(jacobians, BlockJacobians | FactoredJacobians):
-            self._check_volumes(counted, logarithms.sum(dim=-1), jacobians)
+            self._check_volumes(counted, logarithms.sum(dim=-1), jacobians, groups)
 
-    def _check_volumes(self, counted: int, sums: Tensor, jacobians: BlockJacobians | FactoredJacobians) -> None:
-        """Compare sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, with log |det J| at
-        some of them, one sequence of every network in turn."""
+    def _check_volumes(
+        self, counted: int, sums: Tensor, jacobians: BlockJacobians | FactoredJacobians, groups: Tensor
+    ) -> None:
+        """Compare sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, with log |det J| in
+        some groups of steps, one sequence of every network in turn."""
         networks, sequences, steps = sums.shape
         per_network = jacobians.trajectories // networks  # copies among them
         for time in range(-counted % _SUM_RULE_EVERY, steps, _SUM_RULE_EVERY):
             sequence = (counted + time) // _SUM_RULE_EVERY % sequences
             chosen = torch.arange(networks, device=sums.device) * per_network + sequence
-            volumes = jacobians.log_volumes(jacobians.steps - steps + time, chosen)
-            found = sums[:, sequence, time]
+            group = (groups == groups[time]).nonzero().flatten().tolist()
+            several = [jacobians.log_volumes(jacobians.steps - steps + each, chosen) for each in group]
+            volumes = torch.stack(several).sum(dim=0)
+            found = sums[:, sequence, group].sum(dim=-1)
             apart = torch.where(found.isneginf() & volumes.isneginf(), 0.0, (found - volumes).abs())
             self.residuals[:, sequence] = torch.maximum(self.residuals[:, sequence], apart)
 
@@ -223,12 +250,24 @@ class _Tally:
         )
 
 
-def _apart(logarithms: Tensor, exact_zeros: bool, underflow: float) -> Tensor:
-    """|log r - log r'| of trajectories and their disturbed copies, (networks, 2, sequences, steps, k) -> without the
-    copies. Infinite where a number has underflowed; 0 where both are zero and a zero is the truth."""
+def _groups(told: Tensor) -> Tensor:
+    """(steps,) the number of the group of steps, of two at most, that a kernel may have put together."""
+    begins = torch.ones_like(told)
+    begins[1::2] = told[:-1:2]
+    return begins.cumsum(0) - 1
+
+
+def _by_group(values: Tensor, groups: Tensor) -> Tensor:
+    """(..., steps, k) -> (..., groups, k), summed."""
+    count = int(groups[-1]) + 1 if len(groups) else 0
+    return values.new_zeros(*values.shape[:-2], count, values.shape[-1]).index_add_(-2, groups, values)
+
+
+def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:
+    """|log r - log r'| of trajectories and their disturbed copies, (networks, 2, sequences, groups of steps, k) ->
+    without the copies; 0 where both are zero and a zero is the truth, infinite where one is or it is not."""
     one, other = logarithms[:, 0], logarithms[:, 1]
     apart = (one - other).abs().nan_to_num(nan=float("inf"))
     if exact_zeros:
-        apart = torch.where(one.isneginf() & other.isneginf(), 0.0, apart)
-        return torch.where(~one.isneginf() & (one < underflow), float("inf"), apart)
-    return torch.where(one < underflow, float("inf"), apart)
+        return torch.where(one.isneginf() & other.isneginf(), 0.0, apart)
+    return torch.where(one.isneginf(), float("inf"), apart)

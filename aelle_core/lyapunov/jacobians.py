@@ -134,6 +134,11 @@ class BlockJacobians:
         return self.factors.shape[0]
 
     @property
+    def dense_columns(self) -> int:
+        """From this column on, nothing but diagonals stands in the blocks."""
+        return self.units * max((column + 1 for _, column in (*self.factor_places, *self.dense_places)), default=0)
+
+    @property
     def steps(self) -> int:
         return self.factors.shape[1]
 

@@ -24,8 +24,8 @@ class LyapunovSpectrum:
                         `rounding_error` is about as large as `stderr`, and that is all it means
     rounding_error      (k,) an estimate, on the large side, of what rounding did to the exponent, nats per step: the
                         worst sequence's; infinite after an underflow; None when the check was turned off
-    sum_rule_residual   largest |sum of log |r| - log |det J|| of a step, at every 8th step in one sequence in turn: 0
-                        up to rounding for a correct computation; NaN when k is less than the state's size
+    sum_rule_residual   largest |sum of log |r| - log |det J|| of a step or two, at every 16th in one sequence in turn:
+                        0 up to rounding for a correct computation; NaN when k is less than the state's size
     dead_directions     how many exponents are -inf
     status              "ok", or "non-finite" when weights or states were; the exponents then are NaN
     steps               steps that were counted, per sequence

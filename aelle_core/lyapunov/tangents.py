@@ -33,9 +33,14 @@ class Frame:
 class Tangents(Protocol):
     """k orthonormal tangent vectors of every trajectory, the leading columns of the identity at first."""
 
-    def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
+    def advance(
+        self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Move along all steps, orthogonalising after each, on so many threads where it can. Returns log |r|, of R's
-        diagonal, in float64, (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q."""
+        diagonal, in float64, (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q.
+
+        `told` (steps,) marks the steps at whose end the sum of log |r| so far is wanted, all by default. Elsewhere, a
+        step of even number (from 0) may leave its growth to the next."""
         ...
 
 
@@ -53,7 +58,9 @@ class TorchTangents:
         self.frame = frame
         self.generator = torch.Generator(like.device).manual_seed(0)
 
-    def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
+    def advance(
+        self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         radii, lengths = [], []
         for step in range(jacobians.steps):
             pushed = self._disturb(jacobians.push(step, self.q))

@@ -14,6 +14,7 @@ from aelle_core.study.variants import Cohort
 from aelle_core.tasks import Task
 from aelle_core.training import fastest, trainers
 from aelle_core.training.memory import networks_at_once
+from aelle_core.training.trainer import Timing
 
 _STEPS = 4  # counted steps of the spectra that are timed
 _NUMBERS = 2**16  # entries in the Jacobians of the networks that are timed
@@ -21,10 +22,10 @@ _NUMBERS = 2**16  # entries in the Jacobians of the networks that are timed
 
 @dataclass(frozen=True)
 class CohortCost:
-    """Seconds of a network's epoch by way, the way chosen, how many networks of a pack are trained at once and the
+    """Times of a network's epoch by way, the way chosen, how many networks of a pack are trained at once and the
     bytes that they take, and, for all networks and epochs of the cohort, seconds of training and of spectra."""
 
-    ways: Mapping[str, float]
+    ways: Mapping[str, Timing]
     way: str
     at_once: int
     memory: int
@@ -38,17 +39,17 @@ def cohort_cost(study: Study, cohort: Cohort, task: Task, device: torch.device, 
     kind = trainers[task.trainer]
     cell = get_cell(cohort.cell, task.input_size, cohort.units)
     networks = len(cohort.packs[0].variants)
-    ways = kind.epoch_seconds(cell, task, study.batch_size, networks, device, anew=anew)
+    ways = kind.epoch_timings(cell, task, study.batch_size, networks, device, anew=anew)
     way = fastest(ways)
     bytes_each = kind.network_bytes(cell, task, study.batch_size)
-    at_once = min(networks, networks_at_once(bytes_each, device))
+    at_once = min(ways[way].networks_at_once, networks_at_once(bytes_each, device))
     epochs = sum(map(study.has_spectra, range(study.epochs + 1)))
     return CohortCost(
         ways,
         way,
         at_once,
         at_once * bytes_each,
-        ways[way] * study.epochs * study.networks,
+        ways[way].seconds * study.epochs * study.networks,
         _spectrum_seconds(study, cohort, task, device) * epochs * study.networks,
     )
 

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -23,12 +24,28 @@ OnEpoch = Callable[[Pack, int], object]
 
 @dataclass(frozen=True)
 class PackSummary:
-    """What became of a pack: epochs stored now (not before), networks that diverged, seconds taken."""
+    """What became of a pack: epochs stored now (not before), networks that diverged, seconds taken in all, by training
+    with its evaluations, and by spectra."""
 
     pack: str
     stored: int
     diverged: int
     seconds: float
+    training_seconds: float = 0.0
+    spectra_seconds: float = 0.0
+
+
+class _Clock:
+    """Seconds spent on each of several things."""
+
+    def __init__(self) -> None:
+        self.seconds = {"training": 0.0, "spectra": 0.0}
+
+    @contextmanager
+    def running(self, what: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[what] += time.monotonic() - started
 
 
 def run_pack(
@@ -40,12 +57,14 @@ def run_pack(
     device: torch.device | str = "cpu",
     way: str | None = None,
     on_epoch: OnEpoch | None = None,
+    checkpoints: bool = True,
 ) -> PackSummary:
     """Train a pack, and after every epoch save its checkpoint, then store its losses and spectra.
 
     Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
-    computed again. `task` may be handed in so that packs share the data they read. `way` forces a way of training;
-    without it a pack goes on in the way it was begun, and a new one takes the fastest on this machine.
+    computed again. Without `checkpoints`, which need safetensors, it is trained again up to there. `task` may be
+    handed in so that packs share the data they read. `way` forces a way of training; without it a pack goes on in the
+    way it was begun, and a new one takes the fastest on this machine.
     """
     started = time.monotonic()
     store = run.store
@@ -58,36 +77,55 @@ def run_pack(
     cell = get_cell(pack.cell, task.input_size, pack.units)
     kind = trainers[task.trainer]
     checkpoint = run.checkpoint(pack.name)
-    if way is None and checkpoint.exists():
-        way = recorded_way(checkpoint)
+    place_of_work = torch.device(device)
+    at_once = None
+    if way is None and checkpoints and checkpoint.exists():
+        way, at_once = recorded_way(checkpoint)
+        if way not in kind.ways(cell, place_of_work):
+            way = None  # begun on another kind of device: the last bits differ anyway
     if way is None:
-        way = kind.fastest_way(cell, task, study.batch_size, len(settings), torch.device(device))
-    trainer = kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way)
+        way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), place_of_work)
+    trainer = kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)
     diverged = 0
+    clock = _Clock()
 
     def keep(result: EpochResult) -> None:
         nonlocal diverged
         diverged = int((~result.alive).sum())
         if result.epoch in missing:
-            _store_epoch(study, pack, task, trainer, store, result)
+            with clock.running("spectra"):
+                spectra = {}
+                if study.has_spectra(result.epoch):
+                    spectra = spectra_along(study, trainer, task.spectrum_inputs(study.spectrum_sequences))
+            with clock.running("training"):
+                test = trainer.test() if result.epoch == study.epochs else None
+            _store_epoch(study, pack, store, result, spectra, test)
         if on_epoch is not None:
             on_epoch(pack, result.epoch)
 
-    if checkpoint.exists():
+    if checkpoints and checkpoint.exists():
         keep(load_checkpoint(checkpoint, trainer))
-    for result in trainer.run(study.epochs):
-        save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
+    results = trainer.run(study.epochs)
+    while True:
+        with clock.running("training"):
+            result = next(results, None)
+        if result is None:
+            break
+        if checkpoints:
+            save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
         keep(result)
-    return PackSummary(pack.name, len(missing), diverged, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return PackSummary(pack.name, len(missing), diverged, seconds, *clock.seconds.values())
 
 
 def _store_epoch(
-    study: Study, pack: Pack, task: Task, trainer: Trainer, store: SpectraStore, result: EpochResult
+    study: Study,
+    pack: Pack,
+    store: SpectraStore,
+    result: EpochResult,
+    spectra: dict[str, list[LyapunovSpectrum]],
+    test: tuple[Tensor, Tensor] | None,
 ) -> None:
-    spectra = {}
-    if study.has_spectra(result.epoch):
-        spectra = spectra_along(study, trainer, task.spectrum_inputs(study.spectrum_sequences))
-    test = trainer.test() if result.epoch == study.epochs else None
     records = []
     for index, variant in enumerate(pack.variants):
         of_network = {kind: each[index] for kind, each in spectra.items()}

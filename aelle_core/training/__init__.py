@@ -5,7 +5,7 @@ from aelle_core.training.choice import WayTimings, Workload, fastest
 from aelle_core.training.force import ForceTrainer
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.pack import PackTrainer
-from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
 from aelle_core.training.ways import available_ways, ways
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "NetworkSettings",
     "PackTrainer",
     "PackedAdam",
+    "Timing",
     "Trainer",
     "WayTimings",
     "Workload",

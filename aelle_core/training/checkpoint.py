@@ -5,8 +5,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from aelle_core.errors import UserError
 from aelle_core.files import read_safetensors, write_atomically
 from aelle_core.training.trainer import EpochResult, Trainer
@@ -21,6 +19,8 @@ def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Se
 
     The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
     """
+    from safetensors.torch import save_file
+
     results = {f"result/{name}": getattr(result, name) for name in _RESULT_FIELDS}
     tensors = {**trainer.state(), **results}
     metadata = {
@@ -28,6 +28,7 @@ def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Se
         "epoch": str(trainer.epoch),
         "trainer": trainer.name,
         "way": trainer.way_name,
+        "networks_at_once": str(trainer.networks_at_once),
         "cell": trainer.cell.name,
         "input_size": str(trainer.cell.input_size),
         "units": str(trainer.cell.units),
@@ -38,13 +39,15 @@ def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Se
     write_atomically(path, lambda temporary: save_file(contents, temporary, metadata))
 
 
-def recorded_way(path: Path) -> str:
-    """The way that the checkpoint's pack was trained in: the one to go on with for the same numbers to the last bit.
+def recorded_way(path: Path) -> tuple[str, int | None]:
+    """The way that the checkpoint's pack was trained in, and how many networks at once (None: all): what to go on with
+    for the same numbers to the last bit.
 
     Raises UserError naming the file when it is broken.
     """
     _, metadata = read_safetensors(path, "a pack's safetensors", "checkpoint ")
-    return metadata.get("way", "packed")  # files from before there were ways
+    at_once = metadata.get("networks_at_once")
+    return metadata.get("way", "packed"), None if at_once is None else int(at_once)  # older files know no ways
 
 
 def load_checkpoint(path: Path, trainer: Trainer) -> EpochResult:

@@ -1,6 +1,7 @@
 """Which way is the fastest for a pack on this machine: measured once, kept in the user's cache."""
 
 import hashlib
+import itertools
 import json
 import math
 import platform
@@ -11,21 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from llvmlite.binding import get_host_cpu_name
-from platformdirs import user_cache_path
 
 from aelle_core.cells import Cell, get_cell
 from aelle_core.files import write_atomically
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training.pack import PackTrainer
-from aelle_core.training.trainer import NetworkSettings
+from aelle_core.training.trainer import NetworkSettings, Timing
 from aelle_core.training.ways import Readout, available_ways
 
 REFERENCE = "packed"
 _GAIN = 1.1  # how much faster another way must be to be preferred to the reference
 _ROUNDS = 4  # mini-batches timed for each way, after one that warms up; the fastest counts
-_PARAMETERS = 2**20  # of the networks timed together: a pack of large ones takes as many times as long as one
+_AT_ONCE = 4  # so many networks are tried besides the whole pack: what they keep stays in the processor's cache
+_PARAMETERS = 2**20  # of the networks timed together on a CPU: more of them take as many times as long
 _SILENT_SECONDS = 1.0
 
 
@@ -64,78 +64,94 @@ class Workload:
 
 
 class WayTimings:
-    """Seconds for each network and mini-batch by way: a small JSON file for each workload, in a directory for each
+    """How fast the ways are: a small JSON file for each workload, in a directory for each
     kind of machine (processor, torch's version, GPU)."""
 
     def __init__(self, directory: Path | None = None) -> None:
+        from platformdirs import user_cache_path
+
         self.directory = directory or user_cache_path("aelle") / "ways"
 
     def _path(self, workload: Workload) -> Path:
+        from llvmlite.binding import get_host_cpu_name
+
         machine = f"{platform.machine()}-{get_host_cpu_name()}-torch{torch.__version__}"
         if workload.device != "cpu":
             machine += f"-{torch.cuda.get_device_name(workload.device)}".replace(" ", "_")
         digest = hashlib.sha256(json.dumps(asdict(workload), sort_keys=True).encode()).hexdigest()[:16]
         return self.directory / machine / f"{workload.cell}-{workload.units}-{digest}.json"
 
-    def read(self, workload: Workload) -> dict[str, float] | None:
+    def read(self, workload: Workload) -> dict[str, Timing] | None:
         """What was measured on this kind of machine, or None: never, or the file is broken."""
         try:
             held = json.loads(self._path(workload).read_text())
-            return {str(way): float(seconds) for way, seconds in held["seconds"].items()}
+            return {str(way): Timing(**timing) for way, timing in held["timings"].items()}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return None
 
-    def measure(self, workload: Workload, say: Callable[[str], object] | None = None) -> dict[str, float]:
+    def measure(self, workload: Workload, say: Callable[[str], object] | None = None) -> dict[str, Timing]:
         """Time every way on random data of the workload's shape and keep the result.
 
         A cache that cannot be written costs another measurement next time, nothing else.
         """
-        seconds = time_ways(workload, say or _say)
-        content = json.dumps({"workload": asdict(workload), "seconds": seconds}, indent=2)
+        timings = time_ways(workload, say or _say)
+        held = {way: asdict(timing) for way, timing in timings.items()}
+        content = json.dumps({"workload": asdict(workload), "timings": held}, indent=2)
         try:
             write_atomically(self._path(workload), lambda temporary: temporary.write_text(content))
         except OSError as error:
             (say or _say)(f"the times of the ways cannot be kept in {str(self.directory)!r}: {error}")
-        return seconds
+        return timings
 
-    def chosen(self, workload: Workload) -> str:
-        """The way to train with: measured before, or now."""
+    def chosen(self, workload: Workload) -> tuple[str, int]:
+        """The way to train with and how many networks at once: measured before, or now."""
         ways = available_ways(get_cell(workload.cell, workload.features, workload.units), torch.device(workload.device))
-        if ways == [REFERENCE]:
-            return REFERENCE
         known = self.read(workload)
-        return fastest(known if known is not None and set(known) == set(ways) else self.measure(workload))
+        timings = known if known is not None and set(known) == set(ways) else self.measure(workload)
+        way = fastest(timings)
+        return way, timings[way].networks_at_once
 
 
-def fastest(seconds: Mapping[str, float]) -> str:
+def fastest(timings: Mapping[str, Timing]) -> str:
     """The reference, unless another way is at least a tenth faster: the same numbers on as many machines as can be."""
-    best = min(seconds, key=lambda way: seconds[way])
-    return best if seconds[best] * _GAIN <= seconds[REFERENCE] else REFERENCE
+    best = min(timings, key=lambda way: timings[way].seconds)
+    return best if timings[best].seconds * _GAIN <= timings[REFERENCE].seconds else REFERENCE
 
 
-def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, float]:
-    """Seconds for each network and mini-batch (forward, backward and the optimiser's step) by way."""
+def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, Timing]:
+    """Every way's time for a mini-batch: forward, backward and the optimiser's step."""
     cell = get_cell(workload.cell, workload.features, workload.units)
     device = torch.device(workload.device)
-    parameters = sum(math.prod(shape) for shape in cell.parameter_shapes().values())
-    networks = min(workload.networks, math.ceil(_PARAMETERS / parameters))
+    networks = workload.networks
+    if device.type == "cpu":
+        parameters = sum(math.prod(shape) for shape in cell.parameter_shapes().values())
+        networks = min(networks, max(_AT_ONCE, math.ceil(_PARAMETERS / parameters)))
     settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(networks)]
     task = _RandomTask(workload)
     started, silent = time.perf_counter(), True
     trainers = {}
-    times: dict[str, list[float]] = {}
+    times: dict[tuple[str, int], list[float]] = {}
     for name in available_ways(cell, device):
         trainers[name] = PackTrainer(cell, task, settings, batch_size=workload.batch_size, device=device, way=name)
+    fitting = min(trainer.networks_at_once for trainer in trainers.values())
     for round_ in range(_ROUNDS + 1):
-        for name, trainer in trainers.items():  # in turn, so that all see the same neighbours
+        # In turn, so that all see the same neighbours.
+        for name, at_once in itertools.product(trainers, sorted({min(_AT_ONCE, fitting), fitting})):
+            trainer = trainers[name]
+            trainer.networks_at_once = at_once
             if silent and time.perf_counter() - started > _SILENT_SECONDS:
                 say(f"measuring ways to train {workload.cell} {workload.units} on {workload.device}, once")
                 silent = False
             begun = time.perf_counter()
             trainer.train_epoch().sum().item()  # .item() waits for a device
             if round_:
-                times.setdefault(name, []).append(time.perf_counter() - begun)
-    return {name: min(each) / networks for name, each in times.items()}
+                times.setdefault((name, at_once), []).append(time.perf_counter() - begun)
+    timings: dict[str, Timing] = {}
+    for (name, at_once), each in times.items():
+        timing = Timing(min(each) / networks, at_once)
+        if name not in timings or timing.seconds < timings[name].seconds:
+            timings[name] = timing
+    return timings
 
 
 def _say(sentence: str) -> None:

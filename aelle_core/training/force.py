@@ -14,7 +14,7 @@ from aelle_core.ranges import Range
 from aelle_core.streams import generator
 from aelle_core.tasks.target_learning import TargetLearning
 from aelle_core.training.least_squares import RecursiveLeastSquares
-from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
 
 _TIMED_STEPS = 20
 
@@ -48,6 +48,7 @@ class ForceTrainer(Trainer):
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         way: str = "packed",
+        at_once: int | None = None,
     ) -> None:
         super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
         self.task = task
@@ -146,7 +147,7 @@ class ForceTrainer(Trainer):
         self.squares.inverse.copy_(state["inverse"])
 
     @classmethod
-    def epoch_seconds(
+    def epoch_timings(
         cls,
         cell: Cell,
         task: TargetLearning,  # type: ignore[override]
@@ -155,7 +156,7 @@ class ForceTrainer(Trainer):
         device: torch.device,
         *,
         anew: bool = False,
-    ) -> dict[str, float]:
+    ) -> dict[str, Timing]:
         settings = [NetworkSettings(seed, 1.5, 1.0) for seed in range(networks)]
         trainer = cls(cell, task, settings, device=device)
         steps = min(_TIMED_STEPS, task.period)
@@ -165,7 +166,7 @@ class ForceTrainer(Trainer):
             begun = time.perf_counter()
             work(steps).sum().item()  # .item() waits for a device
             seconds.append((time.perf_counter() - begun) / (steps * networks))
-        return {"packed": task.period * (seconds[0] + task.test_periods * seconds[1])}
+        return {"packed": Timing(task.period * (seconds[0] + task.test_periods * seconds[1]), networks)}
 
     @classmethod
     def network_bytes(cls, cell: Cell, task: TargetLearning, batch_size: int) -> int:  # type: ignore[override]

@@ -1,8 +1,8 @@
 """What a pack needs in memory, what there is, and how an allocation that failed is told from other errors."""
 
+import importlib.util
 import os
 
-import psutil
 import torch
 
 from aelle_core.cells import Cell
@@ -39,7 +39,16 @@ def free_bytes(device: torch.device, threads: int) -> int:
     if device.type == "cuda":
         return int(_SHARE * torch.cuda.mem_get_info(device)[0])
     packs = max(1, (os.cpu_count() or 1) // threads)
-    return int(_SHARE * psutil.virtual_memory().available / packs)
+    return int(_SHARE * _available() / packs)
+
+
+def _available() -> int:
+    """Bytes of the host's memory that can be had; without psutil (a GPU box, say) those that nothing holds at all."""
+    if importlib.util.find_spec("psutil") is None:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def networks_at_once(bytes_each: int, device: torch.device) -> int:

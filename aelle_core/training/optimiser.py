@@ -68,8 +68,8 @@ class PackedAdam:
         # Both bias corrections folded into one step size, with epsilon scaled to match.
         correction2 = (1 - beta2**self.steps) ** 0.5
         rates = torch.where(alive, self.learning_rates[part] * correction2 / (1 - beta1**self.steps), 0.0).unsqueeze(1)
-        # nan_to_num, not the factor alone: 0 times infinity is no number. Networks that live have finite gradients.
-        clipped = gradient.mul_(factors).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+        # masked, not only scaled: 0 times infinity is no number.
+        clipped = torch.where(alive.unsqueeze(1), gradient.mul_(factors), 0.0)
         mean = self._first[part].lerp_(clipped, 1 - beta1)
         square = self._second[part].mul_(beta2).addcmul_(clipped, clipped, value=1 - beta2)
         update = torch.sqrt(square, out=self._update[part]).add_(self.epsilon * correction2)

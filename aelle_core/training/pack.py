@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, TypeVar
 
 import torch
@@ -12,11 +13,12 @@ from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples
-from aelle_core.training.batches import TimeMajor, same_for_all
+from aelle_core.training.batches import mini_batch, same_for_all
+from aelle_core.training.evaluation import loss_and_accuracy
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.optimiser import PackedAdam
-from aelle_core.training.trainer import EpochResult, NetworkSettings, Trainer, trainers
-from aelle_core.training.ways import check_way, get_way
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.ways import available_ways, check_way, get_way
 
 Result = TypeVar("Result")
 Batches = Iterator[tuple[Tensor, Tensor]]
@@ -29,8 +31,8 @@ class PackTrainer(Trainer):
     Each network draws its weights, its order of examples and its noise from its own seed, so that what it becomes
     does not depend on its neighbours. `way` is one of aelle_core.training.ways.
 
-    No more than `networks_at_once` networks are trained together, as many as fit into free memory; the number is
-    halved when memory runs out all the same. Raises UserError where one alone does not fit.
+    No more than `networks_at_once` networks are trained together: `at_once`, or all, as long as they fit into free
+    memory; the number is halved when memory runs out all the same. Raises UserError where one alone does not fit.
     """
 
     ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(2e-3, 1e-2), "clip": Range(1.0, 1.0)}
@@ -44,8 +46,9 @@ class PackTrainer(Trainer):
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         way: str = "packed",
+        at_once: int | None = None,
     ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
+        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
         self.task = task
         self.way = get_way(way, cell, task.readout, self.device)
         self.parameters = {
@@ -60,9 +63,9 @@ class PackTrainer(Trainer):
             self._per_network([each.learning_rate for each in self.settings]),
             self._per_network([each.clip for each in self.settings]),
         )
-        self._training = TimeMajor(task.splits.training.to(self.device))
+        self._training = task.splits.training.to(self.device)
         fitting = networks_at_once(network_bytes(cell, task, batch_size), self.device)
-        self.networks_at_once = min(len(self.settings), fitting)
+        self.networks_at_once = min(len(self.settings), fitting, at_once or fitting)
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -73,10 +76,7 @@ class PackTrainer(Trainer):
             parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale)
             bound = self.cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
             readout = generator(each.seed, "readout")
-            shapes = {
-                "readout_weight": (self.task.classes, self.cell.units),
-                "readout_bias": (self.task.classes,),
-            }
+            shapes = {"readout_weight": (self.task.classes, self.cell.units), "readout_bias": (self.task.classes,)}
             for name, shape in shapes.items():
                 parameters[name] = torch.empty(shape).uniform_(-bound, bound, generator=readout)
             networks.append(parameters)
@@ -124,7 +124,7 @@ class PackTrainer(Trainer):
         noises = self._noise(settings, epoch, count)
         total = torch.zeros(len(settings), device=self.device)
         for chosen, noise in zip(self._moved(orders).split(self.batch_size, dim=1), noises, strict=True):
-            inputs, targets = self._training.take(chosen)
+            inputs, targets = mini_batch(self._training, chosen, self.task.readout)
             losses = self.task.loss(self._scores(parameters, part, inputs, noise), targets)
             losses.sum().backward()  # the sum: each network gets the gradient of its own loss
             self.optimiser.step(losses.detach(), parameters, part.start)
@@ -155,7 +155,7 @@ class PackTrainer(Trainer):
         """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each."""
 
         def batches(part: slice) -> Batches:
-            return same_for_all(examples, part.stop - part.start, self._rows(part), self.device)
+            return same_for_all(examples, part.stop - part.start, self._rows(part), self.task.readout, self.device)
 
         return self._evaluate(batches)
 
@@ -165,7 +165,8 @@ class PackTrainer(Trainer):
 
         def batches(part: slice) -> Batches:
             own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[part]])
-            return map(self._training.take, self._moved(own).split(self._rows(part), dim=1))
+            for chosen in self._moved(own).split(self._rows(part), dim=1):
+                yield mini_batch(self._training, chosen, self.task.readout)
 
         return self._evaluate(batches)
 
@@ -173,19 +174,14 @@ class PackTrainer(Trainer):
         return sequences_at_once(self.task, self.batch_size, part.stop - part.start)
 
     def _evaluate(self, batches: Callable[[slice], Batches]) -> tuple[Tensor, Tensor]:
-        losses, accuracies = zip(*self._in_parts(lambda part: self._evaluate_part(part, batches(part))), strict=True)
-        return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
+        def evaluate(part: slice) -> tuple[Tensor, Tensor]:
+            parameters = self._part(part)
+            return loss_and_accuracy(
+                self.task, lambda inputs: self._scores(parameters, part, inputs, None), batches(part)
+            )
 
-    def _evaluate_part(self, part: slice, batches: Batches) -> tuple[Tensor, Tensor]:
-        parameters, count = self._part(part), 0
-        loss = torch.zeros(part.stop - part.start, device=self.device)
-        correct = torch.zeros_like(loss)
-        for inputs, targets in batches:
-            scores = self._scores(parameters, part, inputs, None)
-            loss += self.task.loss(scores, targets) * targets.shape[1]
-            correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
-            count += targets.shape[1]
-        return loss / count, correct / count
+        losses, accuracies = zip(*self._in_parts(evaluate), strict=True)
+        return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
 
     def _in_parts(self, work: Callable[[slice], Result]) -> list[Result]:
         """`work` on the pack part by part; a part for which there is no memory is tried again in halves."""
@@ -258,6 +254,10 @@ class PackTrainer(Trainer):
         return count, 12 * count  # float32 weights and Adam's two moments
 
     @classmethod
+    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
+        return available_ways(cell, device)
+
+    @classmethod
     def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
         check_way(name, cell, device)
 
@@ -269,13 +269,13 @@ class PackTrainer(Trainer):
         batch_size: int,
         networks: int,
         device: torch.device,
-    ) -> str:
+    ) -> tuple[str, int]:
         from aelle_core.training.choice import WayTimings, Workload  # which times packs of this trainer
 
         return WayTimings().chosen(Workload.of(cell, task, batch_size, networks, device))
 
     @classmethod
-    def epoch_seconds(
+    def epoch_timings(
         cls,
         cell: Cell,
         task: Classification,  # type: ignore[override]
@@ -284,16 +284,15 @@ class PackTrainer(Trainer):
         device: torch.device,
         *,
         anew: bool = False,
-    ) -> dict[str, float]:
+    ) -> dict[str, Timing]:
         from aelle_core.training.choice import WayTimings, Workload
 
         timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
-        seconds = None if anew else timings.read(workload)
-        seconds = seconds or timings.measure(workload, say=lambda sentence: None)
-        batches: float = math.ceil(task.examples_per_network / batch_size)
-        # Validation is a forward pass: about a third of what the same sequences take in training.
-        batches *= 1 + len(task.splits.validation) / (3 * task.examples_per_network)
-        return {way: each * batches for way, each in seconds.items()}
+        found = (None if anew else timings.read(workload)) or timings.measure(workload, say=lambda sentence: None)
+        own = task.examples_per_network
+        validation = len(task.splits.validation) / (3 * own)  # a forward pass is about a third of a training step
+        batches = math.ceil(own / batch_size) * (1 + validation)
+        return {way: replace(timing, seconds=timing.seconds * batches) for way, timing in found.items()}
 
     @classmethod
     def network_bytes(cls, cell: Cell, task: Classification, batch_size: int) -> int:  # type: ignore[override]

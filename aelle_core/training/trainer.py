@@ -46,12 +46,21 @@ class EpochResult:
     alive: Tensor
 
 
+@dataclass(frozen=True)
+class Timing:
+    """The best of one way: seconds for each network, with so many networks of the pack at once."""
+
+    seconds: float
+    networks_at_once: int
+
+
 class Trainer(ABC):
     """Networks of one cell that are trained side by side on a task, each as if it were alone.
 
     Which trainer a task needs, the task says itself (`Task.trainer`). `epoch` is the number of epochs trained so far.
     `way_name` says how it computes, where there are several ways: a matter of speed and rounding. Raises UserError
     when there is no such way for the cell and device.
+    No more than `networks_at_once` networks of the pack compute together; `at_once` or all where it matters not.
     `ranges` are what every network draws for this trainer, whatever its cell; `trains` is the kind of cell it takes.
     """
 
@@ -68,6 +77,7 @@ class Trainer(ABC):
         batch_size: int = 64,
         device: torch.device | str = "cpu",
         way: str = "packed",
+        at_once: int | None = None,
     ) -> None:
         self.check_way(way, cell, torch.device(device))
         self.cell = cell
@@ -75,6 +85,7 @@ class Trainer(ABC):
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.way_name = way
+        self.networks_at_once = min(at_once or len(self.settings), len(self.settings))
         self.epoch = 0
 
     @abstractmethod
@@ -104,23 +115,30 @@ class Trainer(ABC):
         """Go back to such a state."""
 
     @classmethod
-    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
-        """Raise UserError where packs of `cell` cannot be trained in the way `name`."""
-        if name != "packed":
-            raise UserError(f"way {name!r} cannot train {cell.name!r}: expected packed, the only one of {cls.name!r}")
+    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
+        """The ways in which packs of `cell` can be trained there."""
+        return ["packed"]
 
     @classmethod
-    def fastest_way(cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device) -> str:
-        """The way to begin a pack of `networks` with on this machine."""
-        return "packed"
+    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
+        """Raise UserError where packs of `cell` cannot be trained in the way `name`."""
+        if name not in (known := cls.ways(cell, device)):
+            raise UserError(f"way {name!r} of {cls.name!r} cannot train {cell.name!r}: expected {', '.join(known)}")
+
+    @classmethod
+    def fastest_way(
+        cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device
+    ) -> tuple[str, int | None]:
+        """The way to begin a pack of `networks` with on this machine, and how many of them at once (None: all)."""
+        return "packed", None
 
     @classmethod
     @abstractmethod
-    def epoch_seconds(
+    def epoch_timings(
         cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
-    ) -> dict[str, float]:
-        """For each way the seconds that training and validation take for each network of a pack and epoch, measured on
-        this machine where they have not been before, or `anew`."""
+    ) -> dict[str, Timing]:
+        """For each way what an epoch takes with its validation, measured on this machine where it has not been before,
+        or `anew`."""
 
     @classmethod
     @abstractmethod

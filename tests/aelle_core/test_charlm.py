@@ -19,6 +19,7 @@ from aelle_core.study import RunDirectory, Study, run_study
 from aelle_core.tasks import Classification, Examples, get_task
 from aelle_core.tasks.charlm import CharacterLanguageModel
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways
+from aelle_core.training.batches import mini_batch
 
 LETTERS = "".join(np.random.default_rng(0).choice(list("etaoin shrdlu.\n"), 6000))
 SETTINGS = [NetworkSettings(seed, 0.3, 1e-2) for seed in range(3)]
@@ -200,8 +201,12 @@ def test_a_network_sees_its_share_and_no_other_sequence(letters: Path, monkeypat
     task = made(letters, steps=20)
     trainer = pack(task)
     seen: list[torch.Tensor] = []
-    take = trainer._training.take
-    monkeypatch.setattr(trainer._training, "take", lambda chosen: seen.append(chosen) or take(chosen))
+
+    def watched(examples: Examples, chosen: torch.Tensor, readout: str) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.append(chosen)
+        return mini_batch(examples, chosen, readout)
+
+    monkeypatch.setattr("aelle_core.training.pack.mini_batch", watched)
     trainer.train_epoch()
     trainer.train_epoch()
     rows = torch.cat(seen, dim=1)

@@ -14,24 +14,6 @@ from aelle_core.tasks import Classification, Task, get_task, tasks
 from aelle_core.training import trainers
 
 
-def write_idx(path: Path, array: np.ndarray) -> None:
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes(), compresslevel=1))
-
-
-@pytest.fixture(scope="session")
-def mnist_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of MNIST's shapes, whose images tell their own index."""
-    directory = tmp_path_factory.mktemp("mnist")
-    for name, count in (("train", 60_000), ("t10k", 10_000)):
-        index = np.arange(count)
-        images = np.zeros((count, 28, 28), dtype=np.uint8)
-        images[:, 0, 0], images[:, 0, 1], images[:, 0, 2] = index // 256, index % 256, name == "train"
-        write_idx(directory / f"{name}-images-idx3-ubyte.gz", images)
-        write_idx(directory / f"{name}-labels-idx1-ubyte.gz", index % 10)
-    return directory
-
-
 def make(name: str, mnist: Path, seed: int = 0) -> Task:
     options = {"smnist": {"directory": str(mnist)}}
     return get_task(name, seed=seed, options=options.get(name))

@@ -44,6 +44,8 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["study", "small-smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
         (["study", "-o", "/proc/aelle"], "cannot be written"),
         (["study", "--cpus", "0"], "cpus_per_pack=0.0"),
+        (["study", "--way", "fused"], "way 'fused' cannot train 'asrnn' on cpu: torch.nn has no such layer"),
+        (["sweep", "--way", "pakced"], "unknown way 'pakced'"),
         (["analyse", "/nonexistent"], "no study in '/nonexistent'"),
         (["report", "/nonexistent"], "no study in '/nonexistent'"),
         (["spectrum", "/nonexistent.safetensors"], "cannot be read"),
@@ -84,6 +86,19 @@ def test_dry_run_of_tasks_of_other_kinds(preset: str, networks: str) -> None:
     assert done.returncode == 0, done.stderr
     assert networks in done.stdout
     assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
+
+
+def test_plan_measures_the_ways_and_keeps_their_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = aelle("plan", "digits", "--cells", "rnn", "--networks", "4")
+    assert done.returncode == 0, done.stderr
+    for word in ("digits rnn 32", "analytic", "packed", "fused", "4 networks, 12 epochs: about"):
+        assert word in done.stdout
+    files = list((tmp_path / "cache").rglob("rnn-32-*.json"))
+    assert len(files) == 1
+    measured = files[0].read_text()
+    assert aelle("plan", "digits", "--cells", "rnn", "--networks", "4").stdout == done.stdout
+    assert files[0].read_text() == measured
 
 
 def test_spectrum_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:

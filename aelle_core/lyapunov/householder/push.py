@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.lyapunov.householder.emitter import PANEL, compiled
-from aelle_core.lyapunov.householder.vectors import accumulate, project, reflect, transpose
+from aelle_core.lyapunov.householder.vectors import accumulate, multiply, project, reflect, transpose
 
 
 @compiled
@@ -93,3 +93,50 @@ def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, 
         for each in range(blocks.shape[0]):
             random = _disturb(blocks[each], size, noise, random)
     return random
+
+
+@compiled
+def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
+    """sums (columns,) += squares of each column's first `rows` entries; four rows at once spare loads of the sums."""
+    even = rows // 4 * 4
+    for row in range(0, even, 4):
+        for column in range(sums.shape[0]):
+            a, b = block[row, column], block[row + 1, column]
+            c, d = block[row + 2, column], block[row + 3, column]
+            sums[column] += (a * a + b * b) + (c * c + d * d)
+    for row in range(even, rows):
+        for column in range(sums.shape[0]):
+            sums[column] += block[row, column] * block[row, column]
+
+
+@compiled
+def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products, noise, random):  # type: ignore[no-untyped-def]
+    """products <- J X for tangents X in blocks. Columns of J from `dense_lines` on have nothing but diagonals in them.
+    Returns the Frobenius norm of J, and the generator's next state."""
+    _, _, _, _, _, _, diagonals, diagonal_places, _ = jacobian
+    units = jacobian[0]
+    rows, stripe = block.shape
+    natural = np.arange(dense_lines)
+    squares = np.zeros(stripe, block.dtype)
+    for first in range(0, size, stripe):
+        stop = min(size, first + stripe)
+        _fill(block, natural, first, stop, step, jacobian)
+        add_squares(block, dense_lines, squares)
+        for each in range(blocks.shape[0]):
+            for top in range(0, stop - first, PANEL):
+                place = (each * rows + first + top) * stripe
+                multiply(products, place, block, top, blocks[each], stripe, dense_lines, stripe)
+    total = squares.sum()
+    for term in range(diagonal_places.shape[0]):
+        source, target = diagonal_places[term, 1] * units, diagonal_places[term, 0] * units
+        if source >= dense_lines:
+            for column in range(units):
+                factor = diagonals[step, term, column]
+                total += factor * factor
+                for each in range(blocks.shape[0]):
+                    for index in range(stripe):
+                        products[each, target + column, index] += factor * blocks[each, source + column, index]
+    if noise.shape[0]:
+        for each in range(blocks.shape[0]):
+            random = _disturb(products[each], size, noise, random)
+    return np.sqrt(total), random

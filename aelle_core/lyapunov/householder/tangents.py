@@ -40,11 +40,14 @@ class HouseholderTangents:
         source = torch.Generator(here).manual_seed(0)
         noise = around_one(torch.empty(_NOISE, dtype=torch.float64, device=here), frame.disturbance, source)
         self.noise = noise.to(self.dtype)
+        self.singly = np.zeros((trajectories, 2), np.int64)  # steps to be made one by one: now, and at the last failure
         self.calls = 0
         width = max(PANEL, lanes(frame.like.itemsize))  # stripes are whole panels and whole registers
         self.stripe = max(width, min(_LARGEST_STRIPE, -(-size // width) * width))
 
-    def advance(self, jacobians: Jacobians, threads: int = 1) -> tuple[Tensor, Tensor | None]:
+    def advance(
+        self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         if not isinstance(jacobians, BlockJacobians):
             raise TypeError(f"the compiled kernel moves BlockJacobians, not {type(jacobians).__name__}")
         trajectories, steps = jacobians.trajectories, jacobians.steps
@@ -61,10 +64,13 @@ class HouseholderTangents:
             self.labels.numpy(),
             radii.numpy(),
             lengths.numpy(),
+            np.ones(steps, bool) if told is None or self.dtype != torch.float64 else told.numpy(),
+            self.singly,
             self.noise.numpy(),
             self.disturbed,
             self.calls,
             self.stripe,
+            jacobians.dense_columns,
         )
         threads = min(threads, trajectories)
         if threads == 1:

@@ -114,6 +114,47 @@ def project(typing_context, block, stride, v, panel, rows, columns, out):  # typ
 
 
 @intrinsic
+def multiply(typing_context, out, place, matrix, offset, block, stride, rows, columns):  # type: ignore[no-untyped-def]
+    """out (PANEL, columns), from `place` on, <- M^T block, for (rows, columns) of the block; M is (rows, PANEL) from
+    `offset` on in the matrix. All three have the same stride. The columns are a whole number of lanes."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        emit = Emitter(builder, signature.args[0].dtype)
+        out, place, matrix, offset, block, stride, rows, columns = pointers(context, builder, signature, arguments)
+        width = lanes(emit.bits // 8)
+        out, matrix = emit.place(out, place), emit.place(matrix, offset)
+
+        def tiles(first: Any, stop: Any, vectors: int) -> None:
+            def tile(column: Any, _: list[Any]) -> list[Any]:
+                def add_row(row: Any, sums: list[Any]) -> list[Any]:
+                    line = builder.mul(row, stride)
+                    at, factors = emit.place(block, line, column), emit.place(matrix, line)
+                    values = [emit.load(emit.place(at, each * width), width) for each in range(vectors)]
+                    for p in range(PANEL):
+                        factor = emit.load_spread(emit.place(factors, p), width)
+                        for each in range(vectors):
+                            at_sum = p * vectors + each
+                            sums[at_sum] = emit.add_product(sums[at_sum], factor, values[each])
+                    return sums
+
+                sums = emit.loop(emit.index(0), rows, 1, [emit.zeros(width)] * (PANEL * vectors), add_row)
+                for p in range(PANEL):
+                    line = emit.place(out, column, builder.mul(emit.index(p), stride))
+                    for each in range(vectors):
+                        emit.store(sums[p * vectors + each], emit.place(line, each * width))
+                return []
+
+            emit.loop(first, stop, vectors * width, [], tile)
+
+        paired = builder.mul(builder.sdiv(columns, emit.index(2 * width)), emit.index(2 * width))
+        tiles(emit.index(0), paired, 2)
+        tiles(paired, columns, 1)
+        return context.get_dummy_value()
+
+    return returns_nothing((out, place, matrix, offset, block, stride, rows, columns)), generate
+
+
+@intrinsic
 def exchange(typing_context, array, first, second, count):  # type: ignore[no-untyped-def]
     """Exchange the `count` elements from `first` on with those from `second` on; a whole number of PANELs."""
 

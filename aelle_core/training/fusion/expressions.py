@@ -4,7 +4,7 @@ An expression stands for one number of each (network, row, unit). Equal expressi
 parts are computed once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -117,19 +117,10 @@ def adjoints(y: Expression, d: Expression) -> tuple[Expression, ...]:
     return _ADJOINTS[y.operation](y, d)
 
 
-def in_order(outputs: Iterable[Expression], known: Iterable[Expression] = ()) -> list[Expression]:
-    """All that the outputs are made of, arguments first; what is `known` is not looked into."""
-    seen: dict[Expression, None] = {}
-    stop = set(known)
-
-    def visit(expression: Expression) -> None:
-        if expression in seen:
-            return
-        if expression not in stop:
-            for argument in expression.arguments:
-                visit(argument)
-        seen[expression] = None
-
-    for output in outputs:
-        visit(output)
-    return list(seen)
+def replace(expression: Expression, new: Mapping[Expression, Expression]) -> Expression:
+    """The expression with some of its leaves exchanged."""
+    if expression in new:
+        return new[expression]
+    if not expression.arguments:
+        return expression
+    return _make(expression.operation, tuple(replace(each, new) for each in expression.arguments), expression.value)

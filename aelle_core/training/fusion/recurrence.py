@@ -28,7 +28,8 @@ class Recurrence:
     the forward pass leaves for the backward pass; what the backward pass reads and writes is named in `Backward`.
 
     forward   the step without keeping anything        training  the same, keeping what `backward` reads
-    backward  the adjoint of one step                  weights   the pointwise weights whose adjoint it gives
+    backward  the adjoint of one step                  weights   the pointwise weights whose adjoint it gives; for those
+                                                                 that are `like_drive` it is `d drive`
     """
 
     def __init__(self, step: Step, trained: Iterable[str], every: bool) -> None:
@@ -36,17 +37,21 @@ class Recurrence:
         self.every = every
         self.weights = used_weights(step) & set(trained)
         adjoint = differentiate(step, self.weights, every)
+        # The adjoint of a bias that is added to the drive is the drive's.
+        outputs = adjoint.outputs
+        self.like_drive = {name for name in self.weights if outputs[f"d weight {name}"] == outputs["d drive"]}
+        outputs = {key: columns for key, columns in outputs.items() if key.split()[-1] not in self.like_drive}
         self.arrivals = adjoint.arrivals
         news = {f"new {part}": columns for part, columns in step.outputs.items()}
         given = {columns[0]: Place(name, 0) for name, columns in news.items()}
-        wanted = [*adjoint.outputs.values(), *(product.operand for product in adjoint.products)]
+        wanted = [*outputs.values(), *(product.operand for product in adjoint.products)]
         needed = _needed(wanted, given)
         kept = {f"kept {number}": (each,) for number, each in enumerate(each for each in needed if each not in given)}
         known = {columns[0]: Place(name, 0) for name, columns in kept.items()}
         known |= {each: place for each, place in given.items() if each in needed}
         self.forward = CompiledProgram(arrange(news, step.products, {}, "operand"))
         self.training = CompiledProgram(arrange({**news, **kept}, step.products, {}, "operand"))
-        self.backward = CompiledProgram(arrange(adjoint.outputs, adjoint.products, known, "d product"))
+        self.backward = CompiledProgram(arrange(outputs, adjoint.products, known, "d product"))
 
 
 def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Place]) -> list[Expression]:

@@ -31,13 +31,21 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step: the columns of each new part, and the products on the way in the order they are computed."""
+    """One step: the columns of each new part, and the products on the way in the order they are computed.
+
+    `drive` is the array of the inputs times the weight `input_weight` (its transposed where `input_transposed`); what
+    the cell's drive adds to that is part of the expressions.
+    """
 
     outputs: dict[str, Columns]
     products: tuple[Product, ...]
+    input_weight: str
+    input_transposed: bool
     drive_columns: int
-    noise_columns: int
     weights: dict[str, int]  # pointwise weights -> columns, 0 for one number per network
+
+
+_INPUTS: Columns = (e.leaf("inputs"),)
 
 
 @dataclass(frozen=True)
@@ -46,16 +54,18 @@ class _Matrix:
     transposed: bool
 
 
-def trace_step(cell: Cell, weights: dict[str, Tensor], drive_width: int) -> Step:
-    """The step of `cell` in training, traced on small tensors shaped like its weights for two networks.
+def trace_step(cell: Cell, weights: dict[str, Tensor]) -> Step:
+    """The step of `cell` in training with its drive, traced on small tensors shaped like its weights for two networks.
 
-    Raises NotTraceableError when the step does what cannot be expressed.
+    Raises NotTraceableError when one of them does what cannot be expressed.
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
     units, networks, batch = cell.units, 2, 3
     given = {name: torch.zeros(networks, *value.shape[1:]) for name, value in weights.items()}
     state = {part: torch.zeros(networks, batch, units) for part in cell.parts}
+    inputs = torch.zeros(networks, batch, cell.input_size)
+    drive_width = cell.drive(given, inputs).shape[-1]
     drive = torch.zeros(networks, batch, drive_width)
     noise = torch.zeros(networks, batch, cell.noise_channels * units) if cell.noise_channels else None
 
@@ -63,35 +73,31 @@ def trace_step(cell: Cell, weights: dict[str, Tensor], drive_width: int) -> Step
         new = cell.step(weights, drive, state, noise)
         return [new[part] for part in cell.parts]
 
-    graph = make_fx(step)(given, drive, state, noise).graph
-    values: dict[fx.Node, Any] = {}
     pointwise = {
         name: 0 if value.shape[-1] == 1 else value.shape[-1] // units
         for name, value in given.items()
         if value.shape[1] == 1
     }
+    known = [
+        _leaves(f"weight {name}", pointwise[name]) if name in pointwise else _Matrix(name, False) for name in given
+    ]
+    driver = _Reader(units)
+    ((driven,),) = [driver.run(make_fx(lambda w, x: [cell.drive(w, x)])(given, inputs).graph, [*known, _INPUTS])]
+    if len(driver.products) != 1 or driver.products[0].operand != _INPUTS:
+        raise NotTraceableError("a drive that is not one product of the inputs")
+    drive_product = driver.products[0]
+    renamed = dict(zip(drive_product.results, _leaves("drive", drive_width // units), strict=True))
     names: list[Any] = [
-        *(_leaves(f"weight {name}", pointwise[name]) if name in pointwise else _Matrix(name, False) for name in given),
-        _leaves("drive", drive_width // units),
+        *known,
+        tuple(e.replace(each, renamed) for each in driven),
         *(_leaves(f"state {part}", 1) for part in cell.parts),
         _leaves("noise", cell.noise_channels) if noise is not None else (),
     ]
     reader = _Reader(units)
-    placeholders = iter(names)
-    outputs: dict[str, Columns] = {}
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            values[node] = next(placeholders)
-        elif node.op == "output":
-            for part, result in zip(cell.parts, node.args[0], strict=True):
-                outputs[part] = _broadcast(values[result], 1)
-        elif node.op == "call_function":
-            arguments = fx.node.map_arg(node.args, lambda argument: values[argument])
-            options = fx.node.map_arg(node.kwargs, lambda argument: values[argument])
-            values[node] = reader.read(node, arguments, options)
-        else:
-            raise NotTraceableError(f"{node.op} {node.target}")
-    return Step(outputs, tuple(reader.products), drive_width // units, cell.noise_channels, pointwise)
+    results = reader.run(make_fx(step)(given, drive, state, noise).graph, names)
+    outputs = {part: _broadcast(result, 1) for part, result in zip(cell.parts, results, strict=True)}
+    products = tuple(reader.products)
+    return Step(outputs, products, drive_product.weight, drive_product.transposed, drive_width // units, pointwise)
 
 
 def _leaves(array: str, columns: int) -> Columns:
@@ -114,6 +120,23 @@ class _Reader:
     def __init__(self, units: int) -> None:
         self.units = units
         self.products: list[Product] = []
+
+    def run(self, graph: fx.Graph, given: list[Any]) -> list[Any]:
+        """What the graph returns, for what is given in place of its placeholders."""
+        values: dict[fx.Node, Any] = {}
+        placeholders = iter(given)
+        for node in graph.nodes:
+            if node.op == "placeholder":
+                values[node] = next(placeholders)
+            elif node.op == "output":
+                return [values[result] for result in node.args[0]]
+            elif node.op == "call_function":
+                arguments = fx.node.map_arg(node.args, lambda argument: values[argument])
+                options = fx.node.map_arg(node.kwargs, lambda argument: values[argument])
+                values[node] = self.read(node, arguments, options)
+            else:
+                raise NotTraceableError(f"{node.op} {node.target}")
+        raise NotTraceableError("a graph without an output")
 
     def read(self, node: fx.Node, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         name = str(node.target).removeprefix("aten.")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.training.fusion.adjoint import is_state
+from aelle_core.training.fusion.inputs import multiply, weight_adjoint
 from aelle_core.training.fusion.program import Place
 from aelle_core.training.fusion.recurrence import Recurrence
 from aelle_core.training.fusion.workspace import Workspace
@@ -22,24 +23,23 @@ class Unrolled:
         self._units = units
         self._workspaces: dict[tuple[int, int, int, bool], Workspace] = {}
 
-    def hidden(self, drive: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> Tensor:
+    def hidden(self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> Tensor:
         """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
-        steps, rows, units), of drive (networks, steps, rows, width), weights as the cell prepares them and noise
-        (networks, steps, rows, width)."""
-        tensors = [drive, *weights.values()]
-        if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
-            return _Function.apply(self, tuple(weights), noise, *tensors)
-        workspace = self.workspace(drive, training=False)
-        self.forward(workspace, drive, weights, noise)
+        steps, rows, units), of inputs (networks, steps, rows, features) or their codes (networks, steps, rows), weights
+        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient."""
+        if torch.is_grad_enabled() and any(each.requires_grad for each in weights.values()):
+            return _Function.apply(self, tuple(weights), inputs, noise, *weights.values())
+        workspace = self.workspace(inputs, training=False)
+        self.forward(workspace, inputs, weights, noise)
         return self.outputs(workspace)
 
     def release(self) -> None:
         """Give the arrays back."""
         self._workspaces.clear()
 
-    def workspace(self, drive: Tensor, training: bool) -> Workspace:
-        """The arrays for a drive of this shape."""
-        networks, steps, rows, _ = drive.shape
+    def workspace(self, inputs: Tensor, training: bool) -> Workspace:
+        """The arrays for inputs of this shape."""
+        networks, steps, rows = inputs.shape[:3]
         training = training or self.recurrence.every
         key = (networks, steps, rows, training)
         workspace = self._workspaces.pop(key, None)
@@ -58,29 +58,35 @@ class Unrolled:
         states = workspace.whole(Place(f"new {part}", 0), 1)
         return states.unflatten(1, (workspace.steps, -1)).clone()
 
-    def forward(self, workspace: Workspace, drive: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> None:
+    def forward(
+        self, workspace: Workspace, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None
+    ) -> None:
         """All steps, from a state of zeros."""
         given = {f"weight {name}": value.unsqueeze(1) for name, value in weights.items() if value.shape[1] == 1}
-        given["drive"] = drive
         if noise is not None:
             given["noise"] = noise
         workspace.give(given)
-        for part in self.recurrence.step.outputs:
+        step = self.recurrence.step
+        weight = weights[step.input_weight]
+        right = weight.mT.contiguous() if step.input_transposed else weight
+        drive = workspace.whole(Place("drive", 0), step.drive_columns)
+        multiply(inputs, right, out=drive)
+        for part in step.outputs:
             workspace.slot(f"state {part}", 0).zero_()
         program = self.recurrence.training if workspace.training else self.recurrence.forward
         turned = {
             each.number: weights[each.weight].mT.contiguous() if each.transposed else weights[each.weight]
             for each in program.program.multiplications
         }
-        at_rest = [each for each, product in enumerate(self.recurrence.step.products) if is_state(product.operand)]
-        for step in range(workspace.steps):
-            workspace.run(program, step, turned, skip=at_rest if step == 0 else ())
+        at_rest = [each for each, product in enumerate(step.products) if is_state(product.operand)]
+        for time in range(workspace.steps):
+            workspace.run(program, time, turned, skip=at_rest if time == 0 else ())
         workspace.uses += 1
 
     def backward(
-        self, workspace: Workspace, weights: Mapping[str, Tensor], gradient: Tensor, wanted: set[str]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """From the adjoint of the outputs: those of the drive and of the weights."""
+        self, workspace: Workspace, inputs: Tensor, weights: Mapping[str, Tensor], gradient: Tensor, wanted: set[str]
+    ) -> dict[str, Tensor]:
+        """From the adjoint of the outputs those of the wanted weights."""
         recurrence, last = self.recurrence, workspace.steps - 1
         first = True
         for arrivals in recurrence.arrivals.values():
@@ -99,7 +105,13 @@ class Unrolled:
         at_rest = [each for each, product in enumerate(recurrence.step.products) if is_state(product.operand)]
         for step in range(last, -1, -1):
             workspace.run(program, step, turned, skip=at_rest if step == 0 else ())
+        d_drive = workspace.whole(Place("d drive", 0), recurrence.step.drive_columns)
         found: dict[str, Tensor] = {}
+        if recurrence.step.input_weight in wanted:
+            axis = 2 if recurrence.step.input_transposed else 1
+            # The narrower factor first: with few features the other order takes half as long again.
+            share = weight_adjoint(inputs, d_drive, weights[recurrence.step.input_weight].shape[axis])
+            found[recurrence.step.input_weight] = share.mT if recurrence.step.input_transposed else share
         forward, back = recurrence.training.program.multiplications, program.program.multiplications
         for product, adjoint in zip(forward, back, strict=True):
             if product.weight not in wanted:
@@ -111,19 +123,23 @@ class Unrolled:
             found[product.weight] = found[product.weight] + share if product.weight in found else share
         for name in recurrence.weights:
             columns = recurrence.step.weights[name]
-            total = workspace.whole(Place(f"d weight {name}", 0), max(1, columns)).sum(dim=1, keepdim=True)
+            like_drive = name in recurrence.like_drive
+            whole = d_drive if like_drive else workspace.whole(Place(f"d weight {name}", 0), max(1, columns))
+            total = whole.sum(dim=1, keepdim=True)
             total = total if columns else total.sum(dim=2, keepdim=True)
             found[name] = found[name] + total if name in found else total
-        return workspace.whole(Place("d drive", 0), recurrence.step.drive_columns).unflatten(1, (last + 1, -1)), found
+        return found
 
 
 class _Function(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, unrolled: Unrolled, names: tuple[str, ...], noise: Tensor | None, *tensors: Tensor) -> Tensor:
-        drive, weights = tensors[0], dict(zip(names, tensors[1:], strict=True))
-        workspace = unrolled.workspace(drive, training=True)
-        unrolled.forward(workspace, drive, weights, noise)
-        ctx.save_for_backward(*tensors, *([] if noise is None else [noise]))
+    def forward(
+        ctx: Any, unrolled: Unrolled, names: tuple[str, ...], inputs: Tensor, noise: Tensor | None, *tensors: Tensor
+    ) -> Tensor:
+        workspace = unrolled.workspace(inputs, training=True)
+        unrolled.forward(workspace, inputs, dict(zip(names, tensors, strict=True)), noise)
+        # The noise as well: the workspace knows no more than where it lies.
+        ctx.save_for_backward(inputs, *tensors, *([] if noise is None else [noise]))
         ctx.unrolled, ctx.names, ctx.workspace, ctx.use = unrolled, names, workspace, workspace.uses
         return unrolled.outputs(workspace)
 
@@ -131,7 +147,8 @@ class _Function(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         if ctx.use != ctx.workspace.uses:
             raise RuntimeError("the backward pass of an older mini-batch: a newer one has taken its arrays")
-        weights = dict(zip(ctx.names, ctx.saved_tensors[1:], strict=False))
+        inputs, *tensors = ctx.saved_tensors
+        weights = dict(zip(ctx.names, tensors, strict=False))
         wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[4:], strict=True) if needed}
-        d_drive, found = ctx.unrolled.backward(ctx.workspace, weights, gradients[0].contiguous(), wanted)
-        return None, None, None, d_drive, *(found.get(name) if name in wanted else None for name in ctx.names)
+        found = ctx.unrolled.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted)
+        return None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)

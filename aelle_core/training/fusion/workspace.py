@@ -33,13 +33,15 @@ class Workspace:
         self.recurrence, self.training, self.steps = recurrence, training, steps
         self._shape = (networks, rows, units)
         self._arrays: dict[str, _Array] = {}
-        self._addresses: dict[Kernel, np.ndarray] = {}
-        self._strides: dict[Kernel, np.ndarray] = {}
+        self._views: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+        self._tables: dict[Kernel, tuple[int, int]] = {}
+        self._kept: dict[Kernel, tuple[np.ndarray, np.ndarray]] = {}
         self.uses = 0  # how often the forward pass has overwritten what is in here
         slots = steps + 1 if training else 2
         for part in recurrence.step.outputs:
             states = self._new(slots, 1)
             self._arrays[f"state {part}"], self._arrays[f"new {part}"] = _Array(states), _Array(states, 1)
+        self._arrays["drive"] = _Array(self._new(steps, recurrence.step.drive_columns))
         forward = recurrence.training if training else recurrence.forward
         for each in forward.program.multiplications:
             self._arrays[each.result] = _Array(self._new(1, each.result_columns))
@@ -68,7 +70,7 @@ class Workspace:
         for name, tensor in arrays.items():
             self._arrays[name] = _Array(tensor)
         self._given = set(arrays)
-        self._addresses.clear()
+        self._tables.clear()
 
     def slot(self, name: str, step: int) -> Tensor:
         """The array at a step, (networks, rows, width)."""
@@ -84,36 +86,42 @@ class Workspace:
         """One step: `weights` are the products' right sides by number; those in `skip` are zero."""
         for stage, kernel in program.stages:
             for each in stage.multiplications:
-                result = self._arrays[each.result].at(step)
+                operand, result = self._views.get((each.result, step)) or self._viewed(each, step)
                 if each.number in skip:
                     result.zero_()
                 else:
-                    torch.bmm(self.operand(each, step), weights[each.number], out=result)
+                    torch.bmm(operand, weights[each.number], out=result)
             if kernel is not None:
-                addresses, strides = self._table(kernel)
+                addresses, strides = self._tables.get(kernel) or self._table(kernel)
                 kernel.call(addresses + step * 8 * len(kernel.arrays), strides, *self._shape)
 
-    def operand(self, product: Multiplication, step: int) -> Tensor:
-        """The operand of a product, (networks, rows, columns * units)."""
+    def _viewed(self, product: Multiplication, step: int) -> tuple[Tensor, Tensor]:
+        """The operand and the result of a product, (networks, rows, columns * units) each. Making views takes as long
+        as a small product, so that they are kept."""
         units = self._shape[2]
-        tensor = self._arrays[product.operand.array].at(step)
-        if tensor.shape[-1] == product.columns * units:
-            return tensor
-        return tensor[..., product.operand.column * units : (product.operand.column + product.columns) * units]
+        operand = self._arrays[product.operand.array].at(step)
+        if operand.shape[-1] != product.columns * units:
+            operand = operand[..., product.operand.column * units : (product.operand.column + product.columns) * units]
+        views = operand, self._arrays[product.result].at(step)
+        if product.operand.array not in self._given:
+            self._views[product.result, step] = views
+        return views
 
     def _table(self, kernel: Kernel) -> tuple[int, int]:
-        """Where the kernel's arrays lie at every step, and their strides."""
-        if kernel not in self._addresses:
+        """The addresses of two tables: where the kernel's arrays lie at every step, and their strides."""
+        if kernel not in self._tables:
             arrays = [self._arrays[name] for name in kernel.arrays]
             steps = np.arange(self.steps)
             columns = [
                 each.tensor.data_ptr() + 4 * each.tensor.stride(1) * ((steps + each.shift) % each.tensor.shape[1])
                 for each in arrays
             ]
-            self._addresses[kernel] = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.int64)
+            addresses = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.int64)
             # An array of one row, such as a bias, is the same for all rows.
             by_row = [
                 each.tensor.stride(2) if each.tensor.shape[2] > 1 or self._shape[1] == 1 else 0 for each in arrays
             ]
-            self._strides[kernel] = np.array([each.tensor.stride(0) for each in arrays] + by_row, dtype=np.int64)
-        return self._addresses[kernel].ctypes.data, self._strides[kernel].ctypes.data
+            strides = np.array([each.tensor.stride(0) for each in arrays] + by_row, dtype=np.int64)
+            self._kept[kernel] = addresses, strides
+            self._tables[kernel] = addresses.ctypes.data, strides.ctypes.data
+        return self._tables[kernel]

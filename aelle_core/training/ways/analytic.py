@@ -1,16 +1,19 @@
 """The cell's step taken apart: compiled pointwise work, and a backward pass through time of our own."""
 
+import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, get_cell
-from aelle_core.training.fusion.recurrence import Recurrence
 from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
-from aelle_core.training.fusion.unrolled import Unrolled
 from aelle_core.training.ways.base import Readout, Way, ways
+
+if TYPE_CHECKING:
+    from aelle_core.training.fusion.recurrence import Recurrence
 
 
 @ways.register("analytic")
@@ -20,6 +23,8 @@ class Analytic(Way):
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
         super().__init__(cell, readout, device)
+        from aelle_core.training.fusion.unrolled import Unrolled
+
         step, trained = _traced(cell.name, cell.input_size, cell.units)
         self._unrolled = Unrolled(_compiled(cell.name, step, trained, readout == "every"), cell.units)
 
@@ -27,6 +32,8 @@ class Analytic(Way):
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
         if device.type != "cpu":
             return "its loops are compiled for the CPU"
+        if importlib.util.find_spec("numba") is None:
+            return "numba, which compiles its loops, is not installed"
         try:
             _traced(cell.name, cell.input_size, cell.units)
         except NotTraceableError as error:
@@ -41,11 +48,11 @@ class Analytic(Way):
         noise: Tensor | None = None,
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
-        drives = self.drives(weights, inputs)
         # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
         if noise is None and self.cell.noise_channels:
-            noise = drives.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._unrolled.hidden(drives, weights, noise)
+            like = next(iter(parameters.values()))
+            noise = like.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
+        return self._unrolled.hidden(inputs, weights, noise)
 
     def release(self) -> None:
         self._unrolled.release()
@@ -58,11 +65,12 @@ def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str
     parameters = {key: torch.zeros(2, *shape, requires_grad=True) for key, shape in cell.parameter_shapes().items()}
     constants = {key: torch.full((2, 1, 1), value) for key, value in cell.defaults.items()}
     weights = cell.prepare(parameters, constants)
-    width = cell.drive(weights, torch.zeros(2, 1, input_size)).shape[-1]
     trained = frozenset(key for key, value in weights.items() if value.requires_grad)
-    return trace_step(cell, {key: value.detach() for key, value in weights.items()}, width), trained
+    return trace_step(cell, {key: value.detach() for key, value in weights.items()}), trained
 
 
 @lru_cache(maxsize=64)
-def _compiled(name: str, step: Step, trained: frozenset[str], every: bool) -> Recurrence:
+def _compiled(name: str, step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
+    from aelle_core.training.fusion.recurrence import Recurrence
+
     return Recurrence(step, trained, every)

@@ -1,0 +1,130 @@
+"""Times of all ways to train a cell, taken in turns: milliseconds per network and mini-batch."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.timing import Spread, Way, on_threads, ratio, take_turns
+from benchmarks.training import packs, peers
+from benchmarks.training.cases import RandomSequences, Shape
+
+ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS = "vmap, loops", "vmap, layers"
+ENSEMBLE_SIZE = 16
+_LAYERS_AT_ONCE = 4  # vmap runs them one after the other anyway
+_ROUND = 4  # networks times mini-batches of one run, at least
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Networks side by side and the way they are trained."""
+
+    way: str
+    networks: int
+
+    def __str__(self) -> str:
+        return f"{self.way}, {self.networks}"
+
+
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds per network and mini-batch of every way, turn by turn, and what torch warned of."""
+
+    shape: Shape
+    threads: int
+    alone: dict[str, list[float]]
+    ensembles: dict[str, list[float]]
+    packs: dict[Pack, list[float]]
+    said: frozenset[str] = frozenset()
+
+    @property
+    def best_alone(self) -> list[float]:
+        """The faster way of training one network at a time."""
+        return min(self.alone.values(), key=_median)
+
+    @property
+    def best_pack(self) -> Pack:
+        """Our fastest way and size."""
+        return min(self.packs, key=lambda each: _median(self.packs[each]))
+
+    def best_of(self, networks: int) -> Pack:
+        """Our fastest way for so many networks side by side."""
+        return min(
+            (each for each in self.packs if each.networks == networks), key=lambda each: _median(self.packs[each])
+        )
+
+    def gain(self, pack: Pack | None = None) -> Spread:
+        """How many times faster a pack is per network than the best one-by-one way, turn by turn."""
+        return ratio(self.best_alone, self.packs[pack or self.best_pack])
+
+
+def measure(
+    shape: Shape,
+    threads: int,
+    wanted: Iterable[Pack],
+    *,
+    ensembles: bool,
+    budget: float,
+    least: int,
+    patience: float = math.inf,
+) -> Times:
+    """All of them on the same threads. Modules, packs and data are made before the clock starts."""
+    said: set[str] = set()
+    chosen = list(wanted)
+    with on_threads(threads):
+        ways = [_alone(shape, way) for way in peers.ALONE]
+        if ensembles:
+            ways.append(_ensemble(shape, True, said))
+            if peers.is_layer(shape.cell):
+                ways.append(_ensemble(shape, False, said))
+        ways += [_ours(shape, each) for each in chosen]
+        found = take_turns(ways, budget, least, patience=patience)
+    milliseconds = {name: [value / 1e3 for value in values] for name, values in found.items()}
+    return Times(
+        shape,
+        threads,
+        {way: milliseconds[way] for way in peers.ALONE},
+        {name: milliseconds[name] for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS) if name in milliseconds},
+        {each: milliseconds[str(each)] for each in chosen},
+        frozenset(said),
+    )
+
+
+def _batches(networks: int) -> int:
+    return math.ceil(_ROUND / networks)
+
+
+def _alone(shape: Shape, way: str) -> Way:
+    batches = _batches(1)
+    examples = RandomSequences(shape, batches).splits.training
+    network = peers.alone(shape, way)
+
+    def run() -> None:
+        order = torch.randperm(len(examples))
+        network.train(examples.inputs, examples.targets, order, shape.batch)
+
+    return Way(way, run, batches)
+
+
+def _ensemble(shape: Shape, loop: bool, said: set[str]) -> Way:
+    examples = RandomSequences(shape, 1).splits.training
+    networks = ENSEMBLE_SIZE if loop else _LAYERS_AT_ONCE
+    ensemble = peers.ensemble(shape, networks, loop=loop)
+
+    def run() -> None:
+        orders = torch.stack([torch.randperm(len(examples)) for _ in range(networks)])
+        ensemble.train(examples.inputs, examples.targets, orders, shape.batch)
+        said.update(ensemble.said)
+
+    return Way(ENSEMBLE_OF_LOOPS if loop else ENSEMBLE_OF_LAYERS, run, networks)
+
+
+def _ours(shape: Shape, wanted: Pack) -> Way:
+    batches = _batches(wanted.networks)
+    trainer = packs.pack(shape, wanted.networks, batches, wanted.way)
+    return Way(str(wanted), trainer.train_epoch, wanted.networks * batches)
+
+
+def _median(values: Sequence[float]) -> float:
+    return Spread.of(values).median

@@ -1,0 +1,82 @@
+"""Memory of a mini-batch: how much it raises the resident peak of a fresh process.
+
+`python -m benchmarks.training.memory CELL WAY NETWORKS` prints the growth in bytes; a small pack of the same way comes
+before, so that libraries are in memory already.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.memory import answer_of, resident_peak
+from benchmarks.tables import DASH, Table, number
+from benchmarks.timing import on_threads
+from benchmarks.training import packs, peers
+from benchmarks.training.cases import RandomSequences, Shape
+
+CELLS = ("rnn", "lstm", "lem")
+NETWORKS = (1, 16, 64)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Bytes that a mini-batch of so many networks raised the peak by."""
+
+    cell: str
+    way: str
+    networks: int
+    bytes: int
+
+
+def measure_all(ways: dict[str, str], sizes: Sequence[int]) -> list[Growth]:
+    """One network in the published way, and packs by the way given for each cell, each in a process of its own."""
+    wanted = [(cell, peers.PUBLISHED, 1) for cell in ways]
+    wanted += [(cell, way, size) for cell, way in ways.items() for size in sizes]
+    return [
+        Growth(cell, way, size, int(answer_of("benchmarks.training.memory", cell, way, str(size))))
+        for cell, way, size in wanted
+    ]
+
+
+def measure_here(cell: str, way: str, networks: int) -> int:
+    """Bytes, on one thread."""
+    with on_threads(1):
+        _run_of(Shape(cell, units=8, steps=2, batch=4), way, 1)()
+        run = _run_of(Shape(cell), way, networks)
+        before = resident_peak()
+        run()
+        return resident_peak() - before
+
+
+def _run_of(shape: Shape, way: str, networks: int) -> Callable[[], object]:
+    """Makes the data and the networks; what it returns trains them on one mini-batch."""
+    if way != peers.PUBLISHED:
+        return packs.pack(shape, networks, 1, way).train_epoch
+    examples = RandomSequences(shape, 1).splits.training
+    network = peers.alone(shape, way)
+    order = torch.arange(len(examples))
+    return lambda: network.train(examples.inputs, examples.targets, order, shape.batch)
+
+
+def memory_table(growths: list[Growth]) -> Table:
+    sizes = sorted({each.networks for each in growths if each.way != peers.PUBLISHED})
+    shape = Shape(CELLS[0])
+    table = Table(
+        "Memory",
+        "By how many MiB the first mini-batch raises the resident peak of a fresh process that holds the networks and "
+        f"the data: N = {shape.units}, {shape.batch} sequences of {shape.steps} steps.",
+        ("cell, our way", "one by one", *(f"ours, P = {size}" for size in sizes)),
+    )
+    found = {(each.cell, each.way == peers.PUBLISHED, each.networks): each for each in growths}
+    ways = {each.cell: each.way for each in growths if each.way != peers.PUBLISHED}
+    for cell, way in ways.items():
+        several = [found.get((cell, True, 1)), *(found.get((cell, False, size)) for size in sizes)]
+        cells = (DASH if each is None else number(each.bytes / 2**20) for each in several)
+        table.rows.append((f"{cell}, {way}", *cells))
+    return table
+
+
+if __name__ == "__main__":
+    print(measure_here(sys.argv[1], sys.argv[2], int(sys.argv[3])))

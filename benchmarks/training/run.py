@@ -1,0 +1,183 @@
+"""One run: everything that a plan asks for, until the time is over."""
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+
+from aelle_core.lyapunov.householder.tangents import prepare_kernel
+from benchmarks.product import product_rate
+from benchmarks.progress import Steps
+from benchmarks.tables import Table, number
+from benchmarks.timing import on_threads
+from benchmarks.training import comparison, growth, memory, packs, peers, spectra, studies
+from benchmarks.training.cases import Shape
+from benchmarks.training.comparison import OfCell
+from benchmarks.training.measure import ENSEMBLE_SIZE, Pack, Times, measure
+from benchmarks.training.plan import Plan
+
+GROUP_SECONDS = 30.0  # after so many for one group of ways no further turn is begun
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run found: the cells on one thread, the curves against P, N and T, tables, seconds, what was left out."""
+
+    cells: list[OfCell]
+    by_networks: list[growth.Curve]
+    by_units: list[growth.Curve]
+    by_steps: list[growth.Curve]
+    tables: list[Table]
+    verdicts: list[str]
+    seconds: dict[str, float]
+    left_out: list[str]
+
+
+class Run:
+    """All measurements, in the order of what is to be had if the time is short."""
+
+    def __init__(self, plan: Plan, steps: Steps, until: float) -> None:
+        self.plan = plan
+        self.steps = steps
+        self.until = until
+        self.left_out: list[str] = []
+
+    def measure(self) -> Measured:
+        plan, steps = self.plan, self.steps
+        for cell in plan.cells:
+            with steps.step("equal work", cell):
+                peers.check_equal_work(cell)
+        prepare_kernel(torch.float64)
+        peaks = self._peaks({})
+        one = [self._on_one_thread(cell) for cell in plan.cells]
+        by_threads = {1: one}
+        for threads in plan.threads:
+            if threads > 1:
+                by_threads[threads] = self._on(threads, one)
+        best = {each.cell: each.best[1].way for each in one}
+        shares = self._shares(one, best)
+        fastest = {each.cell: each.small.best_pack for each in one if each.cell in plan.curve_cells}
+        by_units = self._curves("units", plan.units, fastest)
+        by_steps = self._curves("steps", plan.steps, fastest)
+        costs = self._studies()
+        if plan.large:
+            one = by_threads[1] = [replace(each, large=self._large(each)) for each in one]
+        tables = [*costs, *self._memory(best)]
+        peaks = self._peaks(peaks)
+        by_networks = growth.against_networks(one)
+        curves = (("P", "networks side by side", by_networks), ("N", "units", by_units), ("T", "steps", by_steps))
+        several = {threads: found for threads, found in by_threads.items() if found}
+        before = [
+            *(comparison.alone_table(found, threads, peaks[threads]) for threads, found in several.items()),
+            comparison.ensembles_table(one),
+            comparison.sizes_table(one, (*plan.small, *plan.large)),
+            *(comparison.cores_table(one, found, threads) for threads, found in several.items() if threads > 1),
+            *(growth.growth_table(symbol, what, found) for symbol, what, found in curves if found),
+            spectra.shares_table(shares),
+        ]
+        verdicts = [comparison.verdict(found, threads) for threads, found in several.items()]
+        return Measured(
+            one,
+            by_networks,
+            by_units,
+            by_steps,
+            [*before, *tables, _peak_table(peaks)],
+            verdicts,
+            steps.taken,
+            self.left_out,
+        )
+
+    def _time_for(self, what: str) -> bool:
+        """What a busy or slow machine has no time for is left out, and named."""
+        if time.perf_counter() <= self.until:
+            return True
+        self.left_out.append(what)
+        return False
+
+    def _peaks(self, before: dict[int, float]) -> dict[int, float]:
+        """Operations per second by threads; the better of before and now."""
+        found = {}
+        for threads in self.plan.threads:
+            with self.steps.step("peak"), on_threads(threads):
+                rate = product_rate(1024, torch.float32, self.plan.peak_budget)
+                found[threads] = max(rate, before.get(threads, 0.0))
+        return found
+
+    def _on_one_thread(self, cell: str) -> OfCell:
+        """Every way, in packs of every small size."""
+        shape = Shape(cell)
+        with self.steps.step("1 thread", cell):
+            wanted = [Pack(way, size) for way in packs.ways_of(shape) for size in self.plan.small]
+            return OfCell(self._measure(shape, 1, wanted, ensembles=True), chosen=packs.chosen(shape, ENSEMBLE_SIZE))
+
+    def _on(self, threads: int, one: list[OfCell]) -> list[OfCell]:
+        """Our fastest way on one thread, in packs of every small size."""
+        found = []
+        for each in one:
+            with self.steps.step(f"{threads} threads", each.cell):
+                if self._time_for(f"{each.cell} on {threads} threads"):
+                    wanted = [Pack(each.small.best_pack.way, size) for size in self.plan.small]
+                    found.append(OfCell(self._measure(each.small.shape, threads, wanted)))
+        return found
+
+    def _large(self, each: OfCell) -> Times | None:
+        """The way that is fastest in the largest of the small packs, one thread."""
+        with self.steps.step("large packs", each.cell):
+            if not self._time_for(f"large packs of {each.cell}"):
+                return None
+            way = each.small.best_of(max(self.plan.small)).way
+            return self._measure(each.small.shape, 1, [Pack(way, size) for size in self.plan.large], least=2)
+
+    def _shares(self, one: list[OfCell], best: dict[str, str]) -> list[spectra.Share]:
+        found = []
+        for each in (each for each in one if each.cell in self.plan.spectra_cells):
+            with self.steps.step("spectra", each.cell):
+                if self._time_for(f"spectra of {each.cell}"):
+                    found.append(spectra.measure_share(each, best[each.cell], self.plan.budget / 2))
+        return found
+
+    def _studies(self) -> list[Table]:
+        with self.steps.step("studies"):
+            if not self._time_for("studies"):
+                return []
+            costs = studies.measure_studies(self.plan.study_sizes, self.plan.study_beyond)
+            return [studies.studies_table(costs, studies.seconds_alone())]
+
+    def _memory(self, best: dict[str, str]) -> list[Table]:
+        with self.steps.step("memory"):
+            if not self._time_for("memory"):
+                return []
+            ways = {cell: best[cell] for cell in self.plan.memory_cells}
+            return [memory.memory_table(memory.measure_all(ways, self.plan.memory_sizes))]
+
+    def _measure(
+        self, shape: Shape, threads: int, wanted: list[Pack], ensembles: bool = False, least: int | None = None
+    ) -> Times:
+        return measure(
+            shape,
+            threads,
+            wanted,
+            ensembles=ensembles,
+            budget=self.plan.budget,
+            least=least or self.plan.least,
+            patience=GROUP_SECONDS,
+        )
+
+    def _curves(self, name: str, values: tuple[int, ...], fastest: dict[str, Pack]) -> list[growth.Curve]:
+        found = []
+        for cell, pack in fastest.items():
+            with self.steps.step(f"against {name}", cell):
+                if self._time_for(f"{cell} against {name}"):
+                    found += growth.against(name, values, cell, pack, self.plan.budget / 3, self.plan.least)
+        return found
+
+
+def _peak_table(peaks: dict[int, float]) -> Table:
+    table = Table(
+        "What the machine can do",
+        "Torch's matrix product, 1024 x 1024, float32, in 10⁹ floating-point operations per second; measured before "
+        "and after everything else, the better counts.",
+        ("threads", "rate"),
+    )
+    table.rows = [(str(threads), number(rate / 1e9)) for threads, rate in peaks.items()]
+    return table

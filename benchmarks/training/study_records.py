@@ -1,0 +1,84 @@
+"""What packs of a study took, kept in a file beside the dataset so that a run that goes on tells of all of them."""
+
+import dataclasses
+import json
+import statistics
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aelle_core.files import write_atomically
+from aelle_core.study import PackSummary
+from benchmarks.training.profiles import Profile
+
+
+@dataclass(frozen=True)
+class PackRecord:
+    """A pack that was trained from its start in one go: seconds in all, by training and by spectra, and what its
+    profile had predicted for the training."""
+
+    cell: str
+    networks: int
+    epochs: int
+    seconds: float
+    training: float
+    spectra: float
+    predicted: float
+
+
+@dataclass(frozen=True)
+class Start:
+    """The way that a cell's packs are trained in, and a profile of it."""
+
+    way: str
+    profile: Profile
+
+
+@dataclass
+class Records:
+    """What each cell began with, and packs; both are written when one is kept."""
+
+    path: Path
+    starts: dict[str, Start] = field(default_factory=dict)
+    packs: list[PackRecord] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> "Records":
+        """Those of earlier runs, or none."""
+        if not path.exists():
+            return cls(path)
+        content = json.loads(path.read_text())
+        starts = {cell: Start(each["way"], Profile(**each["profile"])) for cell, each in content["starts"].items()}
+        return cls(path, starts, [PackRecord(**each) for each in content["packs"]])
+
+    def keep_start(self, cell: str, start: Start) -> None:
+        self.starts[cell] = start
+        self._write()
+
+    def keep_pack(self, cell: str, networks: int, epochs: int, summary: PackSummary, predicted: float) -> None:
+        """Nothing of a pack that went on from an earlier run: its times are of a part."""
+        if summary.stored == epochs + 1:
+            times = (summary.seconds, summary.training_seconds, summary.spectra_seconds, predicted)
+            self.packs.append(PackRecord(cell, networks, epochs, *times))
+            self._write()
+
+    def of(self, cell: str) -> list[PackRecord]:
+        """The packs of a cell."""
+        return [each for each in self.packs if each.cell == cell]
+
+    def spectra_seconds_per_network(self) -> float:
+        """Of one network at one epoch, from the packs so far; 0 before the first."""
+        networks = sum(each.networks * (each.epochs + 1) for each in self.packs)
+        return sum(each.spectra for each in self.packs) / networks if networks else 0.0
+
+    def correction(self) -> float:
+        """How many times longer training took than the profile predicted, at the median; at least once."""
+        ratios = [each.training / each.predicted for each in self.packs]
+        return max(1.0, statistics.median(ratios)) if ratios else 1.0
+
+    def _write(self) -> None:
+        content = {
+            "starts": {cell: dataclasses.asdict(each) for cell, each in self.starts.items()},
+            "packs": [dataclasses.asdict(each) for each in self.packs],
+        }
+        text = json.dumps(content, indent=2)
+        write_atomically(self.path, lambda temporary: temporary.write_text(text))
