@@ -21,7 +21,7 @@ Networks = Annotated[int | None, typer.Option(help="Networks per cell and size i
 Epochs = Annotated[int | None, typer.Option(help="Epochs instead of the preset's.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn, instead of the preset's.")]
 Task = Annotated[str | None, typer.Option(help="Task instead of the preset's.")]
-Data = Annotated[Path | None, typer.Option(help="Directory with the task's data files.")]
+Data = Annotated[Path | None, typer.Option(help="The task's data: a directory, or a file of text.")]
 Spectra = Annotated[str | None, typer.Option(help="hidden, full, or hidden,full instead of the preset's.")]
 Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; without it a local one is started.")]
 Cpus = Annotated[float, typer.Option(help="CPU cores for each pack.")]
@@ -29,7 +29,7 @@ Gpus = Annotated[float, typer.Option(help="GPUs for each pack.")]
 WayName = Annotated[
     str | None, typer.Option("--way", help="Way of training packs, such as packed; the fastest here by default.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, train nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan with its time and memory, train nothing.")]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
 Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
 
@@ -69,9 +69,7 @@ def study(
     plan = _plan(preset, cells, units, networks, epochs, seed, task, data, spectra)
     directory = _checked_output(output, plan)
     if dry_run:
-        from flows.plan import show_plan
-
-        show_plan(plan, directory)
+        _show_plan(plan, directory, cpus, gpus)
         return
     resources = _resources(address, cpus, gpus, way)
     _check_way(way, plan, "cuda" if gpus else "cpu")
@@ -112,9 +110,7 @@ def sweep(
     plan = _plan(preset, cells, units, networks, epochs, seed, task, data, spectra)
     directory = _checked_output(output, plan)
     if dry_run:
-        from flows.plan import show_plan
-
-        show_plan(plan, directory)
+        _show_plan(plan, directory, cpus, gpus)
         return
     resources = _resources(address, cpus, gpus, way)
     _check_way(way, plan, "cuda" if gpus else "cpu")
@@ -211,7 +207,9 @@ def _plan(
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
     options = {} if task not in (None, base.task) else dict(base.task_options)
     if data is not None:
-        options["directory"] = str(data.expanduser().resolve())
+        from aelle_core.tasks import tasks
+
+        options[tasks[task or base.task].data_option] = str(data.expanduser().resolve())
     changes["task_options"] = options
     return base.replace(**{name: value for name, value in changes.items() if value is not None})
 
@@ -223,8 +221,16 @@ def _checked_output(output: Path | None, plan: "Study") -> Path:
 
     directory = (output or Path("runs") / plan.name).expanduser().resolve()
     RunDirectory(directory).check(plan)
-    get_task(plan.task, seed=plan.seed, options=plan.task_options).check()
+    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
     return directory
+
+
+def _show_plan(plan: "Study", directory: Path, cpus: float, gpus: float) -> None:
+    from flows.plan import show_plan
+    from flows.ways import show_ways
+
+    show_plan(plan, directory)
+    show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
 
 
 def _resources(address: str | None, cpus: float, gpus: float, way: str | None = None) -> "Resources":

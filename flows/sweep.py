@@ -101,7 +101,7 @@ def sweep(study: StudyParameters, directory: str, resources: Resources | None = 
     plan = study.to_study()
     run = RunDirectory(Path(directory).expanduser().resolve())
     data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
-    data.check()
+    data.check(plan.batch_size)
     run.check(plan)
     run.prepare(plan, data.statement())
     groups = cohorts(plan)

@@ -7,48 +7,40 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from aelle_core.cells import get_cell
-from aelle_core.study import Study, cohorts
+from aelle_core.study import Study, cohort_cost, cohorts
 from aelle_core.tasks import get_task
-from aelle_core.training import fastest, trainers
-from aelle_core.training.memory import networks_at_once
 
 
-def show_ways(study: Study, *, threads: int, device: str, anew: bool) -> None:
-    """Print a line for each cohort: its ways with seconds for a network and epoch, the chosen one marked, how many
-    networks of a pack are trained at once and their memory, and the cohort's share of the total time.
+def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) -> None:
+    """Print a line for each cohort: its ways with seconds for a network and epoch, the chosen one, how many networks of
+    a pack are trained at once and their memory, and the cohort's hours of training and of spectra; then the whole.
 
     Measures what has not been measured on this kind of machine yet, and everything where `anew`.
     """
     torch.set_num_threads(threads)
     place = torch.device(device)
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    task.check()
-    kind = trainers[task.trainer]
-    console = Console()
-    table = Table("cohort", "seconds for a network and epoch", "way", "at once", "memory", "hours", box=None)
-    total = 0.0
+    task.check(study.batch_size)
+    side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
+    columns = ("cohort", "seconds for a network and epoch", "way", "at once", "memory", "training", "spectra")
+    table = Table(*columns, box=None, pad_edge=False)
+    total, memory = 0.0, 0
     with Console(stderr=True).status("Measuring") as status:
         for cohort in cohorts(study):
             status.update(f"Measuring {cohort.name}")
-            cell = get_cell(cohort.cell, task.input_size, cohort.units)
-            networks = len(cohort.packs[0].variants)
-            found = kind.epoch_timings(cell, task, study.batch_size, networks, place, anew=anew)
-            way = fastest(found)
-            ranked = sorted(found.items(), key=lambda item: item[1].seconds)
-            each = ", ".join(f"{name} {timing.seconds:.3g}" for name, timing in ranked)
-            bytes_each = kind.network_bytes(cell, task, study.batch_size)
-            at_once = min(found[way].networks_at_once, networks_at_once(bytes_each, place))
-            needed = at_once * bytes_each
-            time = found[way].seconds * study.epochs * study.networks
-            total += time
-            table.add_row(cohort.name, each, way, str(at_once), decimal(needed), f"{time / 3600:.3g}")
-    side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
+            cost = cohort_cost(study, cohort, task, place, anew=anew)
+            ranked = sorted(cost.ways.items(), key=lambda item: item[1].seconds)
+            ways = ", ".join(f"{name} {timing.seconds:.3g}" for name, timing in ranked)
+            hours = [f"{seconds / 3600:.3g} h" for seconds in (cost.training, cost.spectra)]
+            table.add_row(cohort.name, ways, cost.way, str(cost.at_once), decimal(cost.memory), *hours)
+            total += cost.training + cost.spectra
+            memory = max(memory, cost.memory)
+    console = Console()
     console.print(table)
     console.print(
-        f"{study.total_networks} networks, {study.epochs} epochs: about "
-        f"{_duration(total / side_by_side)} of training on {device} with {side_by_side} packs side by side on "
-        f"{threads} threads each, without spectra and evaluation",
+        f"{study.total_networks} networks, {study.epochs} epochs: about {_duration(total / side_by_side)} of training, "
+        f"validation and spectra on {device}, {side_by_side} packs of up to {decimal(memory)} side by side on "
+        f"{threads} threads each, beside what their processes take anyway",
         highlight=False,
     )
 

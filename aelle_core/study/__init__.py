@@ -1,5 +1,6 @@
 """Studies: which networks to train on what, cut into packs, run into a directory that survives a kill."""
 
+from aelle_core.study.cost import CohortCost, cohort_cost
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
 from aelle_core.study.presets import get_preset, presets
@@ -8,11 +9,13 @@ from aelle_core.study.variants import Cohort, Pack, Variant, cohorts
 
 __all__ = [
     "Cohort",
+    "CohortCost",
     "Pack",
     "PackSummary",
     "RunDirectory",
     "Study",
     "Variant",
+    "cohort_cost",
     "cohorts",
     "get_preset",
     "presets",

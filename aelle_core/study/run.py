@@ -94,7 +94,9 @@ def run_pack(
         diverged = int((~result.alive).sum())
         if result.epoch in missing:
             with clock.running("spectra"):
-                spectra = _spectra(study, task, trainer) if study.has_spectra(result.epoch) else {}
+                spectra = {}
+                if study.has_spectra(result.epoch):
+                    spectra = spectra_along(study, trainer, task.spectrum_inputs(study.spectrum_sequences))
             with clock.running("training"):
                 test = trainer.test() if result.epoch == study.epochs else None
             _store_epoch(study, pack, store, result, spectra, test)
@@ -155,9 +157,9 @@ def _store_epoch(
     store.write(records)
 
 
-def _spectra(study: Study, task: Task, trainer: Trainer) -> dict[str, list[LyapunovSpectrum]]:
-    network, inputs = trainer.network(), task.spectrum_inputs(study.spectrum_sequences)
-    found = {}
+def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, list[LyapunovSpectrum]]:
+    """The study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
+    network, found = trainer.network(), {}
     for kind in study.spectra:
         size = network.cell.units if kind == "hidden" else network.cell.state_size
         found[kind] = pack_spectra(
@@ -187,7 +189,7 @@ def run_study(
 ) -> None:
     """Run all packs of a study in this process, one after the other: no Prefect, no Ray. See `run_pack`."""
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    task.check()
+    task.check(study.batch_size)
     run.prepare(study, task.statement())
     for cohort in cohorts(study):
         for pack in cohort.packs:

@@ -14,18 +14,27 @@ from torch.nn import functional
 
 from aelle_core.errors import UserError
 from aelle_core.registry import Registry
+from aelle_core.streams import generator
 
 
 @dataclass(frozen=True)
 class Examples:
     """Sequences (count, time, features) in float32 with one class each (count,) in int64, or one for every step
-    (count, time)."""
+    (count, time).
+
+    One-hot sequences are kept as codes, (count, time) of an integer type: k stands for a 1 at feature k.
+    """
 
     inputs: Tensor
     targets: Tensor
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether the inputs are codes."""
+        return not self.inputs.is_floating_point()
 
     def to(self, device: torch.device | str) -> "Examples":
         """The same examples on `device`."""
@@ -52,6 +61,7 @@ class Task(ABC):
     name: ClassVar[str]
     trainer: ClassVar[str]
     loss_name: ClassVar[str] = "loss (nats)"
+    data_option: ClassVar[str] = "directory"  # the option that says where the user's data are
 
     def __init__(self, *, seed: int = 0) -> None:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -76,17 +86,20 @@ class Task(ABC):
     def spectrum_inputs(self, sequences: int) -> Tensor:
         """(sequences, time, features) along which spectra are taken; fewer sequences where there are no more."""
 
-    def check(self) -> None:  # noqa: B027 - most tasks have nothing to check
-        """Raise UserError at once where the data are bound to fail. Called before anything is trained."""
+    def check(self, batch_size: int = 1) -> None:  # noqa: B027 - most tasks have nothing to check
+        """Raise UserError at once where the data are bound to fail, or are too few for a mini-batch of that size.
+        Called before anything is trained."""
 
 
 class Classification(Task):
     """A classification of sequences, after the last step or, with `readout` "every", after each: `seed` decides which
-    examples are used for what; the data are read when `splits` is first used."""
+    examples are used for what; the data are read when `splits` is first used. Of the training examples each network
+    sees its own `share`."""
 
     trainer: ClassVar[str] = "gradient"
     classes: ClassVar[int]
     readout: ClassVar[Literal["last", "every"]] = "last"
+    share: float = 1.0
 
     @abstractmethod
     def load(self) -> Splits:
@@ -98,7 +111,25 @@ class Classification(Task):
         return self.load()
 
     def spectrum_inputs(self, sequences: int) -> Tensor:
-        return self.splits.validation.inputs[:sequences]
+        chosen = self.splits.validation.inputs[:sequences]
+        return functional.one_hot(chosen.long(), self.input_size).float() if self.splits.validation.one_hot else chosen
+
+    @property
+    def examples_per_network(self) -> int:
+        """How many training examples each network sees."""
+        return max(1, round(self.share * len(self.splits.training)))
+
+    def own_examples(self, seed: int) -> Tensor:
+        """The training examples, by index, that the network with this seed sees: drawn without replacement."""
+        count = len(self.splits.training)
+        if self.share == 1:
+            return torch.arange(count)
+        return torch.randperm(count, generator=generator(seed, "share"))[: self.examples_per_network]
+
+    def order(self, seed: int, epoch: int) -> Tensor:
+        """The same in the order in which an epoch trains on them."""
+        own = self.own_examples(seed)
+        return own[torch.randperm(len(own), generator=generator(seed, "order", epoch))]
 
     def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Cross-entropy in nats of class scores (networks, rows, classes) against targets (networks, rows), averaged

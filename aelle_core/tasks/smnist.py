@@ -28,19 +28,33 @@ class SequentialMNIST(Classification):
     """MNIST images read a row per step, 28 steps of 28 pixels in [0, 1], classified after the last.
 
     `directory` holds the four IDX files, gzipped or not; without it they are downloaded once, with a progress bar
-    and checked hashes, to the user's cache. `training_examples` limits the training set (all 50,000 by default).
+    and checked hashes, to the user's cache. `training_examples` limits the training set (all 50,000 by default) and
+    `validation_examples` the validation set (all 10,000).
     MNIST's 60,000 training images are split by seed into 50,000 that train and 10,000 that validate; its 10,000
     test images test. LeCun, Cortes, Burges, The MNIST database.
     """
 
     classes = 10
 
-    def __init__(self, *, seed: int = 0, directory: str | None = None, training_examples: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        directory: str | None = None,
+        training_examples: int | None = None,
+        validation_examples: int | None = None,
+    ) -> None:
         super().__init__(seed=seed)
-        if training_examples is not None and not 1 <= training_examples <= 50_000:
-            raise UserError(f"smnist: training_examples={training_examples!r}: expected 1 to 50000")
+        limits = {
+            "training_examples": (training_examples, 50_000),
+            "validation_examples": (validation_examples, 10_000),
+        }
+        for label, (value, most) in limits.items():
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most):
+                raise UserError(f"smnist: {label}={value!r}: expected a whole number from 1 to {most}")
         self.directory = directory
         self.training_examples = training_examples
+        self.validation_examples = validation_examples
 
     @property
     def input_size(self) -> int:
@@ -50,7 +64,7 @@ class SequentialMNIST(Classification):
     def steps(self) -> int:
         return 28
 
-    def check(self) -> None:
+    def check(self, batch_size: int = 1) -> None:
         if self.directory is not None:
             self._arrays()
 
@@ -72,7 +86,7 @@ class SequentialMNIST(Classification):
         images = arrays["training images"].float().div_(255)
         labels = arrays["training labels"].long()
         order = permutation(len(labels), self.seed)
-        training, validation = order[:50_000][: self.training_examples], order[50_000:]
+        training, validation = order[:50_000][: self.training_examples], order[50_000:][: self.validation_examples]
         return Splits(
             Examples(images[training], labels[training]),
             Examples(images[validation], labels[validation]),

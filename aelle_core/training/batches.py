@@ -1,5 +1,8 @@
 """Mini-batches as the ways want them: time before batch."""
 
+from collections.abc import Iterator
+
+import torch
 from torch import Tensor
 
 from aelle_core.tasks import Examples
@@ -12,8 +15,19 @@ def time_first(targets: Tensor) -> Tensor:
 
 
 def mini_batch(examples: Examples, chosen: Tensor, readout: str) -> tuple[Tensor, Tensor]:
-    """Of the examples (networks, batch): inputs (networks, time, batch, features), and targets (networks, batch), or
-    (networks, time * batch) where there is one at every step."""
+    """Of the examples (networks, batch): inputs (networks, time, batch, features), or codes, and targets (networks,
+    batch), or (networks, time * batch) where there is one at every step."""
     inputs = examples.inputs.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
     targets = examples.targets[chosen]
     return inputs.transpose(1, 2).contiguous(), time_first(targets) if readout == "every" else targets
+
+
+def same_for_all(
+    examples: Examples, networks: int, rows: int, readout: str, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """All examples in their order, `rows` at a time, as inputs and targets like those above, equal for all networks."""
+    for start in range(0, len(examples), rows):
+        inputs = examples.inputs[start : start + rows].to(device).transpose(0, 1).contiguous()
+        targets = examples.targets[start : start + rows].to(device)
+        targets = time_first(targets) if readout == "every" else targets
+        yield inputs.expand(networks, *inputs.shape), targets.expand(networks, -1)

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import math
 import platform
 import sys
 import time
@@ -24,6 +25,7 @@ REFERENCE = "packed"
 _GAIN = 1.1  # how much faster another way must be to be preferred to the reference
 _ROUNDS = 4  # mini-batches timed for each way, after one that warms up; the fastest counts
 _AT_ONCE = 4  # so many networks are tried besides the whole pack: what they keep stays in the processor's cache
+_PARAMETERS = 2**20  # of the networks timed together on a CPU: more of them take as many times as long
 _SILENT_SECONDS = 1.0
 
 
@@ -35,6 +37,7 @@ class Workload:
     units: int
     features: int
     steps: int
+    one_hot: bool
     readout: Readout
     classes: int
     batch_size: int
@@ -50,9 +53,10 @@ class Workload:
             cell.units,
             task.input_size,
             task.steps,
+            task.splits.training.one_hot,
             task.readout,
             task.classes,
-            min(batch_size, len(task.splits.training)),
+            min(batch_size, task.examples_per_network),
             networks,
             str(device),
             torch.get_num_threads(),
@@ -118,7 +122,11 @@ def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, Tim
     """Every way's time for a mini-batch: forward, backward and the optimiser's step."""
     cell = get_cell(workload.cell, workload.features, workload.units)
     device = torch.device(workload.device)
-    settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(workload.networks)]
+    networks = workload.networks
+    if device.type == "cpu":
+        parameters = sum(math.prod(shape) for shape in cell.parameter_shapes().values())
+        networks = min(networks, max(_AT_ONCE, math.ceil(_PARAMETERS / parameters)))
+    settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(networks)]
     task = _RandomTask(workload)
     started, silent = time.perf_counter(), True
     trainers = {}
@@ -140,7 +148,7 @@ def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, Tim
                 times.setdefault((name, at_once), []).append(time.perf_counter() - begun)
     timings: dict[str, Timing] = {}
     for (name, at_once), each in times.items():
-        timing = Timing(min(each) / workload.networks, at_once)
+        timing = Timing(min(each) / networks, at_once)
         if name not in timings or timing.seconds < timings[name].seconds:
             timings[name] = timing
     return timings
@@ -171,7 +179,10 @@ class _RandomTask(Classification):
 
     def load(self) -> Splits:
         source, count = generator(0, "random task"), self._workload.batch_size
-        inputs = torch.rand(count, self.steps, self.input_size, generator=source)
+        if self._workload.one_hot:
+            inputs = torch.randint(0, self.input_size, (count, self.steps), generator=source)
+        else:
+            inputs = torch.rand(count, self.steps, self.input_size, generator=source)
         shape = (count, self.steps) if self.readout == "every" else (count,)
         examples = Examples(inputs, torch.randint(0, self.classes, shape, generator=source))
         return Splits(examples, examples, examples)

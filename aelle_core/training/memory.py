@@ -8,6 +8,7 @@ import torch
 from aelle_core.cells import Cell
 from aelle_core.tasks import Classification
 
+_EVALUATED_SEQUENCES = 8192  # of all networks
 _SHARE = 0.5  # of free memory: estimates are rough, and others need some too
 
 
@@ -25,6 +26,12 @@ def network_bytes(cell: Cell, task: Classification, batch_size: int) -> int:
     if task.readout == "every":
         per_step += 3 * task.classes + cell.units
     return int(4 * (6 * numbers + task.steps * batch_size * per_step))
+
+
+def sequences_at_once(task: Classification, batch_size: int, networks: int) -> int:
+    """How many sequences of each network are evaluated together. Where every step is read out, all steps are kept, as
+    in training: no more of them than in training, then."""
+    return batch_size if task.readout == "every" else max(1, _EVALUATED_SEQUENCES // networks)
 
 
 def free_bytes(device: torch.device, threads: int) -> int:

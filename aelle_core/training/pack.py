@@ -13,14 +13,15 @@ from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples
-from aelle_core.training.batches import mini_batch, time_first
-from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once
+from aelle_core.training.batches import mini_batch, same_for_all
+from aelle_core.training.evaluation import loss_and_accuracy
+from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
 from aelle_core.training.ways import available_ways, check_way, get_way
 
 Result = TypeVar("Result")
-_EVALUATION_ROWS = 8192  # networks x sequences evaluated at once: bounds memory
+Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 @trainers.register("gradient")
@@ -75,10 +76,7 @@ class PackTrainer(Trainer):
             parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale)
             bound = self.cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
             readout = generator(each.seed, "readout")
-            shapes = {
-                "readout_weight": (self.task.classes, self.cell.units),
-                "readout_bias": (self.task.classes,),
-            }
+            shapes = {"readout_weight": (self.task.classes, self.cell.units), "readout_bias": (self.task.classes,)}
             for name, shape in shapes.items():
                 parameters[name] = torch.empty(shape).uniform_(-bound, bound, generator=readout)
             networks.append(parameters)
@@ -94,8 +92,8 @@ class PackTrainer(Trainer):
         return {name: value.detach()[part].requires_grad_() for name, value in self.parameters.items()}
 
     def _scores(self, parameters: Mapping[str, Tensor], part: slice, inputs: Tensor, noise: Tensor | None) -> Tensor:
-        """Class scores for inputs (networks, time, batch, features): (networks, batch, classes) after the last step,
-        or, for tasks that are read out at every step, (networks, time * batch, classes)."""
+        """Class scores for inputs as a way takes them: (networks, batch, classes) after the last step, or, for tasks
+        that are read out at every step, (networks, time * batch, classes)."""
         constants = {name: value[part] for name, value in self.constants.items()}
         hidden = self.way.hidden(parameters, constants, inputs, noise)
         if self.task.readout == "every":
@@ -103,7 +101,7 @@ class PackTrainer(Trainer):
         return torch.baddbmm(parameters["readout_bias"].unsqueeze(1), hidden, parameters["readout_weight"].mT)
 
     def train_epoch(self) -> Tensor:
-        """One pass over the training examples, each network in its own order. Returns the mean loss (networks,)."""
+        """One pass over each network's training examples in its own order. Returns the mean loss (networks,)."""
         start = self.optimiser.steps
 
         def train(part: slice) -> Tensor:
@@ -121,10 +119,8 @@ class PackTrainer(Trainer):
 
     def _train_part(self, part: slice, epoch: int) -> Tensor:
         settings, parameters = self.settings[part], self._part(part)
-        count = len(self._training)
-        orders = torch.stack(
-            [torch.randperm(count, generator=generator(each.seed, "order", epoch)) for each in settings]
-        )
+        count = self.task.examples_per_network
+        orders = torch.stack([self.task.order(each.seed, epoch) for each in settings])
         noises = self._noise(settings, epoch, count)
         total = torch.zeros(len(settings), device=self.device)
         for chosen, noise in zip(self._moved(orders).split(self.batch_size, dim=1), noises, strict=True):
@@ -157,24 +153,35 @@ class PackTrainer(Trainer):
     @torch.no_grad()
     def evaluate(self, examples: Examples) -> tuple[Tensor, Tensor]:
         """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each."""
-        results = self._in_parts(lambda part: self._evaluate_part(part, examples))
-        losses, accuracies = zip(*results, strict=True)
-        return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
 
-    def _evaluate_part(self, part: slice, examples: Examples) -> tuple[Tensor, Tensor]:
-        networks, parameters = part.stop - part.start, self._part(part)
-        loss = torch.zeros(networks, device=self.device)
-        correct = torch.zeros(networks, device=self.device)
-        rows = max(1, _EVALUATION_ROWS // networks)
-        for start in range(0, len(examples), rows):
-            inputs = examples.inputs[start : start + rows].to(self.device).transpose(0, 1).contiguous()
-            targets = examples.targets[start : start + rows].to(self.device)
-            targets = time_first(targets) if self.task.readout == "every" else targets
-            scores = self._scores(parameters, part, inputs.expand(networks, -1, -1, -1), None)
-            loss += self.task.loss(scores, targets.expand(networks, -1)) * len(targets)
-            correct += (scores.argmax(dim=-1) == targets).sum(dim=1)
-        count = examples.targets.numel()
-        return loss / count, correct / count
+        def batches(part: slice) -> Batches:
+            return same_for_all(examples, part.stop - part.start, self._rows(part), self.task.readout, self.device)
+
+        return self._evaluate(batches)
+
+    @torch.no_grad()
+    def evaluate_training(self) -> tuple[Tensor, Tensor]:
+        """The same of every network on its own training examples."""
+
+        def batches(part: slice) -> Batches:
+            own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[part]])
+            for chosen in self._moved(own).split(self._rows(part), dim=1):
+                yield mini_batch(self._training, chosen, self.task.readout)
+
+        return self._evaluate(batches)
+
+    def _rows(self, part: slice) -> int:
+        return sequences_at_once(self.task, self.batch_size, part.stop - part.start)
+
+    def _evaluate(self, batches: Callable[[slice], Batches]) -> tuple[Tensor, Tensor]:
+        def evaluate(part: slice) -> tuple[Tensor, Tensor]:
+            parameters = self._part(part)
+            return loss_and_accuracy(
+                self.task, lambda inputs: self._scores(parameters, part, inputs, None), batches(part)
+            )
+
+        losses, accuracies = zip(*self._in_parts(evaluate), strict=True)
+        return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
 
     def _in_parts(self, work: Callable[[slice], Result]) -> list[Result]:
         """`work` on the pack part by part; a part for which there is no memory is tried again in halves."""
@@ -208,7 +215,7 @@ class PackTrainer(Trainer):
 
     def run(self, epochs: int) -> Iterator[EpochResult]:
         if self.epoch == 0:
-            yield self._result(self.evaluate(self.task.splits.training)[0])
+            yield self._result(self.evaluate_training()[0])
         while self.epoch < epochs:
             yield self._result(self.train_epoch().cpu())
 
@@ -281,9 +288,10 @@ class PackTrainer(Trainer):
         from aelle_core.training.choice import WayTimings, Workload
 
         timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
-        found = None if anew else timings.read(workload)
-        found = found or timings.measure(workload, say=lambda sentence: None)
-        batches = math.ceil(len(task.splits.training) / batch_size)
+        found = (None if anew else timings.read(workload)) or timings.measure(workload, say=lambda sentence: None)
+        own = task.examples_per_network
+        validation = len(task.splits.validation) / (3 * own)  # a forward pass is about a third of a training step
+        batches = math.ceil(own / batch_size) * (1 + validation)
         return {way: replace(timing, seconds=timing.seconds * batches) for way, timing in found.items()}
 
     @classmethod

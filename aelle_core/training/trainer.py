@@ -137,7 +137,8 @@ class Trainer(ABC):
     def epoch_timings(
         cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
     ) -> dict[str, Timing]:
-        """For each way what an epoch takes, measured on this machine where it has not been before, or `anew`."""
+        """For each way what an epoch takes with its validation, measured on this machine where it has not been before,
+        or `anew`."""
 
     @classmethod
     @abstractmethod

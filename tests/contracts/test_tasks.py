@@ -45,11 +45,27 @@ def test_statement_is_json_and_tells_the_seed(any_task: Task, mnist_directory: P
     assert make(any_task.name, mnist_directory, seed=3).statement()["seed"] == 3
 
 
+def test_spectrum_inputs_are_the_first_validation_sequences(task: Classification) -> None:
+    inputs, validation = task.spectrum_inputs(5), task.splits.validation
+    assert inputs.dtype == torch.float32
+    if validation.one_hot:
+        assert torch.equal(inputs.sum(dim=-1), torch.ones(5, task.steps))
+        assert torch.equal(inputs.argmax(dim=-1), validation.inputs[:5].long())
+    else:
+        assert torch.equal(inputs, validation.inputs[:5])
+
+
 def test_shapes_and_ranges(task: Classification) -> None:
     for part in (task.splits.training, task.splits.validation, task.splits.test):
-        assert part.inputs.shape == (len(part), task.steps, task.input_size)
-        assert part.inputs.dtype == torch.float32
-        assert part.inputs.isfinite().all()
+        if part.one_hot:
+            assert part.inputs.shape == (len(part), task.steps)
+            assert part.inputs.min() >= 0
+            assert part.inputs.max() < task.input_size
+        else:
+            assert part.inputs.shape == (len(part), task.steps, task.input_size)
+            assert part.inputs.dtype == torch.float32
+            assert part.inputs.isfinite().all()
+        assert part.targets.shape == ((len(part), task.steps) if task.readout == "every" else (len(part),))
         assert part.targets.dtype == torch.int64
         assert part.targets.min() >= 0
         assert part.targets.max() < task.classes
@@ -61,6 +77,18 @@ def test_splits_are_disjoint(task: Classification) -> None:
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
+
+
+def test_every_network_trains_on_its_own_share(task: Classification) -> None:
+    count = len(task.splits.training)
+    first, second = task.own_examples(1), task.own_examples(2)
+    assert len(first) == len(second) == task.examples_per_network == round(task.share * count)
+    assert torch.equal(first, task.own_examples(1))
+    assert torch.equal(first.unique(), first.sort().values)
+    assert torch.equal(first.sort().values, second.sort().values) == (task.share == 1)
+    order = task.order(1, epoch=1)
+    assert torch.equal(order.sort().values, first.sort().values)
+    assert not torch.equal(order, task.order(1, epoch=2))
 
 
 def test_seed_decides_the_split_and_is_stated(task: Classification, mnist_directory: Path) -> None:

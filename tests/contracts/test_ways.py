@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from aelle_core.cells import cells, get_cell
 from aelle_core.errors import UserError
@@ -73,6 +74,21 @@ def test_gradients_equal_those_of_autograd_in_double_precision(name: str, way: s
             torch.testing.assert_close(
                 own.double(), wanted, rtol=1e-5, atol=5e-6 * scale, msg=lambda m, k=key: f"{k}: {m}"
             )
+
+
+@pytest.mark.parametrize(("name", "way"), [*PAIRS, *((name, "packed") for name in cells)])
+def test_codes_are_one_hot_inputs(name: str, way: str) -> None:
+    """States and gradients from codes against those from the one-hot vectors that they stand for."""
+    pack = trainer(name, way, ParityAlways())
+    codes = torch.randint(0, 4, (3, 9, 5), generator=generator(0, "codes"), dtype=torch.uint8)
+    found = []
+    for inputs in (codes, functional.one_hot(codes.long(), 4).float()):
+        outputs = pack.way.hidden(pack.parameters, pack.constants, inputs)
+        weighted = outputs * torch.randn(outputs.shape, generator=generator(0, "direction"))
+        parameters = [pack.parameters[each] for each in pack.cell.parameter_shapes()]
+        found.append([outputs.detach(), *torch.autograd.grad(weighted.sum(), parameters)])
+    for own, wanted in zip(*found, strict=True):
+        torch.testing.assert_close(own, wanted, rtol=1e-5, atol=5e-6 * wanted.abs().amax().item())
 
 
 @pytest.mark.parametrize(("name", "way"), PAIRS)

@@ -29,7 +29,7 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (
             ["study", "digts"],
-            "unknown preset 'digts': expected one of digits, paper-target, small-target (did you mean 'digits'?)",
+            "paper-smnist, paper-target, small-char, small-smnist, small-target (did you mean 'digits'?)",
         ),
         (["study", "--cells", "rnn,grue"], "unknown cell 'grue'"),
         (["study", "--task", "mnist"], "unknown task 'mnist'"),
@@ -38,6 +38,10 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["study", "--units", "3,x"], "--units '3,x'"),
         (["study", "--units", "99999999"], "units=99999999"),
         (["study", "--task", "smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["study", "paper-char"], "text 'war-and-peace' is not carried along: expected a file"),
+        (["study", "small-char", "--data", "/usr"], "text '/usr' is a directory: expected a file"),
+        (["study", "small-char", "--data", "/dev/null"], "text '/dev/null' is empty"),
+        (["study", "small-smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
         (["study", "-o", "/proc/aelle"], "cannot be written"),
         (["study", "--cpus", "0"], "cpus_per_pack=0.0"),
         (["study", "--way", "fused"], "way 'fused' cannot train 'asrnn' on cpu: torch.nn has no such layer"),
@@ -70,14 +74,25 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = aelle("study", "digits", "--dry-run", "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "320 networks in 20 packs" in done.stdout
+    assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "networks"), [("small-char", "240 networks in 15 packs"), ("small-target", "240 networks in 15 packs")]
+)
+def test_dry_run_of_tasks_of_other_kinds(preset: str, networks: str) -> None:
+    done = aelle("study", preset, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert networks in done.stdout
+    assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
 
 
 def test_plan_measures_the_ways_and_keeps_their_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     done = aelle("plan", "digits", "--cells", "rnn", "--networks", "4")
     assert done.returncode == 0, done.stderr
-    for word in ("digits rnn 32", "analytic", "packed", "fused", "4 networks, 12 epochs of 17 mini-batches"):
+    for word in ("digits rnn 32", "analytic", "packed", "fused", "4 networks, 12 epochs: about"):
         assert word in done.stdout
     files = list((tmp_path / "cache").rglob("rnn-32-*.json"))
     assert len(files) == 1

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.training.fusion.adjoint import is_state
+from aelle_core.training.fusion.inputs import multiply, weight_adjoint
 from aelle_core.training.fusion.program import Place
 from aelle_core.training.fusion.recurrence import Recurrence
 from aelle_core.training.fusion.workspace import Workspace
@@ -24,8 +25,8 @@ class Unrolled:
 
     def hidden(self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> Tensor:
         """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
-        steps, rows, units), of inputs (networks, steps, rows, features), weights as the cell prepares them and noise
-        (networks, steps, rows, width). Inputs get no gradient."""
+        steps, rows, units), of inputs (networks, steps, rows, features) or their codes (networks, steps, rows), weights
+        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient."""
         if torch.is_grad_enabled() and any(each.requires_grad for each in weights.values()):
             return _Function.apply(self, tuple(weights), inputs, noise, *weights.values())
         workspace = self.workspace(inputs, training=False)
@@ -38,7 +39,7 @@ class Unrolled:
 
     def workspace(self, inputs: Tensor, training: bool) -> Workspace:
         """The arrays for inputs of this shape."""
-        networks, steps, rows, _ = inputs.shape
+        networks, steps, rows = inputs.shape[:3]
         training = training or self.recurrence.every
         key = (networks, steps, rows, training)
         workspace = self._workspaces.pop(key, None)
@@ -69,7 +70,7 @@ class Unrolled:
         weight = weights[step.input_weight]
         right = weight.mT.contiguous() if step.input_transposed else weight
         drive = workspace.whole(Place("drive", 0), step.drive_columns)
-        torch.bmm(inputs.flatten(1, 2), right, out=drive)
+        multiply(inputs, right, out=drive)
         for part in step.outputs:
             workspace.slot(f"state {part}", 0).zero_()
         program = self.recurrence.training if workspace.training else self.recurrence.forward
@@ -105,11 +106,11 @@ class Unrolled:
         for step in range(last, -1, -1):
             workspace.run(program, step, turned, skip=at_rest if step == 0 else ())
         d_drive = workspace.whole(Place("d drive", 0), recurrence.step.drive_columns)
-        rows = inputs.flatten(1, 2)
         found: dict[str, Tensor] = {}
         if recurrence.step.input_weight in wanted:
+            axis = 2 if recurrence.step.input_transposed else 1
             # The narrower factor first: with few features the other order takes half as long again.
-            share = torch.bmm(rows.mT, d_drive)
+            share = weight_adjoint(inputs, d_drive, weights[recurrence.step.input_weight].shape[axis])
             found[recurrence.step.input_weight] = share.mT if recurrence.step.input_transposed else share
         forward, back = recurrence.training.program.multiplications, program.program.multiplications
         for product, adjoint in zip(forward, back, strict=True):

@@ -50,7 +50,8 @@ class Analytic(Way):
         weights = self.cell.prepare(parameters, constants)
         # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
         if noise is None and self.cell.noise_channels:
-            noise = inputs.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
+            like = next(iter(parameters.values()))
+            noise = like.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
         return self._unrolled.hidden(inputs, weights, noise)
 
     def release(self) -> None:

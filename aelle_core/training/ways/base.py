@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from aelle_core.cells import Cell
 from aelle_core.errors import UserError
@@ -44,9 +45,21 @@ class Way(ABC):
         """The state part that is read out, (networks, batch, units) after the last step or (networks, time, batch,
         units) after every step.
 
-        `parameters` are (networks, ...), `constants` (networks, 1, 1), `inputs` (networks, time, batch, features) and
-        `noise`, for cells that train under it, (networks, time, batch, noise_channels * units). States start at zero.
+        `parameters` are (networks, ...), `constants` (networks, 1, 1), `inputs` (networks, time, batch, features), or
+        (networks, time, batch) codes of one-hot inputs, and `noise`, for cells that train under it, (networks, time,
+        batch, noise_channels * units). States start at zero.
         """
+
+    def drives(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """The inputs' share of every pre-activation, (networks, time, batch, gates * units)."""
+        if inputs.is_floating_point():
+            return self.cell.drive(weights, inputs.flatten(1, 2)).unflatten(1, inputs.shape[1:3])
+        # A one-hot input has no more drives than it has features: they are computed once each, and looked up.
+        networks, features = len(inputs), self.cell.input_size
+        like = next(iter(weights.values()))
+        each = torch.eye(features, dtype=like.dtype, device=like.device).expand(networks, -1, -1)
+        first = torch.arange(0, networks * features, features, device=inputs.device).view(-1, 1, 1)
+        return functional.embedding(inputs + first, self.cell.drive(weights, each).flatten(0, 1))
 
     def release(self) -> None:  # noqa: B027 - most ways keep nothing
         """Give back the memory that is kept between mini-batches."""

@@ -25,8 +25,8 @@ class Packed(Way):
         noise: Tensor | None = None,
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
-        networks, time, batch, _ = inputs.shape
-        drives = self.cell.drive(weights, inputs.flatten(1, 2)).view(networks, time, batch, -1)
+        networks, time, batch = inputs.shape[:3]
+        drives = self.drives(weights, inputs)
         state = self.cell.initial_state(networks, batch, like=drives)
         part = self.cell.parts[0]
         states = []

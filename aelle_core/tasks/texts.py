@@ -1,0 +1,81 @@
+"""Where texts come from: Python's own documentation, a file, or an address."""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aelle_core.errors import UserError
+
+PYTHON = "python"
+WAR_AND_PEACE = "war-and-peace"
+
+
+def read_text(source: str, sha256: str | None = None) -> str:
+    """The text of a file, of an http(s) address (downloaded once, to the user's cache, with a progress bar), or
+    "python": the language reference that every Python carries. Lines end with a newline, whatever they ended with.
+
+    `sha256` is checked against the file's bytes; an address needs one. Raises UserError for what cannot be had or read,
+    is empty, is not UTF-8 or has another hash.
+    """
+    if source == PYTHON:
+        content = _language_reference().encode()
+    elif source == WAR_AND_PEACE:
+        raise UserError(
+            f"text {source!r} is not carried along: expected a file with it, such as one from Project Gutenberg "
+            "(ebook 2600), or an address with its sha256"
+        )
+    else:
+        content = _read(_download(source, sha256) if urlsplit(source).scheme in ("http", "https") else Path(source))
+    if not content:
+        raise UserError(f"text {source!r} is empty: expected some English")
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and found != sha256.lower():
+        raise UserError(f"text {source!r} has the SHA-256 {found}: expected {sha256}")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"text {source!r} is not UTF-8: byte {error.start} is 0x{content[error.start]:02x}; expected UTF-8"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read(path: Path) -> bytes:
+    path = path.expanduser()
+    if path.is_dir():
+        raise UserError(f"text {str(path)!r} is a directory: expected a file of UTF-8 text")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"text {str(path)!r} cannot be read ({error.strerror}): expected a file of UTF-8 text"
+        ) from error
+
+
+def _download(address: str, sha256: str | None) -> Path:
+    if sha256 is None:
+        raise UserError(f"text {address!r} comes without a hash: expected the option sha256 with it")
+    import pooch
+
+    try:
+        return Path(
+            pooch.retrieve(
+                address, known_hash=f"sha256:{sha256}", path=pooch.os_cache("aelle") / "texts", progressbar=True
+            )
+        )
+    except Exception as error:  # pooch passes on whatever requests and urllib3 raise
+        raise UserError(
+            f"text {address!r} could not be downloaded ({type(error).__name__}: {error}): name a file instead"
+        ) from error
+
+
+def _language_reference() -> str:
+    """The topics of `help()`: the reference's sections, each paragraph once, for many sections hold others."""
+    try:
+        from pydoc_data import topics
+    except ImportError as error:
+        raise UserError(
+            "this Python comes without pydoc_data: name a file as the text (task option text=...)"
+        ) from error
+    paragraphs = (part.strip("\n") for name in sorted(topics.topics) for part in topics.topics[name].split("\n\n"))
+    return "\n\n".join(dict.fromkeys(paragraphs))
