@@ -57,8 +57,11 @@ def prepare_analysis(store: SpectraStore, study: Study, *, splits: int, seed: in
     return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts)
 
 
-def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples], dict[str, int]]:
-    """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status.
+def load_examples(
+    store: SpectraStore, study: Study, kind: str | None = None
+) -> tuple[dict[int, Examples], dict[str, int]]:
+    """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status; with spectra of
+    that kind, "hidden" or "full", by default the first that the study names.
 
     An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
     diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
@@ -77,19 +80,20 @@ def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples
     worst = max(finite)
     final_loss = {row["network"]: row["validation_loss"] if row["status"] == "ok" else worst for row in last}
     accuracy = {row["network"]: row["validation_accuracy"] for row in last}
-    kind = f"spectrum_{study.spectra[0]}"
-    size = max(len(row[kind]) for row in rows if row[kind] is not None)
+    column = f"spectrum_{kind or study.spectra[0]}"
+    size = max(len(row[column]) for row in rows if row[column] is not None)
     examples = {}
     for epoch in filter(study.has_spectra, range(study.epochs + 1)):
-        chosen = [row for row in rows if row["epoch"] == epoch and row[kind] is not None]
+        chosen = [row for row in rows if row["epoch"] == epoch and row[column] is not None]
         hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
         names = sorted({name for each in hyperparameters for name in each})
         examples[epoch] = Examples(
-            spectra=np.stack([interpolate_spectrum(np.asarray(row[kind]), size) for row in chosen]),
+            spectra=np.stack([interpolate_spectrum(np.asarray(row[column]), size) for row in chosen]),
             loss=np.array([row["validation_loss"] for row in chosen]),
             final_loss=np.array([final_loss[row["network"]] for row in chosen]),
             accuracy=np.array([accuracy[row["network"]] for row in chosen], dtype=float),
             cells=np.array([row["cell"] for row in chosen]),
+            units=np.array([row["units"] for row in chosen]),
             hyperparameters={
                 name: np.array([each.get(name, np.nan) for each in hyperparameters], dtype=float) for name in names
             },
