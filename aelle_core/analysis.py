@@ -25,12 +25,15 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
+from aelle_core.evaluation.material import MINIMUM, Material
+from aelle_core.evaluation.tables.base import Table, make_tables
 from aelle_core.files import write_atomically
 from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import RunDirectory, Study
-from aelle_core.tasks import tasks
+from aelle_core.tables import kept_tables
+from aelle_core.tasks import get_task, tasks
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,23 @@ def load_examples(
     return examples, dict(Counter(row["status"] for row in last))
 
 
+def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
+    """Every table of a finished study, the paper's and ours. `settings` are "splits", "seed" and "regress" ("log" or
+    "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
+
+    def make() -> list[Table]:
+        first = study.spectra[0]
+        kinds = {
+            kind: analysis.examples if kind == first else load_examples(run.store, study, kind)[0]
+            for kind in study.spectra
+        }
+        parameters = {"target": settings["regress"]}
+        material = Material(study.task, kinds, analysis.threshold, settings["splits"], settings["seed"], parameters)
+        return make_tables(material)
+
+    return kept_tables(run.analysis / "tables.json", {"identity": study.identity, **settings}, make)
+
+
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
     """The AeLLE of the first split: fitted to its training networks' final spectra, the others never seen."""
     train = analysis.examples[study.epochs].of(analysis.splits[0].train)
@@ -147,10 +167,20 @@ def report_data(run: RunDirectory) -> ReportData:
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
         verdicts=verdicts(summaries, study.epochs),
         good_fraction_by_cell=good_fraction_by_cell(final, analysis.threshold),
+        tables=study_tables(run, study, analysis, settings) if len(final) >= MINIMUM else [],
+        illustration=_illustration(study),
         status_counts=analysis.status_counts,
         data_location=str(run.path / "spectra"),
         command=f"aelle study {study.name}",
     )
+
+
+def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
+    """What the task looks like; in one sentence why not, where its data are not on this machine."""
+    try:
+        return get_task(study.task, seed=study.seed, options=study.task_options).illustration()
+    except UserError as error:
+        return str(error)
 
 
 def draw_report(run: RunDirectory) -> Path:
