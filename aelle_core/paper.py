@@ -51,7 +51,12 @@ def _print(table: Table, console: Console) -> None:
     console.print(table.caption, style="dim", highlight=False)
     if table.entries:
         header, rows = grid(table)
-        shown = Grid(Column(header[0], no_wrap=True), *header[1:], box=None, pad_edge=False)
+        shown = Grid(
+            Column(header[0], no_wrap=True),
+            *(Column(each, overflow="fold") for each in header[1:]),
+            box=None,
+            pad_edge=False,
+        )
         for row in rows:
             shown.add_row(row[0], *(cell.replace(" (", "\n(") for cell in row[1:]))
         console.print(shown)

@@ -52,7 +52,7 @@ class RankOneNetwork(Cell):
         return {**constants, "loop_transposed": (parameters["M"] + feedback).mT.contiguous(), "U": parameters["U"]}
 
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        return inputs @ weights["U"].mT
+        return torch.bmm(inputs, weights["U"].mT)
 
     def _advance(self, weights: Mapping[str, Tensor], drive: Tensor, x: Tensor, rates: Tensor) -> Tensor:
         return (1 - weights["step"]) * x + weights["step"] * torch.baddbmm(drive, rates, weights["loop_transposed"])

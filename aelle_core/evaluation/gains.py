@@ -23,9 +23,9 @@ def told(found: tuple[float, float, float], row: str, over: str, metric: str) ->
     """In words which of the two does better, with the gain and its interval."""
     mean, low, high = found
     if low > 0:
-        verdict = f"{row} does better than {over}"
+        verdict = f"{row!r} does better than {over!r}"
     elif high < 0:
-        verdict = f"{row} does worse than {over}"
+        verdict = f"{row!r} does worse than {over!r}"
     else:
-        verdict = f"{row} and {over} cannot be told apart"
+        verdict = f"{row!r} and {over!r} cannot be told apart"
     return f"{verdict}: {metric} {mean:+.3f} ({low:+.3f} to {high:+.3f})."

@@ -140,7 +140,7 @@ class ForceTrainer(Trainer):
 
 def _block_diagonal(matrices: Tensor) -> Tensor:
     """(networks, units, units) as one sparse matrix (networks * units, networks * units): a product with it reads a
-    tenth of the entries and takes a tenth of a dense one's time."""
+    tenth of the entries."""
     networks, units = matrices.shape[:2]
     network, row, column = matrices.nonzero(as_tuple=True)
     per_row = torch.bincount(network * units + row, minlength=networks * units)

@@ -29,4 +29,4 @@ class RecursiveLeastSquares:
         share = 1 / (1 + (inputs * gain).sum(dim=1, keepdim=True))
         self.weights.sub_(errors * share * gain)
         scaled = share.sqrt() * gain
-        self.inverse.addcmul_(scaled.unsqueeze(2), scaled.unsqueeze(1), value=-1)  # a fifth of baddbmm's time
+        self.inverse.addcmul_(scaled.unsqueeze(2), scaled.unsqueeze(1), value=-1)  # not baddbmm: slower by far on a CPU

@@ -188,7 +188,7 @@ def test_gains_are_taken_split_by_split() -> None:
         [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)], "x", "y", 0
     )
     assert found == pytest.approx((0.1, 0.1, 0.1))
-    assert told(found, "x", "y", "F1").startswith("x does better than y: F1 +0.100")
+    assert told(found, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
     assert "cannot be told apart" in told((0.1, -0.1, 0.3), "x", "y", "F1")
 
 

@@ -39,12 +39,12 @@ class LeftOut(TableMaker):
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         _, measurements = material.left_out(self.label)
-        sentences = []
+        sentences = super().remarks(material, entries)
         for epoch in material.moments[:-1]:
             row = _best(measurements, "spectrum", epoch)
             over = _best(measurements, "baseline", epoch)
             found = gain(measurements, row, over, epoch, "balanced_accuracy")
-            sentences.append(f"At epoch {epoch}, {told(found, row, over, 'balanced accuracy')}")
+            sentences.append(f"At epoch {epoch}, the best of each kind: {told(found, row, over, 'balanced accuracy')}")
         return sentences
 
 

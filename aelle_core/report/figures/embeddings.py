@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
@@ -33,14 +34,15 @@ def _umap(spectra: np.ndarray) -> np.ndarray | None:
     return UMAP(n_components=2, n_neighbors=neighbours, random_state=0, n_jobs=1).fit_transform(spectra)
 
 
-@figures.register("8_embeddings")
+@figures.register("9_embeddings")
 class Embeddings(ReportFigure):
     """PCA, t-SNE and UMAP of standardised final spectra, and the AeLLE plane, coloured by final loss."""
 
     title = "PCA, t-SNE, UMAP and AeLLE"
     caption = (
         "Final spectra, standardised, flattened by PCA, t-SNE (perplexity 30) and UMAP (15 neighbours), which know no "
-        "losses, and by AeLLE, which was fitted to them on the networks that are not ringed; coloured by final loss."
+        "losses, and by AeLLE, which was fitted to them on the networks that are not ringed; coloured by "
+        "final loss, the best and worst 5 % in the colours at the ends."
     )
 
     @staticmethod
@@ -52,6 +54,7 @@ class Embeddings(ReportFigure):
         rings = np.where(np.isin(final.networks, sorted(data.test_networks)), 0.7, 0.0).tolist()
         figure = Figure(figsize=(11.5, 3.1), layout="constrained", facecolor="white")
         panels = figure.subplots(1, 4)
+        colours = LogNorm(*np.quantile(final.final_loss, [0.05, 0.95]), clip=True)
         for axes, (name, points) in zip(panels, flat.items(), strict=True):
             axes.set_title(name, fontsize=10)
             axes.set(xticks=[], yticks=[])
@@ -59,7 +62,7 @@ class Embeddings(ReportFigure):
                 axes.text(0.5, 0.5, _NO_UMAP, ha="center", va="center", fontsize=8, transform=axes.transAxes)
                 continue
             drawn = axes.scatter(
-                *points.T, c=final.final_loss, norm="log", cmap="cividis", s=16, edgecolors="black",
+                *points.T, c=final.final_loss, norm=colours, cmap="cividis", s=16, edgecolors="black",
                 linewidths=rings if name == "AeLLE" else 0,
             )  # fmt: skip
         figure.colorbar(drawn, ax=panels, label=f"final validation {data.loss_name}")

@@ -46,7 +46,8 @@ class SpectraPlaneLosses(ReportFigure):
         losses.set_xticks(range(len(groups)), groups, rotation=45, ha="right")
         curves.axhline(0, color="0.7", linewidth=0.8)
         curves.set(xlabel="index of the exponent", ylabel="exponent (nats per step)")
-        curves.set_yscale("symlog", linthresh=1)
+        if np.abs(spectra).max() > 1:
+            curves.set_yscale("symlog", linthresh=1)
         plane_axes.set(xlabel="AeLLE component 1", ylabel="AeLLE component 2")
         for axes in (curves, plane_axes, losses):
             axes.spines[["top", "right"]].set_visible(False)

@@ -14,8 +14,9 @@ def plane_of(data: ReportData, spectra: np.ndarray) -> np.ndarray:
     return plane if plane.shape[1] > 1 else np.pad(plane, ((0, 0), (0, 1)))
 
 
-def _coloured(data: ReportData, values: np.ndarray, label: str, *, logarithmic: bool) -> Figure:
-    """PC1 and PC2 coloured by a number of each network; unseen networks ringed."""
+def _coloured(data: ReportData, values: np.ndarray, label: str) -> Figure:
+    """PC1 and PC2 coloured by a number of each network, by its logarithm where it spans more than a factor of five;
+    unseen networks ringed."""
     figure, axes = new_figure()
     plane = plane_of(data, data.final.spectra)
     unseen = np.isin(data.final.networks, sorted(data.test_networks))
@@ -24,7 +25,7 @@ def _coloured(data: ReportData, values: np.ndarray, label: str, *, logarithmic: 
         plane[:, 0],
         plane[:, 1],
         c=values,
-        norm="log" if logarithmic else "linear",
+        norm="log" if 0 < 5 * values.min() < values.max() else "linear",
         cmap="cividis",
         s=34,
         edgecolors="black",
@@ -50,8 +51,8 @@ class PlaneByAccuracy(ReportFigure):
     @staticmethod
     def draw(data: ReportData) -> Figure:
         if np.isnan(data.final.accuracy).all():
-            return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}", logarithmic=True)
-        return _coloured(data, data.final.accuracy, "final validation accuracy", logarithmic=False)
+            return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}")
+        return _coloured(data, data.final.accuracy, "final validation accuracy")
 
 
 @figures.register("3_plane_by_scale")
@@ -59,11 +60,11 @@ class PlaneByScale(ReportFigure):
     """Coloured by the scale of the initial weights."""
 
     title = "The AeLLE plane by initial scale"
-    caption = "The same plane by the scale of the initial weights (of rank1, the gain g), on a logarithmic scale."
+    caption = "The same plane by the scale of the initial weights (of rank1, the gain g)."
 
     @staticmethod
     def draw(data: ReportData) -> Figure:
-        return _coloured(data, data.final.hyperparameters["scale"], "scale of the initial weights", logarithmic=True)
+        return _coloured(data, data.final.hyperparameters["scale"], "scale of the initial weights")
 
 
 @figures.register("3_plane_by_size")
@@ -71,7 +72,7 @@ class PlaneBySize(ReportFigure):
     """Coloured by the number of hidden units."""
 
     title = "The AeLLE plane by size"
-    caption = "The same plane by the number of hidden units, on a logarithmic scale."
+    caption = "The same plane by the number of hidden units."
 
     @staticmethod
     def absent(data: ReportData) -> str | None:
@@ -79,7 +80,7 @@ class PlaneBySize(ReportFigure):
 
     @staticmethod
     def draw(data: ReportData) -> Figure:
-        return _coloured(data, data.final.units, "hidden units", logarithmic=True)
+        return _coloured(data, data.final.units, "hidden units")
 
 
 @figures.register("3_plane_by_cell")

@@ -25,7 +25,8 @@ class Spectra(ReportFigure):
         cells = list(data.good_fraction_by_cell)
         columns = min(5, len(cells))
         rows = -(-len(cells) // columns)
-        figure = Figure(figsize=(2.3 * columns + 0.6, 2.2 * rows + 0.4), layout="constrained", facecolor="white")
+        width, height = (2.3, 2.2) if columns > 2 else (3.4, 3.4)
+        figure = Figure(figsize=(width * columns + 0.6, height * rows + 0.4), layout="constrained", facecolor="white")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
         spectra = np.maximum(final.spectra, data.aelle.floor)
         index = np.arange(1, spectra.shape[1] + 1)
@@ -37,7 +38,8 @@ class Spectra(ReportFigure):
                     panel.plot(index, chosen.T, color=colour, alpha=0.3, linewidth=0.6, rasterized=True)
                     panel.plot(index, np.median(chosen, axis=0), color=colour, linewidth=2)
             panel.set_title(cell, fontsize=10)
-            panel.set_yscale("symlog", linthresh=1)
+            if np.abs(spectra).max() > 1:
+                panel.set_yscale("symlog", linthresh=1)
             panel.spines[["top", "right"]].set_visible(False)
         for panel in list(panels):
             panel.set_visible(False)

@@ -8,7 +8,7 @@ from aelle_core.study.presets.base import Preset, registry
 class PaperTarget(Preset):
     """Vogt et al. 2024, section 4.1; spectra at 0, 10, 20, 50 and 100 % of training."""
 
-    purpose = "The paper's target learning: 1,200 rank-one networks of 512 units, FORCE; for a GPU"
+    purpose = "The paper's target learning: 1,200 rank-one networks of 512 units, FORCE; some 40 hours of a core"
 
     @staticmethod
     def study() -> Study:

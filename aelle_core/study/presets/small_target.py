@@ -8,7 +8,7 @@ from aelle_core.study.presets.base import Preset, registry
 class SmallTarget(Preset):
     """The paper's protocol with smaller networks and a period of 400 steps, not 1,200, which 128 units can learn."""
 
-    purpose = "Target learning with 240 rank-one networks of 128 units, FORCE: minutes on two cores"
+    purpose = "Target learning with 240 rank-one networks of 128 units, FORCE: some 15 minutes on two cores"
 
     @staticmethod
     def study() -> Study:
