@@ -21,13 +21,18 @@ from aelle_core.study import RunDirectory
 def show_paper(runs: Sequence[Path] | None, output: Path | None, **settings: Any) -> None:
     """Print the tables of each run (of all in runs/ when none is named), and write them as Markdown and CSV into the
     directory `output`. Raises UserError, before anything is computed, when one of them is not a study's directory."""
+    if settings["regress"] not in ("log", "loss"):
+        raise UserError(f"--regress {settings['regress']!r}: expected log or loss")
     found = list(runs or sorted(path.parent for path in Path("runs").glob("*/study.json")))
     if not found:
         raise UserError("no runs named and none in runs/: expected at least one directory of a finished study")
     directories = [RunDirectory(path) for path in found]
     studies = [run.study() for run in directories]
-    if settings.get("regress") not in ("log", "loss"):
-        raise UserError(f"--regress {settings.get('regress')!r}: expected log or loss")
+    if output is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--output {str(output)!r} cannot be made ({error}): expected a directory") from error
     console = Console()
     for run, study in zip(directories, studies, strict=True):
         title = f"{study.identity}: {study.total_networks} networks on {study.task}"
@@ -39,7 +44,6 @@ def show_paper(runs: Sequence[Path] | None, output: Path | None, **settings: Any
         for table in tables:
             _print(table, console)
         if output is not None:
-            output.mkdir(parents=True, exist_ok=True)
             for suffix, text in ((".md", markdown(title, tables)), (".csv", comma_separated(tables))):
                 path = output / f"{study.identity}{suffix}"
                 write_atomically(path, partial(Path.write_text, data=text))

@@ -54,7 +54,7 @@ class Embeddings(ReportFigure):
         rings = np.where(np.isin(final.networks, sorted(data.test_networks)), 0.7, 0.0).tolist()
         figure = Figure(figsize=(11.5, 3.1), layout="constrained", facecolor="white")
         panels = figure.subplots(1, 4)
-        colours = LogNorm(*np.quantile(final.final_loss, [0.05, 0.95]), clip=True)
+        colours = LogNorm(*np.quantile(final.final_loss, [0.05, 0.95]).tolist())
         for axes, (name, points) in zip(panels, flat.items(), strict=True):
             axes.set_title(name, fontsize=10)
             axes.set(xticks=[], yticks=[])
