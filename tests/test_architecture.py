@@ -77,7 +77,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["study", "sweep", "analyse", "spectrum", "predict", "report", "presets"])
+@pytest.mark.parametrize("command", ["study", "sweep", "analyse", "spectrum", "predict", "report", "presets", "paper"])
 def test_every_command_has_help_with_an_example(command: str) -> None:
     started = time.monotonic()
     done = subprocess.run(
