@@ -117,7 +117,9 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
             for kind in study.spectra
         }
         parameters = {"target": settings["regress"]}
-        material = Material(study.task, kinds, analysis.threshold, settings["splits"], settings["seed"], parameters)
+        material = Material(
+            study.task, kinds, analysis.threshold, settings["splits"], settings["seed"], parameters, jobs=-1
+        )
         return make_tables(material)
 
     return kept_tables(run.analysis / "tables.json", {"identity": study.identity, **settings}, make)

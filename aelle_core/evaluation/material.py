@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from sklearn.utils.parallel import Parallel, delayed
+
 from aelle_core.aelle import AeLLE
 from aelle_core.errors import UserError
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
@@ -37,8 +39,9 @@ class Material:
     the one that tables are about), and how they are judged.
 
     A network ends well with a final loss below `threshold`. `aelle_parameters` are those of AeLLE. Splits are by
-    network, seeded; an AeLLE is fitted once to each set of training networks. Raises UserError for fewer than 20
-    networks with a final spectrum.
+    network, seeded; an AeLLE is fitted once to each set of training networks. `jobs` is how many splits are measured
+    at a time, in processes of their own; -1 is one for each core. Raises UserError for fewer than 20 networks with a
+    final spectrum.
     """
 
     task: str
@@ -47,6 +50,7 @@ class Material:
     splits: int = 10
     seed: int = 0
     aelle_parameters: Mapping[str, Any] = field(default_factory=dict)
+    jobs: int = 1
     _left_out: dict[str, tuple[list[str], list[Measurement]]] = field(default_factory=dict, init=False, repr=False)
     _fitted: dict[tuple[str, frozenset[str]], AeLLE] = field(default_factory=dict, init=False, repr=False)
 
@@ -100,11 +104,9 @@ class Material:
     def aelle(self, split: Split, kind: str | None = None) -> AeLLE:
         """The AeLLE of the split's training networks."""
         kind = kind or self.kind
-        key = (kind, split.train)
-        if key not in self._fitted:
-            parameters = {"components": COMPONENTS, **self.aelle_parameters}
-            self._fitted[key] = fit_to_training(self.kinds[kind], split, parameters, self.seed)
-        return self._fitted[key]
+        if (kind, split.train) not in self._fitted:
+            self._fit([split], kind)
+        return self._fitted[kind, split.train]
 
     def measure(
         self,
@@ -114,14 +116,23 @@ class Material:
         kind: str | None = None,
     ) -> list[Measurement]:
         """The chosen classifiers at these epochs on every split."""
-        examples = {epoch: self.kinds[kind or self.kind][epoch] for epoch in epochs}
-        return [
-            one
+        kind = kind or self.kind
+        examples = {epoch: self.kinds[kind][epoch] for epoch in epochs}
+        self._fit([split for split in splits if (kind, split.train) not in self._fitted], kind)
+        how = {"threshold": self.threshold, "seed": self.seed}
+        found = Parallel(n_jobs=self.jobs)(
+            delayed(evaluate_classifiers)(self._fitted[kind, split.train], examples, split, dict(chosen), **how)
             for split in splits
-            for one in evaluate_classifiers(
-                self.aelle(split, kind), examples, split, chosen, threshold=self.threshold, seed=self.seed
-            )
-        ]
+        )
+        return [one for each in found for one in each]
+
+    def _fit(self, splits: Sequence[Split], kind: str) -> None:
+        parameters = {"components": COMPONENTS, **self.aelle_parameters}
+        final = {self.last_epoch: self.kinds[kind][self.last_epoch]}
+        fitted = Parallel(n_jobs=self.jobs)(
+            delayed(fit_to_training)(final, split, parameters, self.seed) for split in splits
+        )
+        self._fitted |= {(kind, split.train): aelle for split, aelle in zip(splits, fitted, strict=True)}
 
     @cached_property
     def at_the_end(self) -> list[Measurement]:

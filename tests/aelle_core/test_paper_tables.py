@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cloudpickle import dumps, loads
+from joblib import parallel_config
 
 from aelle_core.aelle import AeLLE
 from aelle_core.errors import UserError
@@ -18,6 +20,7 @@ from aelle_core.evaluation.material import EARLY, END, Material
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.paper_numbers import paper_number, paper_tasks
 from aelle_core.evaluation.tables.base import Table, make_tables
+from aelle_core.evaluation.tables.combinations import combination
 from aelle_core.evaluation.tables.medians import median_cells
 from aelle_core.report.tables import comma_separated, grid, markdown
 
@@ -231,3 +234,14 @@ def test_split_is_hashable_by_its_networks() -> None:
     made = material(splits=1)
     split = made.drawn(END)[0]
     assert made.aelle(split) is made.aelle(Split(5, split.train, frozenset(), frozenset()))
+
+
+def test_splits_side_by_side_give_the_same_numbers() -> None:
+    alone, together = material(splits=2), material(splits=2)
+    together.jobs = 2
+    chosen = {"2 medians": median_cells(2), "loss + spectrum": combination(("loss", "spectrum"))}
+    with parallel_config(backend="threading"):
+        measured = together.measure(together.drawn(END), [4], chosen)
+    assert measured == alone.measure(alone.drawn(END), [4], chosen)
+    sent = loads(dumps(chosen))  # as to a process of its own
+    assert measured == alone.measure(alone.drawn(END), [4], sent)
