@@ -25,12 +25,15 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
+from aelle_core.evaluation.material import MINIMUM, Material
+from aelle_core.evaluation.tables.base import Table, make_tables
 from aelle_core.files import write_atomically
 from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import RunDirectory, Study
-from aelle_core.tasks import tasks
+from aelle_core.tables import kept_tables
+from aelle_core.tasks import get_task, tasks
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,11 @@ def prepare_analysis(store: SpectraStore, study: Study, *, splits: int, seed: in
     return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts)
 
 
-def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples], dict[str, int]]:
-    """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status.
+def load_examples(
+    store: SpectraStore, study: Study, kind: str | None = None
+) -> tuple[dict[int, Examples], dict[str, int]]:
+    """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status; with spectra of
+    that kind, "hidden" or "full", by default the first that the study names.
 
     An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
     diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
@@ -77,19 +83,20 @@ def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples
     worst = max(finite)
     final_loss = {row["network"]: row["validation_loss"] if row["status"] == "ok" else worst for row in last}
     accuracy = {row["network"]: row["validation_accuracy"] for row in last}
-    kind = f"spectrum_{study.spectra[0]}"
-    size = max(len(row[kind]) for row in rows if row[kind] is not None)
+    column = f"spectrum_{kind or study.spectra[0]}"
+    size = max(len(row[column]) for row in rows if row[column] is not None)
     examples = {}
     for epoch in filter(study.has_spectra, range(study.epochs + 1)):
-        chosen = [row for row in rows if row["epoch"] == epoch and row[kind] is not None]
+        chosen = [row for row in rows if row["epoch"] == epoch and row[column] is not None]
         hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
         names = sorted({name for each in hyperparameters for name in each})
         examples[epoch] = Examples(
-            spectra=np.stack([interpolate_spectrum(np.asarray(row[kind]), size) for row in chosen]),
+            spectra=np.stack([interpolate_spectrum(np.asarray(row[column]), size) for row in chosen]),
             loss=np.array([row["validation_loss"] for row in chosen]),
             final_loss=np.array([final_loss[row["network"]] for row in chosen]),
             accuracy=np.array([accuracy[row["network"]] for row in chosen], dtype=float),
             cells=np.array([row["cell"] for row in chosen]),
+            units=np.array([row["units"] for row in chosen]),
             hyperparameters={
                 name: np.array([each.get(name, np.nan) for each in hyperparameters], dtype=float) for name in names
             },
@@ -97,6 +104,25 @@ def load_examples(store: SpectraStore, study: Study) -> tuple[dict[int, Examples
             epoch=epoch,
         )
     return examples, dict(Counter(row["status"] for row in last))
+
+
+def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
+    """Every table of a finished study, the paper's and ours. `settings` are "splits", "seed" and "regress" ("log" or
+    "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
+
+    def make() -> list[Table]:
+        first = study.spectra[0]
+        kinds = {
+            kind: analysis.examples if kind == first else load_examples(run.store, study, kind)[0]
+            for kind in study.spectra
+        }
+        parameters = {"target": settings["regress"]}
+        material = Material(
+            study.task, kinds, analysis.threshold, settings["splits"], settings["seed"], parameters, jobs=-1
+        )
+        return make_tables(material)
+
+    return kept_tables(run.analysis / "tables.json", {"identity": study.identity, **settings}, make)
 
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
@@ -143,10 +169,20 @@ def report_data(run: RunDirectory) -> ReportData:
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
         verdicts=verdicts(summaries, study.epochs),
         good_fraction_by_cell=good_fraction_by_cell(final, analysis.threshold),
+        tables=study_tables(run, study, analysis, settings) if len(final) >= MINIMUM else [],
+        illustration=_illustration(study),
         status_counts=analysis.status_counts,
         data_location=str(run.path / "spectra"),
         command=f"aelle study {study.name}",
     )
+
+
+def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
+    """What the task looks like; in one sentence why not, where its data are not on this machine."""
+    try:
+        return get_task(study.task, seed=study.seed, options=study.task_options).illustration()
+    except UserError as error:
+        return str(error)
 
 
 def draw_report(run: RunDirectory) -> Path:

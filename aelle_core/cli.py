@@ -1,4 +1,4 @@
-"""The commands that need no orchestration: spectrum, predict, report, presets. Heavy imports wait for their use."""
+"""The commands that need no orchestration: spectrum, predict, report, paper, presets. Heavy imports wait."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +68,30 @@ def report(run: Run) -> None:
     from aelle_core.study import RunDirectory
 
     typer.echo(draw_report(RunDirectory(run)))
+
+
+@app.command()
+def paper(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Directories of finished studies; all in runs/ by default.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Directory to write a .md and a .csv file for each run into.")
+    ] = None,
+    splits: Annotated[int, typer.Option(min=2, help="Seeded splits over which the numbers are averaged.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the splits and the autoencoder's start.")] = 0,
+    regress: Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")] = "log",
+) -> None:
+    """The paper's tables beside those of finished studies, and the tables that the paper does not have.
+
+    A run keeps its tables, so that they are made once.
+
+    Example: `aelle paper runs/small-smnist runs/small-target --output docs/results`
+    """
+    from aelle_core.paper import show_paper
+
+    show_paper(runs, output, splits=splits, seed=seed, regress=regress)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
         "without the check, which the published way does not have. *Published* and *tightened* are of the hidden "
         "state also where ours is of the whole state (lstm with h and c: 2N exponents against their N). *Tightened* "
         "is the same algorithm without matrices for diagonals. *Share of peak*: 10/3 n³ operations a step in n "
-        "dimensions, what a step with a factorisation of its own takes, over the time, in the machine's best rate (below); "
+        "dimensions, as for a factorisation a step, over the time, in the machine's best rate (below); "
         "where two steps share a factorisation they take 8/3 n³ each. Errors are the largest of an exponent, nats "
         "per step, against mpmath over 3 steps of one sequence, the published way moved by J; "
         f"{DASH} beyond 64 dimensions, where a reference takes minutes.",

@@ -77,7 +77,10 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets"])
+COMMANDS = ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets", "paper"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     started = time.monotonic()
     done = subprocess.run(

@@ -1,10 +1,11 @@
-"""Scoring every classifier on one split, at every epoch."""
+"""Scoring classifiers on one split, at every epoch."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from aelle_core.aelle import AeLLE
-from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.examples import Examples
 from aelle_core.evaluation.measurements import Measurement, measured
 from aelle_core.evaluation.splits import Split
@@ -18,24 +19,47 @@ def evaluate_split(
     aelle_parameters: Mapping[str, Any],
     seed: int,
 ) -> list[Measurement]:
-    """Every classifier at every epoch, predicting which networks end below `threshold`.
+    """Every registered classifier at every epoch, predicting which networks end below `threshold`.
 
     One AeLLE is fitted, to the training networks' final spectra (the paper's pre-trained AeLLE), and used at every
-    epoch; thresholds and regressions are fitted anew at each epoch, on the training and validation networks alone.
+    epoch.
     """
+    aelle = fit_to_training(examples, split, aelle_parameters, seed)
+    return evaluate_classifiers(aelle, examples, split, classifiers, threshold=threshold, seed=seed)
+
+
+def fit_to_training(
+    examples: Mapping[int, Examples], split: Split, aelle_parameters: Mapping[str, Any], seed: int
+) -> AeLLE:
+    """An AeLLE fitted to the final spectra of the split's training networks."""
     final = examples[max(examples)].of(split.train)
-    aelle = AeLLE(**{"random_state": seed + split.number, **aelle_parameters}).fit(final.spectra, final.final_loss)
+    return AeLLE(**{"random_state": seed + split.number, **aelle_parameters}).fit(final.spectra, final.final_loss)
+
+
+def evaluate_classifiers(
+    aelle: AeLLE,
+    examples: Mapping[int, Examples],
+    split: Split,
+    chosen: Mapping[str, type[Classifier]],
+    *,
+    threshold: float,
+    seed: int,
+) -> list[Measurement]:
+    """The chosen classifiers at every epoch of `examples`; thresholds and regressions are fitted anew at each epoch,
+    on the training and validation networks alone."""
     measurements = []
+    known: dict[tuple[str, bytes], Measurement] = {}
     for epoch, present in sorted(examples.items()):
         train, validation, test = (present.of(part) for part in (split.train, split.validation, split.test))
         good = test.final_loss < threshold
-        for name, kind in classifiers.items():
-            classifier = kind(aelle, seed)
-            classifier.fit(train, validation, threshold)
-            metrics = measured(good, classifier.predict(test), classifier.score(test), test.final_loss, test.cells)
-            measurements.append(
-                Measurement(
+        for name, kind in chosen.items():
+            key = (name, present.networks.tobytes())
+            if key not in known or kind.uses_present:
+                classifier = kind(aelle, seed)
+                classifier.fit(train, validation, threshold)
+                metrics = measured(good, classifier.predict(test), classifier.score(test), test.final_loss, test.cells)
+                known[key] = Measurement(
                     name, kind.kind, epoch, split.number, **metrics, train_networks=len(train), test_networks=len(test)
                 )
-            )
+            measurements.append(dataclasses.replace(known[key], epoch=epoch))
     return measurements

@@ -16,6 +16,7 @@ class Examples:
     final_loss       (n,) validation loss after the last epoch: what is to be predicted
     accuracy         (n,) validation accuracy after the last epoch
     cells, networks  (n,) names
+    units            (n,) hidden units
     hyperparameters  name -> (n,), NaN where a cell has no such constant
     """
 
@@ -24,12 +25,14 @@ class Examples:
     final_loss: np.ndarray
     accuracy: np.ndarray
     cells: np.ndarray
+    units: np.ndarray
     hyperparameters: dict[str, np.ndarray]
     networks: np.ndarray
     epoch: int
 
     def __post_init__(self) -> None:
-        columns = (self.loss, self.final_loss, self.accuracy, self.cells, self.networks, *self.hyperparameters.values())
+        names = (self.cells, self.units, self.networks)
+        columns = (self.loss, self.final_loss, self.accuracy, *names, *self.hyperparameters.values())
         if self.spectra.ndim != 2 or any(len(column) != len(self.spectra) for column in columns):
             lengths = [len(column) for column in columns]
             raise UserError(f"examples: spectra {self.spectra.shape} with columns of lengths {lengths}: expected equal")
@@ -45,6 +48,7 @@ class Examples:
             self.final_loss[chosen],
             self.accuracy[chosen],
             self.cells[chosen],
+            self.units[chosen],
             {name: values[chosen] for name, values in self.hyperparameters.items()},
             self.networks[chosen],
             self.epoch,

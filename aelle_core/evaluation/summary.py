@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
+from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.measurements import METRICS, Measurement
 
 _LOWEST = {"rank_correlation": -1.0}
@@ -61,9 +62,10 @@ def verdicts(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
     At the end the current loss is the outcome itself, so it is left out of the contest there.
     """
     sentences = []
+    outcomes = {name for name, classifier in classifiers.items() if classifier.uses_loss}
     for epoch, moment in ((0, "Before any training"), (last_epoch, f"After the last epoch ({last_epoch})")):
         f1 = {(one.classifier, one.kind): one for one in summaries if one.epoch == epoch and one.metric == "f1"}
-        entries = [one for one in f1.values() if not (epoch == last_epoch and one.classifier == "current loss")]
+        entries = [one for one in f1.values() if not (epoch == last_epoch and one.classifier in outcomes)]
         spectrum = max((one for one in entries if one.kind == "spectrum"), key=lambda one: one.mean, default=None)
         baseline = max((one for one in entries if one.kind == "baseline"), key=lambda one: one.mean, default=None)
         if spectrum is None or baseline is None:

@@ -7,12 +7,14 @@ import numpy as np
 
 from aelle_core.aelle import AeLLE
 from aelle_core.evaluation import Examples, Summary
+from aelle_core.evaluation.tables.base import Table
 
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """Everything the figures and the page are drawn from. Spectra in nats per step; `loss_name` says what losses are,
-    as an axis is labelled, `threshold_origin` where the threshold comes from, in a few words."""
+    as an axis is labelled, `threshold_origin` where the threshold comes from, in a few words; `illustration` is what
+    the task looks like, or in one sentence why it cannot be shown."""
 
     title: str
     study: dict[str, Any]
@@ -28,6 +30,8 @@ class ReportData:
     classifier_descriptions: dict[str, str]
     verdicts: list[str]
     good_fraction_by_cell: dict[str, float]
+    tables: list[Table]
+    illustration: list[tuple[str, np.ndarray]] | str
     status_counts: dict[str, int]
     data_location: str
     command: str
@@ -46,3 +50,21 @@ class ReportData:
     def good(self) -> np.ndarray:
         """Which of the final networks ended below the threshold."""
         return self.final.final_loss < self.threshold
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The networks that are not for testing."""
+        return frozenset(map(str, self.final.networks)) - self.test_networks
+
+    def stages(self, *shares: float) -> list[int]:
+        """The epochs with spectra that are nearest to these shares of training, each once."""
+        there = sorted(self.examples_by_epoch)
+        return sorted({min(there, key=lambda epoch: abs(epoch - share * self.last_epoch)) for share in shares})
+
+    @property
+    def groups(self) -> tuple[str, np.ndarray] | None:
+        """What sets the final networks apart, and each one's name for it: cells, or sizes of one cell."""
+        for label, values in (("cell", self.final.cells), ("size", self.final.units)):
+            if len(set(values.tolist())) > 1:
+                return label, values.astype(str)
+        return None

@@ -4,17 +4,19 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
+from matplotlib import rc_context
 
 from aelle_core.evaluation import Summary
 from aelle_core.files import write_atomically
 from aelle_core.report.data import ReportData
-from aelle_core.report.figures import FIGURES, ReportFigure
+from aelle_core.report.figures import ReportFigure, figures
+from aelle_core.report.tables import grid
 
 _METRICS = {
     "f1": "F1",
@@ -24,27 +26,40 @@ _METRICS = {
     "rank_correlation": "Rank correlation within cells",
 }
 
-Picture = tuple[ReportFigure, bytes]
-"""A figure and its PNG."""
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as PNG and SVG; without both, the reason why there is nothing to draw."""
+
+    figure: type[ReportFigure]
+    png: bytes = b""
+    svg: bytes = b""
+    absent: str | None = None
 
 
-def figure_png(figure: Figure) -> bytes:
-    """The figure as a PNG at 150 dots per inch."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return buffer.getvalue()
+def picture(figure: type[ReportFigure], data: ReportData) -> Picture:
+    """The figure, drawn: a PNG at 150 dots per inch, and an SVG that is the same every time."""
+    if reason := figure.absent(data):
+        return Picture(figure, absent=reason)
+    drawn, png, svg = figure.draw(data), io.BytesIO(), io.BytesIO()
+    drawn.savefig(png, format="png", dpi=150)
+    with rc_context({"svg.hashsalt": figure.name}):
+        drawn.savefig(svg, format="svg", dpi=150, metadata={"Date": None})
+    return Picture(figure, png.getvalue(), svg.getvalue())
 
 
 def draw_figures(data: ReportData) -> list[Picture]:
     """Every figure of the report, drawn."""
-    return [(each, figure_png(each.draw(data))) for each in FIGURES]
+    return [picture(each, data) for each in figures.values()]
 
 
 def save_figures(pictures: Sequence[Picture], directory: Path) -> list[Path]:
-    """Every picture as a PNG file in `directory`."""
+    """Every picture as a PNG and as an SVG file in `directory`."""
     return [
-        write_atomically(directory / f"{each.name}.png", partial(_write_bytes, content=content))
-        for each, content in pictures
+        write_atomically(directory / f"{each.figure.name}.{suffix}", partial(_write_bytes, content=content))
+        for each in pictures
+        if not each.absent
+        for suffix, content in (("png", each.png), ("svg", each.svg))
     ]
 
 
@@ -60,7 +75,8 @@ def write_report(data: ReportData, pictures: Sequence[Picture], path: Path) -> P
     page = environment.get_template("template.html.jinja").render(
         data=data,
         networks=len(data.final),
-        figures=[(each, base64.b64encode(content).decode()) for each, content in pictures],
+        pictures=[(each.figure, each.absent, base64.b64encode(each.png).decode()) for each in pictures],
+        tables=[(table, *grid(table)) for table in data.tables],
         metrics=_METRICS,
         last_rows=_rows(data.summaries, data.last_epoch),
         first_rows=_rows(data.summaries, 0),

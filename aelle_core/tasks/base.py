@@ -86,6 +86,11 @@ class Task(ABC):
     def spectrum_inputs(self, sequences: int) -> Tensor:
         """(sequences, time, features) along which spectra are taken; fewer sequences where there are no more."""
 
+    def illustration(self) -> list[tuple[str, np.ndarray]]:
+        """A few labelled pictures of the task: curves (time,), or sequences (time, features). Raises UserError when
+        its data are missing."""
+        return [(f"sequence {place}", one.numpy()) for place, one in enumerate(self.spectrum_inputs(4), start=1)]
+
     def check(self, batch_size: int = 1) -> None:  # noqa: B027 - most tasks have nothing to check
         """Raise UserError at once where the data are bound to fail, or are too few for a mini-batch of that size.
         Called before anything is trained."""

@@ -81,6 +81,9 @@ class TargetLearning(Task):
     def spectrum_inputs(self, sequences: int) -> Tensor:
         return torch.zeros(1, self.steps, self.input_size)
 
+    def illustration(self) -> list[tuple[str, np.ndarray]]:
+        return [("one period of the target", self.target().numpy())]
+
     def statement(self) -> dict[str, Any]:
         return {
             "task": self.name,

@@ -36,6 +36,7 @@ def made(epoch: int = 0, count: int = 150) -> Examples:
         final_loss=loss,
         accuracy=1 / (1 + loss),
         cells=np.array(["a", "b", "c"])[np.arange(count) % 3],
+        units=np.array([16, 32])[np.arange(count) % 2],
         hyperparameters={"scale": random.uniform(0.1, 1, count), "step": np.full(count, np.nan)},
         networks=np.array([f"n{index:03d}" for index in range(count)]),
         epoch=epoch,

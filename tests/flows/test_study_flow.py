@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from aelle_core.errors import UserError
+from aelle_core.report.figures import figures
 from aelle_core.study import RunDirectory, Study, run_study
 
 pytestmark = pytest.mark.usefixtures("orchestration")
@@ -48,7 +49,10 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory) -
     run = RunDirectory(directory)
     assert_same_numbers(run.store.read(), undisturbed.store.read())
     text = report.read_text()
-    assert text.count("data:image/png;base64,") == 9
+    assert text.count("data:image/png;base64,") == len(figures) - 1
+    assert "Not drawn: All networks have the same size." in text
+    assert {path.suffix for path in run.figures.iterdir()} == {".png", ".svg"}
+    assert "Table 1: the pre-trained AeLLE and the loss" in text
     assert "<script" not in text
     assert "http" not in text.replace("http-equiv", "")
     for name in ("AeLLE PC1", "cell and hyperparameters", SMALL.identity):

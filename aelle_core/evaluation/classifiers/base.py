@@ -13,13 +13,18 @@ from aelle_core.registry import Registry
 class Classifier(ABC):
     """Tells from networks at one epoch which of them will end below a threshold of the loss.
 
-    `kind` is "spectrum" for what looks at spectra, "baseline" for what knows no dynamics. `aelle` is fitted to the
-    training networks' final spectra. `fit` may look at training and validation networks only.
+    `kind` is "spectrum" for what looks at spectra, "baseline" for what knows no dynamics,
+    "combination" for what takes both. `aelle` is fitted to the
+    training networks' final spectra. `fit` may look at training and validation networks only. `uses_loss` says that the
+    present loss is looked at, which after the last epoch is the outcome itself; `uses_present` that anything is that
+    training changes: what does not says the same at every epoch.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[Literal["spectrum", "baseline"]]
+    kind: ClassVar[Literal["spectrum", "baseline", "combination"]]
     description: ClassVar[str]
+    uses_loss: ClassVar[bool] = False
+    uses_present: ClassVar[bool] = True
 
     def __init__(self, aelle: AeLLE, seed: int) -> None:
         self.aelle = aelle

@@ -11,6 +11,7 @@ class CellAlone(Classifier):
     """Good where more than half of the cell's known networks are."""
 
     kind = "baseline"
+    uses_present = False
     description = "More than half of the same cell's training and validation networks end well"
 
     def fit(self, train: Examples, validation: Examples, threshold: float) -> None:

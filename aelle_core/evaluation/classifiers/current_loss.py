@@ -12,6 +12,7 @@ class CurrentLoss(ScalarClassifier):
     """The loss that the network has now."""
 
     kind = "baseline"
+    uses_loss = True
     description = "Validation loss at this epoch, cut at the best F1 on validation networks"
 
     def feature(self, examples: Examples) -> np.ndarray:

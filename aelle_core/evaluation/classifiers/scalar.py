@@ -28,6 +28,11 @@ class ScalarClassifier(Classifier):
         self._sign = -1.0 if correlation > 0 else 1.0
         self._cut = best_f1_cut(self.score(validation), validation.final_loss < threshold)
 
+    @property
+    def boundary(self) -> float:
+        """The number at the cut; infinite where every network is predicted to end on one side."""
+        return self._sign * self._cut
+
     def score(self, examples: Examples) -> np.ndarray:
         return self._sign * self.feature(examples)
 

@@ -3,23 +3,34 @@
 from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
+from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.palette import BAD, GOOD, new_figure
 
 
-def draw_histograms(data: ReportData) -> Figure:
+@figures.register("4_histograms")
+class Histograms(ReportFigure):
     """Stacked histograms with the median boundary."""
-    figure, axes = new_figure(height=3.8)
-    first = data.aelle.transform(data.final.spectra)[:, 0]
-    axes.hist(
-        [first[data.good], first[~data.good]],
-        bins=28,
-        stacked=True,
-        color=[GOOD, BAD],
-        label=[f"ended below {data.threshold:.2f}", "ended above"],
-        edgecolor="white",
-        linewidth=0.4,
+
+    title = "Along the first component"
+    caption = (
+        "Networks that ended well and badly, stacked, along the first AeLLE component; the dashed line is the median "
+        "that the paper's classifier cuts at."
     )
-    axes.axvline(data.aelle.median_, color="black", linestyle="--", linewidth=1.2, label="median")
-    axes.legend(frameon=False)
-    axes.set(xlabel="AeLLE component 1", ylabel="networks")
-    return figure
+
+    @staticmethod
+    def draw(data: ReportData) -> Figure:
+        figure, axes = new_figure(height=3.8)
+        first = data.aelle.transform(data.final.spectra)[:, 0]
+        axes.hist(
+            [first[data.good], first[~data.good]],
+            bins=28,
+            stacked=True,
+            color=[GOOD, BAD],
+            label=[f"ended below {data.threshold:.2f}", "ended above"],
+            edgecolor="white",
+            linewidth=0.4,
+        )
+        axes.axvline(data.aelle.median_, color="black", linestyle="--", linewidth=1.2, label="median")
+        axes.legend(frameon=False)
+        axes.set(xlabel="AeLLE component 1", ylabel="networks")
+        return figure

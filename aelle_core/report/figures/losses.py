@@ -4,21 +4,33 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
+from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.palette import BAD, GOOD, new_figure
 
 
-def draw_losses(data: ReportData) -> Figure:
+@figures.register("7_losses_by_cell")
+class Losses(ReportFigure):
     """A strip for each cell, with the threshold and each cell's share below it."""
-    figure, axes = new_figure(width=8.4, height=4.2)
-    jitter = np.random.default_rng(0)
-    for place, (cell, share) in enumerate(data.good_fraction_by_cell.items()):
-        chosen = data.final.cells == cell
-        losses = data.final.final_loss[chosen]
-        colours = np.where(losses < data.threshold, GOOD, BAD)
-        axes.scatter(place + jitter.uniform(-0.25, 0.25, len(losses)), losses, c=colours, s=14, alpha=0.8, linewidths=0)
-        axes.text(place, 1.02, f"{share:.0%}", ha="center", transform=axes.get_xaxis_transform(), fontsize=9)
-    axes.axhline(data.threshold, color="black", linewidth=1)
-    cells = list(data.good_fraction_by_cell)
-    axes.set(yscale="log", ylabel=f"final validation {data.loss_name}", xticks=range(len(cells)))
-    axes.set_xticklabels(cells, rotation=30, ha="right")
-    return figure
+
+    title = "Final losses by cell"
+    caption = (
+        "Every network's final validation loss; the line is the threshold, the percentage each cell's share below it."
+    )
+
+    @staticmethod
+    def draw(data: ReportData) -> Figure:
+        figure, axes = new_figure(width=8.4, height=4.2)
+        jitter = np.random.default_rng(0)
+        for place, (cell, share) in enumerate(data.good_fraction_by_cell.items()):
+            chosen = data.final.cells == cell
+            losses = data.final.final_loss[chosen]
+            colours = np.where(losses < data.threshold, GOOD, BAD)
+            axes.scatter(
+                place + jitter.uniform(-0.25, 0.25, len(losses)), losses, c=colours, s=14, alpha=0.8, linewidths=0
+            )
+            axes.text(place, 1.02, f"{share:.0%}", ha="center", transform=axes.get_xaxis_transform(), fontsize=9)
+        axes.axhline(data.threshold, color="black", linewidth=1)
+        cells = list(data.good_fraction_by_cell)
+        axes.set(yscale="log", ylabel=f"final validation {data.loss_name}", xticks=range(len(cells)))
+        axes.set_xticklabels(cells, rotation=30, ha="right")
+        return figure

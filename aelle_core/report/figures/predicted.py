@@ -4,24 +4,39 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
+from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.palette import BAD, NEUTRAL, new_figure
 
 
-def draw_predicted(data: ReportData) -> Figure:
+@figures.register("5_predicted_loss")
+class Predicted(ReportFigure):
     """Seen networks open, unseen ones filled, with the diagonal."""
-    figure, axes = new_figure(height=4.8)
-    final = data.final
-    predicted = data.aelle.predict(final.spectra)
-    unseen = np.isin(final.networks, sorted(data.test_networks))
-    known = ~unseen
-    axes.scatter(predicted[known], final.final_loss[known], facecolors="none", edgecolors=NEUTRAL, s=20, label="seen")
-    axes.scatter(predicted[unseen], final.final_loss[unseen], color=BAD, s=24, linewidths=0, label="not seen")
-    low, high = np.quantile(np.concatenate([predicted, final.final_loss]), [0.0, 0.99])
-    axes.axline((low, low), (high, high), color="black", linewidth=0.8)
-    if data.aelle.target == "log":
-        axes.set(xscale="log", yscale="log")
-    axes.axhline(data.threshold, color="0.5", linestyle="--", linewidth=1)
-    axes.set(xlim=(0.9 * low, 1.2 * high), ylim=(0.9 * low, 1.2 * high))
-    axes.set(xlabel=f"{data.loss_name} predicted from the final spectrum", ylabel=f"final validation {data.loss_name}")
-    axes.legend(frameon=False)
-    return figure
+
+    title = "Loss against predicted loss"
+    caption = (
+        "Final validation loss against the loss that the autoencoder's linear predictor expects from the final "
+        "spectrum. Filled networks were not seen in the fit."
+    )
+
+    @staticmethod
+    def draw(data: ReportData) -> Figure:
+        figure, axes = new_figure(height=4.8)
+        final = data.final
+        predicted = data.aelle.predict(final.spectra)
+        unseen = np.isin(final.networks, sorted(data.test_networks))
+        known = ~unseen
+        axes.scatter(
+            predicted[known], final.final_loss[known], facecolors="none", edgecolors=NEUTRAL, s=20, label="seen"
+        )
+        axes.scatter(predicted[unseen], final.final_loss[unseen], color=BAD, s=24, linewidths=0, label="not seen")
+        low, high = np.quantile(np.concatenate([predicted, final.final_loss]), [0.0, 0.99])
+        axes.axline((low, low), (high, high), color="black", linewidth=0.8)
+        if data.aelle.target == "log":
+            axes.set(xscale="log", yscale="log")
+        axes.axhline(data.threshold, color="0.5", linestyle="--", linewidth=1)
+        axes.set(xlim=(0.9 * low, 1.2 * high), ylim=(0.9 * low, 1.2 * high))
+        axes.set(
+            xlabel=f"{data.loss_name} predicted from the final spectrum", ylabel=f"final validation {data.loss_name}"
+        )
+        axes.legend(frameon=False)
+        return figure

@@ -4,33 +4,45 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
+from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.palette import BAD, GOOD
 
 
-def draw_spectra(data: ReportData) -> Figure:
+@figures.register("1_spectra_by_cell")
+class Spectra(ReportFigure):
     """Small multiples: one panel for each cell, all networks' final spectra."""
-    final, good = data.final, data.good
-    cells = list(data.good_fraction_by_cell)
-    columns = min(5, len(cells))
-    rows = -(-len(cells) // columns)
-    width, height = (2.3, 2.2) if columns > 2 else (3.4, 3.4)
-    figure = Figure(figsize=(width * columns + 0.6, height * rows + 0.4), layout="constrained", facecolor="white")
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-    spectra = np.maximum(final.spectra, data.aelle.floor)
-    index = np.arange(1, spectra.shape[1] + 1)
-    for panel, cell in zip(panels, cells, strict=False):
-        panel.axhline(0, color="0.7", linewidth=0.8)
-        for side, colour in ((False, BAD), (True, GOOD)):
-            chosen = spectra[(final.cells == cell) & (good == side)]
-            if len(chosen):
-                panel.plot(index, chosen.T, color=colour, alpha=0.3, linewidth=0.6)
-                panel.plot(index, np.median(chosen, axis=0), color=colour, linewidth=2)
-        panel.set_title(cell, fontsize=10)
-        if np.abs(spectra).max() > 1:
-            panel.set_yscale("symlog", linthresh=1)
-        panel.spines[["top", "right"]].set_visible(False)
-    for panel in list(panels):
-        panel.set_visible(False)
-    figure.supxlabel("index of the exponent", fontsize=10)
-    figure.supylabel("exponent (nats per step)", fontsize=10)
-    return figure
+
+    title = "Spectra by cell"
+    caption = (
+        "Each thin line is one network's Lyapunov spectrum after the last epoch, blue where the network ended below "
+        "the threshold, orange where above; the thick lines are the medians of both. Above zero nearby states "
+        "separate, below they merge. Exponents below the floor, dead directions among them, are drawn at it."
+    )
+
+    @staticmethod
+    def draw(data: ReportData) -> Figure:
+        final, good = data.final, data.good
+        cells = list(data.good_fraction_by_cell)
+        columns = min(5, len(cells))
+        rows = -(-len(cells) // columns)
+        width, height = (2.3, 2.2) if columns > 2 else (3.4, 3.4)
+        figure = Figure(figsize=(width * columns + 0.6, height * rows + 0.4), layout="constrained", facecolor="white")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        spectra = np.maximum(final.spectra, data.aelle.floor)
+        index = np.arange(1, spectra.shape[1] + 1)
+        for panel, cell in zip(panels, cells, strict=False):
+            panel.axhline(0, color="0.7", linewidth=0.8)
+            for side, colour in ((False, BAD), (True, GOOD)):
+                chosen = spectra[(final.cells == cell) & (good == side)]
+                if len(chosen):
+                    panel.plot(index, chosen.T, color=colour, alpha=0.3, linewidth=0.6, rasterized=True)
+                    panel.plot(index, np.median(chosen, axis=0), color=colour, linewidth=2)
+            panel.set_title(cell, fontsize=10)
+            if np.abs(spectra).max() > 1:
+                panel.set_yscale("symlog", linthresh=1)
+            panel.spines[["top", "right"]].set_visible(False)
+        for panel in list(panels):
+            panel.set_visible(False)
+        figure.supxlabel("index of the exponent", fontsize=10)
+        figure.supylabel("exponent (nats per step)", fontsize=10)
+        return figure

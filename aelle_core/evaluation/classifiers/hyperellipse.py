@@ -1,0 +1,35 @@
+"""An ellipse on the AeLLE plane."""
+
+import numpy as np
+from sklearn.covariance import EmpiricalCovariance
+
+from aelle_core.evaluation.classifiers.base import Classifier, classifiers
+from aelle_core.evaluation.classifiers.scalar import best_f1_cut
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("AeLLE hyperellipse")
+class AelleHyperellipse(Classifier):
+    """Good within an ellipse around the good training networks on the AeLLE plane (the first two components).
+
+    Centre and axes are their mean and covariance, so the ellipse is a line of equal Mahalanobis distance; its size is
+    the one with the best F1 on the validation networks.
+    """
+
+    kind = "spectrum"
+    description = "Mahalanobis distance to the good training networks on the AeLLE plane, cut on validation networks"
+
+    def _plane(self, examples: Examples) -> np.ndarray:
+        return self.aelle.transform(examples.spectra)[:, :2]
+
+    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+        plane, good = self._plane(train), train.final_loss < threshold
+        # Two points span no ellipse: with fewer than three good networks all stand for them.
+        self._ellipse = EmpiricalCovariance().fit(plane[good] if good.sum() > 2 else plane)
+        self._cut = best_f1_cut(self.score(validation), validation.final_loss < threshold)
+
+    def score(self, examples: Examples) -> np.ndarray:
+        return -self._ellipse.mahalanobis(self._plane(examples))
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        return self.score(examples) >= self._cut

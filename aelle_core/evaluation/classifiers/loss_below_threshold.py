@@ -1,0 +1,27 @@
+"""The paper's other predictor: the loss, as it is now, against the threshold."""
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import Classifier, classifiers
+from aelle_core.evaluation.examples import Examples
+
+
+@classifiers.register("loss below threshold")
+class LossBelowThreshold(Classifier):
+    """Good where the loss is below the threshold already: nothing is learned.
+
+    Precise from the start, and blind to every network that has not got there yet. Vogt et al. 2024, table 1.
+    """
+
+    kind = "baseline"
+    uses_loss = True
+    description = "Validation loss at this epoch, below the threshold already"
+
+    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+        self._threshold = threshold
+
+    def score(self, examples: Examples) -> np.ndarray:
+        return -np.nan_to_num(examples.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        return self.score(examples) > -self._threshold

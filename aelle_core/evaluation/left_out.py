@@ -1,0 +1,26 @@
+"""Splits that leave a whole group of networks out: a cell, or a size, that nobody has seen."""
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.splits import Split
+
+
+def splits_by_group(
+    examples: Examples, groups: np.ndarray, *, seed: int, validation: float = 0.2
+) -> list[tuple[str, Split]]:
+    """For each group (n,) its name and the split that tests on all of its networks. Of the others `validation`
+    choose cuts and the rest trains, each group in its share."""
+    found = []
+    for number, group in enumerate(dict.fromkeys(groups.tolist())):
+        inside = groups == group
+        others = groups[~inside]
+        counts = np.unique(others, return_counts=True)[1]
+        stratify = others if counts.min() >= 2 and validation * len(others) >= len(counts) else None
+        train, chosen = train_test_split(
+            examples.networks[~inside], test_size=validation, stratify=stratify, random_state=seed
+        )
+        names = (train, chosen, examples.networks[inside])
+        found.append((str(group), Split(number, *(frozenset(map(str, each)) for each in names))))
+    return found

@@ -1,0 +1,153 @@
+"""What tables are made from: networks as arrays, and measurements that several tables share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sklearn.utils.parallel import Parallel, delayed
+
+from aelle_core.aelle import AeLLE
+from aelle_core.errors import UserError
+from aelle_core.evaluation.classifiers.base import Classifier, classifiers
+from aelle_core.evaluation.evaluate import evaluate_classifiers, fit_to_training
+from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.left_out import splits_by_group
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.splits import Split, splits_by_network
+
+MINIMUM = 20
+COMPONENTS = 10
+"""Components of the AeLLE: what the largest of table 4's classifiers cuts. The first two are the plane."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The parts of the networks that choose cuts and that test; the rest trains."""
+
+    validation: float
+    test: float
+
+
+END = Shares(validation=0.1, test=0.2)
+EARLY = Shares(validation=0.2, test=0.6)
+
+
+@dataclass(eq=False)
+class Material:
+    """The networks of one study at every epoch with spectra, by kind of spectrum ("hidden" or "full"; the first is
+    the one that tables are about), and how they are judged.
+
+    A network ends well with a final loss below `threshold`. `aelle_parameters` are those of AeLLE. Splits are by
+    network, seeded; an AeLLE is fitted once to each set of training networks. `jobs` is how many splits are measured
+    at a time, in processes of their own; -1 is one for each core. Raises UserError for fewer than 20 networks with a
+    final spectrum.
+    """
+
+    task: str
+    kinds: Mapping[str, Mapping[int, Examples]]
+    threshold: float
+    splits: int = 10
+    seed: int = 0
+    aelle_parameters: Mapping[str, Any] = field(default_factory=dict)
+    jobs: int = 1
+    _left_out: dict[str, tuple[list[str], list[Measurement]]] = field(default_factory=dict, init=False, repr=False)
+    _fitted: dict[tuple[str, frozenset[str]], AeLLE] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.final) < MINIMUM:
+            raise UserError(f"{len(self.final)} networks with a final spectrum: tables expect at least {MINIMUM}")
+
+    @property
+    def kind(self) -> str:
+        """The kind of spectra that the tables are about."""
+        return next(iter(self.kinds))
+
+    @property
+    def examples(self) -> Mapping[int, Examples]:
+        """The networks by epoch, with spectra of that kind."""
+        return self.kinds[self.kind]
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch of training."""
+        return max(self.examples)
+
+    @property
+    def final(self) -> Examples:
+        """The networks after the last epoch."""
+        return self.examples[self.last_epoch]
+
+    @property
+    def early_epochs(self) -> list[int]:
+        """Epochs of the first half of training (rounded up), at most seven, the first and the last among them;
+        none where the study has no spectra of it."""
+        half = [epoch for epoch in sorted(self.examples) if epoch <= (self.last_epoch + 1) // 2]
+        return (
+            [half[place] for place in sorted({round(sixth * (len(half) - 1) / 6) for sixth in range(7)})]
+            if half
+            else []
+        )
+
+    @property
+    def moments(self) -> list[int]:
+        """Three epochs: before training, about 20 % into it, and its end."""
+        fifth = min(self.examples, key=lambda epoch: (abs(epoch - 0.2 * self.last_epoch), epoch))
+        return sorted({min(self.examples), fifth, self.last_epoch})
+
+    def drawn(self, shares: Shares) -> list[Split]:
+        """The seeded splits with these shares."""
+        return splits_by_network(
+            self.final, self.splits, seed=self.seed, validation=shares.validation, test=shares.test
+        )
+
+    def aelle(self, split: Split, kind: str | None = None) -> AeLLE:
+        """The AeLLE of the split's training networks."""
+        kind = kind or self.kind
+        if (kind, split.train) not in self._fitted:
+            self._fit([split], kind)
+        return self._fitted[kind, split.train]
+
+    def measure(
+        self,
+        splits: Sequence[Split],
+        epochs: Sequence[int],
+        chosen: Mapping[str, type[Classifier]],
+        kind: str | None = None,
+    ) -> list[Measurement]:
+        """The chosen classifiers at these epochs on every split."""
+        kind = kind or self.kind
+        examples = {epoch: self.kinds[kind][epoch] for epoch in epochs}
+        self._fit([split for split in splits if (kind, split.train) not in self._fitted], kind)
+        how = {"threshold": self.threshold, "seed": self.seed}
+        found = Parallel(n_jobs=self.jobs)(
+            delayed(evaluate_classifiers)(self._fitted[kind, split.train], examples, split, dict(chosen), **how)
+            for split in splits
+        )
+        return [one for each in found for one in each]
+
+    def _fit(self, splits: Sequence[Split], kind: str) -> None:
+        parameters = {"components": COMPONENTS, **self.aelle_parameters}
+        final = {self.last_epoch: self.kinds[kind][self.last_epoch]}
+        fitted = Parallel(n_jobs=self.jobs)(
+            delayed(fit_to_training)(final, split, parameters, self.seed) for split in splits
+        )
+        self._fitted |= {(kind, split.train): aelle for split, aelle in zip(splits, fitted, strict=True)}
+
+    @cached_property
+    def at_the_end(self) -> list[Measurement]:
+        """Every classifier after the last epoch, on splits of 70, 10 and 20 %."""
+        return self.measure(self.drawn(END), [self.last_epoch], classifiers)
+
+    @cached_property
+    def early(self) -> list[Measurement]:
+        """Every classifier in the first half of training, on splits of 20, 20 and 60 %."""
+        return self.measure(self.drawn(EARLY), self.early_epochs, classifiers)
+
+    def left_out(self, label: str) -> tuple[list[str], list[Measurement]]:
+        """The groups of the networks by `label`, "cells" or "units", and every classifier at three moments trained
+        without a group and tested on it; `split` of a measurement is the place of its group."""
+        if label not in self._left_out:
+            groups, splits = zip(*splits_by_group(self.final, getattr(self.final, label), seed=self.seed), strict=True)
+            self._left_out[label] = list(groups), self.measure(list(splits), self.moments, classifiers)
+        return self._left_out[label]

@@ -1,0 +1,131 @@
+"""What a table is, and how one is found."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from aelle_core.evaluation.material import Material
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.paper_numbers import paper_number, paper_remarks
+from aelle_core.evaluation.summary import summarise
+from aelle_core.registry import Registry
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One number: its place, its mean and 95 % interval (NaN where there is none), and the paper's number."""
+
+    row: str
+    metric: str
+    column: str
+    mean: float
+    low: float
+    high: float
+    paper: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers in rows and columns, what they are, and in words what they say."""
+
+    name: str
+    title: str
+    caption: str
+    entries: Sequence[Entry]
+    remarks: Sequence[str] = field(default=())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Rows, each with its metric, in order."""
+        return list(dict.fromkeys((one.row, one.metric) for one in self.entries))
+
+    def columns(self) -> list[str]:
+        """Columns in order."""
+        return list(dict.fromkeys(one.column for one in self.entries))
+
+    def at(self, row: str, metric: str, column: str) -> Entry | None:
+        """The number in that place, where there is one."""
+        return next((e for e in self.entries if (e.row, e.metric, e.column) == (row, metric, column)), None)
+
+
+class TableMaker(ABC):
+    """Makes one table from a study's networks."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    caption: ClassVar[str]
+    order: ClassVar[int]
+
+    @abstractmethod
+    def entries(self, material: Material) -> list[Entry]:
+        """The numbers."""
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        """What they say, in sentences; first what F1 is worth here."""
+        share = float((material.final.final_loss < material.threshold).mean())
+        trivial = f"Calling every network good would give a recall of 1 and an F1 of {2 * share / (1 + share):.3f}."
+        return [trivial, *paper_remarks(material.task, self.name)]
+
+    def absent(self, material: Material) -> str | None:
+        """Why the table cannot be made from this study, in one sentence; None where it can."""
+        return None
+
+    def make(self, material: Material) -> Table:
+        """The table; without entries, and with the reason, where the study has nothing to fill it."""
+        if reason := self.absent(material):
+            return Table(self.name, self.title, self.caption, (), (reason,))
+        entries = self.entries(material)
+        return Table(self.name, self.title, self.caption, entries, self.remarks(material, entries))
+
+
+class EarlyTable(TableMaker):
+    """Classifiers in the first half of training, one column for each epoch."""
+
+    shown: ClassVar[Sequence[str]]
+    metrics: ClassVar[Sequence[str]] = ("f1",)
+
+    def absent(self, material: Material) -> str | None:
+        return None if material.early_epochs else "Not made: the study has no spectra from the first half of training."
+
+    def measured(self, material: Material) -> list[Measurement]:
+        """The measurements that the table shows."""
+        return material.early
+
+    def entries(self, material: Material) -> list[Entry]:
+        columns = {epoch: column_of(epoch) for epoch in material.early_epochs}
+        measurements = self.measured(material)
+        return entries_of(self.name, material.task, measurements, self.shown, self.metrics, columns)
+
+
+table_makers: Registry[TableMaker] = Registry("table", "aelle_core.evaluation.tables")
+
+
+def make_tables(material: Material) -> list[Table]:
+    """Every table of a study, in order."""
+    makers = sorted(table_makers.values(), key=lambda maker: maker.order)
+    return [maker().make(material) for maker in makers]
+
+
+def column_of(epoch: int) -> str:
+    """The column of an epoch."""
+    return f"epoch {epoch}"
+
+
+def entries_of(
+    table: str,
+    task: str,
+    measurements: Sequence[Measurement],
+    rows: Sequence[str],
+    metrics: Sequence[str],
+    columns: dict[int, str],
+) -> list[Entry]:
+    """Means over splits with intervals of the chosen classifiers, in their order, at the epochs that have a column."""
+    chosen = [one for one in measurements if one.classifier in rows and one.epoch in columns]
+    found = {(one.classifier, one.metric, one.epoch): one for one in summarise(chosen)}
+    return [
+        Entry(row, metric, column, one.mean, one.low, one.high, paper_number(task, table, metric, row, column))
+        for row in rows
+        for metric in metrics
+        for epoch, column in columns.items()
+        for one in [found[row, metric, epoch]]
+    ]

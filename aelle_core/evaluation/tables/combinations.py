@@ -1,0 +1,84 @@
+"""What the spectrum adds to what is known without it: one learner on every combination of features."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import Classifier
+from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
+from aelle_core.evaluation.classifiers.scalar import floored
+from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.gains import gain, told
+from aelle_core.evaluation.material import END, Material
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+
+PARTS = ("hyperparameters", "loss", "spectrum")
+COMBINATIONS = (
+    ("hyperparameters",), ("loss",), ("spectrum",), ("hyperparameters", "loss"), ("hyperparameters", "spectrum"),
+    ("loss", "spectrum"), ("hyperparameters", "loss", "spectrum"),
+)  # fmt: skip
+
+
+class Combination(ForestClassifier):
+    """A random forest on some of: cell and hyperparameters; the present loss; the spectrum as AeLLE components, the
+    loss that AeLLE predicts, and the largest and the mean exponent."""
+
+    kind = "combination"
+    uses_loss = True
+    description = "Random forest on a combination of hyperparameters, present loss and spectrum"
+    parts: Sequence[str] = PARTS
+
+    def features(self, examples: Examples) -> np.ndarray:
+        blocks = []
+        if "hyperparameters" in self.parts:
+            blocks.append(super().features(examples))
+        if "loss" in self.parts:
+            blocks.append(np.nan_to_num(examples.loss, nan=1e30, posinf=1e30).clip(max=1e30)[:, None])
+        if "spectrum" in self.parts:
+            spectra = floored(examples, self.aelle.floor)
+            numbers = [spectra.max(axis=1), spectra.mean(axis=1), self.aelle.predict(examples.spectra)]
+            blocks += [self.aelle.transform(examples.spectra), np.stack(numbers, axis=1)]
+        return np.concatenate(blocks, axis=1)
+
+
+def combination(parts: Sequence[str]) -> type[Classifier]:
+    """The classifier that looks at these parts."""
+    moving = set(parts) != {"hyperparameters"}
+    return type("Combination", (Combination,), {"parts": tuple(parts), "uses_present": moving})
+
+
+@table_makers.register("combinations")
+class Combinations(TableMaker):
+    """F1 of one learner with and without the spectrum."""
+
+    title = "What the spectrum adds"
+    caption = (
+        "F1 of a random forest on every combination of cell and hyperparameters, present validation loss, and the "
+        "spectrum (ten AeLLE components, AeLLE's predicted loss, largest and mean exponent); splits of 70, 10 and 20 %."
+    )
+    order = 5
+
+    def absent(self, material: Material) -> str | None:
+        return None if self._epochs(material) else "Not made: the study has spectra of its last epoch only."
+
+    def _epochs(self, material: Material) -> list[int]:
+        return [epoch for epoch in material.moments if epoch != material.last_epoch]
+
+    def _measurements(self, material: Material) -> list[Measurement]:
+        chosen = {" + ".join(parts): combination(parts) for parts in COMBINATIONS}
+        return material.measure(material.drawn(END), self._epochs(material), chosen)
+
+    def entries(self, material: Material) -> list[Entry]:
+        self._measured = self._measurements(material)
+        columns = {epoch: column_of(epoch) for epoch in self._epochs(material)}
+        rows = [" + ".join(parts) for parts in COMBINATIONS]
+        return entries_of(self.name, material.task, self._measured, rows, ("f1",), columns)
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        sentences = super().remarks(material, entries)
+        for epoch in self._epochs(material):
+            known = ("hyperparameters",) if epoch == min(material.examples) else ("hyperparameters", "loss")
+            over, row = " + ".join(known), " + ".join((*known, "spectrum"))
+            sentences.append(f"At epoch {epoch}, {told(gain(self._measured, row, over, epoch), row, over, 'F1')}")
+        return sentences

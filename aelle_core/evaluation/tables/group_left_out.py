@@ -1,0 +1,115 @@
+"""A cell or a size that was never trained before: what is learned on the others, tested on it."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from aelle_core.evaluation.gains import gain, told
+from aelle_core.evaluation.material import Material
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+
+_ROWS = (
+    "LE mean", "LE max", "LE PC1", "AeLLE PC1", "AeLLE predictor", "linear on raw", "current loss",
+    "cell and hyperparameters",
+)  # fmt: skip
+_CAPTION = (
+    "Trained on all other {0}s (80 and 20 % for training and cuts) and tested on the one left out, mean over the {0}s "
+    "left out. Balanced accuracy is 0.5 for whoever says the same of all; the rank correlation is between score and "
+    "final loss among networks of the same cell, so that no cut is needed."
+)
+_NAN = float("nan")
+
+
+class LeftOut(TableMaker):
+    """Means over the groups left out."""
+
+    label: ClassVar[str]
+    group: ClassVar[str]
+
+    def absent(self, material: Material) -> str | None:
+        if len(set(getattr(material.final, self.label).tolist())) < 3:
+            return f"Not made: leaving one {self.group} out needs at least three in the study."
+        return None
+
+    def entries(self, material: Material) -> list[Entry]:
+        _, measurements = material.left_out(self.label)
+        columns = {epoch: column_of(epoch) for epoch in material.moments}
+        metrics = ("f1", "balanced_accuracy", "rank_correlation")
+        return entries_of(self.name, material.task, measurements, _ROWS, metrics, columns)
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        _, measurements = material.left_out(self.label)
+        sentences = super().remarks(material, entries)
+        for epoch in material.moments[:-1]:
+            row = _best(measurements, "spectrum", epoch)
+            over = _best(measurements, "baseline", epoch)
+            found = gain(measurements, row, over, epoch, "balanced_accuracy")
+            sentences.append(f"At epoch {epoch}, the best of each kind: {told(found, row, over, 'balanced accuracy')}")
+        return sentences
+
+
+def _best(measurements: Sequence[Measurement], kind: str, epoch: int) -> str:
+    """The classifier of that kind, among the table's, with the highest mean balanced accuracy."""
+    chosen = [one for one in measurements if one.kind == kind and one.epoch == epoch and one.classifier in _ROWS]
+    totals: dict[str, float] = {}
+    for one in chosen:
+        totals[one.classifier] = totals.get(one.classifier, 0.0) + one.balanced_accuracy
+    return max(totals, key=lambda name: totals[name])
+
+
+class LeftOutEach(LeftOut):
+    """Every group by itself, at the first epoch with spectra."""
+
+    def entries(self, material: Material) -> list[Entry]:
+        groups, measurements = material.left_out(self.label)
+        first = min(material.examples)
+        found = {(one.classifier, one.split): one for one in measurements if one.epoch == first}
+        return [
+            Entry(group, metric, row, getattr(found[row, number], metric), _NAN, _NAN)
+            for number, group in enumerate(groups)
+            for metric in ("f1", "rank_correlation")
+            for row in _ROWS
+        ]
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        return []
+
+
+@table_makers.register("cell_left_out")
+class CellLeftOut(LeftOut):
+    """Leave one cell out."""
+
+    title = "A cell never seen"
+    caption = _CAPTION.format("cell")
+    order = 6
+    label, group = "cells", "cell"
+
+
+@table_makers.register("cell_left_out_each")
+class CellLeftOutEach(LeftOutEach):
+    """Leave one cell out, cell by cell."""
+
+    title = "A cell never seen, one by one"
+    caption = "The same for every cell left out, at the first epoch with spectra; one number each, without an interval."
+    order = 7
+    label, group = "cells", "cell"
+
+
+@table_makers.register("size_left_out")
+class SizeLeftOut(LeftOut):
+    """Leave one size out."""
+
+    title = "A size never seen"
+    caption = _CAPTION.format("size")
+    order = 8
+    label, group = "units", "size"
+
+
+@table_makers.register("size_left_out_each")
+class SizeLeftOutEach(LeftOutEach):
+    """Leave one size out, size by size."""
+
+    title = "A size never seen, one by one"
+    caption = "The same for every size left out, at the first epoch with spectra; one number each, without an interval."
+    order = 9
+    label, group = "units", "size"

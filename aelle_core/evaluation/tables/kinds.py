@@ -1,0 +1,51 @@
+"""Spectra of the whole state against those of the hidden state."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from aelle_core.evaluation.classifiers.base import classifiers
+from aelle_core.evaluation.gains import gain, told
+from aelle_core.evaluation.material import END, Material
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+
+_ROWS = ("LE mean", "LE max", "LE PC1", "AeLLE PC1", "AeLLE predictor", "linear on raw")
+KINDS = ("full", "hidden")
+
+
+@table_makers.register("kinds")
+class Kinds(TableMaker):
+    """F1 by kind of spectrum."""
+
+    title = "Full-state against hidden-state spectra"
+    caption = (
+        "F1 from the spectrum of the whole state (of an LSTM: h and c) and from the paper's, of h alone; the same "
+        "splits of 70, 10 and 20 %."
+    )
+    order = 10
+
+    def absent(self, material: Material) -> str | None:
+        if not set(KINDS) <= set(material.kinds):
+            return (
+                f"Not made: the study stored {' and '.join(material.kinds)} spectra only; --spectra hidden,full both."
+            )
+        return None
+
+    def entries(self, material: Material) -> list[Entry]:
+        splits, chosen = material.drawn(END), {name: classifiers[name] for name in _ROWS}
+        self._measured: list[Measurement] = [
+            dataclasses.replace(one, classifier=f"{one.classifier}, {kind}")
+            for kind in KINDS
+            for one in material.measure(splits, material.moments, chosen, kind)
+        ]
+        rows = [f"{name}, {kind}" for name in _ROWS for kind in KINDS]
+        columns = {epoch: column_of(epoch) for epoch in material.moments}
+        return entries_of(self.name, material.task, self._measured, rows, ("f1",), columns)
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        first = min(material.examples)
+        return [
+            f"At epoch {first}, {told(gain(self._measured, one, other, first), one, other, 'F1')}"
+            for name in ("AeLLE predictor", "linear on raw")
+            for one, other in [(f"{name}, full", f"{name}, hidden")]
+        ]

@@ -1,0 +1,77 @@
+"""Table 4: cells between the medians of the first AeLLE components."""
+
+import numpy as np
+
+from aelle_core.evaluation.classifiers.base import Classifier
+from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.material import EARLY, Material
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.base import EarlyTable, table_makers
+
+DEPTHS = (1, 2, 4, 10)
+
+
+class MedianCells(Classifier):
+    """The medians of the first `depth` components cut the space into 2^depth cells; good where most of the training
+    networks in the cell are. A cell without any takes the answer of the cell without its last median.
+
+    The medians are those of the training networks at this epoch. `score` is the share of good networks in the cell.
+    """
+
+    kind = "spectrum"
+    description = "Cells between the medians of the first AeLLE components"
+    depth: int = 1
+
+    def _components(self, examples: Examples) -> np.ndarray:
+        return self.aelle.transform(examples.spectra)[:, : self.depth]
+
+    def _sides(self, examples: Examples) -> np.ndarray:
+        return self._components(examples) > self._medians
+
+    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+        self._medians = np.median(self._components(train), axis=0)
+        self._shares: dict[tuple[bool, ...], float] = {}
+        sides, good = self._sides(train), train.final_loss < threshold
+        for depth in range(sides.shape[1] + 1):
+            places, index = np.unique(sides[:, :depth], axis=0, return_inverse=True)
+            counts = np.bincount(index.ravel())
+            shares = np.bincount(index.ravel(), weights=good) / counts
+            self._shares |= {tuple(place.tolist()): float(share) for place, share in zip(places, shares, strict=True)}
+
+    def score(self, examples: Examples) -> np.ndarray:
+        return np.array([self._share(tuple(sides.tolist())) for sides in self._sides(examples)])
+
+    def _share(self, place: tuple[bool, ...]) -> float:
+        while place not in self._shares:
+            place = place[:-1]
+        return self._shares[place]
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        return self.score(examples) > 0.5
+
+
+def median_cells(depth: int) -> type[MedianCells]:
+    """The classifier of that many medians."""
+    return type(f"MedianCells{depth}", (MedianCells,), {"depth": depth})
+
+
+def _row(depth: int) -> str:
+    return f"{2**depth} cells of {depth} median{'s' if depth > 1 else ''}"
+
+
+@table_makers.register("medians")
+class Medians(EarlyTable):
+    """F1 of 2^d cells, by epoch."""
+
+    title = "Table 4: cells between medians"
+    caption = (
+        "F1 where the medians of the first d AeLLE components cut the space into 2^d cells and a cell says what most "
+        "of its training networks did; splits of 20, 20 and 60 %. An empty cell takes the answer of the cell without "
+        "its last median."
+    )
+    order = 4
+    shown = tuple(map(_row, DEPTHS))
+
+    def measured(self, material: Material) -> list[Measurement]:
+        chosen = {_row(depth): median_cells(depth) for depth in DEPTHS}
+        return material.measure(material.drawn(EARLY), material.early_epochs, chosen)

@@ -1,0 +1,69 @@
+"""Other ways to flatten spectra, beside AeLLE."""
+
+from importlib.util import find_spec
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.preprocessing import StandardScaler
+
+from aelle_core.report.data import ReportData
+from aelle_core.report.figures.base import ReportFigure, figures
+from aelle_core.report.figures.plane import plane_of
+
+_NO_UMAP = "umap-learn is not installed:\npip install 'aelle[embeddings]'"
+
+
+def _pca(spectra: np.ndarray) -> np.ndarray:
+    return PCA(2).fit_transform(spectra)
+
+
+def _tsne(spectra: np.ndarray) -> np.ndarray:
+    perplexity = min(30.0, (len(spectra) - 1) / 3)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(spectra)
+
+
+def _umap(spectra: np.ndarray) -> np.ndarray | None:
+    if find_spec("umap") is None:
+        return None
+    from umap import UMAP
+
+    neighbours = min(15, len(spectra) - 1)
+    return UMAP(n_components=2, n_neighbors=neighbours, random_state=0, n_jobs=1).fit_transform(spectra)
+
+
+@figures.register("9_embeddings")
+class Embeddings(ReportFigure):
+    """PCA, t-SNE and UMAP of standardised final spectra, and the AeLLE plane, coloured by final loss."""
+
+    title = "PCA, t-SNE, UMAP and AeLLE"
+    caption = (
+        "Final spectra, standardised, flattened by PCA, t-SNE (perplexity 30) and UMAP (15 neighbours), which know no "
+        "losses, and by AeLLE, which was fitted to them on the networks that are not ringed; coloured by "
+        "final loss, the best and worst 5 % in the colours at the ends."
+    )
+
+    @staticmethod
+    def draw(data: ReportData) -> Figure:
+        final = data.final
+        spectra = StandardScaler().fit_transform(np.maximum(final.spectra, data.aelle.floor))
+        flat = {"PCA": _pca(spectra), "t-SNE": _tsne(spectra), "UMAP": _umap(spectra)}
+        flat["AeLLE"] = plane_of(data, final.spectra)
+        rings = np.where(np.isin(final.networks, sorted(data.test_networks)), 0.7, 0.0).tolist()
+        figure = Figure(figsize=(11.5, 3.1), layout="constrained", facecolor="white")
+        panels = figure.subplots(1, 4)
+        colours = LogNorm(*np.quantile(final.final_loss, [0.05, 0.95]).tolist())
+        for axes, (name, points) in zip(panels, flat.items(), strict=True):
+            axes.set_title(name, fontsize=10)
+            axes.set(xticks=[], yticks=[])
+            if points is None:
+                axes.text(0.5, 0.5, _NO_UMAP, ha="center", va="center", fontsize=8, transform=axes.transAxes)
+                continue
+            drawn = axes.scatter(
+                *points.T, c=final.final_loss, norm=colours, cmap="cividis", s=16, edgecolors="black",
+                linewidths=rings if name == "AeLLE" else 0,
+            )  # fmt: skip
+        figure.colorbar(drawn, ax=panels, label=f"final validation {data.loss_name}")
+        return figure

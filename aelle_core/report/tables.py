@@ -1,0 +1,73 @@
+"""Tables as text: the cells that a terminal, Markdown and HTML share, and CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+
+from aelle_core.evaluation.tables.base import Entry, Table
+
+METRICS = {
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "balanced_accuracy": "balanced accuracy",
+    "rank_correlation": "rank correlation",
+}
+
+
+def grid(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as text. The paper's numbers stand in columns of their own, before ours."""
+    metrics = list(dict.fromkeys(one.metric for one in table.entries))
+    printed = {one.column for one in table.entries if one.paper is not None}
+    header = [""] + (["metric"] if len(metrics) > 1 else [])
+    for column in table.columns():
+        header += [f"{column}, paper", f"{column}, ours"] if column in printed else [column]
+    rows = []
+    for row, metric in table.rows():
+        cells = [row] + ([METRICS[metric]] if len(metrics) > 1 else [])
+        for column in table.columns():
+            entry = table.at(row, metric, column)
+            if column in printed:
+                cells.append("" if entry is None or entry.paper is None else f"{entry.paper:.3f}")
+            cells.append("" if entry is None else number(entry))
+        rows.append(cells)
+    return header, rows
+
+
+def number(entry: Entry) -> str:
+    """A mean with its interval, where there is one; n/a where nothing could be measured."""
+    if math.isnan(entry.mean):
+        return "n/a"
+    if math.isnan(entry.low):
+        return f"{entry.mean:.3f}"
+    return f"{entry.mean:.3f} ({entry.low:.3f} to {entry.high:.3f})"
+
+
+def markdown(title: str, tables: Sequence[Table]) -> str:
+    """The tables as a Markdown page."""
+    lines = [f"# {title}", ""]
+    for table in tables:
+        lines += [f"## {table.title}", "", table.caption, ""]
+        if table.entries:
+            header, rows = grid(table)
+            lines += [_line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
+        lines += [line for remark in table.remarks for line in (remark, "")]
+    return "\n".join(lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def comma_separated(tables: Sequence[Table]) -> str:
+    """All numbers as CSV: table, row, metric, column, paper, mean, low, high; empty where there is none."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["table", "row", "metric", "column", "paper", "mean", "low", "high"])
+    for table in tables:
+        for one in table.entries:
+            values = [None if one.paper is None else one.paper, one.mean, one.low, one.high]
+            cells = ["" if value is None or math.isnan(value) else f"{value:.6g}" for value in values]
+            writer.writerow([table.name, one.row, one.metric, one.column, *cells])
+    return buffer.getvalue()

@@ -1,0 +1,247 @@
+"""The paper's tables, on networks whose answer is known."""
+
+import csv
+import io
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cloudpickle import dumps, loads
+from joblib import parallel_config
+
+from aelle_core.aelle import AeLLE
+from aelle_core.errors import UserError
+from aelle_core.evaluation import Examples, Split, classifiers
+from aelle_core.evaluation.evaluate import evaluate_classifiers
+from aelle_core.evaluation.gains import gain, told
+from aelle_core.evaluation.left_out import splits_by_group
+from aelle_core.evaluation.material import EARLY, END, Material
+from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.paper_numbers import paper_number, paper_tasks
+from aelle_core.evaluation.tables.base import Table, make_tables
+from aelle_core.evaluation.tables.combinations import combination
+from aelle_core.evaluation.tables.medians import median_cells
+from aelle_core.report.tables import comma_separated, grid, markdown
+
+COUNT = 120
+FAST = {"epochs": 60, "alphas": (200.0,)}
+
+
+def networks(epoch: int, *, shuffled: bool = False) -> Examples:
+    """Networks of three cells and two sizes, half of them good: their exponents lie clearly below the others'. With
+    `shuffled` the outcome has nothing to do with the spectrum, or with anything else."""
+    random = np.random.default_rng(7)
+    good = np.arange(COUNT) // 6 % 2 == 0
+    level = np.where(good, -3.0, -1.0)
+    spectra = level[:, None] + np.linspace(0, -1, 10) + 0.05 * random.standard_normal((COUNT, 10))
+    final = np.where(good, 0.5, 2.0) * np.exp(0.05 * random.standard_normal(COUNT))
+    if shuffled:
+        final = final[random.permutation(COUNT)]
+    return Examples(
+        spectra=spectra,
+        loss=final if epoch == 4 else random.uniform(2, 3, COUNT),
+        final_loss=final,
+        accuracy=1 / (1 + final),
+        cells=np.array(["a", "b", "c"])[np.arange(COUNT) % 3],
+        units=np.array([16, 32, 64])[np.arange(COUNT) % 6 // 2],
+        hyperparameters={"scale": random.uniform(0.1, 1, COUNT)},
+        networks=np.array([f"n{index:03d}" for index in range(COUNT)]),
+        epoch=epoch,
+    )
+
+
+def material(*, shuffled: bool = False, splits: int = 3) -> Material:
+    examples = {epoch: networks(epoch, shuffled=shuffled) for epoch in (0, 1, 2, 4)}
+    return Material("smnist", {"hidden": examples}, 1.0, splits, 0, FAST)
+
+
+@pytest.fixture(scope="module")
+def separable() -> dict[str, Table]:
+    return {table.name: table for table in make_tables(material(splits=2))}
+
+
+def test_spectra_that_tell_everything_give_f1_of_one(separable: dict[str, Table]) -> None:
+    for name in ("end_of_training", "statistics", "features", "medians", "pretrained"):
+        for entry in separable[name].entries:
+            if entry.metric == "f1" and ("LE" in entry.row or "median" in entry.row or "linear" in entry.row):
+                # A median is only the boundary where the networks that it is taken over are half good, half bad.
+                assert entry.mean > (0.9 if "median" in entry.row else 0.97), (name, entry)
+    nothing = separable["end_of_training"].at("cell alone", "f1", "end of training")
+    assert nothing is not None
+    assert nothing.mean < 0.75
+
+
+def test_outcomes_that_the_spectrum_does_not_tell_give_the_base_rate() -> None:
+    shuffled = material(shuffled=True, splits=6)
+    for one in ("AeLLE predictor", "AeLLE hyperplane", "linear on raw", "AeLLE median"):
+        values = [each.balanced_accuracy for each in shuffled.at_the_end if each.classifier == one]
+        assert abs(np.mean(values) - 0.5) < 0.15, one
+
+
+def test_the_loss_below_the_threshold_is_blind_until_it_gets_there(separable: dict[str, Table]) -> None:
+    early = separable["pretrained"].at("loss below threshold", "recall", "epoch 0")
+    assert early is not None
+    assert early.mean == 0
+
+
+def test_no_network_is_on_two_sides_of_a_split() -> None:
+    made = material()
+    groups = [split for _, split in splits_by_group(made.final, made.final.cells, seed=0)]
+    for split in [*made.drawn(END), *made.drawn(EARLY), *groups]:
+        sides = (split.train, split.validation, split.test)
+        assert sum(map(len, sides)) == len(frozenset().union(*sides)) == COUNT
+    assert [len(part) for part in (made.drawn(EARLY)[0].train, made.drawn(EARLY)[0].test)] == [24, 72]
+
+
+def test_the_group_left_out_is_all_that_is_tested_and_never_trained_on() -> None:
+    final = networks(4)
+    found = splits_by_group(final, final.units, seed=0)
+    assert [name for name, _ in found] == ["16", "32", "64"]
+    for name, split in found:
+        assert set(final.of(split.test).units) == {int(name)}
+        assert int(name) not in set(final.of(split.train | split.validation).units)
+
+
+def test_test_outcomes_change_no_prediction() -> None:
+    """Whoever looks at the outcomes of test networks would say something else when these are turned around."""
+    made = material(splits=1)
+    split = made.drawn(END)[0]
+    final = made.final
+    tested = np.isin(final.networks, sorted(split.test))
+    turned = replace(final, final_loss=np.where(tested, 2.5 - final.final_loss, final.final_loss))
+    aelle = made.aelle(split)
+    chosen = {name: each for name, each in classifiers.items() if not each.uses_loss}
+    chosen |= {f"{depth} medians": median_cells(depth) for depth in (1, 4)}
+    for each in chosen.values():
+        predictions = []
+        for examples in (final, turned):
+            classifier = each(aelle, 0)
+            classifier.fit(examples.of(split.train), examples.of(split.validation), 1.0)
+            predictions.append(classifier.predict(examples.of(split.test)))
+        np.testing.assert_array_equal(*predictions)
+
+
+class _Plane(AeLLE):
+    """Components that are the exponents themselves."""
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(X)
+
+
+def planar(points: np.ndarray, good: np.ndarray) -> Examples:
+    final = networks(4)
+    size = len(points)
+    return replace(final.select(np.arange(size)), spectra=points, final_loss=np.where(good, 0.5, 2.0))
+
+
+def test_cells_between_medians_learn_a_chessboard_that_one_median_cannot() -> None:
+    random = np.random.default_rng(0)
+    points = random.uniform(-1, 1, (COUNT, 2))
+    good = (points[:, 0] > 0) == (points[:, 1] > 0)
+    train, test = planar(points[:90], good[:90]), planar(points[90:], good[90:])
+    accuracy = {}
+    for depth in (1, 2):
+        classifier = median_cells(depth)(_Plane(), 0)
+        classifier.fit(train, train, 1.0)
+        accuracy[depth] = (classifier.predict(test) == good[90:]).mean()
+    assert accuracy[2] > 0.8 > accuracy[1]
+
+
+def test_an_empty_cell_takes_the_answer_of_the_cell_around_it() -> None:
+    points = np.array([[-1.0, -1.0], [-2.0, -2.0], [1.0, 1.0], [2.0, 2.0]])
+    classifier = median_cells(2)(_Plane(), 0)
+    train = planar(points, np.array([True, True, False, False]))
+    classifier.fit(train, train, 1.0)
+    unseen = planar(np.array([[-1.0, 5.0], [1.0, -5.0]]), np.array([True, False]))
+    assert classifier.predict(unseen).tolist() == [True, False]
+
+
+def test_the_ellipse_closes_around_good_networks_where_no_line_can() -> None:
+    random = np.random.default_rng(0)
+    angle, radius = random.uniform(0, 2 * np.pi, COUNT), np.where(np.arange(COUNT) % 2, 0.5, 2.0)
+    points = np.stack([3 * radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    good = radius < 1
+    train, validation, test = (planar(points[part], good[part]) for part in (slice(60), slice(60, 80), slice(80, 120)))
+    right = {}
+    for name in ("AeLLE hyperellipse", "AeLLE hyperplane"):
+        classifier = classifiers[name](_Plane(), 0)
+        classifier.fit(train, validation, 1.0)
+        right[name] = (classifier.predict(test) == good[80:]).mean()
+    assert right["AeLLE hyperellipse"] > 0.95
+    assert right["AeLLE hyperplane"] < 0.8
+
+
+def test_what_training_does_not_change_is_measured_once_and_says_the_same() -> None:
+    made = material(splits=1)
+    split = made.drawn(END)[0]
+    found = evaluate_classifiers(
+        made.aelle(split), made.examples, split, {"cell alone": classifiers["cell alone"]}, threshold=1.0, seed=0
+    )
+    assert [one.epoch for one in found] == [0, 1, 2, 4]
+    assert len({one.f1 for one in found}) == 1
+
+
+def test_gains_are_taken_split_by_split() -> None:
+    def one(name: str, split: int, f1: float) -> Measurement:
+        return Measurement(name, "spectrum", 0, split, f1, f1, f1, f1, f1, 40, 10)
+
+    pairs = [(0.5, 0.4), (0.9, 0.8), (0.7, 0.6)]
+    found = gain(
+        [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)], "x", "y", 0
+    )
+    assert found == pytest.approx((0.1, 0.1, 0.1))
+    assert told(found, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
+    assert "cannot be told apart" in told((0.1, -0.1, 0.3), "x", "y", "F1")
+
+
+def test_the_papers_numbers_stand_beside_ours(separable: dict[str, Table]) -> None:
+    assert paper_tasks() == ["charlm", "smnist", "target_learning"]
+    assert paper_number("charlm", "end_of_training", "f1", "LE max", "end of training") == 0.859
+    assert paper_number("digits", "end_of_training", "f1", "LE max", "end of training") is None
+    header, rows = grid(separable["end_of_training"])
+    assert header == ["", "end of training, paper", "end of training, ours"]
+    assert next(row for row in rows if row[0] == "AeLLE median")[1] == "0.859"
+
+
+def test_markdown_and_csv_hold_every_number(separable: dict[str, Table]) -> None:
+    tables = list(separable.values())
+    lines = list(csv.DictReader(io.StringIO(comma_separated(tables))))
+    assert len(lines) == sum(len(table.entries) for table in tables)
+    assert lines[0]["table"] == "end_of_training"
+    assert float(lines[0]["mean"]) == pytest.approx(tables[0].entries[0].mean, rel=1e-5)
+    text = markdown("title", tables)
+    assert all(table.title in text for table in tables)
+    assert "| AeLLE median | 0.859 |" in text
+
+
+def test_what_a_study_cannot_fill_is_said_in_words(separable: dict[str, Table]) -> None:
+    assert separable["kinds"].entries == ()
+    assert "hidden spectra only" in separable["kinds"].remarks[0]
+    both = Material("smnist", {"hidden": {4: networks(4)}, "full": {4: networks(4)}}, 1.0, 2, 0, FAST)
+    kinds = {table.name: table for table in make_tables(both)}["kinds"]
+    assert {one.row for one in kinds.entries} >= {"LE max, full", "LE max, hidden"}
+    assert not any(math.isnan(one.mean) for one in kinds.entries)
+
+
+def test_too_few_networks_are_refused() -> None:
+    few = {0: networks(0).select(np.arange(19))}
+    with pytest.raises(UserError, match="19 networks with a final spectrum: tables expect at least 20"):
+        Material("smnist", {"hidden": few}, 1.0)
+
+
+def test_split_is_hashable_by_its_networks() -> None:
+    made = material(splits=1)
+    split = made.drawn(END)[0]
+    assert made.aelle(split) is made.aelle(Split(5, split.train, frozenset(), frozenset()))
+
+
+def test_splits_side_by_side_give_the_same_numbers() -> None:
+    alone, together = material(splits=2), material(splits=2)
+    together.jobs = 2
+    chosen = {"2 medians": median_cells(2), "loss + spectrum": combination(("loss", "spectrum"))}
+    with parallel_config(backend="threading"):
+        measured = together.measure(together.drawn(END), [4], chosen)
+    assert measured == alone.measure(alone.drawn(END), [4], chosen)
+    sent = loads(dumps(chosen))  # as to a process of its own
+    assert measured == alone.measure(alone.drawn(END), [4], sent)

@@ -1,0 +1,130 @@
+"""Figures, kept tables and `aelle paper`, from a small study that was really run."""
+
+import csv
+import dataclasses
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from aelle_core.aelle import AeLLE
+from aelle_core.analysis import fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.cli import app
+from aelle_core.errors import UserError
+from aelle_core.evaluation import evaluate_split
+from aelle_core.report import ReportData
+from aelle_core.report.figures import figures
+from aelle_core.report.page import picture, save_figures, write_report
+from aelle_core.study import RunDirectory, Study, run_study
+from aelle_core.tables import kept_tables
+
+SETTINGS = {"splits": 2, "seed": 0, "regress": "log"}
+STUDY = Study(
+    cells=("rnn", "gru", "lem"), units=(4, 6, 8), networks=6, epochs=2, spectra=("hidden", "full"), pack_size=6
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    directory = RunDirectory(tmp_path_factory.mktemp("runs") / "small")
+    run_study(STUDY, directory)
+    analysis = prepare_analysis(directory.store, STUDY, splits=2, seed=0)
+    parameters = {"epochs": 5, "random_state": 0}
+    measurements = [
+        one
+        for split in analysis.splits
+        for one in evaluate_split(
+            analysis.examples, split, threshold=analysis.threshold, aelle_parameters=parameters, seed=0
+        )
+    ]
+    save_analysis(directory, measurements, fit_aelle(analysis, STUDY, parameters), SETTINGS)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def data(run: RunDirectory) -> ReportData:
+    return report_data(run)
+
+
+@pytest.mark.parametrize("name", list(figures))
+def test_every_figure_is_drawn_as_png_and_svg(name: str, data: ReportData, tmp_path: Path) -> None:
+    drawn = picture(figures[name], data)
+    assert not drawn.absent
+    assert drawn.png.startswith(b"\x89PNG")
+    assert ElementTree.fromstring(drawn.svg).tag == "{http://www.w3.org/2000/svg}svg"
+    assert drawn.figure.title
+    assert drawn.figure.caption
+    files = save_figures([drawn], tmp_path)
+    assert [path.name for path in files] == [f"{name}.png", f"{name}.svg"]
+
+
+def test_an_svg_is_the_same_every_time(data: ReportData) -> None:
+    assert picture(figures["4_histograms"], data).svg == picture(figures["4_histograms"], data).svg
+
+
+def test_what_cannot_be_drawn_is_said(data: ReportData, tmp_path: Path) -> None:
+    lonely = dataclasses.replace(data, illustration="no data here")
+    drawn = picture(figures["0_task"], lonely)
+    assert drawn.absent == "no data here"
+    assert save_figures([drawn], tmp_path) == []
+    page = write_report(lonely, [drawn], tmp_path / "report.html").read_text()
+    assert "Not drawn: no data here" in page
+
+
+def test_stages_are_the_nearest_epochs(data: ReportData) -> None:
+    assert data.stages(0, 0.1, 0.5, 1) == [0, 1, 2]
+    assert data.known.isdisjoint(data.test_networks)
+    assert data.groups is not None
+    assert data.groups[0] == "cell"
+
+
+def test_kept_tables_are_made_once_and_again_for_other_settings(run: RunDirectory, data: ReportData) -> None:
+    path = run.analysis / "tables.json"
+    settings = {"identity": STUDY.identity, **SETTINGS}
+
+    def never() -> list:
+        raise AssertionError
+
+    held = kept_tables(path, settings, never)
+    assert [one.name for one in held] == [one.name for one in data.tables]
+    np.testing.assert_equal([dataclasses.astuple(e) for e in held[0].entries], [
+        dataclasses.astuple(e) for e in data.tables[0].entries
+    ])  # fmt: skip
+    with pytest.raises(AssertionError):
+        kept_tables(path, settings | {"splits": 3}, never)
+    broken = path.with_name("broken.json")
+    broken.write_text("{}")
+    with pytest.raises(UserError, match=r"broken\.json' cannot be read"):
+        kept_tables(broken, settings, never)
+
+
+def test_aelle_paper_prints_and_writes_every_table(run: RunDirectory, data: ReportData, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--output", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "Table 1: the pre-trained AeLLE" in done.output
+    assert "The paper has numbers for charlm, smnist, target_learning; none for digits." in " ".join(
+        done.output.split()
+    )
+    with (tmp_path / f"{STUDY.identity}.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["table"] for row in rows} == {table.name for table in data.tables}
+    assert "| LE mean |" in (tmp_path / f"{STUDY.identity}.md").read_text()
+
+
+def test_aelle_paper_refuses_what_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    nothing = CliRunner().invoke(app, ["paper"])
+    assert isinstance(nothing.exception, UserError)
+    assert "no runs named and none in runs/" in str(nothing.exception)
+    other = CliRunner().invoke(app, ["paper", str(tmp_path)])
+    assert "no study in" in str(other.exception)
+    assert "--regress 'x'" in str(CliRunner().invoke(app, ["paper", str(tmp_path), "--regress", "x"]).exception)
+
+
+def test_the_model_of_the_tables_is_the_reports_plane(data: ReportData) -> None:
+    """The first components do not depend on how many are kept."""
+    few = AeLLE(epochs=3, random_state=0).fit(data.final.spectra, data.final.final_loss)
+    many = AeLLE(epochs=3, random_state=0, components=10).fit(data.final.spectra, data.final.final_loss)
+    np.testing.assert_allclose(few.transform(data.final.spectra), many.transform(data.final.spectra)[:, :2])
