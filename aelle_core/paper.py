@@ -1,6 +1,6 @@
 """The paper's tables beside those of stored studies, printed and written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,15 +54,31 @@ def _print(table: Table, console: Console) -> None:
     console.print(f"\n[bold]{table.title}[/bold]", highlight=False)
     console.print(table.caption, style="dim", highlight=False)
     if table.entries:
-        header, rows = grid(table)
-        shown = Grid(
-            Column(header[0], no_wrap=True),
-            *(Column(each, overflow="fold") for each in header[1:]),
-            box=None,
-            pad_edge=False,
-        )
-        for row in rows:
-            shown.add_row(row[0], *(cell.replace(" (", "\n(") for cell in row[1:]))
-        console.print(shown)
+        for header, rows in _blocks(table, console.width):
+            shown = Grid(*(Column(each, no_wrap=True) for each in header), box=None, pad_edge=False)
+            for row in rows:
+                shown.add_row(*row)
+            console.print(shown)
     for remark in table.remarks:
         console.print(f"- {remark}", highlight=False)
+
+
+def _blocks(table: Table, width: int) -> Iterator[tuple[list[str], list[list[str]]]]:
+    """The table, intervals below their means, in blocks of columns that fit side by side."""
+    header, rows = grid(table)
+    rows = [[cell.replace(" (", "\n(") for cell in row] for row in rows]
+    header = [each.replace(", ", ",\n") for each in header]
+    wide = [
+        max(len(line) for cell in column for line in cell.split("\n")) + 1 for column in zip(header, *rows, strict=True)
+    ]
+    labels = 2 if header[1] == "metric" else 1
+    start = labels
+    while start < len(header):
+        stop = start + 1
+        while stop < len(header) and sum(wide[:labels]) + sum(wide[start : stop + 1]) <= width:
+            stop += 1
+        yield (
+            [*header[:labels], *header[start:stop]],
+            [[*row[:labels], *row[start:stop]] for row in rows],
+        )
+        start = stop
