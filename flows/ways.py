@@ -5,7 +5,7 @@ import os
 import torch
 from rich.console import Console
 from rich.filesize import decimal
-from rich.table import Table
+from rich.table import Column, Table
 
 from aelle_core.study import Study, cohort_cost, cohorts
 from aelle_core.tasks import get_task
@@ -13,7 +13,7 @@ from aelle_core.tasks import get_task
 
 def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) -> None:
     """Print a line for each cohort: its ways with seconds for a network and epoch, the chosen one, how many networks of
-    a pack are trained at once and their memory, and the cohort's hours of training and of spectra; then the whole.
+    a pack are trained at once and their memory, and how long its training and its spectra take; then the whole.
 
     Measures what has not been measured on this kind of machine yet, and everything where `anew`.
     """
@@ -22,17 +22,19 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     task.check(study.batch_size)
     side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
-    columns = ("cohort", "seconds for a network and epoch", "way", "at once", "memory", "training", "spectra")
-    table = Table(*columns, box=None, pad_edge=False)
+    columns = ("cohort", "network and epoch", "way", "at once", "memory", "training", "spectra")
+    table = Table(*(Column(each, no_wrap=True) for each in columns), box=None, pad_edge=False)
     total, memory = 0.0, 0
     with Console(stderr=True).status("Measuring") as status:
         for cohort in cohorts(study):
             status.update(f"Measuring {cohort.name}")
             cost = cohort_cost(study, cohort, task, place, anew=anew)
             ranked = sorted(cost.ways.items(), key=lambda item: item[1].seconds)
-            ways = ", ".join(f"{name} {timing.seconds:.3g}" for name, timing in ranked)
-            hours = [f"{seconds / 3600:.3g} h" for seconds in (cost.training, cost.spectra)]
-            table.add_row(cohort.name, ways, cost.way, str(cost.at_once), decimal(cost.memory), *hours)
+            ways = "\n".join(f"{name} {timing.seconds:.3g} s" for name, timing in ranked)
+            spent = map(_duration, (cost.training, cost.spectra))
+            table.add_row(
+                f"{cohort.cell} {cohort.units}", ways, cost.way, str(cost.at_once), decimal(cost.memory), *spent
+            )
             total += cost.training + cost.spectra
             memory = max(memory, cost.memory)
     console = Console()
@@ -47,5 +49,5 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

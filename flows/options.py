@@ -1,0 +1,116 @@
+"""What the command line takes, and what it asks for: a study, resources, an analysis."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from aelle_core.study import Study
+    from flows.parameters import Resources
+
+Preset = Annotated[str, typer.Argument(help="A preset; `aelle presets` lists them.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for the results; runs/NAME by default.")]
+Cells = Annotated[str | None, typer.Option(help="Cells instead of the preset's, separated by commas.")]
+Units = Annotated[str | None, typer.Option(help="Hidden units instead of the preset's, separated by commas.")]
+Networks = Annotated[int | None, typer.Option(help="Networks per cell and size instead of the preset's.")]
+Epochs = Annotated[int | None, typer.Option(help="Epochs instead of the preset's.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn, instead of the preset's.")]
+Task = Annotated[str | None, typer.Option(help="Task instead of the preset's.")]
+Data = Annotated[Path | None, typer.Option(help="The task's data: a directory, or a file of text.")]
+Spectra = Annotated[str | None, typer.Option(help="hidden, full, or hidden,full instead of the preset's.")]
+Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; without it a local one is started.")]
+Cpus = Annotated[float, typer.Option(help="CPU cores for each pack.")]
+Gpus = Annotated[float, typer.Option(help="GPUs for each pack.")]
+WayName = Annotated[
+    str | None, typer.Option("--way", help="Way of training packs, such as packed; the fastest here by default.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan with its time and memory, train nothing.")]
+Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
+Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
+
+
+def asked_study(
+    preset: str,
+    cells: str | None,
+    units: str | None,
+    networks: int | None,
+    epochs: int | None,
+    seed: int | None,
+    task: str | None,
+    data: Path | None,
+    spectra: str | None,
+) -> "Study":
+    """The preset with what was asked to be different."""
+    from aelle_core.errors import UserError
+    from aelle_core.study import get_preset
+
+    base = get_preset(preset)
+    changes: dict[str, Any] = {"networks": networks, "epochs": epochs, "seed": seed, "task": task}
+    changes["cells"] = cells.split(",") if cells is not None else None
+    changes["spectra"] = spectra.split(",") if spectra is not None else None
+    if units is not None:
+        try:
+            changes["units"] = [int(part) for part in units.split(",")]
+        except ValueError as error:
+            raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
+    options = {} if task not in (None, base.task) else dict(base.task_options)
+    if data is not None:
+        from aelle_core.tasks import tasks
+
+        options[tasks[task or base.task].data_option] = str(data.expanduser().resolve())
+    changes["task_options"] = options
+    return base.replace(**{name: value for name, value in changes.items() if value is not None})
+
+
+def checked_output(output: Path | None, plan: "Study") -> Path:
+    """The directory for the results, after everything that can be known to fail has been refused."""
+    from aelle_core.study import RunDirectory
+    from aelle_core.tasks import get_task
+
+    directory = (output or Path("runs") / plan.name).expanduser().resolve()
+    RunDirectory(directory).check(plan)
+    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
+    return directory
+
+
+def asked_resources(address: str | None, cpus: float, gpus: float, way: str | None = None) -> "Resources":
+    from flows.parameters import Resources
+
+    return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
+
+
+def check_forced_way(way: str | None, plan: "Study", device: str) -> None:
+    """Raise UserError where a forced way cannot train one of the study's cells."""
+    if way is None:
+        return
+    import torch
+
+    from aelle_core.cells import get_cell
+    from aelle_core.tasks import get_task
+    from aelle_core.training import trainers
+
+    task = get_task(plan.task, seed=plan.seed, options=plan.task_options)
+    for name in plan.cells:
+        for units in plan.units:
+            trainers[task.trainer].check_way(way, get_cell(name, task.input_size, units), torch.device(device))
+
+
+def asked_analysis(splits: int, regress: str) -> Any:
+    from flows.parameters import AnalysisParameters
+
+    return _validated(AnalysisParameters, splits=splits, regress=regress)
+
+
+def _validated(model: Callable[..., Any], **values: Any) -> Any:
+    """A pydantic model, with its complaints as one sentence."""
+    from pydantic import ValidationError
+
+    from aelle_core.errors import UserError
+
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from error
