@@ -13,7 +13,8 @@ columns, which stay in the cache; rows of blocks are contiguous, so that all inn
 Where nothing is ill-conditioned, tangents take two steps between factorisations: J' (J Q) = Q' R', and log |r| is the
 sum of both steps'. Rounding then changes log |r| by about eps |J'| |J Q| / min |r|, with |J'| the root mean square of
 its columns' lengths and |J Q| the longest column's. Where that is above CALM eps, 4e-9 nats, the two steps are made
-again one by one, and so are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another.
+again one by one, and so are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another. Nor are
+two steps tried where min |r| / max |r| of the last single one, squared, promises nothing.
 """
 
 import zlib
@@ -74,6 +75,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
         lengths,
         told,
         singly,
+        hopes,
         noise,
         disturbed,
         seed,
@@ -125,7 +127,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
                 )
                 if singly[each, 0] > 0:
                     singly[each, 0] -= 1
-                elif step % 2 == 0 and step + 1 < steps and not told[step]:
+                elif step % 2 == 0 and step + 1 < steps and not told[step] and hopes[each] ** 2 * CALM >= 1:
                     _lengths(blocks, size, longest)
                     norm, after = multiply_tangents(
                         jacobian, step + 1, size, dense_lines, block, blocks, kept, mine, random
@@ -152,6 +154,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
                 while dead_to_the_end(line, labels[each], kept, blocks, size, moved):
                     moved += 1
                     factorise(blocks, size, k, now_v, now_y, pivots, now_order, line, compact, width)
+                hopes[each] = line.min() / line.max()
                 for column in range(k):
                     radii[each, step, labels[each, column]] = line[column]
                 if lengths.shape[0]:

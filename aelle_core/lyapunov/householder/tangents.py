@@ -18,6 +18,7 @@ from aelle_core.lyapunov.tangents import Frame
 
 _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte, in any second-level cache
 _NOISE = 8192
+_TRIED_AT_ONCE = 256  # dimensions
 _TASKS_PER_THREAD = 4
 
 
@@ -41,6 +42,8 @@ class HouseholderTangents:
         noise = around_one(torch.empty(_NOISE, dtype=torch.float64, device=here), frame.disturbance, source)
         self.noise = noise.to(self.dtype)
         self.singly = np.zeros((trajectories, 2), np.int64)  # steps to be made one by one: now, and at the last failure
+        # The least over the largest |r| of the last step; where failures are dear, the first step is not tried in vain.
+        self.hopes = np.full(trajectories, 1.0 if size <= _TRIED_AT_ONCE else 0.0)
         self.calls = 0
         width = max(PANEL, lanes(frame.like.itemsize))  # stripes are whole panels and whole registers
         self.stripe = max(width, min(_LARGEST_STRIPE, -(-size // width) * width))
@@ -66,6 +69,7 @@ class HouseholderTangents:
             lengths.numpy(),
             np.ones(steps, bool) if told is None or self.dtype != torch.float64 else told.numpy(),
             self.singly,
+            self.hopes,
             self.noise.numpy(),
             self.disturbed,
             self.calls,
