@@ -1,7 +1,7 @@
 """Tangents in numbers of many digits, for Jacobians that are graded by rows and columns at once.
 
 There float64 loses the smallest directions in whatever order it works. Numbers of MPFR have as many digits as are asked
-for, and exponents that do not underflow. Python does the arithmetic: about 10 ms a step and sequence at N = 32.
+for, and exponents that do not underflow. Python does the arithmetic: some 20 ms a step and sequence at N = 32.
 """
 
 from collections.abc import Iterator
