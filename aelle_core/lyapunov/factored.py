@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells import Blocks
 from aelle_core.cells.blocks import Through
-from aelle_core.lyapunov.jacobians import BlockJacobians
+from aelle_core.lyapunov.jacobians import BlockJacobians, rows_finite
 from aelle_core.lyapunov.rounding import Rounding
 
 
@@ -63,23 +63,29 @@ class FactoredJacobians:
         through = tuple((row, by, of(slopes), matrix) for row, by, slopes, matrix in self.through)
         return replace(self, own=own, through=through)
 
-    def log_volumes(self, step: int, chosen: Tensor) -> Tensor:
-        """log |det J| of the chosen trajectories, as many of every network. I + F is triangular with a unit diagonal:
-        where the whole state counts, log |det G|."""
-        if self.kept == self.own.size:
-            return self.own.log_volumes(step, chosen)
+    def at(self, step: int, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """The Jacobians of one step as dense matrices, where float64 holds them; see `BlockJacobians.at`."""
         whole, units = self.own.at(step, chosen), self.own.units
         for row, by, slopes, matrix in self.through:
             carried = whole[:, by * units : (by + 1) * units].clone()
             if matrix is not None:
                 carried = (matrix.unsqueeze(1) @ carried.unflatten(0, (len(matrix), -1))).flatten(0, 1)
             whole[:, row * units : (row + 1) * units] += slopes[chosen, step].unsqueeze(-1) * carried
-        return torch.linalg.slogdet(whole[:, : self.kept, : self.kept]).logabsdet
+        return whole[:, : self.kept, : self.kept]
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
-        raise NotImplementedError("products of float64 would lose what the factors hold: only extended.py takes them")
+        return self.at(step).to(tangents.dtype) @ tangents
+
+    def log_volumes(self, step: int, chosen: Tensor) -> Tensor:
+        """log |det J| of the chosen trajectories, as many of every network. I + F is triangular with a unit diagonal:
+        where the whole state counts, log |det G|."""
+        if self.kept == self.own.size:
+            return self.own.log_volumes(step, chosen)
+        return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:
         """(trajectories,) whether every number that changes from step to step is finite."""
-        sums = sum(slopes.flatten(1).sum(dim=1) for _, _, slopes, _ in self.through)
-        return self.own.finite() & torch.as_tensor(sums, device=self.own.factors.device).isfinite()
+        finite = self.own.finite()
+        for _, _, slopes, _ in self.through:
+            finite = finite & rows_finite(slopes)
+        return finite

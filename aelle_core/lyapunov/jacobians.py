@@ -172,10 +172,10 @@ class BlockJacobians:
 
     def finite(self) -> Tensor:
         """(trajectories,) whether every number that changes from step to step is finite; matrices are the networks'."""
-        return _finite(self.factors) & _finite(self.dense) & _finite(self.diagonals)
+        return rows_finite(self.factors) & rows_finite(self.dense) & rows_finite(self.diagonals)
 
 
-def _finite(numbers: Tensor) -> Tensor:
+def rows_finite(numbers: Tensor) -> Tensor:
     """Row by row; a sum reads them once and makes nothing."""
     return numbers.flatten(1).sum(dim=1).isfinite()
 

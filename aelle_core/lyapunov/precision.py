@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import torch
@@ -33,33 +34,18 @@ def growth_of(
 ) -> Found:
     """Follow k tangents of every network; see `lyapunov_spectrum` for the precisions."""
 
-    def run(
-        part: System, dtype: torch.dtype = torch.float64, limit: float | None = None, bits: int | None = None
-    ) -> Growth:
-        return evolve(
-            part,
-            k,
-            steps,
-            warmup,
-            dtype=dtype,
-            check=check,
-            running=running,
-            on_step=on_step,
-            abandon_above=limit,
-            bits=bits,
-        )
-
+    run = partial(evolve, k=k, steps=steps, warmup=warmup, check=check, running=running, on_step=on_step)
     if precision == "fast":
         return _fast(system, run)
     if precision == "extended":
         return _extended(system, run, check)
-    growth = run(system)
+    growth = run(system, dtype=torch.float64)
     return [(growth, index, "exact") for index in range(system.networks)]
 
 
 def _fast(system: System, run: Callable[..., Growth]) -> Found:
     """In float32; those networks whose condition does not allow it again in float64, where the system can be."""
-    growth = run(system, torch.float32, 10 * RESOLUTION["fast"])
+    growth = run(system, dtype=torch.float32, abandon_above=10 * RESOLUTION["fast"])
     found: Found = [(growth, index, "fast") for index in range(system.networks)]
     if growth.errors is None:
         return found
@@ -67,10 +53,10 @@ def _fast(system: System, run: Callable[..., Growth]) -> Found:
     again = spoilt.nonzero().flatten().tolist()
     part = system.in_double(again) if again else None
     if again and part is None:
-        growth = run(system, torch.float32)
+        growth = run(system, dtype=torch.float32)
         return [(growth, index, "fast") for index in range(system.networks)]
     if part is not None:
-        growth = run(part)
+        growth = run(part, dtype=torch.float64)
         for place, index in enumerate(again):
             found[index] = (growth, place, "exact")
     return found
@@ -81,7 +67,7 @@ def _extended(system: System, run: Callable[..., Growth], check: bool) -> Found:
     found: Found = []
     again = list(range(system.networks))
     if check:
-        growth = run(system)
+        growth = run(system, dtype=torch.float64)
         assert growth.errors is not None
         found = [(growth, index, "exact") for index in range(system.networks)]
         spoilt = (growth.errors > RESOLUTION["exact"]).flatten(1).any(dim=1) & growth.finite.all(dim=1)
@@ -100,11 +86,11 @@ def _extended(system: System, run: Callable[..., Growth], check: bool) -> Found:
 
 def _with_enough_digits(system: System, run: Callable[..., Growth]) -> Growth:
     bits = _FEWEST_BITS
-    growth = run(system, bits=bits)
+    growth = run(system, dtype=torch.float64, bits=bits)
     apart = torch.full_like(growth.logarithms, math.inf)
     while bits < _MOST_BITS and bool((apart > _AGREEMENT).any()):
         bits *= 2
-        before, growth = growth.logarithms, run(system, bits=bits)
+        before, growth = growth.logarithms, run(system, dtype=torch.float64, bits=bits)
         same = (before == growth.logarithms) | before.isnan()
         apart = torch.where(same, 0.0, (growth.logarithms - before).abs() / growth.steps)
     if growth.errors is None:

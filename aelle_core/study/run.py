@@ -115,7 +115,8 @@ def run_pack(
             save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
         keep(result)
     seconds = time.monotonic() - started
-    return PackSummary(pack.name, len(missing), diverged, seconds, *clock.seconds.values())
+    training, spectra = clock.seconds["training"], clock.seconds["spectra"]
+    return PackSummary(pack.name, len(missing), diverged, seconds, training, spectra)
 
 
 def _store_epoch(

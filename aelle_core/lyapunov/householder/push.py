@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.lyapunov.householder.emitter import PANEL, compiled
-from aelle_core.lyapunov.householder.vectors import accumulate, multiply, project, reflect, transpose
+from aelle_core.lyapunov.householder.vectors import accumulate, multiply, reflect, transpose
 
 
 @compiled
@@ -80,7 +80,7 @@ def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, 
         if few:
             for panel in range(formed.shape[0]):
                 at = panel * PANEL
-                project(block, stripe, leading, panel * size * PANEL, size, stripe, products[at : at + PANEL])
+                multiply(products, at * stripe, leading, panel * size * PANEL, PANEL, block, stripe, size, stripe)
         else:
             for top in range(0, k, PANEL):
                 reflect(block, top * stripe, stripe, v, y, (top // PANEL * size + top) * PANEL, size - top, stripe)
@@ -125,7 +125,7 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
         for each in range(blocks.shape[0]):
             for top in range(0, stop - first, PANEL):
                 place = (each * rows + first + top) * stripe
-                multiply(products, place, block, top, blocks[each], stripe, dense_lines, stripe)
+                multiply(products, place, block, top, stripe, blocks[each], stripe, dense_lines, stripe)
     total = squares.sum()
     for term in range(diagonal_places.shape[0]):
         source, target = diagonal_places[term, 1] * units, diagonal_places[term, 0] * units

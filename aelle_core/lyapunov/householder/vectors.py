@@ -83,52 +83,23 @@ def reflect(typing_context, block, place, stride, v, y, panel, rows, columns):  
 
 
 @intrinsic
-def project(typing_context, block, stride, v, panel, rows, columns, out):  # type: ignore[no-untyped-def]
-    """out (PANEL, columns) <- V^T block, for (rows, columns) of the block; V is (rows, PANEL) from `panel` on in v.
-    The columns are a whole number of lanes; out's stride is the block's."""
-
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        emit = Emitter(builder, signature.args[0].dtype)
-        block, stride, v, panel, rows, columns, out = pointers(context, builder, signature, arguments)
-        width = lanes(emit.bits // 8)
-        v = emit.place(v, panel)
-
-        def tile(column: Any, _: list[Any]) -> list[Any]:
-            def project_row(row: Any, sums: list[Any]) -> list[Any]:
-                values = emit.load(emit.place(block, column, builder.mul(row, stride)), width)
-                factors = emit.place(v, builder.mul(row, emit.index(PANEL)))
-                return [
-                    emit.add_product(sums[p], emit.load_spread(emit.place(factors, p), width), values)
-                    for p in range(PANEL)
-                ]
-
-            sums = emit.loop(emit.index(0), rows, 1, [emit.zeros(width)] * PANEL, project_row)
-            for p in range(PANEL):
-                emit.store(sums[p], emit.place(out, column, builder.mul(emit.index(p), stride)))
-            return []
-
-        emit.loop(emit.index(0), columns, width, [], tile)
-        return context.get_dummy_value()
-
-    return returns_nothing((block, stride, v, panel, rows, columns, out)), generate
-
-
-@intrinsic
-def multiply(typing_context, out, place, matrix, offset, block, stride, rows, columns):  # type: ignore[no-untyped-def]
+def multiply(typing_context, out, place, matrix, offset, matrix_stride, block, stride, rows, columns):  # type: ignore[no-untyped-def]
     """out (PANEL, columns), from `place` on, <- M^T block, for (rows, columns) of the block; M is (rows, PANEL) from
-    `offset` on in the matrix. All three have the same stride. The columns are a whole number of lanes."""
+    `offset` on in the matrix. Out has the block's stride. The columns are a whole number of lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        out, place, matrix, offset, block, stride, rows, columns = pointers(context, builder, signature, arguments)
+        out, place, matrix, offset, matrix_stride, block, stride, rows, columns = pointers(
+            context, builder, signature, arguments
+        )
         width = lanes(emit.bits // 8)
         out, matrix = emit.place(out, place), emit.place(matrix, offset)
 
         def tiles(first: Any, stop: Any, vectors: int) -> None:
             def tile(column: Any, _: list[Any]) -> list[Any]:
                 def add_row(row: Any, sums: list[Any]) -> list[Any]:
-                    line = builder.mul(row, stride)
-                    at, factors = emit.place(block, line, column), emit.place(matrix, line)
+                    at = emit.place(block, builder.mul(row, stride), column)
+                    factors = emit.place(matrix, builder.mul(row, matrix_stride))
                     values = [emit.load(emit.place(at, each * width), width) for each in range(vectors)]
                     for p in range(PANEL):
                         factor = emit.load_spread(emit.place(factors, p), width)
@@ -151,7 +122,7 @@ def multiply(typing_context, out, place, matrix, offset, block, stride, rows, co
         tiles(paired, columns, 1)
         return context.get_dummy_value()
 
-    return returns_nothing((out, place, matrix, offset, block, stride, rows, columns)), generate
+    return returns_nothing((out, place, matrix, offset, matrix_stride, block, stride, rows, columns)), generate
 
 
 @intrinsic
