@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aelle_core.errors import UserError
 
@@ -53,11 +54,22 @@ def read_safetensors(path: Path | str, expected: str, label: str = "") -> tuple[
 
     Raises UserError naming the file (with `label` in front) and what was `expected` when it cannot be read.
     """
+    with _opened(path, expected, label) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 - no mapping
+
+
+def read_metadata(path: Path | str, expected: str, label: str = "") -> dict[str, str]:
+    """The metadata of a safetensors file alone. Raises UserError as `read_safetensors` does."""
+    with _opened(path, expected, label) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path | str, expected: str, label: str) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-            return tensors, file.metadata() or {}
+            yield file
     except (SafetensorError, OSError) as error:
         raise UserError(f"{label}{str(path)!r} cannot be read ({error}): expected {expected}") from error

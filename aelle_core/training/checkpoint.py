@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aelle_core.errors import UserError
-from aelle_core.files import read_safetensors, write_atomically
+from aelle_core.files import read_metadata, read_safetensors, write_atomically
 from aelle_core.training.trainer import EpochResult, Trainer
 
 _FORMAT = "aelle-pack-2"
@@ -45,7 +45,7 @@ def recorded_way(path: Path) -> tuple[str, int | None]:
 
     Raises UserError naming the file when it is broken.
     """
-    _, metadata = read_safetensors(path, "a pack's safetensors", "checkpoint ")
+    metadata = read_metadata(path, "a pack's safetensors", "checkpoint ")
     at_once = metadata.get("networks_at_once")
     return metadata.get("way", "packed"), None if at_once is None else int(at_once)  # older files know no ways
 
