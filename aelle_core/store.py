@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -98,7 +99,8 @@ class SpectraStore:
     def has(self, study: str, cell: str, pack: str, epoch: int) -> bool:
         """Whether the fragment is stored, by itself or merged. Of many packs `stored` tells more cheaply."""
         path = self.fragment(study, cell, pack, epoch)
-        return path.exists() or pack in self.contents.directory(study, cell, epoch).packs
+        # On an object store the directory's listing costs no more than asking for one object that is not there.
+        return (isinstance(path, Path) and path.exists()) or pack in self.contents.directory(study, cell, epoch).packs
 
     def stored(self, study: str, cell: str | None = None) -> dict[tuple[str, str], set[int]]:
         """The epochs that are stored of every pack of a study, or of one of its cells, by cell and pack.
