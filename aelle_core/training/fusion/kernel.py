@@ -17,22 +17,33 @@ _FLOATS = ir.FloatType().as_pointer()
 _FLAGS = ("contract",)
 
 
-class Kernel:
-    """Writes columns of some arrays from columns of others, each (networks, rows, columns * units) of float32.
+class Pointwise:
+    """Writes columns of some arrays from columns of others, each (rows, columns * units) of float32.
 
-    `arrays` names them in the order in which a call takes their addresses. A call takes the address of a table of
-    their first elements, and that of their strides over networks and over rows in elements (two tables in one).
-    Units must lie side by side; arrays that are written may be read as well: all is read before anything is written.
+    `arrays` names them. Units must lie side by side; arrays that are written may be read as well: all is read before
+    anything is written.
     """
 
     def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Place]) -> None:
-        self._writes = writes
-        self._known = known
+        self.writes = writes
+        self.known = known
         self.arrays = tuple(dict.fromkeys([*self._read_arrays(), *(write.place.array for write in writes)]))
-        self._engine = _compile(self._emit())
-        pointer = self._engine.get_function_address("kernel")
-        arguments = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3]
-        self.call = ctypes.CFUNCTYPE(None, *arguments)(pointer)
+
+    def emit(self, emit: Emitter, bases: Sequence[Any], by_row: Sequence[Any], rows: Any, units: Any) -> None:
+        """The loops for one network: `bases` are the arrays' first elements, `by_row` their strides."""
+        builder, width = emit.builder, lanes(4)
+        whole = builder.mul(builder.sdiv(units, emit.index(width)), emit.index(width))
+        shared = {each: _Body(self, emit, bases, units, each) for each in (width, 1)}
+        for body in shared.values():
+            body.emit_spread()
+
+        def row(index: Any, _: list[Any]) -> list[Any]:
+            at = [emit.place(base, builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)]
+            for first, stop, step in ((emit.index(0), whole, width), (whole, units, 1)):
+                emit.loop(first, stop, step, [], lambda unit, _, step=step: shared[step].emit_at(at, unit))  # type: ignore[misc]
+            return []
+
+        emit.loop(emit.index(0), rows, 1, [], row)
 
     def _read_arrays(self) -> list[str]:
         found: dict[str, None] = {}
@@ -42,16 +53,32 @@ class Kernel:
             if expression in seen:
                 return
             seen.add(expression)
-            if expression in self._known:
-                found[self._known[expression].array] = None
+            if expression in self.known:
+                found[self.known[expression].array] = None
             elif isinstance(expression.value, Leaf):
                 found[expression.value.array] = None
-            for argument in () if expression in self._known else expression.arguments:
+            for argument in () if expression in self.known else expression.arguments:
                 visit(argument)
 
-        for write in self._writes:
+        for write in self.writes:
             visit(write.expression)
         return list(found)
+
+
+class Kernel:
+    """Pointwise work on arrays (networks, rows, columns * units), compiled.
+
+    `arrays` names them in the order in which a call takes their addresses. A call takes the address of a table of
+    their first elements, and that of their strides over networks and over rows in elements (two tables in one).
+    """
+
+    def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Place]) -> None:
+        self._pointwise = Pointwise(writes, known)
+        self.arrays = self._pointwise.arrays
+        self._engine = compile_module(self._emit())
+        pointer = self._engine.get_function_address("kernel")
+        arguments = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3]
+        self.call = ctypes.CFUNCTYPE(None, *arguments)(pointer)
 
     def _emit(self) -> ir.Module:
         module = ir.Module("fusion")
@@ -68,24 +95,12 @@ class Kernel:
         starts = [builder.inttoptr(entry(addresses, each), _FLOATS) for each in range(count)]
         by_network = [entry(strides, each) for each in range(count)]
         by_row = [entry(strides, count + each) for each in range(count)]
-        width = lanes(4)
-        whole = builder.mul(builder.sdiv(units, emit.index(width)), emit.index(width))
 
         def network(index: Any, _: list[Any]) -> list[Any]:
             bases = [
                 emit.place(start, builder.mul(index, stride)) for start, stride in zip(starts, by_network, strict=True)
             ]
-            shared = {each: _Body(self, emit, bases, units, each) for each in (width, 1)}
-            for body in shared.values():
-                body.emit_spread()
-
-            def row(index: Any, _: list[Any]) -> list[Any]:
-                at = [emit.place(base, builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)]
-                for first, stop, step in ((emit.index(0), whole, width), (whole, units, 1)):
-                    emit.loop(first, stop, step, [], lambda unit, _, step=step: shared[step].emit_at(at, unit))  # type: ignore[misc]
-                return []
-
-            emit.loop(emit.index(0), rows, 1, [], row)
+            self._pointwise.emit(emit, bases, by_row, rows, units)
             return []
 
         emit.loop(emit.index(0), networks, 1, [], network)
@@ -96,21 +111,21 @@ class Kernel:
 class _Body:
     """The innermost loop for vectors of one width."""
 
-    def __init__(self, kernel: Kernel, emit: Emitter, bases: Sequence[Any], units: Any, width: int) -> None:
+    def __init__(self, kernel: Pointwise, emit: Emitter, bases: Sequence[Any], units: Any, width: int) -> None:
         self._kernel, self._emit, self._bases, self._units, self._width = kernel, emit, bases, units, width
         self._functions = Functions(emit.builder, width)
         self._spread: dict[Expression, Any] = {}
 
     def emit_spread(self) -> None:
         """What a whole network shares, before its rows."""
-        for write in self._kernel._writes:
+        for write in self._kernel.writes:
             self._visit_spread(write.expression)
 
     def _visit_spread(self, expression: Expression) -> bool:
         """Whether a network has one number there; then it is computed."""
         if expression in self._spread or expression.operation == "constant":
             return True
-        if expression in self._kernel._known:
+        if expression in self._kernel.known:
             return False
         if isinstance(expression.value, Leaf):
             if expression.value.spread:
@@ -125,8 +140,8 @@ class _Body:
     def emit_at(self, bases: Sequence[Any], unit: Any) -> list[Any]:
         """Everything for `width` units from `unit` on of one row."""
         values = dict(self._spread)
-        results = [self._value(write.expression, values, bases, unit) for write in self._kernel._writes]
-        for write, result in zip(self._kernel._writes, results, strict=True):
+        results = [self._value(write.expression, values, bases, unit) for write in self._kernel.writes]
+        for write, result in zip(self._kernel.writes, results, strict=True):
             self._emit.store(result, self._place(write.place, bases, unit))
         return []
 
@@ -138,7 +153,7 @@ class _Body:
     def _value(self, expression: Expression, values: dict[Expression, Any], bases: Sequence[Any], unit: Any) -> Any:
         if expression in values or expression.operation == "constant":
             return self._apply(expression, values) if expression.operation == "constant" else values[expression]
-        if (place := self._kernel._known.get(expression)) is not None:
+        if (place := self._kernel.known.get(expression)) is not None:
             value = self._emit.load(self._place(place, bases, unit), self._width)
         elif isinstance(leaf := expression.value, Leaf):
             value = self._emit.load(self._place(Place(leaf.array, leaf.column), bases, unit), self._width)
@@ -172,7 +187,8 @@ class _Body:
         return getattr(functions, expression.operation)(*arguments)
 
 
-def _compile(module: ir.Module) -> binding.ExecutionEngine:
+def compile_module(module: ir.Module) -> binding.ExecutionEngine:
+    """The module's machine code for this CPU; it lives as long as the engine."""
     binding.initialize_native_target()
     binding.initialize_native_asmprinter()
     target = binding.Target.from_default_triple()

@@ -1,57 +1,25 @@
-"""A compiled recurrence along whole sequences, as one function of autograd."""
+"""A compiled recurrence along whole sequences, step by step for all networks."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from aelle_core.training.fusion.adjoint import is_state
+from aelle_core.training.fusion.function import SequenceFunction
 from aelle_core.training.fusion.inputs import multiply, weight_adjoint
 from aelle_core.training.fusion.program import Place
-from aelle_core.training.fusion.recurrence import Recurrence
 from aelle_core.training.fusion.workspace import Workspace
 
-_WORKSPACES = 4  # shapes that are kept: whole and last mini-batches, and evaluations
 
+class Unrolled(SequenceFunction[Workspace]):
+    """All networks take a step together: batched products, then one compiled loop for what is pointwise."""
 
-class Unrolled:
-    """Runs one recurrence on mini-batches; keeps the arrays of the shapes it has seen last."""
-
-    def __init__(self, recurrence: Recurrence, units: int) -> None:
-        self.recurrence = recurrence
-        self._units = units
-        self._workspaces: dict[tuple[int, int, int, bool], Workspace] = {}
-
-    def hidden(self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> Tensor:
-        """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
-        steps, rows, units), of inputs (networks, steps, rows, features) or their codes (networks, steps, rows), weights
-        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient."""
-        if torch.is_grad_enabled() and any(each.requires_grad for each in weights.values()):
-            return _Function.apply(self, tuple(weights), inputs, noise, *weights.values())
-        workspace = self.workspace(inputs, training=False)
-        self.forward(workspace, inputs, weights, noise)
-        return self.outputs(workspace)
-
-    def release(self) -> None:
-        """Give the arrays back."""
-        self._workspaces.clear()
-
-    def workspace(self, inputs: Tensor, training: bool) -> Workspace:
-        """The arrays for inputs of this shape."""
+    def make_workspace(self, inputs: Tensor, training: bool) -> Workspace:
         networks, steps, rows = inputs.shape[:3]
-        training = training or self.recurrence.every
-        key = (networks, steps, rows, training)
-        workspace = self._workspaces.pop(key, None)
-        if workspace is None:
-            if len(self._workspaces) == _WORKSPACES:
-                self._workspaces.pop(next(iter(self._workspaces)))
-            workspace = Workspace(self.recurrence, networks, steps, rows, self._units, training)
-        self._workspaces[key] = workspace
-        return workspace
+        return Workspace(self.recurrence, networks, steps, rows, self.units, training)
 
     def outputs(self, workspace: Workspace) -> Tensor:
-        """A copy of what is read out: the workspace will be used again."""
         part = next(iter(self.recurrence.step.outputs))
         if not self.recurrence.every:
             return workspace.slot(f"new {part}", workspace.steps - 1).clone()
@@ -61,7 +29,6 @@ class Unrolled:
     def forward(
         self, workspace: Workspace, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None
     ) -> None:
-        """All steps, from a state of zeros."""
         given = {f"weight {name}": value.unsqueeze(1) for name, value in weights.items() if value.shape[1] == 1}
         if noise is not None:
             given["noise"] = noise
@@ -86,7 +53,6 @@ class Unrolled:
     def backward(
         self, workspace: Workspace, inputs: Tensor, weights: Mapping[str, Tensor], gradient: Tensor, wanted: set[str]
     ) -> dict[str, Tensor]:
-        """From the adjoint of the outputs those of the wanted weights."""
         recurrence, last = self.recurrence, workspace.steps - 1
         first = True
         for arrivals in recurrence.arrivals.values():
@@ -129,26 +95,3 @@ class Unrolled:
             total = total if columns else total.sum(dim=2, keepdim=True)
             found[name] = found[name] + total if name in found else total
         return found
-
-
-class _Function(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, unrolled: Unrolled, names: tuple[str, ...], inputs: Tensor, noise: Tensor | None, *tensors: Tensor
-    ) -> Tensor:
-        workspace = unrolled.workspace(inputs, training=True)
-        unrolled.forward(workspace, inputs, dict(zip(names, tensors, strict=True)), noise)
-        # The noise as well: the workspace knows no more than where it lies.
-        ctx.save_for_backward(inputs, *tensors, *([] if noise is None else [noise]))
-        ctx.unrolled, ctx.names, ctx.workspace, ctx.use = unrolled, names, workspace, workspace.uses
-        return unrolled.outputs(workspace)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        if ctx.use != ctx.workspace.uses:
-            raise RuntimeError("the backward pass of an older mini-batch: a newer one has taken its arrays")
-        inputs, *tensors = ctx.saved_tensors
-        weights = dict(zip(ctx.names, tensors, strict=False))
-        wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[4:], strict=True) if needed}
-        found = ctx.unrolled.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted)
-        return None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)

@@ -13,7 +13,7 @@ from aelle_core.training.fusion.recurrence import CompiledProgram, Recurrence
 
 
 @dataclass(frozen=True)
-class _Array:
+class StepArray:
     """A tensor (networks, slots, rows, width); step t lies in slot t + shift, modulo `slots` where they are reused."""
 
     tensor: Tensor
@@ -32,7 +32,7 @@ class Workspace:
     ) -> None:
         self.recurrence, self.training, self.steps = recurrence, training, steps
         self._shape = (networks, rows, units)
-        self._arrays: dict[str, _Array] = {}
+        self._arrays: dict[str, StepArray] = {}
         self._views: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
         self._tables: dict[Kernel, tuple[int, int]] = {}
         self._kept: dict[Kernel, tuple[np.ndarray, np.ndarray]] = {}
@@ -40,25 +40,28 @@ class Workspace:
         slots = steps + 1 if training else 2
         for part in recurrence.step.outputs:
             states = self._new(slots, 1)
-            self._arrays[f"state {part}"], self._arrays[f"new {part}"] = _Array(states), _Array(states, 1)
-        self._arrays["drive"] = _Array(self._new(steps, recurrence.step.drive_columns))
+            self._arrays[f"state {part}"], self._arrays[f"new {part}"] = StepArray(states), StepArray(states, 1)
+        self._arrays["drive"] = StepArray(self._new(steps, recurrence.step.drive_columns))
         forward = recurrence.training if training else recurrence.forward
         for each in forward.program.multiplications:
-            self._arrays[each.result] = _Array(self._new(1, each.result_columns))
+            self._arrays[each.result] = StepArray(self._new(1, each.result_columns))
         for name, columns in forward.program.written.items():
             if name not in self._arrays:
-                self._arrays[name] = _Array(self._new(steps if training else 1, columns))
+                self._arrays[name] = StepArray(self._new(steps if training else 1, columns))
         if training:
             for each in recurrence.backward.program.multiplications:
                 pair = self._new(2, each.result_columns)
-                self._arrays[each.result] = _Array(pair)
-                self._arrays["later " + each.result.removeprefix("d ")] = _Array(pair, 1)
+                self._arrays[each.result] = StepArray(pair)
+                self._arrays["later " + each.result.removeprefix("d ")] = StepArray(pair, 1)
             for name, columns in recurrence.backward.program.written.items():
                 if name.startswith("d rest "):
                     pair = self._new(2, columns)
-                    self._arrays[name], self._arrays["later " + name.removeprefix("d ")] = _Array(pair), _Array(pair, 1)
+                    self._arrays[name], self._arrays["later " + name.removeprefix("d ")] = (
+                        StepArray(pair),
+                        StepArray(pair, 1),
+                    )
                 else:
-                    self._arrays[name] = _Array(self._new(steps, columns))
+                    self._arrays[name] = StepArray(self._new(steps, columns))
         self._given: set[str] = set()
 
     def _new(self, slots: int, columns: int) -> Tensor:
@@ -68,7 +71,7 @@ class Workspace:
     def give(self, arrays: Mapping[str, Tensor]) -> None:
         """Arrays from outside, (networks, steps or 1, rows or 1, width), with units side by side."""
         for name, tensor in arrays.items():
-            self._arrays[name] = _Array(tensor)
+            self._arrays[name] = StepArray(tensor)
         self._given = set(arrays)
         self._tables.clear()
 

@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
 from aelle_core.training.ways.base import Readout, Way, ways
 
 if TYPE_CHECKING:
+    from aelle_core.training.fusion.function import SequenceFunction
     from aelle_core.training.fusion.recurrence import Recurrence
 
 
@@ -23,10 +24,14 @@ class Analytic(Way):
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
         super().__init__(cell, readout, device)
+        step, trained = _traced(cell.name, cell.input_size, cell.units)
+        self._function = self._make(_compiled(cell.name, step, trained, readout == "every"), cell.units)
+
+    @staticmethod
+    def _make(recurrence: "Recurrence", units: int) -> "SequenceFunction[Any]":
         from aelle_core.training.fusion.unrolled import Unrolled
 
-        step, trained = _traced(cell.name, cell.input_size, cell.units)
-        self._unrolled = Unrolled(_compiled(cell.name, step, trained, readout == "every"), cell.units)
+        return Unrolled(recurrence, units)
 
     @classmethod
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
@@ -52,10 +57,10 @@ class Analytic(Way):
         if noise is None and self.cell.noise_channels:
             like = next(iter(parameters.values()))
             noise = like.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._unrolled.hidden(inputs, weights, noise)
+        return self._function.hidden(inputs, weights, noise)
 
     def release(self) -> None:
-        self._unrolled.release()
+        self._function.release()
 
 
 @lru_cache(maxsize=64)
