@@ -8,7 +8,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from aelle_core.training.fusion.kernel import Pointwise, compile_module
+from aelle_core.training.fusion.machine_code import compile_module
+from aelle_core.training.fusion.pointwise import Pointwise
 from aelle_core.training.fusion.products import emit_gradient, emit_product
 from aelle_core.training.fusion.program import Place
 from aelle_core.vector_code import INDEX, Emitter

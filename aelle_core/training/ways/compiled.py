@@ -1,9 +1,9 @@
-"""The cell's step taken apart: compiled pointwise work, and a backward pass through time of our own."""
+"""The cell's step taken apart, differentiated, and compiled with the products and the loop over time."""
 
 import importlib.util
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,25 +13,21 @@ from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
 from aelle_core.training.ways.base import Readout, Way, ways
 
 if TYPE_CHECKING:
-    from aelle_core.training.fusion.function import SequenceFunction
     from aelle_core.training.fusion.recurrence import Recurrence
 
 
-@ways.register("analytic")
-class Analytic(Way):
-    """All networks take a step together: a batched product, then one compiled loop for everything pointwise. Backward
-    the same, and then one large product for the gradient of each weight matrix (see aelle_core.training.fusion)."""
+@ways.register("compiled")
+class Compiled(Way):
+    """Some rows of one network go through all steps while they lie in the cache, forward, and then backward, where the
+    gradients of the weights are added up step by step. Each thread has networks of its own. See
+    aelle_core.training.fusion."""
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
         super().__init__(cell, readout, device)
+        from aelle_core.training.fusion.function import SequenceFunction
+
         step, trained = _traced(cell.name, cell.input_size, cell.units)
-        self._function = self._make(_compiled(cell.name, step, trained, readout == "every"), cell.units)
-
-    @staticmethod
-    def _make(recurrence: "Recurrence", units: int) -> "SequenceFunction[Any]":
-        from aelle_core.training.fusion.unrolled import Unrolled
-
-        return Unrolled(recurrence, units)
+        self._function = SequenceFunction(_taken_apart(step, trained, readout == "every"), cell.units)
 
     @classmethod
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
@@ -75,7 +71,7 @@ def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str
 
 
 @lru_cache(maxsize=64)
-def _compiled(name: str, step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
+def _taken_apart(step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
     from aelle_core.training.fusion.recurrence import Recurrence
 
     return Recurrence(step, trained, every)

@@ -1,19 +1,13 @@
-"""Pointwise expressions compiled to one loop over networks, rows and units."""
+"""Pointwise expressions as one loop over rows and units."""
 
-import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from llvmlite import binding, ir
-from numba.core import types
 
 from aelle_core.training.fusion.expressions import Expression, Leaf
 from aelle_core.training.fusion.functions import Functions
 from aelle_core.training.fusion.program import Place, Write
-from aelle_core.vector_code import INDEX, Emitter, lanes
+from aelle_core.vector_code import Emitter, lanes
 
-_INDICES = INDEX.as_pointer()
-_FLOATS = ir.FloatType().as_pointer()
 _FLAGS = ("contract",)
 
 
@@ -65,71 +59,28 @@ class Pointwise:
         return list(found)
 
 
-class Kernel:
-    """Pointwise work on arrays (networks, rows, columns * units), compiled.
-
-    `arrays` names them in the order in which a call takes their addresses. A call takes the address of a table of
-    their first elements, and that of their strides over networks and over rows in elements (two tables in one).
-    """
-
-    def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Place]) -> None:
-        self._pointwise = Pointwise(writes, known)
-        self.arrays = self._pointwise.arrays
-        self._engine = compile_module(self._emit())
-        pointer = self._engine.get_function_address("kernel")
-        arguments = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 3]
-        self.call = ctypes.CFUNCTYPE(None, *arguments)(pointer)
-
-    def _emit(self) -> ir.Module:
-        module = ir.Module("fusion")
-        kind = ir.FunctionType(ir.VoidType(), [_INDICES, _INDICES, INDEX, INDEX, INDEX])
-        function = ir.Function(module, kind, "kernel")
-        addresses, strides, networks, rows, units = function.args
-        builder = ir.IRBuilder(function.append_basic_block("entry"))
-        emit = Emitter(builder, types.float32)
-        count = len(self.arrays)
-
-        def entry(table: Any, index: int) -> Any:
-            return builder.load(emit.place(table, index))
-
-        starts = [builder.inttoptr(entry(addresses, each), _FLOATS) for each in range(count)]
-        by_network = [entry(strides, each) for each in range(count)]
-        by_row = [entry(strides, count + each) for each in range(count)]
-
-        def network(index: Any, _: list[Any]) -> list[Any]:
-            bases = [
-                emit.place(start, builder.mul(index, stride)) for start, stride in zip(starts, by_network, strict=True)
-            ]
-            self._pointwise.emit(emit, bases, by_row, rows, units)
-            return []
-
-        emit.loop(emit.index(0), networks, 1, [], network)
-        builder.ret_void()
-        return module
-
-
 class _Body:
     """The innermost loop for vectors of one width."""
 
-    def __init__(self, kernel: Pointwise, emit: Emitter, bases: Sequence[Any], units: Any, width: int) -> None:
-        self._kernel, self._emit, self._bases, self._units, self._width = kernel, emit, bases, units, width
+    def __init__(self, work: Pointwise, emit: Emitter, bases: Sequence[Any], units: Any, width: int) -> None:
+        self._work, self._emit, self._bases, self._units, self._width = work, emit, bases, units, width
         self._functions = Functions(emit.builder, width)
         self._spread: dict[Expression, Any] = {}
 
     def emit_spread(self) -> None:
         """What a whole network shares, before its rows."""
-        for write in self._kernel.writes:
+        for write in self._work.writes:
             self._visit_spread(write.expression)
 
     def _visit_spread(self, expression: Expression) -> bool:
         """Whether a network has one number there; then it is computed."""
         if expression in self._spread or expression.operation == "constant":
             return True
-        if expression in self._kernel.known:
+        if expression in self._work.known:
             return False
         if isinstance(expression.value, Leaf):
             if expression.value.spread:
-                base = self._bases[self._kernel.arrays.index(expression.value.array)]
+                base = self._bases[self._work.arrays.index(expression.value.array)]
                 self._spread[expression] = self._emit.load_spread(base, self._width)
             return expression.value.spread
         shared = [self._visit_spread(argument) for argument in expression.arguments]
@@ -140,20 +91,20 @@ class _Body:
     def emit_at(self, bases: Sequence[Any], unit: Any) -> list[Any]:
         """Everything for `width` units from `unit` on of one row."""
         values = dict(self._spread)
-        results = [self._value(write.expression, values, bases, unit) for write in self._kernel.writes]
-        for write, result in zip(self._kernel.writes, results, strict=True):
+        results = [self._value(write.expression, values, bases, unit) for write in self._work.writes]
+        for write, result in zip(self._work.writes, results, strict=True):
             self._emit.store(result, self._place(write.place, bases, unit))
         return []
 
     def _place(self, place: Place, bases: Sequence[Any], unit: Any) -> Any:
         builder = self._emit.builder
         column = builder.mul(self._units, self._emit.index(place.column))
-        return self._emit.place(bases[self._kernel.arrays.index(place.array)], column, unit)
+        return self._emit.place(bases[self._work.arrays.index(place.array)], column, unit)
 
     def _value(self, expression: Expression, values: dict[Expression, Any], bases: Sequence[Any], unit: Any) -> Any:
         if expression in values or expression.operation == "constant":
             return self._apply(expression, values) if expression.operation == "constant" else values[expression]
-        if (place := self._kernel.known.get(expression)) is not None:
+        if (place := self._work.known.get(expression)) is not None:
             value = self._emit.load(self._place(place, bases, unit), self._width)
         elif isinstance(leaf := expression.value, Leaf):
             value = self._emit.load(self._place(Place(leaf.array, leaf.column), bases, unit), self._width)
@@ -185,22 +136,3 @@ class _Body:
             case "negate":
                 return builder.fneg(*arguments)
         return getattr(functions, expression.operation)(*arguments)
-
-
-def compile_module(module: ir.Module) -> binding.ExecutionEngine:
-    """The module's machine code for this CPU; it lives as long as the engine."""
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    target = binding.Target.from_default_triple()
-    machine = target.create_target_machine(
-        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=3
-    )
-    module.triple = machine.triple
-    parsed = binding.parse_assembly(str(module))
-    parsed.verify()
-    tuning = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(machine, tuning)
-    builder.getModulePassManager().run(parsed, builder)
-    engine = binding.create_mcjit_compiler(parsed, machine)
-    engine.finalize_object()
-    return engine
