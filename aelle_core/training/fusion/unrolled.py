@@ -1,5 +1,6 @@
 """A compiled recurrence along whole sequences, as one function of autograd."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,12 +24,15 @@ class Unrolled:
         self._units = units
         self._workspaces: dict[tuple[int, int, int, bool], Workspace] = {}
 
-    def hidden(self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> Tensor:
+    def hidden(
+        self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None, cuts: Mapping[int, Tensor]
+    ) -> Tensor:
         """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
         steps, rows, units), of inputs (networks, steps, rows, features) or their codes (networks, steps, rows), weights
-        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient."""
+        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient. After the steps that
+        `cuts` names none flows back, in the networks (networks,) that it marks there."""
         if torch.is_grad_enabled() and any(each.requires_grad for each in weights.values()):
-            return _Function.apply(self, tuple(weights), inputs, noise, *weights.values())
+            return _Function.apply(self, tuple(weights), inputs, noise, cuts, *weights.values())
         workspace = self.workspace(inputs, training=False)
         self.forward(workspace, inputs, weights, noise)
         return self.outputs(workspace)
@@ -84,7 +88,13 @@ class Unrolled:
         workspace.uses += 1
 
     def backward(
-        self, workspace: Workspace, inputs: Tensor, weights: Mapping[str, Tensor], gradient: Tensor, wanted: set[str]
+        self,
+        workspace: Workspace,
+        inputs: Tensor,
+        weights: Mapping[str, Tensor],
+        gradient: Tensor,
+        wanted: set[str],
+        cuts: Mapping[int, Tensor],
     ) -> dict[str, Tensor]:
         """From the adjoint of the outputs those of the wanted weights."""
         recurrence, last = self.recurrence, workspace.steps - 1
@@ -104,6 +114,9 @@ class Unrolled:
         }
         at_rest = [each for each, product in enumerate(recurrence.step.products) if is_state(product.operand)]
         for step in range(last, -1, -1):
+            if step in cuts:
+                for array in itertools.chain.from_iterable(recurrence.arrivals.values()):
+                    workspace.slot(array, step)[cuts[step]] = 0
             workspace.run(program, step, turned, skip=at_rest if step == 0 else ())
         d_drive = workspace.whole(Place("d drive", 0), recurrence.step.drive_columns)
         found: dict[str, Tensor] = {}
@@ -134,13 +147,19 @@ class Unrolled:
 class _Function(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, unrolled: Unrolled, names: tuple[str, ...], inputs: Tensor, noise: Tensor | None, *tensors: Tensor
+        ctx: Any,
+        unrolled: Unrolled,
+        names: tuple[str, ...],
+        inputs: Tensor,
+        noise: Tensor | None,
+        cuts: Mapping[int, Tensor],
+        *tensors: Tensor,
     ) -> Tensor:
         workspace = unrolled.workspace(inputs, training=True)
         unrolled.forward(workspace, inputs, dict(zip(names, tensors, strict=True)), noise)
         # The noise as well: the workspace knows no more than where it lies.
         ctx.save_for_backward(inputs, *tensors, *([] if noise is None else [noise]))
-        ctx.unrolled, ctx.names, ctx.workspace, ctx.use = unrolled, names, workspace, workspace.uses
+        ctx.unrolled, ctx.names, ctx.cuts, ctx.workspace, ctx.use = unrolled, names, cuts, workspace, workspace.uses
         return unrolled.outputs(workspace)
 
     @staticmethod
@@ -149,6 +168,6 @@ class _Function(torch.autograd.Function):
             raise RuntimeError("the backward pass of an older mini-batch: a newer one has taken its arrays")
         inputs, *tensors = ctx.saved_tensors
         weights = dict(zip(ctx.names, tensors, strict=False))
-        wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[4:], strict=True) if needed}
-        found = ctx.unrolled.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted)
-        return None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)
+        wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[5:], strict=True) if needed}
+        found = ctx.unrolled.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted, ctx.cuts)
+        return None, None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)
