@@ -11,7 +11,7 @@ class Mixed(Preset):
     weights, the largest norm of the gradient over a factor of 100, and over how many of the 22 steps gradients flow
     back; spectra of both kinds."""
 
-    purpose = "The digits study with learning rate, initialiser, clip and truncation varied too: 480 networks"
+    purpose = "The digits study with learning rate, initialiser, clip and truncation varied too: 320 networks"
 
     @staticmethod
     def study() -> Study:
@@ -20,7 +20,7 @@ class Mixed(Preset):
             task="digits",
             task_options={"pixels": 4, "delay": 6},
             cells=CELLS,
-            networks=48,
+            networks=32,
             epochs=12,
             ranges={
                 "*": {
