@@ -95,12 +95,12 @@ def test_when_memory_runs_out_the_pack_is_halved_and_goes_on_with_the_same_numbe
     pack = trainer(way)
     hidden, calls = pack.way.hidden, 0
 
-    def greedy(parameters: dict[str, Tensor], constants: object, inputs: Tensor, noise: object = None) -> Tensor:
+    def greedy(parameters: dict[str, Tensor], constants: object, inputs: Tensor, *others: object) -> Tensor:
         nonlocal calls
         calls += 1
         if len(inputs) > 2 and pack.epoch == 0 and pack.optimiser.steps > 5:
             torch.empty(2**48)
-        return hidden(parameters, constants, inputs, noise)  # type: ignore[arg-type]
+        return hidden(parameters, constants, inputs, *others)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pack.way, "hidden", greedy)
     results = list(pack.run(2))

@@ -26,12 +26,15 @@ class SequenceFunction:
         self._units = units
         self._workspaces: dict[tuple[object, ...], Workspace] = {}
 
-    def hidden(self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None) -> Tensor:
+    def hidden(
+        self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None, cuts: Mapping[int, Tensor]
+    ) -> Tensor:
         """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
         steps, rows, units), of inputs (networks, steps, rows, features) or their codes (networks, steps, rows), weights
-        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient."""
+        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient. After the steps that
+        `cuts` names none flows back, in the networks (networks,) that it marks there."""
         if torch.is_grad_enabled() and any(each.requires_grad for each in weights.values()):
-            return _Function.apply(self, tuple(weights), inputs, noise, *weights.values())
+            return _Function.apply(self, tuple(weights), inputs, noise, cuts, *weights.values())
         workspace = self.workspace(inputs, training=False)
         self.forward(workspace, inputs, weights, noise)
         return self.outputs(workspace)
@@ -91,13 +94,14 @@ class SequenceFunction:
         weights: Mapping[str, Tensor],
         gradient: Tensor,
         wanted: set[str],
+        cuts: Mapping[int, Tensor],
     ) -> dict[str, Tensor]:
         """From the adjoint of the outputs those of the wanted weights."""
         recurrence, sequence = self.recurrence, workspace.sequences.backward
         step = recurrence.step
         results = {name: torch.zeros(workspace.networks, 1, *sizes) for name, sizes in sequence.results.items()}
         outputs = {"d output": gradient} if recurrence.every else {"outputs' adjoint": gradient.unsqueeze(1)}
-        workspace.give(results | outputs | _matrices(recurrence.backward, weights))
+        workspace.give(results | outputs | {"cuts": _marks(cuts, workspace)} | _matrices(recurrence.backward, weights))
         workspace.run(sequence)
         found: dict[str, Tensor] = {}
         if step.input_weight in wanted:
@@ -127,13 +131,14 @@ class _Function(torch.autograd.Function):
         names: tuple[str, ...],
         inputs: Tensor,
         noise: Tensor | None,
+        cuts: Mapping[int, Tensor],
         *tensors: Tensor,
     ) -> Tensor:
         workspace = function.workspace(inputs, training=True)
         function.forward(workspace, inputs, dict(zip(names, tensors, strict=True)), noise)
         # The noise as well: the workspace knows no more than where it lies.
         ctx.save_for_backward(inputs, *tensors, *([] if noise is None else [noise]))
-        ctx.function, ctx.names, ctx.workspace, ctx.use = function, names, workspace, workspace.uses
+        ctx.function, ctx.names, ctx.cuts, ctx.workspace, ctx.use = function, names, cuts, workspace, workspace.uses
         return function.outputs(workspace)
 
     @staticmethod
@@ -142,9 +147,17 @@ class _Function(torch.autograd.Function):
             raise RuntimeError("the backward pass of an older mini-batch: a newer one has taken its arrays")
         inputs, *tensors = ctx.saved_tensors
         weights = dict(zip(ctx.names, tensors, strict=False))
-        wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[4:], strict=True) if needed}
-        found = ctx.function.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted)
-        return None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)
+        wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[5:], strict=True) if needed}
+        found = ctx.function.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted, ctx.cuts)
+        return None, None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)
+
+
+def _marks(cuts: Mapping[int, Tensor], workspace: Workspace) -> Tensor:
+    """1 where a network is cut after a step, (networks, steps, 1, 1)."""
+    marks = torch.zeros(workspace.networks, workspace.steps, 1, 1)
+    for step, networks in cuts.items():
+        marks[networks, step] = 1.0
+    return marks
 
 
 def _matrices(program: Program, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

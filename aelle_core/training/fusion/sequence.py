@@ -50,7 +50,16 @@ class Fill:
     width: int
 
 
-Operation = Multiply | Gradient | Pointwise
+@dataclass(frozen=True)
+class Cut:
+    """The arrays, `width` wide, become zero at steps where `marks` is not."""
+
+    marks: str
+    arrays: tuple[str, ...]
+    width: int
+
+
+Operation = Multiply | Gradient | Pointwise | Cut
 
 
 class Sequence:
@@ -156,6 +165,13 @@ class Sequence:
             operation.emit(emit, [bases[at] for at in places], [by_row[at] for at in places], rows, units)
             return
 
+        if isinstance(operation, Cut):
+            mark = builder.load(bases[index(operation.marks)])
+            with builder.if_then(builder.fcmp_unordered("!=", mark, ir.Constant(emit.number, 0.0))):
+                for name in operation.arrays:
+                    _zero(emit, bases[index(name)], rows, operation.width)
+            return
+
         def operand(place: Place) -> tuple[Any, Any]:
             at = index(place.array)
             return emit.place(bases[at], place.column * self._units), by_row[at]
@@ -186,6 +202,8 @@ class Sequence:
 def _names(operation: Operation) -> list[str]:
     if isinstance(operation, Pointwise):
         return list(operation.arrays)
+    if isinstance(operation, Cut):
+        return [operation.marks, *operation.arrays]
     right = operation.right if isinstance(operation.right, str) else operation.right.array
     return [operation.left.array, right, operation.result]
 

@@ -1,21 +1,22 @@
 """The compiled sequences of a recurrence: forward, forward with what the backward pass needs, and backward."""
 
+import itertools
 from functools import cached_property
 
 from aelle_core.training.fusion.adjoint import is_state
 from aelle_core.training.fusion.pointwise import Pointwise
 from aelle_core.training.fusion.program import Place, Program
 from aelle_core.training.fusion.recurrence import Recurrence
-from aelle_core.training.fusion.sequence import Fill, Gradient, Multiply, Operation, Sequence
+from aelle_core.training.fusion.sequence import Cut, Fill, Gradient, Multiply, Operation, Sequence
 
 
 class Sequences:
     """The compiled sequences of one recurrence, for cells of some units; made when they are first needed.
 
-    With `dense` inputs their product with the input weight is part of the sequences, else (codes) the drive is given.
+    With `features` inputs' product with the input weight is part of the sequences, without (codes) the drive is given.
     Arrays are named as in Recurrence, and further: `inputs`; `matrix ...` the right sides of products, by the program's
-    number or `matrix inputs`; `ones`; `outputs' adjoint`; `gradient ...` of the matrices by the forward program's
-    number, or of the inputs' weight; `total NAME` of a pointwise weight's adjoint.
+    number or `matrix inputs`; `ones`; `outputs' adjoint`; `cuts`, where a network's gradients stop; `gradient ...` of
+    the matrices by the forward program's number, or of the inputs' weight; `total ...` of a pointwise weight's adjoint.
     """
 
     def __init__(self, recurrence: Recurrence, units: int, features: int | None) -> None:
@@ -55,13 +56,11 @@ class Sequences:
     def backward(self) -> Sequence:
         """The adjoint of all steps, with the gradients of all weights."""
         recurrence, units = self.recurrence, self.units
-        fills, first = [], True
-        for arrivals in recurrence.arrivals.values():
-            fills += [Fill(array, None, units) for array in arrivals]
-            if first and not recurrence.every:
-                fills[0] = Fill(arrivals[0], "outputs' adjoint", units)
-            first = False
-        operations = self._stages(recurrence.backward)
+        arrivals = tuple(itertools.chain.from_iterable(recurrence.arrivals.values()))
+        fills = [Fill(array, None, units) for array in arrivals]
+        if not recurrence.every:
+            fills[0] = Fill(arrivals[0], "outputs' adjoint", units)
+        operations = [Cut("cuts", arrivals, units), *self._stages(recurrence.backward)]
         forward = recurrence.training.multiplications
         for product, adjoint in zip(forward, recurrence.backward.multiplications, strict=True):
             # Of a weight that is used transposed, the gradient is transposed as well.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aelle_core.cells import Cell, get_cell
 from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
-from aelle_core.training.ways.base import Readout, Way, ways
+from aelle_core.training.ways.base import NO_CUTS, Cuts, Readout, Way, ways
 
 if TYPE_CHECKING:
     from aelle_core.training.fusion.recurrence import Recurrence
@@ -47,13 +47,14 @@ class Compiled(Way):
         constants: Mapping[str, Tensor],
         inputs: Tensor,
         noise: Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
         # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
         if noise is None and self.cell.noise_channels:
             like = next(iter(parameters.values()))
             noise = like.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._function.hidden(inputs, weights, noise)
+        return self._function.hidden(inputs, weights, noise, cuts)
 
     def release(self) -> None:
         self._function.release()
