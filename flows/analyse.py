@@ -24,7 +24,9 @@ _STAGE = "Analysing"
 def load(directory: str, parameters: AnalysisParameters) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
     run = RunDirectory(directory)
-    return prepare_analysis(run.store, run.study(), splits=parameters.splits, seed=parameters.seed)
+    return prepare_analysis(
+        run.store, run.study(), splits=parameters.splits, seed=parameters.seed, quarantined=run.quarantine.packs()
+    )
 
 
 @task(name="measure classifiers", cache_policy=NO_CACHE, persist_result=False)
