@@ -60,7 +60,7 @@ class Quarantine:
 
 def quarantined_sentence(packs: Iterable[QuarantinedPack]) -> str:
     """Names of the packs and why the first of them failed, as people read it; at least one pack."""
-    every = list(packs)
+    every = sorted(packs, key=lambda each: each.pack)
     names = ", ".join(each.pack for each in every[:_NAMED])
     more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
     other = len({each.cause for each in every}) - 1
