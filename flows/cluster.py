@@ -8,6 +8,7 @@ from typing import Any
 
 from aelle_core.errors import UserError
 from flows.environment import prepare_ray
+from flows.interruption import kept_signal_handlers, raise_if_interrupted, telling_threads
 from flows.parameters import Resources
 
 _CONNECT_SECONDS = 60
@@ -26,7 +27,8 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
 
     if ray.is_initialized():
         check_resources(ray.nodes(), resources)
-        yield
+        with telling_threads():
+            yield
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if local:
@@ -37,12 +39,14 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
             "_node_ip_address": "127.0.0.1",
         }
     try:
-        ray.init(address="local" if local else resources.ray_address, **options)
+        with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
+            ray.init(address="local" if local else resources.ray_address, **options)
     except ConnectionError as error:
         raise UserError(f"ray_address={resources.ray_address!r}: no Ray cluster answers there ({error})") from error
     try:
         check_resources(ray.nodes(), resources)
-        yield
+        with telling_threads():
+            yield
     finally:
         ray.shutdown()
 
@@ -87,6 +91,7 @@ def fan_out(
             if not pending:
                 return
             done, _ = ray.wait(list(pending), num_returns=1, timeout=1.0)
+            raise_if_interrupted()
             while_waiting(list(pending.values()))
             for reference in done:
                 name = pending.pop(reference)
