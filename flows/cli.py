@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -200,17 +202,17 @@ def _run(job: Callable[[], None], directory: Path) -> None:
     from rich.console import Console
 
     from aelle_core.errors import UserError
-    from flows.environment import prepare_prefect
-
-    prepare_prefect()
     from flows.progress import terminal_display
+    from flows.server import prefect_server
 
     console = Console(stderr=True)
     try:
-        with console.status("Starting Prefect and Ray"):
-            from prefect.exceptions import PrefectException
-        with terminal_display(console):
-            job()
+        with ExitStack() as running:
+            with console.status("Starting Prefect and Ray"):
+                running.enter_context(prefect_server(meanwhile=lambda: import_module("flows.study")))
+                from prefect.exceptions import PrefectException
+            with terminal_display(console):
+                job()
     except UserError:
         raise
     except (KeyboardInterrupt, SystemExit):
