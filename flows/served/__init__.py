@@ -1,1 +1,1 @@
-"""Flows that Prefect's UI starts: forms in front of the flows of this project, on places that the server's owner names."""
+"""Flows that Prefect's UI starts: forms in front of the other flows, on places that the server's owner names."""

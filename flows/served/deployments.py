@@ -1,6 +1,6 @@
 """The deployments that `aelle serve` registers."""
 
-from typing import Any
+from typing import Any, cast
 
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 
@@ -13,4 +13,7 @@ from flows.served.sweep import sweep
 def deployments() -> list[RunnerDeployment]:
     """The deployments, each named after its function; their code is found by its module's name."""
     common: dict[str, Any] = {"entrypoint_type": EntrypointType.MODULE_PATH, "tags": ["aelle"]}
-    return [each.to_deployment(each.fn.__name__, **common) for each in (study, sweep, analyse, compact)]
+    return [
+        cast(RunnerDeployment, each.to_deployment(each.fn.__name__, **common))
+        for each in (study, sweep, analyse, compact)
+    ]

@@ -17,6 +17,7 @@ _QUANTITIES = {"scale"}
 _QUANTITIES |= {name for trainer in trainers.values() for name in trainer.ranges}
 _QUANTITIES |= {name for cell in cells.values() for name in cell.defaults}
 _EVERY = "every cell"
+_Empty: Any = Annotated[None, SkipJsonSchema()]
 _OFFERED = ("networks", "epochs", "cells", "units", "task", "spectra", "batch_size", "pack_size", "seed")
 
 
@@ -39,8 +40,8 @@ class _Changes(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     if TYPE_CHECKING:
-        ranges: list[RangeChange]
-        data: str
+        ranges: list[RangeChange] = []
+        data: str = ""
 
     def study(self, preset: str, settings: ServedSettings) -> Study:
         """The preset with these changes. Raises UserError where they do not fit, and where `data` is not below the
@@ -73,13 +74,13 @@ def _entry(name: str, field: FieldInfo, of_preset: bool = False) -> tuple[Any, A
     if not (of_preset or may_be_none):
         return field.annotation, FieldInfo.merge_field_infos(field, title=title)
     bare = Union[tuple(kinds)] if may_be_none else field.annotation  # noqa: UP007 - as many as there are
-    given = Annotated[bare, Field(), *field.metadata]  # type: ignore[valid-type]
+    given: Any = Annotated[bare, Field(), *field.metadata]
     empty = Field(None, title=title, description=description, json_schema_extra=_drop_default)
-    return given | SkipJsonSchema[None], empty  # type: ignore[operator]
+    return given | _Empty, empty
 
 
-_RANGES = Field([], title="ranges", description="Ranges to draw from, in place of the preset's")
-_DATA = Field(
+_RANGES: Any = Field([], title="ranges", description="Ranges to draw from, in place of the preset's")
+_DATA: Any = Field(
     "", title="data", description="File or directory of the task's data, by its name on the server; empty: the bundled"
 )
 

@@ -1,10 +1,11 @@
 """A Prefect server, the deployments on it, and the process that runs what is submitted to them."""
 
+import asyncio
 import ipaddress
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
@@ -15,19 +16,18 @@ from flows.server import prefect_server
 
 @dataclass(frozen=True)
 class Options:
-    """Where the server listens, how many runs go on at a time, and when the nights begin (a cron expression)."""
+    """Where the server listens, and how many runs go on at a time."""
 
     host: str
     port: int
     limit: int
-    nightly: str | None
 
 
 def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     """Serve until this process is stopped. `settings` overrule those of the environment; see ServedSettings.
 
     Raises UserError, before anything is started, on a host that others can reach and no authentication, and on a
-    cron expression, a time zone or a directory that cannot be.
+    directory that cannot be.
     """
     check_host(options.host)
     prepare_prefect()
@@ -39,17 +39,19 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     held.check()
     # Runs are other processes: what they read must not depend on where they are started.
     os.environ |= {f"AELLE_{name.upper()}": value for name, value in held.absolute().items()}
-    if options.nightly is not None:
-        check_cron(options.nightly)
     with prefect_server(options.host, options.port, interface=True) as url:
-        from prefect import serve
+        from prefect.exceptions import TerminationSignal
+        from prefect.runner import Runner
 
         from flows.served.deployments import deployments
 
-        offered = deployments(options.nightly, held.timezone)
+        runner = Runner(limit=options.limit)
+        for deployment in deployments():
+            runner.add_deployment(deployment)
         typer.echo(f"forms: {url.removesuffix('/api')}/deployments")
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
-        serve(*offered, limit=options.limit, print_starting_message=False)
+        with suppress(KeyboardInterrupt, TerminationSignal):
+            asyncio.run(runner.start())
 
 
 def check_host(host: str) -> None:
@@ -57,20 +59,11 @@ def check_host(host: str) -> None:
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError as error:
-        raise UserError(f"--host {host!r}: expected an address of this machine, such as 127.0.0.1 or 0.0.0.0") from error
+        raise UserError(
+            f"--host {host!r}: expected an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+        ) from error
     if not loopback and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
         raise UserError(
-            f"--host {host!r} lets other machines in: expected a loopback address, or PREFECT_SERVER_API_AUTH_STRING set "
-            "to name:password"
+            f"--host {host!r} lets other machines in: expected a loopback address, or "
+            "PREFECT_SERVER_API_AUTH_STRING set to name:password"
         )
-
-
-def check_cron(expression: str) -> None:
-    """Raise UserError unless this is a cron expression of five fields."""
-    from prefect.client.schemas.schedules import CronSchedule
-    from pydantic import ValidationError
-
-    try:
-        CronSchedule(cron=expression)
-    except ValidationError as error:
-        raise UserError(f"--nightly {expression!r}: expected a cron expression such as '0 2 * * *'") from error

@@ -17,8 +17,12 @@ class ServedSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AELLE_", env_ignore_empty=True)
 
     runs: str = Field("runs", description="Directory or address (s3://bucket/path) below which all results lie")
-    data: Path | None = Field(None, description="Directory below which the data of tasks lie; none: only what is bundled")
-    ray_address: str | None = Field(None, description="Address of the Ray cluster; none starts a local one for each run")
+    data: Path | None = Field(
+        None, description="Directory below which the data of tasks lie; none: only what is bundled"
+    )
+    ray_address: str | None = Field(
+        None, description="Address of the Ray cluster; none starts a local one for each run"
+    )
     timezone: str = Field("UTC", description="Time zone whose dates name the nights")
 
     def check(self) -> None:
@@ -52,7 +56,9 @@ class ServedSettings(BaseSettings):
         link, and when nothing is there.
         """
         if self.data is None:
-            raise UserError(f"data={name!r}: this server has no directory of data (AELLE_DATA); expected an empty field")
+            raise UserError(
+                f"data={name!r}: this server has no directory of data (AELLE_DATA); expected an empty field"
+            )
         root = self.data.expanduser().resolve()
         relative = Path(name)
         if relative.is_absolute() or ".." in relative.parts or "\0" in name:

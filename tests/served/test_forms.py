@@ -84,7 +84,7 @@ def test_changes(settings: ServedSettings) -> None:
 def test_data_are_found_below_the_server_s(settings: ServedSettings, tmp_path: Path) -> None:
     study = Changes(data="novel.txt").study("small-char", settings)
     assert study.task_options["text"] == str(tmp_path / "novel.txt")
-    with pytest.raises(UserError, match="'../novel.txt'"):
+    with pytest.raises(UserError, match=r"'\.\./novel.txt'"):
         Changes(data="../novel.txt").study("small-char", settings)
 
 

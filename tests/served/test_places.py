@@ -35,7 +35,9 @@ def test_results_may_lie_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
         ServedSettings().results("../other")
 
 
-@pytest.mark.parametrize("name", ["..", ".", "", "../secret", "/etc", "a/b", "a b", "~", "$HOME", "a\n", "-a", "a" * 65])
+@pytest.mark.parametrize(
+    "name", ["..", ".", "", "../secret", "/etc", "a/b", "a b", "~", "$HOME", "a\n", "-a", "a" * 65]
+)
 def test_results_that_are_no_name_are_refused(settings: ServedSettings, name: str) -> None:
     with pytest.raises(UserError, match="expected up to 64 letters, digits, - and _"):
         settings.results(name)
@@ -50,7 +52,9 @@ def test_links_out_of_the_roots_are_refused(settings: ServedSettings) -> None:
         settings.data_place("link/deeper")
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../secret", "mnist/../../secret", "..", "~root/x", ".", "nothing", "\0"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../secret", "mnist/../../secret", "..", "~root/x", ".", "nothing", "\0"]
+)
 def test_data_elsewhere_are_refused(settings: ServedSettings, name: str) -> None:
     with pytest.raises(UserError, match="expected"):
         settings.data_place(name)
