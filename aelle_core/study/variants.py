@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from aelle_core.ranges import Choice
 from aelle_core.streams import stream_seed
 from aelle_core.study.model import Study
 from aelle_core.training import NetworkSettings
 
-_NOT_CONSTANTS = ("scale", "learning_rate", "clip")
+_NOT_CONSTANTS = ("scale", "learning_rate", "clip", "truncation", "initialiser")
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,10 @@ class Cohort:
 def _variant(study: Study, cell: str, units: int, index: int) -> Variant:
     # A stream for each quantity: adding a range, a cell or networks leaves all other draws as they were.
     place = f"{cell}/{units}"
-    drawn = {
+    ranges = study.cell_ranges(cell)
+    drawn: dict[str, Any] = {
         name: bounds.at(np.random.default_rng(stream_seed(study.seed, f"draw/{place}/{name}", index)).random())
-        for name, bounds in sorted(study.cell_ranges(cell).items())
+        for name, bounds in sorted(ranges.items())
     }
     settings = NetworkSettings(
         seed=stream_seed(study.seed, f"network/{place}", index),
@@ -59,8 +62,17 @@ def _variant(study: Study, cell: str, units: int, index: int) -> Variant:
         learning_rate=drawn["learning_rate"],
         clip=drawn.get("clip", 1.0),
         constants={name: value for name, value in drawn.items() if name not in _NOT_CONSTANTS},
+        initialiser=drawn.get("initialiser", "uniform"),
+        truncation=int(drawn["truncation"]) if "truncation" in drawn else None,
     )
-    return Variant(f"{cell}-{units}-{index:05d}", settings, drawn)
+    hyperparameters: dict[str, float] = {}
+    for name, value in drawn.items():
+        bounds = ranges[name]
+        if isinstance(bounds, Choice):  # one number for each name: 1 for the one that was drawn, 0 for the others
+            hyperparameters |= {f"{name} {each}": float(each == value) for each in bounds.names}
+        else:
+            hyperparameters[name] = value
+    return Variant(f"{cell}-{units}-{index:05d}", settings, hyperparameters)
 
 
 def cohorts(study: Study) -> list[Cohort]:
