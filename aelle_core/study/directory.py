@@ -11,6 +11,7 @@ from aelle_core.errors import UserError
 from aelle_core.files import write_atomically
 from aelle_core.store import SpectraStore
 from aelle_core.study.model import Study
+from aelle_core.study.quarantine import Quarantine
 
 _FORMAT = "aelle-run-1"
 _PACKAGES = ("aelle", "torch", "numpy", "scipy", "scikit-learn", "pyarrow", "prefect", "ray")
@@ -22,6 +23,7 @@ class RunDirectory:
     study.json        settings, identity, versions, splits
     spectra/          the Arrow dataset
     checkpoints/      a safetensors file for each pack: weights and the optimiser's state
+    quarantine/       a record of each pack that failed in every attempt
     analysis/         the AeLLE model and the metrics
     report.html, figures/
     """
@@ -41,6 +43,11 @@ class RunDirectory:
     def store(self) -> SpectraStore:
         """The spectra of this run."""
         return SpectraStore(self.path / "spectra")
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The packs that this run was completed without."""
+        return Quarantine(self.path / "quarantine")
 
     def checkpoint(self, pack: str) -> Path:
         """Where a pack's checkpoint lies."""
