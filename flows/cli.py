@@ -33,9 +33,12 @@ from flows.options import (
     check_forced_way,
     checked_output,
 )
+from flows.served.command import serve
 
 if TYPE_CHECKING:
     from aelle_core.study import Study
+
+app.command()(serve)
 
 
 @app.command()
