@@ -6,7 +6,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,7 +18,7 @@ import pytest
 import yaml
 
 from aelle_core.study import RunDirectory
-from tests.deployments.hosts import Host, two_hosts
+from tests.deployments.hosts import Host, hosts, wait_for
 
 MEBIBYTE = 2**20
 CLOSED = {10001, 44217, 44227}  # what the recipe tells to keep closed
@@ -41,7 +40,7 @@ def environment(directory: Path, host: Host, token: Path) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         "AELLE_NODE_ADDRESS": host.address,
-        "RAY_TMPDIR": str(directory / host.namespace[-1]),
+        "RAY_TMPDIR": str(directory / host.name[0]),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
         "PREFECT_HOME": str(directory / "prefect"),
@@ -51,27 +50,21 @@ def environment(directory: Path, host: Host, token: Path) -> dict[str, str]:
     return inherited | own
 
 
-def wait_for(condition: object, seconds: float, what: str) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def cluster(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     node = str(repository / "deployments" / "ray" / "node")
     directory = tmp_path_factory.mktemp("two")
     token = directory / "token"
     token.write_text(secrets.token_hex(32))
-    with two_hosts() as (head, worker):
+    with hosts("head", "worker") as network:
+        head, worker = network.values()
         environments = {host.namespace: environment(directory, host, token) for host in (head, worker)}
         size = ["--num-cpus=1", f"--object-store-memory={128 * MEBIBYTE}"]
         for host, role in ((head, ["head"]), (worker, ["worker", head.address])):
             host.start([node, *role, *size], environments[host.namespace], directory / f"{role[0]}.log")
-        up = lambda: {6380, 6383} <= {port for _, port in worker.listening()}  # noqa: E731
-        wait_for(up, 120, f"no cluster: {(directory / 'head.log').read_text()}")
+        wait_for(
+            lambda: {6380, 6383} <= {port for _, port in worker.listening()}, 120, (directory / "worker.log").read_text
+        )
         yield Cluster(head, worker, environments, directory)
 
 
