@@ -39,7 +39,9 @@ def show_paper(runs: Sequence[Path | str] | None, output: Path | None, **setting
         console.rule(title)
         if study.task not in paper_tasks():
             console.print(f"The paper has numbers for {', '.join(paper_tasks())}; none for {study.task}.")
-        analysis = prepare_analysis(run.store, study, splits=settings["splits"], seed=settings["seed"])
+        analysis = prepare_analysis(
+            run.store, study, splits=settings["splits"], seed=settings["seed"], quarantined=run.quarantine.packs()
+        )
         tables = study_tables(run, study, analysis, settings)
         for table in tables:
             _print(table, console)

@@ -12,8 +12,9 @@ from aelle_core.evaluation import Measurement
 from aelle_core.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
-from flows.cluster import fan_out, ray_cluster
-from flows.parameters import AnalysisParameters, Resources
+from flows.cluster import ray_cluster
+from flows.fan_out import fan_out
+from flows.parameters import AnalysisParameters, Request, Resources
 from flows.progress import display
 from flows.splits import measure_split
 
@@ -24,7 +25,9 @@ _STAGE = "Analysing"
 def load(directory: str, parameters: AnalysisParameters) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
     run = RunDirectory(directory)
-    return prepare_analysis(run.store, run.study(), splits=parameters.splits, seed=parameters.seed)
+    return prepare_analysis(
+        run.store, run.study(), splits=parameters.splits, seed=parameters.seed, quarantined=run.quarantine.packs()
+    )
 
 
 @task(name="measure classifiers", cache_policy=NO_CACHE, persist_result=False)
@@ -32,19 +35,20 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
     """Fit and score every classifier and baseline on every split, one Ray task for each split."""
     aelle_parameters = {"target": parameters.regress}
     measurements: list[Measurement] = []
-    with ray_cluster(resources):
+    request = Request(resources.cpus_per_pack)
+    with ray_cluster(resources, {"splits": request}):
         import ray
 
         shared = ray.put(analysis)  # one copy on each node, not one for each split
-        jobs = {
-            f"split {number}": (shared, number, aelle_parameters, parameters.seed)
+        jobs = (
+            (f"split {number}", (shared, number, aelle_parameters, parameters.seed))
             for number in range(len(analysis.splits))
-        }
-        for name, result, error in fan_out(measure_split, jobs, resources):
-            if error is not None:
-                raise error
-            measurements += result
-            display().advance(_STAGE, 1, f"classifiers, {name}")
+        )
+        for outcome in fan_out(measure_split, jobs, request, resources):
+            if outcome.error is not None:
+                raise outcome.error
+            measurements += outcome.result
+            display().advance(_STAGE, 1, f"classifiers, {outcome.name}")
     return sorted(measurements, key=lambda one: (one.split, one.epoch, one.classifier))
 
 

@@ -12,6 +12,7 @@ from aelle_core.files import write_atomically
 from aelle_core.places import ObjectPath, Place, place, unreachable
 from aelle_core.store import SpectraStore, StoreError
 from aelle_core.study.model import Study
+from aelle_core.study.quarantine import Quarantine
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -27,6 +28,7 @@ class RunDirectory:
     study.json        settings, identity, versions, splits
     spectra/          the Arrow dataset
     checkpoints/      a safetensors file for each pack: weights and the optimiser's state
+    quarantine/       a record of each pack that failed in every attempt
     analysis/         the AeLLE model and the metrics
     report.html, figures/
 
@@ -36,6 +38,7 @@ class RunDirectory:
     def __init__(self, path: "str | PathLike[str] | ObjectPath") -> None:
         self.path: Place = place(path)
         self.settings = self.path / "study.json"
+        self._spectra = self.path / "spectra"
         self.checkpoints = self.path / "checkpoints"
         self.analysis = self.path / "analysis"
         self.report = self.path / "report.html"
@@ -48,7 +51,12 @@ class RunDirectory:
     def store(self) -> SpectraStore:
         """The spectra of this run. Raises StoreError when the run is not there: it was not prepared, or is lost."""
         self.check_is_there()
-        return SpectraStore(self.path / "spectra")
+        return SpectraStore(self._spectra, create=False)
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """The packs that this run was completed without."""
+        return Quarantine(self.path / "quarantine")
 
     def check_is_there(self) -> None:
         """Raise StoreError when the directory has no study.json (any more): nothing is to be written into it then."""
@@ -90,10 +98,13 @@ class RunDirectory:
         probe.unlink()
 
     def prepare(self, study: Study, statement: dict[str, Any]) -> None:
-        """Check, make the directory and write its settings, unless it holds this study already."""
+        """Check, make the directory with its settings, unless it holds this study already, and its store."""
         self.check(study)
-        if self.settings.exists():
-            return
+        if not self.settings.exists():
+            self._write_settings(study, statement)
+        SpectraStore(self._spectra)
+
+    def _write_settings(self, study: Study, statement: dict[str, Any]) -> None:
         content = {
             "format": _FORMAT,
             "identity": study.identity,
