@@ -114,7 +114,8 @@ class SpectraStore:
         return result
 
     def write(self, records: Sequence[NetworkRecord]) -> Place:
-        """Store the records of one pack and epoch; does nothing when they are stored already.
+        """Store the records of one pack and epoch; does nothing when their fragment is there already. One that has been
+        merged appears again, counts for nothing and goes with the next compaction: `has` tells before.
 
         Raises StoreError when the records are of several packs or epochs, name a network twice or hold values that
         the schema does not take, or when the store has been removed meanwhile: it is not made again. Passes on the
@@ -128,7 +129,7 @@ class SpectraStore:
         where = places.pop()
         path = self.fragment(*where)
         self.check_is_there()
-        if not self.has(*where):
+        if not path.exists():
             try:
                 table = records_table(records).select(FILE_SCHEMA.names).cast(FILE_SCHEMA)
             except (pa.ArrowException, TypeError, OverflowError) as error:

@@ -17,16 +17,18 @@ from typer.testing import CliRunner
 from aelle_core.analysis import draw_report, fit_aelle, prepare_analysis, save_analysis
 from aelle_core.cli import app
 from aelle_core.compaction import compact
-from aelle_core.errors import UserError
+from aelle_core.errors import PlaceError, UserError
 from aelle_core.evaluation import evaluate_split
 from aelle_core.lease import TakenError, alone
 from aelle_core.places import ObjectPath, place
 from aelle_core.store import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study, cohorts, run_pack, run_study
+from aelle_core.study.faults import place_failures_named
+from aelle_core.tables import kept_tables
 from tests.aelle_core.test_store import filled, keys, records
 from tests.object_store import ObjectStore
 
-SMALL = Study(name="small", cells=("rnn", "gru"), units=(4,), networks=12, pack_size=6, epochs=2)
+SMALL = Study(name="small", cells=("rnn", "gru"), units=(4,), networks=6, pack_size=3, epochs=2)
 
 
 @pytest.fixture
@@ -90,11 +92,15 @@ def test_a_study_from_training_to_the_report(
     assert "data:image/png;base64," in report.read_text()
     assert str(run.path / "spectra").split("?")[0] in report.read_text()
     held = {key.split("/", 1)[1] for key in object_store.keys(bucket)}
-    assert {"study.json", "report.html", "analysis/aelle.safetensors", "analysis/tables.json"} <= held
+    assert {"study.json", "report.html", "analysis/aelle.safetensors", "figures/1_spectra_by_cell.svg"} <= held
     assert len([key for key in held if key.startswith("checkpoints/")]) == 4
 
+    made = []
+    for _ in range(2):
+        assert kept_tables(run.analysis / "tables.json", {"splits": 2}, lambda: made.append(1) or []) == []
+    assert made == [1]
     checkpoint = str(run.checkpoint("gru-4-pack0001"))
-    done = CliRunner().invoke(app, ["predict", address, checkpoint, "--network", "gru-4-00007"])
+    done = CliRunner().invoke(app, ["predict", address, checkpoint, "--network", "gru-4-00004"])
     assert done.exit_code == 0, done.output
     assert "expected final" in done.stdout
 
@@ -116,7 +122,7 @@ def test_a_pack_goes_on_where_its_checkpoint_was_stored(address: str, tmp_path: 
     run.prepare(SMALL, {})
     run_pack(SMALL, cohorts(SMALL)[0].packs[0], run, on_epoch=lambda pack, epoch: trained.append(epoch))
     assert trained == [1, 2]
-    assert run.store.read().equals(undisturbed.store.read(cell="rnn").slice(0, 18))
+    assert run.store.read().equals(undisturbed.store.read(cell="rnn").slice(0, 9))
 
 
 def test_a_run_that_is_lost_is_not_made_again(address: str, tmp_path: Path) -> None:
@@ -133,6 +139,33 @@ def test_a_run_that_is_lost_is_not_made_again(address: str, tmp_path: Path) -> N
         assert not (run.path / "spectra").exists()
         with pytest.raises(StoreError, match="no study in"):
             _ = run.store
+
+
+def test_a_store_that_is_lost_alone_is_not_made_again_by_its_run(address: str) -> None:
+    run = RunDirectory(address)
+    run.prepare(SMALL, {})
+    remove(run.path / "spectra")
+    with pytest.raises(StoreError, match="no spectra in"):
+        run_pack(SMALL, cohorts(SMALL)[0].packs[0], run)
+    with pytest.raises(PlaceError, match="no spectra in"), place_failures_named(run):
+        raise ValueError("of a pack")
+    run.prepare(SMALL, {})
+    assert run.store.files() == []
+
+
+def test_a_refusal_is_the_places_failure_and_not_the_packs(address: str, object_store: ObjectStore) -> None:
+    run = RunDirectory(address)
+    run.prepare(SMALL, {})
+
+    def no_writing(request: dict[str, Any]) -> tuple[int, str] | None:
+        return (403, "AccessDenied") if request["REQUEST_METHOD"] == "PUT" else None
+
+    with (
+        object_store.failing(no_writing),
+        pytest.raises(PlaceError, match=r"cannot be used: .*ACCESS_DENIED"),
+        place_failures_named(run),
+    ):
+        run_pack(SMALL, cohorts(SMALL)[0].packs[0], run)
 
 
 def test_a_store_that_is_lost_is_not_made_again(address: str, tmp_path: Path) -> None:
