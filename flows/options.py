@@ -47,7 +47,7 @@ def asked_study(
 ) -> "Study":
     """The preset with what was asked to be different."""
     from aelle_core.errors import UserError
-    from aelle_core.study import get_preset
+    from aelle_core.study import changed_study, get_preset
 
     base = get_preset(preset)
     changes: dict[str, Any] = {"networks": networks, "epochs": epochs, "seed": seed, "task": task}
@@ -58,13 +58,7 @@ def asked_study(
             changes["units"] = [int(part) for part in units.split(",")]
         except ValueError as error:
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
-    options = {} if task not in (None, base.task) else dict(base.task_options)
-    if data is not None:
-        from aelle_core.tasks import tasks
-
-        options[tasks[task or base.task].data_option] = str(data.expanduser().resolve())
-    changes["task_options"] = options
-    return base.replace(**{name: value for name, value in changes.items() if value is not None})
+    return changed_study(base, None if data is None else str(data.expanduser().resolve()), **changes)
 
 
 def checked_output(output: str | None, plan: "Study") -> str:

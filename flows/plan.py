@@ -21,7 +21,7 @@ def show_plan(plan: Study, directory: str) -> None:
         cell = get_cell(group.cell, task.input_size, group.units)
         count, held = trainers[task.trainer].size(cell, task)
         weights += held * plan.networks
-        varied = {name: bounds for name, bounds in plan.cell_ranges(group.cell).items() if bounds.low < bounds.high}
+        varied = {name: bounds for name, bounds in plan.cell_ranges(group.cell).items() if bounds.varies}
         ranges = ", ".join(f"{name} {bounds}" for name, bounds in varied.items())
         table.add_row(group.name, str(plan.networks), str(len(group.packs)), str(count), ranges)
     console = Console()

@@ -80,7 +80,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-COMMANDS = ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets", "paper"]
+COMMANDS = ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets", "paper", "serve"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
