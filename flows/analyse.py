@@ -17,6 +17,7 @@ from flows.fan_out import fan_out
 from flows.parameters import AnalysisParameters, Request, Resources
 from flows.progress import display
 from flows.splits import measure_split
+from flows.stale_runs import record_process
 
 _STAGE = "Analysing"
 
@@ -105,7 +106,7 @@ def _markdown(data: ReportData, run: RunDirectory) -> str:
     return "\n".join(lines)
 
 
-@flow(name="analyse", persist_result=False)
+@flow(name="analyse", persist_result=False, on_running=[record_process])
 def analyse(directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None) -> str:
     """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
 

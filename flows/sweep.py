@@ -17,6 +17,7 @@ from flows.cohort import stopping_together, train_cohort
 from flows.cohort_progress import STAGE
 from flows.parameters import Resources, StudyParameters
 from flows.progress import display
+from flows.stale_runs import record_process
 
 _COHORTS_AT_ONCE = 16
 
@@ -28,7 +29,7 @@ class SweepError(RuntimeError):
 _RUNNER: Any = ThreadPoolTaskRunner(max_workers=_COHORTS_AT_ONCE)
 
 
-@flow(name="sweep", task_runner=_RUNNER, persist_result=False)
+@flow(name="sweep", task_runner=_RUNNER, persist_result=False, on_running=[record_process])
 def sweep(study: StudyParameters, directory: str, resources: Resources | None = None) -> str:
     """Train every network of a study and store its losses and spectra after every epoch.
 
