@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
 
 from aelle_core.errors import UserError
 from aelle_core.files import write_atomically
+from aelle_core.places import Place
 
 _NAMED = 5  # packs in a sentence; more are counted
 
@@ -32,13 +32,14 @@ class QuarantinedPack:
 class Quarantine:
     """The records of a run's packs that were given up, a file PACK.json for each."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
 
     def add(self, pack: QuarantinedPack) -> None:
-        """Record a pack, in the place of an earlier record of it."""
+        """Record a pack, in the place of an earlier record of it. Raises FileNotFoundError when the run is gone."""
         text = json.dumps(asdict(pack), indent=2)
-        write_atomically(self.path / f"{pack.pack}.json", lambda temporary: temporary.write_text(text))
+        path = self.path / f"{pack.pack}.json"
+        write_atomically(path, lambda temporary: temporary.write_text(text), within=self.path.parent)
 
     def clear(self, pack: str) -> None:
         """Forget a pack's record, if there is one: it was trained after all."""
@@ -46,10 +47,11 @@ class Quarantine:
 
     def packs(self) -> list[QuarantinedPack]:
         """The recorded packs by name. Raises UserError naming the file when one is broken."""
-        return [self._read(path) for path in sorted(self.path.glob("[!_.]*.json"))]
+        records: list[Place] = [*self.path.glob("[!_.]*.json")]
+        return [self._read(path) for path in sorted(records, key=lambda each: each.name)]
 
     @staticmethod
-    def _read(path: Path) -> QuarantinedPack:
+    def _read(path: Place) -> QuarantinedPack:
         try:
             content = json.loads(path.read_text())
             values = {each.name: content[each.name] for each in fields(QuarantinedPack)}

@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
-from aelle_core.ranges import Range
+from aelle_core.ranges import Choice, Range
 from aelle_core.streams import stream_seed
 from aelle_core.study.model import Study
 from aelle_core.training import NetworkSettings
 
-_NOT_CONSTANTS = ("scale", "learning_rate", "clip")
+_NOT_CONSTANTS = ("scale", "learning_rate", "clip", "truncation", "initialiser")
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,10 @@ def _network_name(cell: str, units: int, index: int) -> str:
     return f"{cell}-{units}-{index:05d}"
 
 
-def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range], index: int) -> Variant:
+def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | Choice], index: int) -> Variant:
     # A stream for each quantity: adding a range, a cell or networks leaves all other draws as they were.
     place = f"{cell}/{units}"
-    drawn = {
+    drawn: dict[str, Any] = {
         name: bounds.at(np.random.default_rng(stream_seed(study.seed, f"draw/{place}/{name}", index)).random())
         for name, bounds in sorted(ranges.items())
     }
@@ -111,8 +111,17 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range], i
         learning_rate=drawn["learning_rate"],
         clip=drawn.get("clip", 1.0),
         constants={name: value for name, value in drawn.items() if name not in _NOT_CONSTANTS},
+        initialiser=drawn.get("initialiser", "uniform"),
+        truncation=int(drawn["truncation"]) if "truncation" in drawn else None,
     )
-    return Variant(_network_name(cell, units, index), settings, drawn)
+    hyperparameters: dict[str, float] = {}
+    for name, value in drawn.items():
+        bounds = ranges[name]
+        if isinstance(bounds, Choice):  # one number for each name: 1 for the one that was drawn, 0 for the others
+            hyperparameters |= {f"{name} {each}": float(each == value) for each in bounds.names}
+        else:
+            hyperparameters[name] = value
+    return Variant(_network_name(cell, units, index), settings, hyperparameters)
 
 
 def cohorts(study: Study) -> list[Cohort]:
