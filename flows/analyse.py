@@ -14,6 +14,7 @@ from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
 from flows.cluster import ray_cluster
 from flows.fan_out import fan_out
+from flows.lease import run_lease
 from flows.parameters import AnalysisParameters, Request, Resources
 from flows.progress import display
 from flows.splits import measure_split
@@ -120,11 +121,12 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
     """
     parameters, resources = parameters or AnalysisParameters(), resources or Resources()
     directory = resolved(directory)
-    analysis = load(directory, parameters)
-    display().start(_STAGE, parameters.splits + 2, "steps")
-    measurements = measure(analysis, parameters, resources)
-    fit(directory, analysis, measurements, parameters)
-    path = report(directory)
-    publish(directory)
+    with run_lease(directory):
+        analysis = load(directory, parameters)
+        display().start(_STAGE, parameters.splits + 2, "steps")
+        measurements = measure(analysis, parameters, resources)
+        fit(directory, analysis, measurements, parameters)
+        path = report(directory)
+        publish(directory)
     get_run_logger().info("report: %s", path)
     return str(path)

@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from aelle_core.errors import UserError
 from flows.environment import prepare_prefect
 from flows.stale_runs import close_stale_runs
 
 _START_SECONDS = 180
+_LOOK_SECONDS = 5
 _NAMED_SECONDS = 15
 _STOP_SECONDS = 5
 _DELIVERY_SECONDS = 5
@@ -159,6 +163,48 @@ def prefect_server(
                 _deliver()
     finally:
         server.stop()
+
+
+@contextmanager
+def ending_without_server(url: str, end: Callable[[str], object]) -> Iterator[None]:
+    """Call `end` with a reason, once, when the Prefect API at `url` has not answered for AELLE_OUTAGE_SECONDS (120).
+
+    Prefect's clients try again for four minutes, so that no run fails before; see prepare_prefect. Raises UserError
+    when the setting is not a number of at least 10.
+    """
+    patience = _outage_seconds()
+    over = threading.Event()
+
+    def watch() -> None:
+        answered = time.monotonic()
+        while not over.wait(_LOOK_SECONDS):
+            try:
+                await_answer(url, _LOOK_SECONDS)
+                answered = time.monotonic()
+            except UserError:
+                if time.monotonic() - answered >= patience:
+                    end(f"the Prefect server at {url} has not answered for {patience:g} s")
+                    return
+
+    threading.Thread(target=watch, name="Prefect outage", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="AELLE_", env_ignore_empty=True)
+
+    outage_seconds: float = Field(120, ge=10)
+
+
+def _outage_seconds() -> float:
+    try:
+        return _Settings().outage_seconds
+    except ValidationError as error:
+        given = os.environ.get("AELLE_OUTAGE_SECONDS")
+        raise UserError(f"AELLE_OUTAGE_SECONDS={given!r}: expected a number of seconds, 10 or more") from error
 
 
 def _deliver() -> None:
