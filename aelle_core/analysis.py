@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aelle_core.aelle import AeLLE
@@ -29,6 +29,7 @@ from aelle_core.evaluation.material import MINIMUM, Material
 from aelle_core.evaluation.tables.base import Table, make_tables
 from aelle_core.files import write_atomically
 from aelle_core.interpolation import interpolate_spectrum
+from aelle_core.places import Place, arrow_file
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study
@@ -172,7 +173,7 @@ def report_data(run: RunDirectory) -> ReportData:
         settings = json.loads((run.analysis / "analysis.json").read_text())
     except FileNotFoundError as error:
         raise UserError(f"no analysis in {str(run)!r}: expected one made by `aelle analyse {run}`") from error
-    measurements = measurements_from_table(pq.read_table(run.analysis / "measurements.parquet"))
+    measurements = measurements_from_table(_read_table(run.analysis / "measurements.parquet"))
     analysis = prepare_analysis(
         run.store, study, splits=settings["splits"], seed=settings["seed"], quarantined=run.quarantine.packs()
     )
@@ -201,6 +202,11 @@ def report_data(run: RunDirectory) -> ReportData:
     )
 
 
+def _read_table(path: Place) -> pa.Table:
+    name, filesystem = arrow_file(path)
+    return pq.read_table(name, filesystem=filesystem)
+
+
 def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
     """What the task looks like; in one sentence why not, where its data are not on this machine."""
     try:
@@ -209,7 +215,7 @@ def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
         return str(error)
 
 
-def draw_report(run: RunDirectory) -> Path:
+def draw_report(run: RunDirectory) -> Place:
     """Draw the figures and the report again from what is stored. Returns the report's path."""
     data = report_data(run)
     pictures = draw_figures(data)

@@ -1,7 +1,6 @@
 """The flow that turns a finished study's spectra into AeLLE, classifiers, metrics and a report."""
 
 import base64
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -10,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
 from aelle_core.evaluation import Measurement
+from aelle_core.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
 from flows.cluster import ray_cluster
@@ -62,7 +62,7 @@ def fit(directory: str, analysis: Analysis, measurements: list[Measurement], par
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(directory: str) -> Path:
+def report(directory: str) -> Place:
     """Draw the figures and the report."""
     path = draw_report(RunDirectory(directory))
     display().advance(_STAGE, 1, "report")
@@ -98,7 +98,8 @@ def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
 
 def _markdown(data: ReportData, run: RunDirectory) -> str:
     lines = [f"# {data.title}", "", *(f"- {sentence}" for sentence in data.verdicts), ""]
-    for picture in sorted(run.figures.glob("*.png")):
+    pictures: list[Place] = [*run.figures.glob("*.png")]
+    for picture in sorted(pictures, key=lambda each: each.name):
         content = base64.b64encode(picture.read_bytes()).decode()
         name = picture.stem.replace("_", " ")
         lines += [f"## {name}", "", f"![{name}](data:image/png;base64,{content})", ""]
@@ -117,7 +118,7 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
         resources: Where the splits are computed.
     """
     parameters, resources = parameters or AnalysisParameters(), resources or Resources()
-    directory = str(Path(directory).expanduser().resolve())
+    directory = resolved(directory)
     analysis = load(directory, parameters)
     display().start(_STAGE, parameters.splits + 2, "steps")
     measurements = measure(analysis, parameters, resources)

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,7 +86,7 @@ def study(
         from flows.parameters import StudyParameters
         from flows.study import study as flow
 
-        flow(StudyParameters(**plan.to_dict()), str(directory), parameters, resources)
+        flow(StudyParameters(**plan.to_dict()), directory, parameters, resources)
 
     _run(job, directory)
     _show_results(directory)
@@ -123,14 +122,16 @@ def sweep(
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
+    from aelle_core.study import RunDirectory
+
     def job() -> None:
         from flows.parameters import StudyParameters
         from flows.sweep import sweep as flow
 
-        flow(StudyParameters(**plan.to_dict()), str(directory), resources)
+        flow(StudyParameters(**plan.to_dict()), directory, resources)
 
     _run(job, directory)
-    typer.echo(f"data: {directory / 'spectra'}")
+    typer.echo(f"data: {RunDirectory(directory).path / 'spectra'}")
     typer.echo(f"next: aelle analyse {directory}")
 
 
@@ -154,7 +155,7 @@ def analyse(
     def job() -> None:
         from flows.analyse import analyse as flow
 
-        flow(str(run), parameters, resources)
+        flow(run, parameters, resources)
 
     _run(job, run)
     _show_results(run)
@@ -189,7 +190,7 @@ def plan(
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
-def _show_plan(plan: "Study", directory: Path, cpus: float, gpus: float) -> None:
+def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
     from flows.plan import show_plan
     from flows.ways import show_ways
 
@@ -197,7 +198,7 @@ def _show_plan(plan: "Study", directory: Path, cpus: float, gpus: float) -> None
     show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
 
 
-def _run(job: Callable[[], None], directory: Path) -> None:
+def _run(job: Callable[[], None], directory: str) -> None:
     """Run a flow under a progress display; what ends it early becomes one sentence and an exit code."""
     from rich.console import Console
 
@@ -226,7 +227,7 @@ def _stop(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def _show_results(directory: Path) -> None:
+def _show_results(directory: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from flows.parameters import Resources
 
 Preset = Annotated[str, typer.Argument(help="A preset; `aelle presets` lists them.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for the results; runs/NAME by default.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", help="Directory or address (s3://, gs://) for the results; runs/NAME by default."),
+]
 Cells = Annotated[str | None, typer.Option(help="Cells instead of the preset's, separated by commas.")]
 Units = Annotated[str | None, typer.Option(help="Hidden units instead of the preset's, separated by commas.")]
 Networks = Annotated[int | None, typer.Option(help="Networks per cell and size instead of the preset's.")]
@@ -58,12 +61,13 @@ def asked_study(
     return changed_study(base, None if data is None else str(data.expanduser().resolve()), **changes)
 
 
-def checked_output(output: Path | None, plan: "Study") -> Path:
-    """The directory for the results, after everything that can be known to fail has been refused."""
+def checked_output(output: str | None, plan: "Study") -> str:
+    """The directory or address for the results, after everything that can be known to fail has been refused."""
+    from aelle_core.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
 
-    directory = (output or Path("runs") / plan.name).expanduser().resolve()
+    directory = resolved(output or f"runs/{plan.name}")
     RunDirectory(directory).check(plan)
     get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
     return directory

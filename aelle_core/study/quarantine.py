@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from pathlib import Path
 
 from aelle_core.errors import UserError
 from aelle_core.files import write_atomically
+from aelle_core.places import Place
 
 _NAMED = 5  # packs in a sentence; more are counted
 
@@ -32,7 +32,7 @@ class QuarantinedPack:
 class Quarantine:
     """The records of a run's packs that were given up, a file PACK.json for each."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
 
     def add(self, pack: QuarantinedPack) -> None:
@@ -49,7 +49,7 @@ class Quarantine:
         return [self._read(path) for path in sorted(self.path.glob("[!_.]*.json"))]
 
     @staticmethod
-    def _read(path: Path) -> QuarantinedPack:
+    def _read(path: Place) -> QuarantinedPack:
         try:
             content = json.loads(path.read_text())
             values = {each.name: content[each.name] for each in fields(QuarantinedPack)}
