@@ -46,7 +46,8 @@ class Quarantine:
 
     def packs(self) -> list[QuarantinedPack]:
         """The recorded packs by name. Raises UserError naming the file when one is broken."""
-        return [self._read(path) for path in sorted(self.path.glob("[!_.]*.json"))]
+        found: Iterable[Place] = self.path.glob("[!_.]*.json")
+        return [self._read(path) for path in sorted(found, key=str)]
 
     @staticmethod
     def _read(path: Place) -> QuarantinedPack:
