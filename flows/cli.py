@@ -203,23 +203,29 @@ def _run(job: Callable[[], None], directory: str) -> None:
     from rich.console import Console
 
     from aelle_core.errors import UserError
+    from flows.interruption import exit_code, exiting_on_signals
     from flows.progress import terminal_display
     from flows.server import prefect_server
 
     console = Console(stderr=True)
+    kept = f"what was finished is kept in {directory}; the same command goes on from there"
     try:
-        with ExitStack() as running:
+        with exiting_on_signals(f"aelle: interrupted: {kept}"), ExitStack() as running:
             with console.status("Starting Prefect and Ray"):
                 running.enter_context(prefect_server(meanwhile=lambda: import_module("flows.study")))
-                from prefect.exceptions import PrefectException
             with terminal_display(console):
                 job()
     except UserError:
         raise
-    except (KeyboardInterrupt, SystemExit):
-        _stop(f"interrupted: what was finished is kept in {directory}; the same command goes on from there", 130)
-    except (OSError, RuntimeError, PrefectException) as error:
-        _stop(f"{error}\nwhat was finished is kept in {directory}; the same command goes on from there", 1)
+    except Exception as error:
+        from httpx import HTTPError
+        from prefect.exceptions import PrefectException
+
+        if not isinstance(error, OSError | RuntimeError | PrefectException | HTTPError):
+            raise
+        _stop(f"{error}\n{kept}", 1)
+    except BaseException as interrupt:
+        _stop(f"interrupted: {kept}", exit_code(interrupt))
 
 
 def _stop(message: str, code: int) -> None:

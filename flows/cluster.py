@@ -10,6 +10,7 @@ from typing import Any
 
 from aelle_core.errors import UserError
 from flows.environment import prepare_ray
+from flows.interruption import kept_signal_handlers, telling_threads
 from flows.parameters import Request, Resources
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to files
@@ -29,7 +30,8 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
 
     if ray.is_initialized():
         check_resources(wanted, resources.patience)
-        yield
+        with telling_threads():
+            yield
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if local:
@@ -40,12 +42,14 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
             "_node_ip_address": "127.0.0.1",
         }
     try:
-        ray.init(address="local" if local else resources.ray_address, **options)
+        with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
+            ray.init(address="local" if local else resources.ray_address, **options)
     except ConnectionError as error:
         raise UserError(f"ray_address={resources.ray_address!r}: no Ray cluster answers there ({error})") from error
     try:
         check_resources(wanted, resources.patience)
-        yield
+        with telling_threads():
+            yield
     finally:
         ray.shutdown()
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from aelle_core.errors import UserError
 from flows.cluster import capacity, missing_resources
+from flows.interruption import raise_if_interrupted
 from flows.parameters import Request, Resources
 
 _LOOK_SECONDS = 1.0
@@ -73,6 +74,7 @@ def fan_out(
                 else:
                     done = []
                     time.sleep(min(_LOOK_SECONDS, queue.seconds_to_next))
+                raise_if_interrupted()
                 if time.monotonic() >= next_look:
                     while_waiting([job.name for job in pending.values()])
                     next_look = time.monotonic() + _LOOK_SECONDS

@@ -1,7 +1,6 @@
 """The flow that trains every network of a study: a Prefect task per cohort, a Ray task per pack."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -9,6 +8,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from aelle_core.places import resolved
 from aelle_core.study import Cohort, QuarantinedPack, RunDirectory, cohorts
 from aelle_core.study.quarantine import quarantined_sentence
 from aelle_core.tasks import get_task
@@ -45,7 +45,7 @@ def sweep(study: StudyParameters, directory: str, resources: Resources | None = 
     resources = resources or Resources()
     plan = study.to_study()
     resources.check_cohorts(plan)
-    run = RunDirectory(Path(directory).expanduser().resolve())
+    run = RunDirectory(resolved(directory))
     data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
     data.check(plan.batch_size)
     run.check(plan)

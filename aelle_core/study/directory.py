@@ -38,6 +38,7 @@ class RunDirectory:
     def __init__(self, path: "str | PathLike[str] | ObjectPath") -> None:
         self.path: Place = place(path)
         self.settings = self.path / "study.json"
+        self._spectra = self.path / "spectra"
         self.checkpoints = self.path / "checkpoints"
         self.analysis = self.path / "analysis"
         self.report = self.path / "report.html"
@@ -50,7 +51,7 @@ class RunDirectory:
     def store(self) -> SpectraStore:
         """The spectra of this run. Raises StoreError when the run is not there: it was not prepared, or is lost."""
         self.check_is_there()
-        return SpectraStore(self.path / "spectra")
+        return SpectraStore(self._spectra, create=False)
 
     @property
     def quarantine(self) -> Quarantine:
@@ -97,10 +98,13 @@ class RunDirectory:
         probe.unlink()
 
     def prepare(self, study: Study, statement: dict[str, Any]) -> None:
-        """Check, make the directory and write its settings, unless it holds this study already."""
+        """Check, make the directory with its settings, unless it holds this study already, and its store."""
         self.check(study)
-        if self.settings.exists():
-            return
+        if not self.settings.exists():
+            self._write_settings(study, statement)
+        SpectraStore(self._spectra)
+
+    def _write_settings(self, study: Study, statement: dict[str, Any]) -> None:
         content = {
             "format": _FORMAT,
             "identity": study.identity,

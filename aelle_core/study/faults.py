@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aelle_core.errors import PlaceError, first_line
+from aelle_core.store import StoreError
 from aelle_core.study.directory import RunDirectory
 
 _OF_THE_PLACE = {
@@ -34,13 +35,11 @@ def place_failures_named(run: RunDirectory) -> Iterator[None]:
 
 
 def check_there(run: RunDirectory) -> None:
-    """Raise PlaceError when the directory of a run under way is gone."""
+    """Raise PlaceError when the directory of a run under way is gone, or the store in it."""
     try:
-        there = run.settings.exists()
-    except OSError as error:
-        raise PlaceError(f"{str(run)!r} cannot be read any more: {first_line(error)}") from error
-    if not there:
-        raise PlaceError(f"{str(run)!r} was removed under way: expected the study.json that was there")
+        run.store.check_is_there()
+    except (StoreError, OSError) as error:
+        raise PlaceError(first_line(error)) from error
 
 
 def _place(error: Exception, run: RunDirectory) -> str:

@@ -36,9 +36,10 @@ class Quarantine:
         self.path = path
 
     def add(self, pack: QuarantinedPack) -> None:
-        """Record a pack, in the place of an earlier record of it."""
+        """Record a pack, in the place of an earlier record of it. Raises FileNotFoundError when the run is gone."""
         text = json.dumps(asdict(pack), indent=2)
-        write_atomically(self.path / f"{pack.pack}.json", lambda temporary: temporary.write_text(text))
+        path = self.path / f"{pack.pack}.json"
+        write_atomically(path, lambda temporary: temporary.write_text(text), within=self.path.parent)
 
     def clear(self, pack: str) -> None:
         """Forget a pack's record, if there is one: it was trained after all."""
@@ -46,8 +47,8 @@ class Quarantine:
 
     def packs(self) -> list[QuarantinedPack]:
         """The recorded packs by name. Raises UserError naming the file when one is broken."""
-        found: Iterable[Place] = self.path.glob("[!_.]*.json")
-        return [self._read(path) for path in sorted(found, key=str)]
+        records: list[Place] = [*self.path.glob("[!_.]*.json")]
+        return [self._read(path) for path in sorted(records, key=lambda each: each.name)]
 
     @staticmethod
     def _read(path: Place) -> QuarantinedPack:

@@ -36,7 +36,8 @@ def save_checkpoint(path: Place, trainer: Trainer, result: EpochResult, names: S
         "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
     }
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contents, temporary, metadata))
+    # The directory of checkpoints is made where it is missing, but not the run's, which may have been removed.
+    write_atomically(path, lambda temporary: save_file(contents, temporary, metadata), within=path.parent.parent)
 
 
 def recorded_way(path: Place) -> tuple[str, int | None]:

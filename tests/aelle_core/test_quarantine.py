@@ -60,7 +60,10 @@ def test_a_million_networks_take_no_more_memory_than_one() -> None:
 
 
 def test_records_are_kept_replaced_and_cleared(tmp_path: Path) -> None:
-    quarantine = RunDirectory(tmp_path).quarantine
+    quarantine = RunDirectory(tmp_path / "run").quarantine
+    with pytest.raises(FileNotFoundError):  # never makes a run's directory
+        quarantine.add(given_up(2))
+    (tmp_path / "run").mkdir()
     assert quarantine.packs() == []
     quarantine.add(given_up(2))
     quarantine.add(given_up(1))

@@ -23,18 +23,20 @@ class Pointwise:
         self.known = known
         self.arrays = tuple(dict.fromkeys([*self._read_arrays(), *(write.place.array for write in writes)]))
 
-    def emit(self, emit: Emitter, bases: Sequence[Any], by_row: Sequence[Any], rows: Any, units: Any) -> None:
+    def emit(self, emit: Emitter, bases: Sequence[Any], by_row: Sequence[Any], rows: Any, units: int) -> None:
         """The loops for one network: `bases` are the arrays' first elements, `by_row` their strides."""
-        builder, width = emit.builder, lanes(4)
-        whole = builder.mul(builder.sdiv(units, emit.index(width)), emit.index(width))
-        shared = {each: _Body(self, emit, bases, units, each) for each in (width, 1)}
-        for body in shared.values():
+        whole, left = units // lanes(4) * lanes(4), units % lanes(4)
+        bodies = {width: _Body(self, emit, bases, units, width) for width in (lanes(4) if whole else 0, left) if width}
+        for body in bodies.values():
             body.emit_spread()
 
         def row(index: Any, _: list[Any]) -> list[Any]:
-            at = [emit.place(base, builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)]
-            for first, stop, step in ((emit.index(0), whole, width), (whole, units, 1)):
-                emit.loop(first, stop, step, [], lambda unit, _, step=step: shared[step].emit_at(at, unit))  # type: ignore[misc]
+            at = [emit.place(base, emit.builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)]
+            if whole:
+                body = bodies[lanes(4)]
+                emit.loop(emit.index(0), emit.index(whole), lanes(4), [], lambda unit, _: body.emit_at(at, unit))
+            if left:
+                bodies[left].emit_at(at, emit.index(whole))
             return []
 
         emit.loop(emit.index(0), rows, 1, [], row)
@@ -62,7 +64,7 @@ class Pointwise:
 class _Body:
     """The innermost loop for vectors of one width."""
 
-    def __init__(self, work: Pointwise, emit: Emitter, bases: Sequence[Any], units: Any, width: int) -> None:
+    def __init__(self, work: Pointwise, emit: Emitter, bases: Sequence[Any], units: int, width: int) -> None:
         self._work, self._emit, self._bases, self._units, self._width = work, emit, bases, units, width
         self._functions = Functions(emit.builder, width)
         self._spread: dict[Expression, Any] = {}
@@ -97,9 +99,7 @@ class _Body:
         return []
 
     def _place(self, place: Place, bases: Sequence[Any], unit: Any) -> Any:
-        builder = self._emit.builder
-        column = builder.mul(self._units, self._emit.index(place.column))
-        return self._emit.place(bases[self._work.arrays.index(place.array)], column, unit)
+        return self._emit.place(bases[self._work.arrays.index(place.array)], self._units * place.column, unit)
 
     def _value(self, expression: Expression, values: dict[Expression, Any], bases: Sequence[Any], unit: Any) -> Any:
         if expression in values or expression.operation == "constant":

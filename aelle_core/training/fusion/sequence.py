@@ -161,8 +161,7 @@ class Sequence:
         index = self.arrays.index
         if isinstance(operation, Pointwise):
             places = [index(name) for name in operation.arrays]
-            units = emit.index(self._units)
-            operation.emit(emit, [bases[at] for at in places], [by_row[at] for at in places], rows, units)
+            operation.emit(emit, [bases[at] for at in places], [by_row[at] for at in places], rows, self._units)
             return
 
         if isinstance(operation, Cut):
