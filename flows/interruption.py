@@ -43,7 +43,7 @@ def exit_code(interrupt: BaseException) -> int:
 
 
 def raise_if_interrupted() -> None:
-    """Raise InterruptError when the block of `telling_threads` was ended by an interrupt: for loops of other threads."""
+    """Raise InterruptError when an interrupt has ended the block of `telling_threads`: for loops of other threads."""
     if _interrupted.is_set():
         raise InterruptError("interrupted")
 
