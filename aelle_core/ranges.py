@@ -1,10 +1,11 @@
 """Ranges that hyperparameters are drawn from."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aelle_core.errors import UserError
+from aelle_core.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Range:
         if self.low == self.high:
             return f"{self.low:g}"
         return f"{self.low:g} to {self.high:g} ({self.spacing})"
+
+    @property
+    def varies(self) -> bool:
+        """Whether there is more than one value in it."""
+        return self.low < self.high
 
     def at(self, position: float) -> float:
         """The value at `position` in [0, 1] between low and high, along the range's own spacing."""
@@ -52,3 +58,53 @@ class Range:
             case {"low": int() | float() as low, "high": int() | float() as high, **rest} if set(rest) <= {"spacing"}:
                 return Range(float(low), float(high), rest.get("spacing", "log"))  # type: ignore[arg-type]
         raise UserError(f"range {value!r}: expected a number, [low, high] or [low, high, 'log' or 'linear']")
+
+
+class WholeRange(Range):
+    """A range of whole numbers of at least 1: drawn from low - 1/2 to high + 1/2 and rounded, so that both ends come
+    as often as the others do."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.low < 1 or self.low % 1 or self.high % 1:
+            raise UserError(f"range {self}: expected whole numbers of at least 1")
+
+    def at(self, position: float) -> float:
+        wide = Range(self.low - 0.5, self.high + 0.5, self.spacing).at(position)
+        return min(max(float(round(wide)), self.low), self.high)
+
+    @staticmethod
+    def parse(value: object) -> "WholeRange":
+        """From what Range.parse takes. Raises UserError where it does, and on numbers that are not whole or below 1."""
+        found = Range.parse(value)
+        return WholeRange(found.low, found.high, found.spacing)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Names, of which each is drawn as often as any other."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(self.names)
+
+    @property
+    def varies(self) -> bool:
+        """Whether there is more than one name in it."""
+        return len(self.names) > 1
+
+    def at(self, position: float) -> str:
+        """The name at `position` in [0, 1)."""
+        return self.names[min(int(position * len(self.names)), len(self.names) - 1)]
+
+    @staticmethod
+    def parse(value: object, kind: str, known: Sequence[str]) -> "Choice":
+        """A Choice from a name or a list of names, all among the `known`. Raises UserError, naming them, otherwise."""
+        names = (value,) if isinstance(value, str) else value
+        if isinstance(names, list | tuple) and names and all(isinstance(each, str) for each in names):
+            if unknown := [each for each in names if each not in known]:
+                raise unknown_name(kind, unknown[0], known)
+            if len(set(names)) == len(names):
+                return Choice(tuple(names))
+        raise UserError(f"{kind} {value!r}: expected some of {', '.join(known)}, each once")

@@ -3,17 +3,17 @@
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from aelle_core.errors import UserError
 from aelle_core.evaluation.tables.base import Entry, Table
 from aelle_core.files import write_atomically
+from aelle_core.places import Place
 
 _FORMAT = "aelle-tables-1"
 
 
-def kept_tables(path: Path, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
+def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
     """The tables in the file `path` where they were made with these settings; else made, and kept there.
 
     Raises UserError naming the file when it is broken.
@@ -29,7 +29,7 @@ def kept_tables(path: Path, settings: dict[str, Any], make: Callable[[], list[Ta
     return tables
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Table]]:
+def _read(path: Place) -> tuple[dict[str, Any], list[Table]]:
     try:
         held = json.loads(path.read_text())
         tables = [Table(**{**one, "entries": [Entry(**entry) for entry in one["entries"]]}) for one in held["tables"]]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells.blocks import Blocks
+from aelle_core.cells.initialisers import initialisers
 from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 from aelle_core.registry import Registry
@@ -91,12 +92,11 @@ class Cell(ABC):
         in layers need it; the others raise UserError."""
         raise UserError(f"cell {self.name!r} cannot be stacked in layers: expected one of torch.nn's")
 
-    def initialise(self, generator: torch.Generator, scale: float) -> dict[str, Tensor]:
-        """Parameters of one network, every entry U(-scale, scale) (the paper's section 4.2), float32."""
-        return {
-            name: torch.empty(shape).uniform_(-scale, scale, generator=generator)
-            for name, shape in self.parameter_shapes().items()
-        }
+    def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
+        """Parameters of one network, float32, drawn by the registered `initialiser`: every entry U(-scale, scale) by
+        default (the paper's section 4.2). Raises UserError when there is none of that name."""
+        draw = initialisers[initialiser].draw
+        return {name: draw(shape, scale, self.units, generator) for name, shape in self.parameter_shapes().items()}
 
     def constants(self, values: Mapping[str, float] | None = None) -> dict[str, float]:
         """The equation's constants: the defaults, overruled by `values`; unknown names raise UserError."""

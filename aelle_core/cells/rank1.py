@@ -9,6 +9,7 @@ from torch import Tensor
 from aelle_core.cells.base import Cell, State, cells
 from aelle_core.cells.blocks import Block, Blocks, rows_scaled
 from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.errors import UserError
 from aelle_core.ranges import Range
 
 DENSITY = 0.1
@@ -36,8 +37,11 @@ class RankOneNetwork(Cell):
         n, f = self.units, self.input_size
         return {"M": (n, n), "w_f": (n,), "w_o": (n,), "U": (n, f)}
 
-    def initialise(self, generator: torch.Generator, scale: float) -> dict[str, Tensor]:
-        """M, w_f, w_o and U of one network as the class says, float32; `scale` is the gain g."""
+    def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
+        """M, w_f, w_o and U of one network as the class says, float32; `scale` is the gain g. Raises UserError for
+        another `initialiser`: the cell has a distribution of its own."""
+        if initialiser != "uniform":
+            raise UserError(f"initialiser={initialiser!r}: cell 'rank1' has a distribution of its own; expected none")
         n, f = self.units, self.input_size
         present = torch.rand(n, n, generator=generator) < DENSITY
         return {

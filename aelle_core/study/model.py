@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aelle_core.errors import UserError
-from aelle_core.ranges import Range
+from aelle_core.ranges import Choice, Range
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
@@ -39,7 +39,7 @@ class Study:
     ranges: dict[str, Any] = _setting(
         {},
         "Ranges to draw from, by cell ('*' for all), then by name: scale, learning_rate, clip or a constant of the "
-        "cell's equation; each a number, [low, high] or [low, high, 'linear']",
+        "cell's equation, truncation or initialiser; each a number, [low, high] or [low, high, 'linear'], or names",
     )
     spectra: tuple[str, ...] = _setting(("hidden",), "Which spectra to compute: hidden, full, or both")
     exponents: int = _setting(0, "How many leading exponents to compute; 0 for all", 0, 65_536)
@@ -63,8 +63,7 @@ class Study:
                 values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
                 object.__setattr__(self, each.name, values)
             _check_bounds(each, getattr(self, each.name))
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
-            raise UserError(f"name={self.name!r}: expected up to 64 letters, digits, - and _")
+        check_name("name", self.name)
         for label in ("task_options", "ranges"):
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
@@ -93,27 +92,30 @@ class Study:
             cells[unknown[0]]  # an unknown cell has a clearer error of its own
             raise UserError(f"ranges for {', '.join(unknown)}: the study's cells are {', '.join(self.cells)}")
 
-    def cell_ranges(self, name: str) -> dict[str, Range]:
-        """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's."""
+    def cell_ranges(self, name: str) -> dict[str, Range | Choice]:
+        """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may add
+        what is optional for its trainer."""
         from aelle_core.cells import cells
         from aelle_core.tasks import tasks
         from aelle_core.training import trainers
 
-        cell, training = cells[name], trainers[tasks[self.task].trainer].ranges
-        known = {*training, "scale", *cell.defaults}
-        merged = {**training, **cell.search}
+        cell, trainer = cells[name], trainers[tasks[self.task].trainer]
+        training = trainer.ranges
+        known = {*training, "scale", *cell.defaults, *trainer.optional}
+        merged: dict[str, Range | Choice] = {**training, **cell.search}
         for source in ("*", name):
             given = self.ranges.get(source, {})
             if not isinstance(given, Mapping):
                 raise UserError(f"ranges[{source!r}]={given!r}: expected a mapping from names to ranges")
             for key, value in given.items():
                 if key in known:
-                    merged[key] = Range.parse(value)
+                    merged[key] = trainer.optional.get(key, Range.parse)(value)
                 elif source != "*":
                     raise UserError(f"ranges[{source!r}] names {key!r}: expected one of {', '.join(sorted(known))}")
         for key in ("scale", *training):
-            if merged[key].low <= 0:
-                raise UserError(f"range of {key} for {name}: {merged[key]}: expected values above 0")
+            bounds = merged[key]
+            if isinstance(bounds, Range) and bounds.low <= 0:
+                raise UserError(f"range of {key} for {name}: {bounds}: expected values above 0")
         return merged
 
     @property
@@ -146,6 +148,12 @@ class Study:
     def replace(self, **changes: Any) -> "Study":
         """The study with some settings changed."""
         return self.from_dict({**dataclasses.asdict(self), **changes})
+
+
+def check_name(label: str, name: object) -> None:
+    """Raise UserError unless `name` can name a study or its directory; `label` says what it is the name of."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise UserError(f"{label}={name!r}: expected up to 64 letters, digits, - and _")
 
 
 def _plain(value: object) -> object:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
+from aelle_core.cells.initialisers import initialisers
 from aelle_core.errors import UserError
-from aelle_core.ranges import Range
+from aelle_core.ranges import Choice, Range, WholeRange
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples
 from aelle_core.training.batches import mini_batch, same_for_all
@@ -18,6 +19,7 @@ from aelle_core.training.evaluation import loss_and_accuracy
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.truncation import cuts
 from aelle_core.training.ways import available_ways, check_way, get_way
 
 Result = TypeVar("Result")
@@ -36,6 +38,10 @@ class PackTrainer(Trainer):
     """
 
     ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(2e-3, 1e-2), "clip": Range(1.0, 1.0)}
+    optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {
+        "initialiser": lambda value: Choice.parse(value, "initialiser", list(initialisers)),
+        "truncation": WholeRange.parse,
+    }
 
     def __init__(
         self,
@@ -73,7 +79,7 @@ class PackTrainer(Trainer):
     def _initial_parameters(self) -> dict[str, Tensor]:
         networks = []
         for each in self.settings:
-            parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale)
+            parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale, each.initialiser)
             bound = self.cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
             readout = generator(each.seed, "readout")
             shapes = {"readout_weight": (self.task.classes, self.cell.units), "readout_bias": (self.task.classes,)}
@@ -95,7 +101,8 @@ class PackTrainer(Trainer):
         """Class scores for inputs as a way takes them: (networks, batch, classes) after the last step, or, for tasks
         that are read out at every step, (networks, time * batch, classes)."""
         constants = {name: value[part] for name, value in self.constants.items()}
-        hidden = self.way.hidden(parameters, constants, inputs, noise)
+        truncations = [each.truncation for each in self.settings[part]]
+        hidden = self.way.hidden(parameters, constants, inputs, noise, cuts(truncations, inputs.shape[1]))
         if self.task.readout == "every":
             hidden = hidden.flatten(1, 2)  # all steps in one product
         return torch.baddbmm(parameters["readout_bias"].unsqueeze(1), hidden, parameters["readout_weight"].mT)

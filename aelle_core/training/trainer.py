@@ -1,7 +1,7 @@
 """What a trainer is: a pack of networks that becomes better at a task, epoch by epoch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aelle_core.cells import Cell, Network
 from aelle_core.errors import UserError
-from aelle_core.ranges import Range
+from aelle_core.ranges import Choice, Range
 from aelle_core.registry import Registry
 from aelle_core.tasks import Task
 
@@ -20,8 +20,9 @@ class NetworkSettings:
     """What makes one network differ from its neighbours in a pack.
 
     `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
-    gradient; `constants` overrule the defaults in the cell's equation. `seed` starts its own streams for weights,
-    order of examples and noise.
+    gradient; `constants` overrule the defaults in the cell's equation; `initialiser` is the family that its initial
+    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all. `seed` starts its
+    own streams for weights, order of examples and noise.
     """
 
     seed: int
@@ -29,6 +30,8 @@ class NetworkSettings:
     learning_rate: float
     clip: float = 1.0
     constants: Mapping[str, float] = field(default_factory=dict)
+    initialiser: str = "uniform"
+    truncation: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,13 @@ class Trainer(ABC):
     `way_name` says how it computes, where there are several ways: a matter of speed and rounding. Raises UserError
     when there is no such way for the cell and device.
     No more than `networks_at_once` networks of the pack compute together; `at_once` or all where it matters not.
-    `ranges` are what every network draws for this trainer, whatever its cell; `trains` is the kind of cell it takes.
+    `ranges` are what every network draws for this trainer, whatever its cell; `optional` is what a study may let its
+    networks draw besides, by name, with what reads it; `trains` is the kind of cell it takes.
     """
 
     name: ClassVar[str]
     ranges: ClassVar[Mapping[str, Range]] = {}
+    optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {}
     trains: ClassVar[type[Cell]] = Cell  # type: ignore[type-abstract]
 
     def __init__(

@@ -9,7 +9,7 @@ class SmallChar(Preset):
     """The paper's protocol with smaller networks on the text that Python carries, a ninth of War and Peace: sequences
     of 50 and half of the text for each network leave them 920 updates, where the paper's have 1,590."""
 
-    purpose = "Character language model: 240 LSTMs of 16 to 64 units on Python's own documentation, no download"
+    purpose = "Character language model: 240 LSTMs of 32 to 48 units on Python's own documentation, no download"
 
     @staticmethod
     def study() -> Study:
@@ -18,7 +18,7 @@ class SmallChar(Preset):
             task="charlm",
             task_options={"steps": 50, "share": 0.5},
             cells=("lstm",),
-            units=(16, 32, 64),
+            units=(32, 40, 48),
             networks=80,
             epochs=10,
             batch_size=32,

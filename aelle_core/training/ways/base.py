@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, Literal
 
 import torch
@@ -12,6 +13,8 @@ from aelle_core.cells import Cell
 from aelle_core.errors import UserError
 from aelle_core.registry import Registry
 
+Cuts = Mapping[int, Tensor]
+NO_CUTS: Cuts = MappingProxyType({})
 Readout = Literal["last", "every"]
 
 
@@ -41,13 +44,15 @@ class Way(ABC):
         constants: Mapping[str, Tensor],
         inputs: Tensor,
         noise: Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> Tensor:
         """The state part that is read out, (networks, batch, units) after the last step or (networks, time, batch,
         units) after every step.
 
         `parameters` are (networks, ...), `constants` (networks, 1, 1), `inputs` (networks, time, batch, features), or
         (networks, time, batch) codes of one-hot inputs, and `noise`, for cells that train under it, (networks, time,
-        batch, noise_channels * units). States start at zero.
+        batch, noise_channels * units). States start at zero. `cuts` are the steps after which gradients do not flow
+        back (see aelle_core.training.truncation).
         """
 
     def drives(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from aelle_core.cells import Cell
-from aelle_core.training.ways.base import Way, ways
+from aelle_core.training.ways.base import NO_CUTS, Cuts, Way, ways
 
 _LAYERS: dict[str, Callable[..., Any]] = {
     "rnn": torch.rnn_tanh,
@@ -33,17 +33,26 @@ class Fused(Way):
         constants: Mapping[str, Tensor],
         inputs: Tensor,
         noise: Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> Tensor:
         layer = _LAYERS[self.cell.name]
         like = parameters["weight_ih"]
         start = like.new_zeros(1, inputs.shape[2], self.cell.units)
-        state: Any = (start, start) if self.cell.name == "lstm" else start
+        lstm, gradients = self.cell.name == "lstm", torch.is_grad_enabled()
+        state: Any = (start, start) if lstm else (start,)
         hidden = []
         # unbind, not indexing: the backward pass of an index would write the whole pack once per network.
         weights = zip(*(parameters[name].unbind(0) for name in _ORDER), strict=True)
-        for own_inputs, own_weights in zip(inputs.unbind(0), weights, strict=True):
+        for network, (own_inputs, own_weights) in enumerate(zip(inputs.unbind(0), weights, strict=True)):
             if not inputs.is_floating_point():
                 own_inputs = functional.one_hot(own_inputs.long(), self.cell.input_size).to(like.dtype)
-            outputs = layer(own_inputs, state, own_weights, True, 1, 0.0, torch.is_grad_enabled(), False, False)[0]
-            hidden.append(outputs if self.readout == "every" else outputs[-1])
+            ends = [step + 1 for step in sorted(cuts) if cuts[step][network]]
+            own_state, outputs = state, []
+            for stretch in own_inputs.tensor_split(ends):
+                own_state = tuple(each.detach() for each in own_state)
+                found, *own_state = layer(
+                    stretch, own_state if lstm else own_state[0], own_weights, True, 1, 0.0, gradients, False, False
+                )
+                outputs.append(found)
+            hidden.append(torch.cat(outputs) if self.readout == "every" else outputs[-1][-1])
         return torch.stack(hidden)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell
-from aelle_core.training.ways.base import Way, ways
+from aelle_core.training.ways.base import NO_CUTS, Cuts, Way, ways
 
 
 @ways.register("packed")
@@ -23,6 +23,7 @@ class Packed(Way):
         constants: Mapping[str, Tensor],
         inputs: Tensor,
         noise: Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
         networks, time, batch = inputs.shape[:3]
@@ -32,8 +33,11 @@ class Packed(Way):
         states = []
         # unbind, not indexing: the backward pass of drives[:, t] would write the whole tensor once per step.
         noises = noise.unbind(1) if noise is not None else [None] * time
-        for drive, noise_now in zip(drives.unbind(1), noises, strict=True):
+        for time_now, (drive, noise_now) in enumerate(zip(drives.unbind(1), noises, strict=True)):
             state = self.cell.step(weights, drive, state, noise_now)
             if self.readout == "every":
                 states.append(state[part])
+            if time_now in cuts:
+                stopped = cuts[time_now].to(drives.device).view(-1, 1, 1)
+                state = {name: torch.where(stopped, value.detach(), value) for name, value in state.items()}
         return torch.stack(states, dim=1) if self.readout == "every" else state[part]

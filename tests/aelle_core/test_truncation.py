@@ -1,0 +1,82 @@
+"""Truncated backpropagation through time, against stretches that are differentiated one by one."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Network, get_cell
+from aelle_core.streams import generator
+from aelle_core.tasks import get_task
+from aelle_core.training import NetworkSettings, PackTrainer
+from aelle_core.training.truncation import cuts
+from aelle_core.training.ways import Readout, get_way
+
+CPU = torch.device("cpu")
+STEPS = 7
+
+
+def test_gradients_stop_at_every_stretch_counted_from_the_end() -> None:
+    found = cuts([None, 3, 7, 2], 7)
+    assert {step: marks.tolist() for step, marks in sorted(found.items())} == {
+        0: [False, True, False, True],
+        2: [False, False, False, True],
+        3: [False, True, False, False],
+        4: [False, False, False, True],
+    }
+    assert cuts([None, 7, 100], 7) == {}
+
+
+def one_by_one(network: Network, inputs: Tensor, weights: Tensor, truncation: int, readout: str) -> dict[str, Tensor]:
+    """The gradient of (weights * read-out states).sum(): each stretch has a backward pass of its own, and starts from
+    numbers."""
+    parameters = {key: value.clone().requires_grad_() for key, value in network.parameters.items()}
+    cell = network.cell
+    state = cell.initial_state(1, inputs.shape[2], like=inputs)
+    first = STEPS % truncation
+    stretches = [range(first), *(range(at, at + truncation) for at in range(first, STEPS, truncation))]
+    for stretch in stretches:
+        state = {key: value.detach() for key, value in state.items()}
+        prepared = cell.prepare(parameters, {})
+        total = torch.zeros(())
+        for time in stretch:
+            state = cell.step(prepared, cell.drive(prepared, inputs[:, time]), state)
+            if readout == "every" or time == STEPS - 1:
+                total = total + (weights[:, time] * state[cell.parts[0]]).sum()
+        if total.requires_grad:
+            total.backward()
+    return {key: torch.zeros_like(value) if value.grad is None else value.grad for key, value in parameters.items()}
+
+
+@pytest.mark.parametrize("readout", ["last", "every"])
+@pytest.mark.parametrize("way", ["packed", "compiled", "fused"])
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_gradients_are_those_of_stretches(name: str, way: str, readout: Readout) -> None:
+    cell = get_cell(name, 3, 6)
+    truncations = [1, 3, 5]
+    drawn = [cell.initialise(generator(seed, "weights"), 0.7) for seed in range(3)]
+    parameters = {key: torch.stack([each[key] for each in drawn]).requires_grad_() for key in drawn[0]}
+    inputs, weights = (torch.randn(3, STEPS, 4, width, generator=generator(0, f"{width}")) for width in (3, 6))
+    hidden = get_way(way, cell, readout, CPU).hidden(parameters, {}, inputs, None, cuts(truncations, STEPS))
+    (hidden * (weights if readout == "every" else weights[:, -1])).sum().backward()
+    for place, truncation in enumerate(truncations):
+        alone = Network(cell, {key: value.detach()[place : place + 1] for key, value in parameters.items()})
+        own, scored = (each[place : place + 1] for each in (inputs, weights))
+        for key, wanted in one_by_one(alone, own, scored, truncation, readout).items():
+            found = parameters[key].grad
+            assert found is not None
+            torch.testing.assert_close(found[place : place + 1], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_truncation_changes_what_a_pack_learns_and_a_whole_sequence_does_not() -> None:
+    task = get_task("digits")
+
+    def losses(truncation: int | None) -> Tensor:
+        settings = [NetworkSettings(0, 0.2, 3e-3, truncation=truncation), NetworkSettings(1, 0.2, 3e-3)]
+        pack = PackTrainer(get_cell("gru", task.input_size, 8), task, settings)
+        pack.train_epoch()
+        return pack.train_epoch()
+
+    whole, short, all_steps = losses(None), losses(1), losses(task.steps)
+    torch.testing.assert_close(all_steps, whole)
+    assert abs(short[0] - whole[0]) > 1e-3
+    torch.testing.assert_close(short[1], whole[1])
