@@ -129,7 +129,8 @@ def saved_summaries(run: RunDirectory) -> list[Summary]:
 
 
 def report_data(run: RunDirectory) -> ReportData:
-    """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet."""
+    """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet, and naming
+    the file that cannot be read."""
     held = run.read_settings()
     study = run.study()
     try:
@@ -165,7 +166,10 @@ def report_data(run: RunDirectory) -> ReportData:
 
 def _read_table(path: Place) -> pa.Table:
     name, filesystem = arrow_file(path)
-    return pq.read_table(name, filesystem=filesystem)
+    try:
+        return pq.read_table(name, filesystem=filesystem)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{str(path)!r} cannot be read ({error}): expected an analysis' measurements") from error
 
 
 def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
