@@ -1,8 +1,9 @@
 """From stored spectra to predictions: examples for the evaluation, the fitted AeLLE, and the report's contents."""
 
+import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,18 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
         )
         return make_tables(material)
 
-    return kept_tables(run.analysis / "tables.json", {"identity": study.identity, **settings}, make)
+    origin = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
+    return kept_tables(run.analysis / "tables.json", origin, make)
+
+
+def _digest(examples: Mapping[int, Examples]) -> str:
+    """SHA-256 of the networks' spectra and losses: a run that was made again may have others."""
+    found = hashlib.sha256()
+    for epoch, present in sorted(examples.items()):
+        found.update(f"{epoch} {' '.join(present.networks)}".encode())
+        for array in (present.spectra, present.loss, present.final_loss):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
