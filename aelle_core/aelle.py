@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -17,6 +16,7 @@ from aelle_core.autoencoder import Autoencoder, train_stages
 from aelle_core.errors import UserError
 from aelle_core.files import read_safetensors, write_atomically
 from aelle_core.interpolation import interpolate_spectrum
+from aelle_core.places import Place, place
 
 _FORMAT = "aelle-model-1"
 
@@ -179,8 +179,8 @@ class AeLLE(TransformerMixin, BaseEstimator):
         with torch.no_grad():
             return self.autoencoder_.predictor(torch.from_numpy(codes)).squeeze(-1).numpy()
 
-    def save(self, path: Path | str) -> Path:
-        """Write the fitted model as safetensors, whole or not at all; no pickle."""
+    def save(self, path: Place | str) -> Place:
+        """Write the fitted model as safetensors to a path or an address, whole or not at all; no pickle."""
         check_is_fitted(self)
         tensors = {f"autoencoder/{name}": value for name, value in self.autoencoder_.state_dict().items()}
         arrays = {
@@ -195,10 +195,10 @@ class AeLLE(TransformerMixin, BaseEstimator):
             parameters["random_state"] = None
         scalars = {"target_mean": self.target_mean_, "target_scale": self.target_scale_, "median": self.median_}
         metadata = {"format": _FORMAT, "parameters": json.dumps(parameters), "scalars": json.dumps(scalars)}
-        return write_atomically(Path(path), lambda temporary: save_file(tensors, temporary, metadata))
+        return write_atomically(place(path), lambda temporary: save_file(tensors, temporary, metadata))
 
     @classmethod
-    def load(cls, path: Path | str) -> "AeLLE":
+    def load(cls, path: Place | str) -> "AeLLE":
         """Read a model that `save` wrote. Raises UserError naming the file when it is anything else."""
         tensors, metadata = read_safetensors(path, "a saved AeLLE")
         if metadata.get("format") != _FORMAT:

@@ -5,10 +5,10 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aelle_core.aelle import AeLLE
@@ -30,26 +30,36 @@ from aelle_core.evaluation.material import MINIMUM, Material
 from aelle_core.evaluation.tables.base import Table, make_tables
 from aelle_core.files import write_atomically
 from aelle_core.interpolation import interpolate_spectrum
+from aelle_core.places import Place, arrow_file
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
-from aelle_core.study import RunDirectory, Study
+from aelle_core.study import QuarantinedPack, RunDirectory, Study
+from aelle_core.study.quarantine import quarantined_sentence
 from aelle_core.tables import kept_tables
 from aelle_core.tasks import get_task, tasks
+
+MISSING = "missing"
+"""The status of networks that are not there because their pack was quarantined."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is analysed: the networks at every epoch, the loss below which one ended well, and the splits."""
+    """What is analysed: the networks at every epoch, the loss below which one ended well, the splits, and in one
+    sentence which networks are missing (empty: none)."""
 
     examples: dict[int, Examples]
     threshold: float
     splits: list[Split]
     status_counts: dict[str, int]
+    missing: str = ""
 
 
-def prepare_analysis(store: SpectraStore, study: Study, *, splits: int, seed: int) -> Analysis:
-    """Read a finished study for the evaluation. Raises UserError when it is not finished."""
-    examples, status_counts = load_examples(store, study)
+def prepare_analysis(
+    store: SpectraStore, study: Study, *, splits: int, seed: int, quarantined: Sequence[QuarantinedPack] = ()
+) -> Analysis:
+    """Read a finished study for the evaluation. Raises UserError when it is not finished: when networks are missing
+    that do not belong to `quarantined` packs."""
+    examples, status_counts = load_examples(store, study, quarantined=quarantined)
     final = examples[study.epochs]
     threshold = median_threshold(final.final_loss) if study.threshold is None else study.threshold
     if not 0 < np.count_nonzero(final.final_loss < threshold) < len(final):
@@ -58,22 +68,31 @@ def prepare_analysis(store: SpectraStore, study: Study, *, splits: int, seed: in
             f"study {study.identity}: all final losses, {low:.3g} to {high:.3g}, are on one side of the threshold "
             f"{threshold:g}: expected networks on both"
         )
-    return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts)
+    missing = ""
+    if count := status_counts.get(MISSING, 0):
+        missing = f"{count} of {study.total_networks} networks are missing: {quarantined_sentence(quarantined)}"
+    return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts, missing)
 
 
 def load_examples(
-    store: SpectraStore, study: Study, kind: str | None = None
+    store: SpectraStore, study: Study, kind: str | None = None, *, quarantined: Sequence[QuarantinedPack] = ()
 ) -> tuple[dict[int, Examples], dict[str, int]]:
     """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status; with spectra of
     that kind, "hidden" or "full", by default the first that the study names.
 
+    Networks of `quarantined` packs may be missing: they are counted under the status "missing" and in no epoch's
+    arrays.
+
     An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
     diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
-    interpolated to the largest. Raises UserError when not all that was planned is stored.
+    interpolated to the largest. Raises UserError when not all else that was planned is stored.
     """
     rows = store.read(study=study.identity).to_pylist()
     last = [row for row in rows if row["epoch"] == study.epochs]
-    if len(last) < study.total_networks:
+    ended = {row["network"] for row in last}
+    missing = {network for pack in quarantined for network in pack.networks} - ended
+    rows = [row for row in rows if row["network"] not in missing]
+    if len(last) + len(missing) < study.total_networks:
         raise UserError(
             f"study {study.identity} has {len(last)} of {study.total_networks} networks trained to the end: "
             "run the same command again to finish it"
@@ -104,7 +123,8 @@ def load_examples(
             networks=np.array([row["network"] for row in chosen]),
             epoch=epoch,
         )
-    return examples, dict(Counter(row["status"] for row in last))
+    counts = Counter(row["status"] for row in last)
+    return examples, dict(counts) | ({MISSING: len(missing)} if missing else {})
 
 
 def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
@@ -112,9 +132,9 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
     "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
 
     def make() -> list[Table]:
-        first = study.spectra[0]
+        first, given_up = study.spectra[0], run.quarantine.packs()
         kinds = {
-            kind: analysis.examples if kind == first else load_examples(run.store, study, kind)[0]
+            kind: analysis.examples if kind == first else load_examples(run.store, study, kind, quarantined=given_up)[0]
             for kind in study.spectra
         }
         parameters = {"target": settings["regress"]}
@@ -123,8 +143,10 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
         )
         return make_tables(material)
 
-    origin = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
-    return kept_tables(run.analysis / "tables.json", origin, make)
+    recipe = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
+    if analysis.missing:
+        recipe["missing"] = analysis.missing
+    return kept_tables(run.analysis / "tables.json", recipe, make)
 
 
 def _digest(examples: Mapping[int, Examples]) -> str:
@@ -162,8 +184,10 @@ def report_data(run: RunDirectory) -> ReportData:
         settings = json.loads((run.analysis / "analysis.json").read_text())
     except FileNotFoundError as error:
         raise UserError(f"no analysis in {str(run)!r}: expected one made by `aelle analyse {run}`") from error
-    measurements = measurements_from_table(pq.read_table(run.analysis / "measurements.parquet"))
-    analysis = prepare_analysis(run.store, study, splits=settings["splits"], seed=settings["seed"])
+    measurements = measurements_from_table(_read_table(run.analysis / "measurements.parquet"))
+    analysis = prepare_analysis(
+        run.store, study, splits=settings["splits"], seed=settings["seed"], quarantined=run.quarantine.packs()
+    )
     summaries = summarise(measurements)
     final = analysis.examples[study.epochs]
     return ReportData(
@@ -179,7 +203,7 @@ def report_data(run: RunDirectory) -> ReportData:
         loss_name=tasks[study.task].loss_name,
         summaries=summaries,
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
-        verdicts=verdicts(summaries, study.epochs),
+        verdicts=[*filter(None, [analysis.missing]), *verdicts(summaries, study.epochs)],
         good_fraction_by_cell=good_fraction_by_cell(final, analysis.threshold),
         tables=study_tables(run, study, analysis, settings) if len(final) >= MINIMUM else [],
         illustration=_illustration(study),
@@ -187,6 +211,11 @@ def report_data(run: RunDirectory) -> ReportData:
         data_location=str(run.path / "spectra"),
         command=f"aelle study {study.name}",
     )
+
+
+def _read_table(path: Place) -> pa.Table:
+    name, filesystem = arrow_file(path)
+    return pq.read_table(name, filesystem=filesystem)
 
 
 def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
@@ -197,7 +226,7 @@ def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
         return str(error)
 
 
-def draw_report(run: RunDirectory) -> Path:
+def draw_report(run: RunDirectory) -> Place:
     """Draw the figures and the report again from what is stored. Returns the report's path."""
     data = report_data(run)
     pictures = draw_figures(data)

@@ -19,9 +19,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Run = Annotated[Path, typer.Argument(help="Directory of a study's results.", show_default=False)]
+Run = Annotated[
+    str, typer.Argument(help="A study's results: a directory, or an address (s3://, gs://).", show_default=False)
+]
 Weights = Annotated[
-    Path,
+    str,
     typer.Argument(
         help="A .safetensors file (a state_dict with a torch RNN, GRU or LSTM, or a checkpoint of this project) or a "
         ".pt2 program of torch.export.",
@@ -73,8 +75,10 @@ def report(run: Run) -> None:
 @app.command()
 def paper(
     runs: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Directories of finished studies; all in runs/ by default.", show_default=False),
+        list[str] | None,
+        typer.Argument(
+            help="Directories or addresses of finished studies; all in runs/ by default.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Directory to write a .md and a .csv file for each run into.")
@@ -156,13 +160,14 @@ def spectrum(
 
     from aelle_core import spectrum_report
     from aelle_core.lyapunov import lyapunov_spectrum
+    from aelle_core.places import place
     from aelle_core.weights import load
 
     for path, picture in ((output, False), (plot, True)):
         if path is not None:
             spectrum_report.check_writable(path, picture)
-    place = _checked_device(device)
-    loaded = load(weights, inputs, network=network, layer=layer, initial_state=initial_state).to(place)
+    where = _checked_device(device)
+    loaded = load(place(weights), inputs, network=network, layer=layer, initial_state=initial_state).to(where)
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, _progress(loaded.steps if steps is None else steps) as on_step:
         result = lyapunov_spectrum(
@@ -174,7 +179,7 @@ def spectrum(
             k=k,
             warmup=warmup,
             precision=precision,  # type: ignore[arg-type]
-            device=place,
+            device=where,
             check=check,
             running=running,
             on_step=on_step,
@@ -209,6 +214,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.aelle import AeLLE
     from aelle_core.errors import UserError
     from aelle_core.lyapunov import lyapunov_spectrum
+    from aelle_core.places import place
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import tasks
     from aelle_core.weights import load
@@ -217,10 +223,10 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     study = directory.study()
     model = directory.analysis / "aelle.safetensors"
     if not model.exists():
-        raise UserError(f"no AeLLE in {str(run)!r}: expected one made by `aelle analyse {run}`")
+        raise UserError(f"no AeLLE in {run!r}: expected one made by `aelle analyse {run}`")
     aelle = AeLLE.load(model)
     kind: Any = study.spectra[0]
-    loaded = load(weights, inputs, network=network)
+    loaded = load(place(weights), inputs, network=network)
     found = lyapunov_spectrum(
         loaded.system,
         loaded.inputs,
@@ -231,7 +237,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         check=False,
     )
     if found.status != "ok":
-        raise UserError(f"{str(weights)!r}: the network's weights or states are not finite; expected finite numbers")
+        raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
     typer.echo(f"expected final {tasks[study.task].loss_name}: {aelle.predict(features)[0]:.3f}")

@@ -1,29 +1,31 @@
-"""Merging a store's many fragments into few files, safe against a kill at any moment."""
+"""Merging a store's many fragments into few files, beside readers and writers, safe against a kill at any moment."""
 
-import fcntl
 import json
+import math
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from aelle_core.store import (
-    FILE_SCHEMA,
-    MERGED,
-    REPLACES,
-    SpectraStore,
-    StoreError,
-    read_whole,
-    replaced_by,
-    write_table,
-)
+from aelle_core.contents import Directory
+from aelle_core.files import write_atomically
+from aelle_core.fragments import MERGED, REPLACES, SUFFIX, WRITING, packs_of, read_whole, replaced_by
+from aelle_core.lease import TakenError, alone
+from aelle_core.places import Place, each_of
+from aelle_core.records import FILE_SCHEMA
+from aelle_core.store import SpectraStore, StoreError
 
 _ABANDONED_SECONDS = 3600
 _LOCK = "_compaction.lock"
+_PACKS_AT_ONCE = 1024
+_ROWS = 65_536  # in a row group at most
+Source = tuple[str, frozenset[str]]
+"""A file to merge, and the packs in it that an earlier one of them holds as well."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +37,118 @@ class Compaction:
     removed_leftovers: int
 
 
-def compact(store: SpectraStore) -> Compaction:
+def compact(store: SpectraStore, *, minimum_files: int | None = None) -> Compaction:
     """Merge the fragments of each study, cell and epoch into one file.
 
-    The merged file lists the fragments it replaces and appears in one rename; from then on readers pass over those,
-    so that no row is lost or doubled wherever the work is stopped. Then they are deleted. Temporary files of killed
-    writers go when they are an hour old. Readers and writers may go on beside it. Raises StoreError when another
-    compaction of the store is running, and when a file in it is broken or does not belong there.
+    With `minimum_files` (2 or more) only where so many are there of a size, a fragment's or a merged file's, and these
+    alone: cheap enough to be called again and again while a sweep runs, as a row is then written again only every time
+    that its file grows by that factor.
+
+    A merged file lists the fragments it replaces and appears whole, under a name of its own; from then on readers
+    pass over those, so that no row is lost or doubled wherever the work is stopped. Then they are deleted. Temporary
+    files of killed writers go when they are an hour old. Readers and writers may go on beside it. Raises StoreError
+    when another compaction of the store is running, and when a file in it is broken or does not belong there.
     """
-    with _alone(store):
-        files = store.files()
-        for directory, members in groupby(files, key=lambda path: path.parent):
-            sources = list(members)
-            merged = _write_merged(sources, directory) if len(sources) > 1 else sources[0]
-            for name in replaced_by(merged):  # also those that an earlier, stopped compaction has left
-                (directory / name).unlink(missing_ok=True)
-        leftovers = [path for path in store.path.rglob("_*.parquet.*") if _abandoned(path)]
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        return Compaction(len(files), len(store.files()), len(leftovers))
+    if minimum_files is not None and minimum_files < 2:
+        raise StoreError(f"minimum_files={minimum_files}: expected 2 or more, or None to merge all")
+    try:
+        with alone(store.path, _LOCK) as renew:
+            before = after = 0
+            for directory in store.contents.directories():
+                before += len(directory.counted)
+                after += len(directory.counted)
+                for group in _groups(directory, minimum_files):
+                    renew()
+                    try:
+                        _write_merged(store, directory, group)
+                    except FileNotFoundError:  # what was merged by another one that was taken for dead; or all is lost
+                        store.check_is_there()
+                        continue
+                    after -= len(group) - 1
+                _remove_replaced(store, directory)
+            return Compaction(before, after, _remove_leftovers(store.path))
+    except TakenError as error:
+        raise StoreError(f"{str(store.path)!r} is being compacted already: expected one at a time") from error
 
 
-@contextmanager
-def _alone(store: SpectraStore) -> Iterator[None]:
-    """Two at once could merge one fragment into two files, and its rows would count twice."""
-    with (store.path / _LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it when the process dies
-        except BlockingIOError as error:
-            raise StoreError(f"{str(store.path)!r} is being compacted already: expected one at a time") from error
-        yield
+def _groups(directory: Directory, minimum: int | None) -> Iterator[list[str]]:
+    """Files to merge into one: all, or those of like size where they are enough."""
+    if minimum is None:
+        if len(directory.counted) > 1:
+            yield list(directory.counted)
+        return
+    sizes: dict[int, list[str]] = {}
+    for name in directory.counted:
+        packs = _packs_in(name)
+        sizes.setdefault(int(math.log(packs, minimum) + 1e-9) if packs > 1 else 0, []).append(name)
+    yield from (names for _, names in sorted(sizes.items()) if len(names) >= minimum)
+
+
+def _packs_in(name: str) -> int:
+    """How many packs a file holds, at least: merged files say it in their names."""
+    return max(1, int(name.removeprefix(MERGED).split("-")[0].split(".")[0])) if name.startswith(MERGED) else 1
+
+
+def _write_merged(store: SpectraStore, directory: Directory, names: Sequence[str]) -> Place:
+    """Write the rows of several files of one directory into one, which names all the files it replaces."""
+    place = directory.place
+    replaced: set[str] = set()
+    sources = []
+    for name in names:
+        held = replaced_by(place / name) if name.startswith(MERGED) else frozenset()
+        own = {name, *held}
+        sources.append((name, packs_of(held & replaced)))
+        replaced |= own
+    schema = FILE_SCHEMA.with_metadata(
+        {**(FILE_SCHEMA.metadata or {}), REPLACES: json.dumps(sorted(replaced)).encode()}
+    )
+
+    def write(temporary: Path) -> None:
+        with pq.ParquetWriter(temporary, schema, **WRITING) as writer:
+            for batch in _batches(sources):
+                tables = each_of(place, lambda source: _rows_once(place / source[0], source[1]), batch)
+                writer.write_table(pa.concat_tables(tables).sort_by("network").cast(schema), row_group_size=_ROWS)
+
+    count = sum(not name.startswith(MERGED) for name in replaced)
+    # A name of its own: two compactions at once must not write one file in the place of the other's.
+    target = place / f"{MERGED}{count:07d}-{uuid.uuid4().hex[:12]}{SUFFIX}"
+    return write_atomically(target, write, within=store.path)
+
+
+def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:
+    """Files that are held in memory at a time."""
+    batch: list[Source] = []
+    packs = 0
+    for source in sources:
+        batch.append(source)
+        packs += _packs_in(source[0])
+        if packs >= _PACKS_AT_ONCE:
+            yield batch
+            batch, packs = [], 0
+    if batch:
+        yield batch
+
+
+def _rows_once(path: Place, doubled: frozenset[str]) -> pa.Table:
+    """The rows of a file without those of packs that another source holds as well."""
+    table = read_whole(path).cast(FILE_SCHEMA)
+    return table.filter(~pc.field("pack").isin(pa.array(sorted(doubled), pa.string()))) if doubled else table
+
+
+def _remove_replaced(store: SpectraStore, directory: Directory) -> None:
+    """Remove what merged files stand for, also what an earlier, stopped compaction has left."""
+    now = store.contents.directory(directory.study, directory.cell, directory.epoch)
+    each_of(now.place, lambda name: (now.place / name).unlink(missing_ok=True), sorted(now.replaced))
+
+
+def _remove_leftovers(root: Place) -> int:
+    """An object store has none: an upload that was not completed is no object."""
+    if not isinstance(root, Path):
+        return 0
+    leftovers = [path for path in root.rglob("_*.parquet.*") if _abandoned(path)]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
 
 
 def _abandoned(path: Path) -> bool:
@@ -72,12 +156,3 @@ def _abandoned(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
     except FileNotFoundError:  # its writer has just renamed it
         return False
-
-
-def _write_merged(sources: Sequence[Path], directory: Path) -> Path:
-    """Write the rows of several files of one directory into one, which names all the files it replaces."""
-    replaced = sorted({name for path in sources for name in (replaced_by(path) | {path.name})})
-    table = pa.concat_tables([read_whole(path) for path in sources]).sort_by("network").cast(FILE_SCHEMA)
-    metadata = {**(FILE_SCHEMA.metadata or {}), REPLACES: json.dumps(replaced).encode()}
-    target = directory / f"{MERGED}{len(replaced):07d}.parquet"
-    return write_table(table.replace_schema_metadata(metadata), target)

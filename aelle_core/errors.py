@@ -1,4 +1,4 @@
-"""The one exception for mistakes of the user, and the registry lookup that raises it."""
+"""Exceptions for mistakes of the user and for places that fail, and the registry lookup that raises one."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,14 @@ from difflib import get_close_matches
 
 class UserError(ValueError):
     """A mistake of the user: one sentence that repeats what was given and what was expected.
+
+    It carries one argument only, so that it survives pickling between processes.
+    """
+
+
+class PlaceError(RuntimeError):
+    """The place where results go fails under way: a full disk, a directory that was removed, one that became
+    read-only. One sentence that names the place. Whatever was finished stays there, as far as the place does.
 
     It carries one argument only, so that it survives pickling between processes.
     """

@@ -5,25 +5,39 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aelle_core.errors import UserError
+from aelle_core.places import ObjectPath, Place, place
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+AnyPlace = TypeVar("AnyPlace", Path, ObjectPath, Place)
 
 # Read once: reading it means setting it, which is not safe while threads make files.
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a file beside `path` whose name starts with `_`, flush it to disk, then rename it.
+def write_atomically(path: AnyPlace, write: Callable[[Path], object], *, within: Place | None = None) -> AnyPlace:
+    """Let `write` fill a file beside `path` whose name starts with `_`, flush it to disk, then rename it; an object is
+    made in the system's temporary directory, then uploaded whole.
 
-    A reader sees the old file or the new one; after a failure (a full disk, say) the temporary file is removed and
-    the error goes on.
+    The directories above it are made; with `within` only those below that one, and where it is not there any more
+    FileNotFoundError is raised. A reader sees the old file or the new one; after a failure (a full disk, say) the
+    temporary file is removed and the error goes on.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(path, ObjectPath):
+        with tempfile.TemporaryDirectory() as directory:
+            made = Path(directory) / path.name
+            write(made)
+            path.write_bytes(made.read_bytes())
+        return path
+    if within is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        _make_below(within, path.parent)
     handle, name = tempfile.mkstemp(prefix=f"_{path.name}.", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -40,6 +54,13 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def _make_below(root: Place, directory: Path) -> None:
+    """Make `directory` and what is missing between it and `root`, but never `root` itself."""
+    if directory != root and not directory.is_dir():
+        _make_below(root, directory.parent)
+        directory.mkdir(exist_ok=True)
+
+
 def flush_directory(directory: Path) -> None:
     """Make the names in `directory` survive a power cut."""
     handle = os.open(directory, os.O_RDONLY)
@@ -49,7 +70,22 @@ def flush_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def read_safetensors(path: Path | str, expected: str, label: str = "") -> tuple[dict[str, "Tensor"], dict[str, str]]:
+@contextmanager
+def local_copy(path: Place) -> Iterator[Path]:
+    """The file itself, or for the block's time a copy of the object for what reads only files of this machine.
+
+    Raises OSError as reading it does.
+    """
+    if isinstance(path, Path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory) / path.name
+        copy.write_bytes(path.read_bytes())
+        yield copy
+
+
+def read_safetensors(path: Place | str, expected: str, label: str = "") -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """The tensors of a safetensors file, and its metadata.
 
     Raises UserError naming the file (with `label` in front) and what was `expected` when it cannot be read.
@@ -58,18 +94,18 @@ def read_safetensors(path: Path | str, expected: str, label: str = "") -> tuple[
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 - no mapping
 
 
-def read_metadata(path: Path | str, expected: str, label: str = "") -> dict[str, str]:
+def read_metadata(path: Place | str, expected: str, label: str = "") -> dict[str, str]:
     """The metadata of a safetensors file alone. Raises UserError as `read_safetensors` does."""
     with _opened(path, expected, label) as file:
         return file.metadata() or {}
 
 
 @contextmanager
-def _opened(path: Path | str, expected: str, label: str) -> Iterator[Any]:
+def _opened(path: Place | str, expected: str, label: str) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with local_copy(place(path)) as copy, safe_open(copy, framework="pt") as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise UserError(f"{label}{str(path)!r} cannot be read ({error}): expected {expected}") from error

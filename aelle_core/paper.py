@@ -18,12 +18,12 @@ from aelle_core.report.tables import comma_separated, grid, markdown
 from aelle_core.study import RunDirectory
 
 
-def show_paper(runs: Sequence[Path] | None, output: Path | None, **settings: Any) -> None:
+def show_paper(runs: Sequence[Path | str] | None, output: Path | None, **settings: Any) -> None:
     """Print the tables of each run (of all in runs/ when none is named), and write them as Markdown and CSV into the
     directory `output`. Raises UserError, before anything is computed, when one of them is not a study's directory."""
     if settings["regress"] not in ("log", "loss"):
         raise UserError(f"--regress {settings['regress']!r}: expected log or loss")
-    found = list(runs or sorted(path.parent for path in Path("runs").glob("*/study.json")))
+    found: list[Path | str] = list(runs or sorted(path.parent for path in Path("runs").glob("*/study.json")))
     if not found:
         raise UserError("no runs named and none in runs/: expected at least one directory of a finished study")
     directories = [RunDirectory(path) for path in found]
@@ -39,7 +39,9 @@ def show_paper(runs: Sequence[Path] | None, output: Path | None, **settings: Any
         console.rule(title)
         if study.task not in paper_tasks():
             console.print(f"The paper has numbers for {', '.join(paper_tasks())}; none for {study.task}.")
-        analysis = prepare_analysis(run.store, study, splits=settings["splits"], seed=settings["seed"])
+        analysis = prepare_analysis(
+            run.store, study, splits=settings["splits"], seed=settings["seed"], quarantined=run.quarantine.packs()
+        )
         tables = study_tables(run, study, analysis, settings)
         for table in tables:
             _print(table, console)

@@ -110,12 +110,3 @@ def rows_condition(choices: dict[str, Selection]) -> pc.Expression:
             other = ", or 'last'" if name == "epoch" else ""
             raise StoreError(f"{name}={value!r}: expected {SCHEMA.field(name).type} or several{other}") from error
     return condition
-
-
-def last_epochs(table: pa.Table) -> pa.Table:
-    """Of each network the row with the highest epoch."""
-    keys = ["study", "cell", "network"]
-    latest = table.group_by(keys).aggregate([("epoch", "max")]).rename_columns([*keys, "epoch"])
-    # Joined without the list columns, which a join does not take.
-    positions = table.select([*keys, "epoch"]).append_column("row", pa.array(range(len(table)), pa.int64()))
-    return table.take(positions.join(latest, [*keys, "epoch"], join_type="inner")["row"])

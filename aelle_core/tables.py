@@ -8,12 +8,12 @@ from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 
 from aelle_core.errors import UserError
 from aelle_core.evaluation.tables.base import Entry, Table
 from aelle_core.files import write_atomically
+from aelle_core.places import Place
 
 _FORMAT = "aelle-tables-2"
 _SOURCES = ("evaluation", "aelle.py", "autoencoder.py", "interpolation.py", "analysis.py")
@@ -26,8 +26,8 @@ def makers_digest() -> str:
     the versions of the libraries that compute. Kept tables of another digest are made anew."""
     found = hashlib.sha256(_FORMAT.encode())
     root = files("aelle_core")
-    for place in _SOURCES:
-        for each in sorted(_files(root.joinpath(place)), key=lambda source: str(source)):
+    for source in _SOURCES:
+        for each in sorted(_files(root.joinpath(source)), key=str):
             found.update(f"\n{each.name}\n".encode() + each.read_bytes())
     for name in _LIBRARIES:
         found.update(f"\n{name} {version(name)}".encode())
@@ -43,7 +43,7 @@ def _files(place: Traversable) -> Iterator[Traversable]:
             yield from _files(each)
 
 
-def kept_tables(path: Path, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
+def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
     """The tables in the file `path` where they were made with these settings by what would make them now; else made,
     and kept there.
 
@@ -60,7 +60,7 @@ def kept_tables(path: Path, settings: dict[str, Any], make: Callable[[], list[Ta
     return tables
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Table]]:
+def _read(path: Place) -> tuple[dict[str, Any], list[Table]]:
     try:
         held = json.loads(path.read_text())
         tables = [Table(**{**one, "entries": [Entry(**entry) for entry in one["entries"]]}) for one in held["tables"]]

@@ -8,7 +8,10 @@ from llvmlite.binding import get_host_cpu_features
 
 INDEX = ir.IntType(64)
 LANE = ir.IntType(32)
-_REGISTER_BYTES = 64 if get_host_cpu_features().get("avx512f") else 32
+_WIDE = bool(get_host_cpu_features().get("avx512f"))
+_REGISTER_BYTES = 64 if _WIDE else 32
+REGISTERS = 32 if _WIDE else 16
+"""How many vector registers there are."""
 
 
 def lanes(itemsize: int) -> int:

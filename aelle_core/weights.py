@@ -13,6 +13,7 @@ from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.errors import UserError
 from aelle_core.exported import ExportedStep, load_exported
 from aelle_core.files import read_safetensors
+from aelle_core.places import Place
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 
@@ -47,7 +48,7 @@ class Loaded:
 
 
 def load(
-    path: Path,
+    path: Place,
     inputs: Path | None,
     *,
     network: str | None = None,
@@ -70,6 +71,8 @@ def load(
     if path.suffix == ".pt2":
         if network is not None:
             raise UserError(f"network {network!r}: {str(path)!r} is no checkpoint of this project; expected no name")
+        if not isinstance(path, Path):
+            raise UserError(f"{str(path)!r} is a program at an address: expected one in a file of this machine")
         arrays = None if inputs is None else load_array(inputs, "(batch, time, features)")
         system, received, own_start = load_exported(path, arrays, layer, start)
         return Loaded(system, received, own_start, _title(system))
@@ -81,7 +84,7 @@ def load(
 
 
 def load_network(
-    path: Path, name: str | None = None, layer: str | None = None
+    path: Place, name: str | None = None, layer: str | None = None
 ) -> tuple[Network | nn.RNNBase, Tensor | None]:
     """A network from a safetensors file, and the state (1, state_size) that it starts from where the file has one.
 
@@ -106,7 +109,7 @@ def load_network(
 
 
 def _from_pack(
-    path: Path, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
+    path: Place, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
 ) -> tuple[Network, Tensor | None]:
     names = json.loads(metadata["names"])
     if name not in names:
@@ -119,7 +122,7 @@ def _from_pack(
     return Network(cell, parameters, json.loads(metadata["networks"])[index]["constants"]), start
 
 
-def _from_state_dict(path: Path, tensors: dict[str, Tensor], layer: str | None) -> nn.RNNBase:
+def _from_state_dict(path: Place, tensors: dict[str, Tensor], layer: str | None) -> nn.RNNBase:
     prefixes = sorted(key.removesuffix("weight_hh_l0") for key in tensors if key.endswith("weight_hh_l0"))
     names = [prefix.removesuffix(".") for prefix in prefixes]
     if layer is not None and layer not in names:
@@ -151,7 +154,7 @@ def _from_state_dict(path: Path, tensors: dict[str, Tensor], layer: str | None) 
     return found
 
 
-def load_sequences(path: Path | None, weights: Path) -> np.ndarray | Tensor:
+def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
     """Sequences (batch, time, features) from an .npy file; without one, those that the run of a checkpoint used.
 
     Raises UserError when the file is no array, or when there is neither a file nor a run.

@@ -1,7 +1,6 @@
 """The flow that turns a finished study's spectra into AeLLE, classifiers, metrics and a report."""
 
 import base64
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -10,10 +9,12 @@ from prefect.cache_policies import NO_CACHE
 
 from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
 from aelle_core.evaluation import Measurement
+from aelle_core.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
-from flows.cluster import fan_out, ray_cluster
-from flows.parameters import AnalysisParameters, Resources
+from flows.cluster import ray_cluster
+from flows.fan_out import fan_out
+from flows.parameters import AnalysisParameters, Request, Resources
 from flows.progress import display
 from flows.splits import measure_split
 
@@ -24,7 +25,9 @@ _STAGE = "Analysing"
 def load(directory: str, parameters: AnalysisParameters) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
     run = RunDirectory(directory)
-    return prepare_analysis(run.store, run.study(), splits=parameters.splits, seed=parameters.seed)
+    return prepare_analysis(
+        run.store, run.study(), splits=parameters.splits, seed=parameters.seed, quarantined=run.quarantine.packs()
+    )
 
 
 @task(name="measure classifiers", cache_policy=NO_CACHE, persist_result=False)
@@ -32,19 +35,20 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
     """Fit and score every classifier and baseline on every split, one Ray task for each split."""
     aelle_parameters = {"target": parameters.regress}
     measurements: list[Measurement] = []
-    with ray_cluster(resources):
+    request = Request(resources.cpus_per_pack)
+    with ray_cluster(resources, {"splits": request}):
         import ray
 
         shared = ray.put(analysis)  # one copy on each node, not one for each split
-        jobs = {
-            f"split {number}": (shared, number, aelle_parameters, parameters.seed)
+        jobs = (
+            (f"split {number}", (shared, number, aelle_parameters, parameters.seed))
             for number in range(len(analysis.splits))
-        }
-        for name, result, error in fan_out(measure_split, jobs, resources):
-            if error is not None:
-                raise error
-            measurements += result
-            display().advance(_STAGE, 1, f"classifiers, {name}")
+        )
+        for outcome in fan_out(measure_split, jobs, request, resources):
+            if outcome.error is not None:
+                raise outcome.error
+            measurements += outcome.result
+            display().advance(_STAGE, 1, f"classifiers, {outcome.name}")
     return sorted(measurements, key=lambda one: (one.split, one.epoch, one.classifier))
 
 
@@ -58,7 +62,7 @@ def fit(directory: str, analysis: Analysis, measurements: list[Measurement], par
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(directory: str) -> Path:
+def report(directory: str) -> Place:
     """Draw the figures and the report."""
     path = draw_report(RunDirectory(directory))
     display().advance(_STAGE, 1, "report")
@@ -94,7 +98,8 @@ def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
 
 def _markdown(data: ReportData, run: RunDirectory) -> str:
     lines = [f"# {data.title}", "", *(f"- {sentence}" for sentence in data.verdicts), ""]
-    for picture in sorted(run.figures.glob("*.png")):
+    pictures: list[Place] = [*run.figures.glob("*.png")]
+    for picture in sorted(pictures, key=lambda each: each.name):
         content = base64.b64encode(picture.read_bytes()).decode()
         name = picture.stem.replace("_", " ")
         lines += [f"## {name}", "", f"![{name}](data:image/png;base64,{content})", ""]
@@ -113,7 +118,7 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
         resources: Where the splits are computed.
     """
     parameters, resources = parameters or AnalysisParameters(), resources or Resources()
-    directory = str(Path(directory).expanduser().resolve())
+    directory = resolved(directory)
     analysis = load(directory, parameters)
     display().start(_STAGE, parameters.splits + 2, "steps")
     measurements = measure(analysis, parameters, resources)

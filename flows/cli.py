@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,9 +33,12 @@ from flows.options import (
     check_forced_way,
     checked_output,
 )
+from flows.served.command import serve
 
 if TYPE_CHECKING:
     from aelle_core.study import Study
+
+app.command()(serve)
 
 
 @app.command()
@@ -82,7 +86,7 @@ def study(
         from flows.parameters import StudyParameters
         from flows.study import study as flow
 
-        flow(StudyParameters(**plan.to_dict()), str(directory), parameters, resources)
+        flow(StudyParameters(**plan.to_dict()), directory, parameters, resources)
 
     _run(job, directory)
     _show_results(directory)
@@ -118,14 +122,16 @@ def sweep(
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
+    from aelle_core.study import RunDirectory
+
     def job() -> None:
         from flows.parameters import StudyParameters
         from flows.sweep import sweep as flow
 
-        flow(StudyParameters(**plan.to_dict()), str(directory), resources)
+        flow(StudyParameters(**plan.to_dict()), directory, resources)
 
     _run(job, directory)
-    typer.echo(f"data: {directory / 'spectra'}")
+    typer.echo(f"data: {RunDirectory(directory).path / 'spectra'}")
     typer.echo(f"next: aelle analyse {directory}")
 
 
@@ -149,7 +155,7 @@ def analyse(
     def job() -> None:
         from flows.analyse import analyse as flow
 
-        flow(str(run), parameters, resources)
+        flow(run, parameters, resources)
 
     _run(job, run)
     _show_results(run)
@@ -184,7 +190,7 @@ def plan(
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
-def _show_plan(plan: "Study", directory: Path, cpus: float, gpus: float) -> None:
+def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
     from flows.plan import show_plan
     from flows.ways import show_ways
 
@@ -192,28 +198,34 @@ def _show_plan(plan: "Study", directory: Path, cpus: float, gpus: float) -> None
     show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
 
 
-def _run(job: Callable[[], None], directory: Path) -> None:
+def _run(job: Callable[[], None], directory: str) -> None:
     """Run a flow under a progress display; what ends it early becomes one sentence and an exit code."""
     from rich.console import Console
 
     from aelle_core.errors import UserError
-    from flows.environment import prepare_prefect
-
-    prepare_prefect()
+    from flows.interruption import exit_code, exiting_on_signals
     from flows.progress import terminal_display
+    from flows.server import prefect_server
 
     console = Console(stderr=True)
+    kept = f"what was finished is kept in {directory}; the same command goes on from there"
     try:
-        with console.status("Starting Prefect and Ray"):
-            from prefect.exceptions import PrefectException
-        with terminal_display(console):
-            job()
+        with exiting_on_signals(f"aelle: interrupted: {kept}"), ExitStack() as running:
+            with console.status("Starting Prefect and Ray"):
+                running.enter_context(prefect_server(meanwhile=lambda: import_module("flows.study")))
+            with terminal_display(console):
+                job()
     except UserError:
         raise
-    except (KeyboardInterrupt, SystemExit):
-        _stop(f"interrupted: what was finished is kept in {directory}; the same command goes on from there", 130)
-    except (OSError, RuntimeError, PrefectException) as error:
-        _stop(f"{error}\nwhat was finished is kept in {directory}; the same command goes on from there", 1)
+    except Exception as error:
+        from httpx import HTTPError
+        from prefect.exceptions import PrefectException
+
+        if not isinstance(error, OSError | RuntimeError | PrefectException | HTTPError):
+            raise
+        _stop(f"{error}\n{kept}", 1)
+    except BaseException as interrupt:
+        _stop(f"interrupted: {kept}", exit_code(interrupt))
 
 
 def _stop(message: str, code: int) -> None:
@@ -221,7 +233,7 @@ def _stop(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def _show_results(directory: Path) -> None:
+def _show_results(directory: str) -> None:
     from rich.console import Console
     from rich.table import Table
 

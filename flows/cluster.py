@@ -2,31 +2,36 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from aelle_core.errors import UserError
 from flows.environment import prepare_ray
-from flows.parameters import Resources
+from flows.interruption import kept_signal_handlers, telling_threads
+from flows.parameters import Request, Resources
 
-_CONNECT_SECONDS = 60
 _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to files
+_NAMED = 5  # cohorts in a sentence; more are counted
 
 
 @contextmanager
-def ray_cluster(resources: Resources) -> Iterator[None]:
+def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator[None]:
     """Connect to Ray. A cluster that this call started stops with it; one that was there stays.
 
-    Raises UserError at once when no node can hold a pack, naming what is missing, or when no cluster answers.
+    `wanted` are requests by the name of who makes them. Raises UserError when no node can hold one of them, naming
+    what is missing, at once or after `resources.patience` seconds, and when no cluster answers.
     """
     local = not resources.ray_address
     prepare_ray(local)
     import ray
 
     if ray.is_initialized():
-        check_resources(ray.nodes(), resources)
-        yield
+        check_resources(wanted, resources.patience)
+        with telling_threads():
+            yield
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if local:
@@ -37,66 +42,68 @@ def ray_cluster(resources: Resources) -> Iterator[None]:
             "_node_ip_address": "127.0.0.1",
         }
     try:
-        ray.init(address="local" if local else resources.ray_address, **options)
+        with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
+            ray.init(address="local" if local else resources.ray_address, **options)
     except ConnectionError as error:
         raise UserError(f"ray_address={resources.ray_address!r}: no Ray cluster answers there ({error})") from error
     try:
-        check_resources(ray.nodes(), resources)
-        yield
+        check_resources(wanted, resources.patience)
+        with telling_threads():
+            yield
     finally:
         ray.shutdown()
 
 
-def check_resources(nodes: list[dict[str, Any]], resources: Resources) -> None:
-    """Raise UserError unless some living node can hold a pack: a request that none can satisfy waits for ever."""
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    wanted = {"CPU": resources.cpus_per_pack, "GPU": resources.gpus_per_pack}
-    if any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in alive):
-        return
-    most = {kind: max((node.get(kind, 0) for node in alive), default=0) for kind in wanted}
-    raise UserError(
-        f"a pack needs {wanted['CPU']:g} CPU and {wanted['GPU']:g} GPU on one node: the cluster's {len(alive)} nodes "
-        f"have at most {most['CPU']:g} CPU and {most['GPU']:g} GPU; add workers or lower the request"
-    )
+def check_resources(wanted: Mapping[str, Request], patience: float = 0) -> None:
+    """Raise UserError unless for every request some living node can hold it: one that none can hold waits for ever.
 
-
-def fan_out(
-    function: Callable[..., Any],
-    jobs: dict[str, tuple[Any, ...]],
-    resources: Resources,
-    while_waiting: Callable[[list[str]], None] = lambda running: None,
-) -> Iterator[tuple[str, Any, Exception | None]]:
-    """Run function(*arguments) as a Ray task for every named job, yielding (name, result, error) as each ends.
-
-    A task whose worker dies is started again up to `resources.retries` times. Only as many are submitted at a time
-    as keep the cluster busy, so a million jobs do not sit in memory. `while_waiting` is called about every second
-    with the jobs that are submitted. Closing the iterator cancels what runs.
+    Waits up to `patience` seconds for such nodes to join, and asks an autoscaler for them where there is one.
     """
+    deadline = time.monotonic() + patience
+    asked = False
+    try:
+        while missing := {name: request for name, request in wanted.items() if not capacity(request)}:
+            if time.monotonic() >= deadline:
+                raise UserError(missing_resources(missing))
+            if not asked:
+                _ask_autoscaler(set(missing.values()))
+                asked = True
+            time.sleep(0.5)
+    finally:
+        if asked:
+            _ask_autoscaler(set())
+
+
+def capacity(request: Request) -> int:
+    """How many tasks with this request the cluster's living nodes hold at once."""
+    return sum(_held(node, request) for node in _living_nodes())
+
+
+def missing_resources(missing: Mapping[str, Request]) -> str:
+    """One sentence that says which requests no node can hold, and what the nodes have."""
+    sentences = []
+    for request in dict.fromkeys(missing.values()):
+        names = [name for name, other in missing.items() if other == request]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        sentences.append(f"{', '.join(names[:_NAMED])}{more}: a pack needs {request} on one node")
+    kinds = Counter(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in _living_nodes())
+    nodes = ", ".join(f"{count} node{'s' if count > 1 else ''} with {kind}" for kind, count in sorted(kinds.items()))
+    return f"{'; '.join(sentences)}; the cluster has {nodes or 'no nodes'}: add workers or lower the request"
+
+
+def _living_nodes() -> list[dict[str, float]]:
     import ray
 
-    remote = ray.remote(
-        num_cpus=resources.cpus_per_pack, num_gpus=resources.gpus_per_pack, max_retries=resources.retries
-    )(function)
-    window = max(2, int(2 * ray.cluster_resources().get("CPU", 1) / resources.cpus_per_pack))
-    waiting = iter(jobs.items())
-    pending: dict[Any, str] = {}
-    try:
-        while True:
-            while len(pending) < window and (job := next(waiting, None)) is not None:
-                pending[remote.options(name=job[0]).remote(*job[1])] = job[0]
-            if not pending:
-                return
-            done, _ = ray.wait(list(pending), num_returns=1, timeout=1.0)
-            while_waiting(list(pending.values()))
-            for reference in done:
-                name = pending.pop(reference)
-                try:
-                    result, error = ray.get(reference), None
-                except ray.exceptions.RayError as failure:
-                    result, error = None, failure
-                yield name, result, error
-    finally:
-        for reference in pending:
-            # After an interrupt the cluster may be gone already; then nothing runs any more.
-            with suppress(ray.exceptions.RayError, RuntimeError, TypeError):
-                ray.cancel(reference, force=True)
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _held(node: Mapping[str, float], request: Request) -> int:
+    wanted = {"CPU": request.cpus, "GPU": request.gpus}
+    return min(int(node.get(kind, 0) / amount + 1e-9) for kind, amount in wanted.items() if amount > 0)
+
+
+def _ask_autoscaler(requests: set[Request]) -> None:
+    """Tell an autoscaler to bring a node for each request; nothing, to withdraw that. Without one nobody listens."""
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[{"CPU": each.cpus, "GPU": each.gpus} for each in sorted(requests)])

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from flows.parameters import Resources
 
 Preset = Annotated[str, typer.Argument(help="A preset; `aelle presets` lists them.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for the results; runs/NAME by default.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", help="Directory or address (s3://, gs://) for the results; runs/NAME by default."),
+]
 Cells = Annotated[str | None, typer.Option(help="Cells instead of the preset's, separated by commas.")]
 Units = Annotated[str | None, typer.Option(help="Hidden units instead of the preset's, separated by commas.")]
 Networks = Annotated[int | None, typer.Option(help="Networks per cell and size instead of the preset's.")]
@@ -44,7 +47,7 @@ def asked_study(
 ) -> "Study":
     """The preset with what was asked to be different."""
     from aelle_core.errors import UserError
-    from aelle_core.study import get_preset
+    from aelle_core.study import changed_study, get_preset
 
     base = get_preset(preset)
     changes: dict[str, Any] = {"networks": networks, "epochs": epochs, "seed": seed, "task": task}
@@ -55,21 +58,16 @@ def asked_study(
             changes["units"] = [int(part) for part in units.split(",")]
         except ValueError as error:
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
-    options = {} if task not in (None, base.task) else dict(base.task_options)
-    if data is not None:
-        from aelle_core.tasks import tasks
-
-        options[tasks[task or base.task].data_option] = str(data.expanduser().resolve())
-    changes["task_options"] = options
-    return base.replace(**{name: value for name, value in changes.items() if value is not None})
+    return changed_study(base, None if data is None else str(data.expanduser().resolve()), **changes)
 
 
-def checked_output(output: Path | None, plan: "Study") -> Path:
-    """The directory for the results, after everything that can be known to fail has been refused."""
+def checked_output(output: str | None, plan: "Study") -> str:
+    """The directory or address for the results, after everything that can be known to fail has been refused."""
+    from aelle_core.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
 
-    directory = (output or Path("runs") / plan.name).expanduser().resolve()
+    directory = resolved(output or f"runs/{plan.name}")
     RunDirectory(directory).check(plan)
     get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
     return directory

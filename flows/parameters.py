@@ -1,13 +1,43 @@
 """What the flows take: pydantic models, which become the forms in Prefect's UI."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from aelle_core.cells import cells
+from aelle_core.errors import unknown_name
 from aelle_core.study import Study
 from aelle_core.tasks import tasks
+
+
+class Request(NamedTuple):
+    """What one Ray task takes."""
+
+    cpus: float
+    gpus: float = 0
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPU and {self.gpus:g} GPU"
+
+    @property
+    def device(self) -> str:
+        """Where a pack with this request is trained, as torch says it."""
+        return "cuda" if self.gpus else "cpu"
+
+    @property
+    def threads(self) -> int:
+        """Threads that a pack with this request computes on."""
+        return max(1, int(self.cpus))
+
+
+class CohortResources(BaseModel):
+    """What each pack of one cohort takes; empty for what all others take."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cpus_per_pack: float | None = Field(None, gt=0, le=1024, description="CPU cores for each pack")
+    gpus_per_pack: float | None = Field(None, ge=0, le=64, description="GPUs for each pack; a fraction shares one")
 
 
 class Resources(BaseModel):
@@ -20,10 +50,41 @@ class Resources(BaseModel):
     )
     cpus_per_pack: float = Field(1, gt=0, le=1024, description="CPU cores for each pack")
     gpus_per_pack: float = Field(0, ge=0, le=64, description="GPUs for each pack; a fraction shares one")
+    cohorts: dict[str, CohortResources] = Field(
+        {},
+        description="Other resources for some cohorts, by cell ('lstm') or by cell and size ('lstm 512'); "
+        "the size's own count before the cell's",
+    )
     way: str | None = Field(
         None, description="Way of training packs, such as packed; empty takes the fastest on each machine"
     )
-    retries: int = Field(3, ge=0, le=100, description="How often a pack is started again when its worker dies")
+    retries: int = Field(
+        3,
+        ge=0,
+        le=100,
+        description="How often a pack that fails is tried again, from its last epoch, before it is "
+        "set apart (quarantined); one that came further than at its last failure starts counting anew",
+    )
+    retry_delay: float = Field(
+        1, ge=0, le=3600, description="Seconds before a failed pack is tried again; doubled after each further failure"
+    )
+    patience: float = Field(
+        0, ge=0, le=86_400, description="Seconds to wait for workers to join when no node can hold a pack"
+    )
+
+    def of_cohort(self, cell: str, units: int) -> Request:
+        """What a pack of that cohort takes."""
+        given = [self.cohorts[key] for key in (f"{cell} {units}", cell) if key in self.cohorts]
+        cpus = [each.cpus_per_pack for each in given if each.cpus_per_pack is not None]
+        gpus = [each.gpus_per_pack for each in given if each.gpus_per_pack is not None]
+        return Request([*cpus, self.cpus_per_pack][0], [*gpus, self.gpus_per_pack][0])
+
+    def check_cohorts(self, study: Study) -> None:
+        """Raise UserError where `cohorts` names one that the study does not have."""
+        known = set(study.cells) | {f"{cell} {units}" for cell in study.cells for units in study.units}
+        for name in self.cohorts:
+            if name not in known:
+                raise unknown_name("cohort in resources", name, known)
 
 
 class AnalysisParameters(BaseModel):

@@ -1,7 +1,5 @@
 """What a study is going to do: shown before anything is trained."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
@@ -13,7 +11,7 @@ from aelle_core.tasks import get_task
 from aelle_core.training import trainers
 
 
-def show_plan(plan: Study, directory: Path) -> None:
+def show_plan(plan: Study, directory: str) -> None:
     """Print the cohorts with what they draw from, and the size of it all on disk."""
     task = get_task(plan.task, seed=plan.seed, options=plan.task_options)
     table = Table("cohort", "networks", "packs", "parameters", "ranges", box=None, pad_edge=False)

@@ -1,11 +1,13 @@
 """The main job: sweep, then analyse."""
 
 from prefect import flow
+from prefect.states import Completed
 
+from aelle_core.study import RunDirectory
 from flows.analyse import analyse
 from flows.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
-from flows.sweep import sweep
+from flows.sweep import incomplete, sweep
 
 
 @flow(name="study", persist_result=False)
@@ -17,6 +19,8 @@ def study(
 ) -> str:
     """Train every network of a study, then analyse their spectra and write the report. Returns the report's path.
 
+    The final state's message names the packs that were quarantined: that failed in every attempt.
+
     Args:
         study: Which networks to train on what.
         directory: Where the results go; shared by all nodes of the cluster.
@@ -24,6 +28,10 @@ def study(
         resources: Where packs run, and what each of them takes.
     """
     resources = resources or Resources()
-    with ray_cluster(resources):  # one cluster for both halves
+    with ray_cluster(resources, {}):  # one cluster for both halves, which say what they need
         done = sweep(study, directory, resources)
-        return analyse(done, parameters, resources)
+        report = analyse(done, parameters, resources)
+    if given_up := RunDirectory(done).quarantine.packs():
+        message = incomplete(given_up, study.to_study().total_networks)
+        return Completed(message=message, data=report)  # type: ignore[return-value]
+    return report

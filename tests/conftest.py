@@ -15,29 +15,37 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def orchestration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Prefect with a home of its own and its own local API, and a local Ray cluster of two cores."""
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server with a home of its own, named in PREFECT_API_URL; its address."""
     home = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PREFECT_HOME", str(home))
         patch.setenv("PREFECT_PROFILES_PATH", str(home / "profiles.toml"))
         patch.delenv("PREFECT_API_URL", raising=False)
-        from flows.environment import prepare_prefect, prepare_ray
+        from flows.server import prefect_server
 
-        prepare_prefect()
-        prepare_ray(local=True)
-        import ray
+        with prefect_server() as url:
+            yield url
 
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            object_store_memory=128 * 2**20,
-            _node_ip_address="127.0.0.1",
-        )
-        yield
-        ray.shutdown()
+
+@pytest.fixture(scope="session")
+def orchestration(prefect_server: str) -> Iterator[None]:
+    """A Prefect server, and a local Ray cluster of two cores."""
+    from flows.environment import prepare_ray
+
+    prepare_ray(local=True)
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=128 * 2**20,
+        _node_ip_address="127.0.0.1",
+    )
+    yield
+    ray.shutdown()
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FOUNDATION = {"errors", "registry", "ranges", "streams", "files", "interpolation", "vector_code"}
+FOUNDATION = {"errors", "registry", "ranges", "streams", "files", "places", "interpolation", "vector_code"}
 ALLOWED = {
     **dict.fromkeys(FOUNDATION, FOUNDATION),
     "cells": FOUNDATION,
@@ -17,8 +17,11 @@ ALLOWED = {
     "exported": FOUNDATION,
     "training": FOUNDATION | {"cells", "tasks"},
     "records": FOUNDATION,
-    "store": FOUNDATION | {"records"},
-    "compaction": FOUNDATION | {"store"},
+    "fragments": FOUNDATION | {"records"},
+    "contents": FOUNDATION | {"records", "fragments"},
+    "lease": FOUNDATION,
+    "store": FOUNDATION | {"records", "fragments", "contents"},
+    "compaction": FOUNDATION | {"records", "fragments", "contents", "lease", "store"},
     "autoencoder": FOUNDATION,
     "aelle": FOUNDATION | {"autoencoder"},
     "evaluation": FOUNDATION | {"aelle"},
@@ -77,7 +80,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-COMMANDS = ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets", "paper"]
+COMMANDS = ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets", "paper", "serve"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

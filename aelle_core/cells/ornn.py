@@ -9,6 +9,7 @@ from torch import Tensor
 from aelle_core.cells.base import Cell, State, cells
 from aelle_core.cells.blocks import Block, Blocks
 from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.cells.exponential import skew_exponential
 from aelle_core.ranges import Range
 
 
@@ -28,7 +29,7 @@ class OrthogonalRNN(Cell):
 
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         S = parameters["S"]
-        return {"V": parameters["V"], "b": parameters["b"].unsqueeze(1), "O": torch.matrix_exp(S - S.mT)}
+        return {"V": parameters["V"], "b": parameters["b"].unsqueeze(1), "O": skew_exponential(S - S.mT)}
 
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b"], inputs, weights["V"].mT)

@@ -14,6 +14,7 @@ from matplotlib import rc_context
 
 from aelle_core.evaluation import Summary
 from aelle_core.files import write_atomically
+from aelle_core.places import Place
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures import ReportFigure, figures
 from aelle_core.report.tables import grid
@@ -53,7 +54,7 @@ def draw_figures(data: ReportData) -> list[Picture]:
     return [picture(each, data) for each in figures.values()]
 
 
-def save_figures(pictures: Sequence[Picture], directory: Path) -> list[Path]:
+def save_figures(pictures: Sequence[Picture], directory: Place) -> list[Place]:
     """Every picture as a PNG and as an SVG file in `directory`."""
     return [
         write_atomically(directory / f"{each.figure.name}.{suffix}", partial(_write_bytes, content=content))
@@ -67,7 +68,7 @@ def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def write_report(data: ReportData, pictures: Sequence[Picture], path: Path) -> Path:
+def write_report(data: ReportData, pictures: Sequence[Picture], path: Place) -> Place:
     """Write the report: one HTML file with its pictures inside, no script and nothing fetched."""
     environment = Environment(
         loader=PackageLoader("aelle_core.report", "."), autoescape=True, undefined=StrictUndefined

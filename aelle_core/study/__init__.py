@@ -2,19 +2,25 @@
 
 from aelle_core.study.cost import CohortCost, cohort_cost
 from aelle_core.study.directory import RunDirectory
-from aelle_core.study.model import Study
-from aelle_core.study.presets import get_preset, presets
+from aelle_core.study.model import Study, check_name
+from aelle_core.study.presets import changed_study, get_preset, presets
+from aelle_core.study.quarantine import Quarantine, QuarantinedPack
 from aelle_core.study.run import PackSummary, run_pack, run_study
-from aelle_core.study.variants import Cohort, Pack, Variant, cohorts
+from aelle_core.study.variants import Cohort, Pack, Packs, Variant, cohorts
 
 __all__ = [
     "Cohort",
     "CohortCost",
     "Pack",
     "PackSummary",
+    "Packs",
+    "Quarantine",
+    "QuarantinedPack",
     "RunDirectory",
     "Study",
     "Variant",
+    "changed_study",
+    "check_name",
     "cohort_cost",
     "cohorts",
     "get_preset",

@@ -5,30 +5,40 @@ import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aelle_core.errors import UserError
 from aelle_core.files import write_atomically
-from aelle_core.store import SpectraStore
+from aelle_core.places import ObjectPath, Place, place, unreachable
+from aelle_core.store import SpectraStore, StoreError
 from aelle_core.study.model import Study
+from aelle_core.study.quarantine import Quarantine
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 _FORMAT = "aelle-run-1"
 _PACKAGES = ("aelle", "torch", "numpy", "scipy", "scikit-learn", "pyarrow", "prefect", "ray")
 
 
 class RunDirectory:
-    """A directory with one study's settings, spectra, checkpoints, analysis and report.
+    """A directory, or an address such as s3://bucket/prefix, with one study's settings, spectra, checkpoints, analysis
+    and report.
 
     study.json        settings, identity, versions, splits
     spectra/          the Arrow dataset
     checkpoints/      a safetensors file for each pack: weights and the optimiser's state
+    quarantine/       a record of each pack that failed in every attempt
     analysis/         the AeLLE model and the metrics
     report.html, figures/
+
+    Raises UserError on an address of another form or with credentials in it; see aelle_core.places.place.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).expanduser()
+    def __init__(self, path: "str | PathLike[str] | ObjectPath") -> None:
+        self.path: Place = place(path)
         self.settings = self.path / "study.json"
+        self._spectra = self.path / "spectra"
         self.checkpoints = self.path / "checkpoints"
         self.analysis = self.path / "analysis"
         self.report = self.path / "report.html"
@@ -39,15 +49,33 @@ class RunDirectory:
 
     @property
     def store(self) -> SpectraStore:
-        """The spectra of this run."""
-        return SpectraStore(self.path / "spectra")
+        """The spectra of this run. Raises StoreError when the run is not there: it was not prepared, or is lost."""
+        self.check_is_there()
+        return SpectraStore(self._spectra, create=False)
 
-    def checkpoint(self, pack: str) -> Path:
+    @property
+    def quarantine(self) -> Quarantine:
+        """The packs that this run was completed without."""
+        return Quarantine(self.path / "quarantine")
+
+    def check_is_there(self) -> None:
+        """Raise StoreError when the directory has no study.json (any more): nothing is to be written into it then."""
+        if not self.settings.exists():
+            raise StoreError(f"no study in {str(self)!r}: expected a directory with a study.json; was it removed?")
+
+    def checkpoint(self, pack: str) -> Place:
         """Where a pack's checkpoint lies."""
         return self.checkpoints / f"{pack}.safetensors"
 
     def check(self, study: Study) -> None:
         """Raise UserError where `prepare` is bound to fail, without writing anything that stays."""
+        try:
+            self._check_content(study)
+            self._check_writable()
+        except OSError as error:
+            raise unreachable(self.path, error) from error
+
+    def _check_content(self, study: Study) -> None:
         if self.settings.exists():
             held = self.read_settings()
             if held["identity"] != study.identity:
@@ -59,19 +87,24 @@ class RunDirectory:
             raise UserError(f"{str(self)!r} is a file: expected a directory for the results")
         elif self.path.exists() and any(self.path.iterdir()):
             raise UserError(f"{str(self)!r} holds other files and no study.json: expected an empty or new directory")
-        existing = next(parent for parent in (self.path, *self.path.parents) if parent.exists())
+
+    def _check_writable(self) -> None:
+        existing = self.path
+        if isinstance(existing, Path):
+            while not existing.exists():
+                existing = existing.parent
         probe = existing / "_aelle-write-test"
-        try:
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise UserError(f"{str(self)!r} cannot be written ({error}): expected a writable directory") from error
+        probe.write_bytes(b"")
+        probe.unlink()
 
     def prepare(self, study: Study, statement: dict[str, Any]) -> None:
-        """Check, make the directory and write its settings, unless it holds this study already."""
+        """Check, make the directory with its settings, unless it holds this study already, and its store."""
         self.check(study)
-        if self.settings.exists():
-            return
+        if not self.settings.exists():
+            self._write_settings(study, statement)
+        SpectraStore(self._spectra)
+
+    def _write_settings(self, study: Study, statement: dict[str, Any]) -> None:
         content = {
             "format": _FORMAT,
             "identity": study.identity,
@@ -89,7 +122,9 @@ class RunDirectory:
             content = json.loads(self.settings.read_text())
         except FileNotFoundError as error:
             raise UserError(f"no study in {str(self)!r}: expected a directory with a study.json") from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise unreachable(self.settings, error) from error
+        except ValueError as error:
             raise UserError(f"{str(self.settings)!r} cannot be read ({error}): expected a study's settings") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(f"{str(self.settings)!r} is not of this version: expected format {_FORMAT!r}")

@@ -63,8 +63,7 @@ class Study:
                 values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
                 object.__setattr__(self, each.name, values)
             _check_bounds(each, getattr(self, each.name))
-        if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", self.name):
-            raise UserError(f"name={self.name!r}: expected up to 64 letters, digits, - and _")
+        check_name("name", self.name)
         for label in ("task_options", "ranges"):
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
@@ -149,6 +148,12 @@ class Study:
     def replace(self, **changes: Any) -> "Study":
         """The study with some settings changed."""
         return self.from_dict({**dataclasses.asdict(self), **changes})
+
+
+def check_name(label: str, name: object) -> None:
+    """Raise UserError unless `name` can name a study or its directory; `label` says what it is the name of."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise UserError(f"{label}={name!r}: expected up to 64 letters, digits, - and _")
 
 
 def _plain(value: object) -> object:

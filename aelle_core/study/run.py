@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -58,18 +58,23 @@ def run_pack(
     way: str | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoints: bool = True,
+    stored: Collection[int] | None = None,
 ) -> PackSummary:
     """Train a pack, and after every epoch save its checkpoint, then store its losses and spectra.
 
     Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
     computed again. Without `checkpoints`, which need safetensors, it is trained again up to there. `task` may be
-    handed in so that packs share the data they read. `way` forces a way of training; without it a pack goes on in the
-    way it was begun, and a new one takes the fastest on this machine.
+    handed in so that packs share the data they read, and the epochs that are `stored`, as SpectraStore.stored tells
+    them for all packs at once, so that not every pack asks for each. `way` forces a way of training; without it a pack
+    goes on in the way it was begun, and a new one takes the fastest on this machine. Raises StoreError when the run
+    directory has been removed under way.
     """
     started = time.monotonic()
     store = run.store
     place = (study.identity, pack.cell)
-    missing = [epoch for epoch in range(study.epochs + 1) if not store.has(*place, pack.name, epoch)]
+    if stored is None:
+        stored = [epoch for epoch in range(study.epochs + 1) if store.has(*place, pack.name, epoch)]
+    missing = [epoch for epoch in range(study.epochs + 1) if epoch not in stored]
     if not missing:
         return PackSummary(pack.name, 0, 0, time.monotonic() - started)
     task = task or get_task(study.task, seed=study.seed, options=study.task_options)
@@ -112,6 +117,7 @@ def run_pack(
         if result is None:
             break
         if checkpoints:
+            run.check_is_there()
             save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
         keep(result)
     seconds = time.monotonic() - started

@@ -1,12 +1,12 @@
 """From a study to its networks, grouped in cohorts (one cell and size) and packs (trained side by side)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from aelle_core.ranges import Choice
+from aelle_core.ranges import Choice, Range
 from aelle_core.streams import stream_seed
 from aelle_core.study.model import Study
 from aelle_core.training import NetworkSettings
@@ -34,13 +34,59 @@ class Pack:
 
 
 @dataclass(frozen=True)
+class Packs(Sequence[Pack]):
+    """The packs of one cell and size, each drawn when it is asked for: a million networks take no more memory than one.
+
+    The same study gives the same packs anywhere, so that a process which is to train one needs only its number.
+    """
+
+    study: Study
+    cell: str
+    units: int
+
+    def __len__(self) -> int:
+        return -(-self.study.networks // self.study.pack_size)
+
+    @overload
+    def __getitem__(self, index: int) -> Pack: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Pack, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Pack | tuple[Pack, ...]:
+        numbers = range(len(self))[index]
+        return tuple(map(self._draw, numbers)) if isinstance(numbers, range) else self._draw(numbers)
+
+    def _draw(self, number: int) -> Pack:
+        ranges = self.study.cell_ranges(self.cell)
+        variants = (_variant(self.study, self.cell, self.units, ranges, index) for index in self._members(number))
+        return Pack(self.name(number), self.cell, self.units, tuple(variants))
+
+    def _members(self, number: int) -> range:
+        size = self.study.pack_size
+        return range(number * size, min((number + 1) * size, self.study.networks))
+
+    def name(self, number: int) -> str:
+        """The name of a pack, without drawing its networks."""
+        return f"{self.cell}-{self.units}-pack{number:04d}"
+
+    def names(self) -> Iterator[str]:
+        """The names of all packs in order, without drawing their networks."""
+        return map(self.name, range(len(self)))
+
+    def networks(self, number: int) -> list[str]:
+        """The names of a pack's networks, without drawing them."""
+        return [_network_name(self.cell, self.units, index) for index in self._members(number)]
+
+
+@dataclass(frozen=True)
 class Cohort:
     """All networks of one task, cell and size."""
 
     task: str
     cell: str
     units: int
-    packs: tuple[Pack, ...]
+    packs: Packs
 
     @property
     def name(self) -> str:
@@ -48,10 +94,13 @@ class Cohort:
         return f"{self.task} {self.cell} {self.units}"
 
 
-def _variant(study: Study, cell: str, units: int, index: int) -> Variant:
+def _network_name(cell: str, units: int, index: int) -> str:
+    return f"{cell}-{units}-{index:05d}"
+
+
+def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | Choice], index: int) -> Variant:
     # A stream for each quantity: adding a range, a cell or networks leaves all other draws as they were.
     place = f"{cell}/{units}"
-    ranges = study.cell_ranges(cell)
     drawn: dict[str, Any] = {
         name: bounds.at(np.random.default_rng(stream_seed(study.seed, f"draw/{place}/{name}", index)).random())
         for name, bounds in sorted(ranges.items())
@@ -72,19 +121,9 @@ def _variant(study: Study, cell: str, units: int, index: int) -> Variant:
             hyperparameters |= {f"{name} {each}": float(each == value) for each in bounds.names}
         else:
             hyperparameters[name] = value
-    return Variant(f"{cell}-{units}-{index:05d}", settings, hyperparameters)
+    return Variant(_network_name(cell, units, index), settings, hyperparameters)
 
 
 def cohorts(study: Study) -> list[Cohort]:
-    """The study's cohorts in the order of its cells and sizes; the same study gives the same networks anywhere."""
-    result = []
-    for cell in study.cells:
-        for units in study.units:
-            variants = [_variant(study, cell, units, index) for index in range(study.networks)]
-            packs = tuple(
-                Pack(f"{cell}-{units}-pack{start // study.pack_size:04d}", cell, units, tuple(chunk))
-                for start in range(0, study.networks, study.pack_size)
-                for chunk in [variants[start : start + study.pack_size]]
-            )
-            result.append(Cohort(study.task, cell, units, packs))
-    return result
+    """The study's cohorts in the order of its cells and sizes."""
+    return [Cohort(study.task, cell, units, Packs(study, cell, units)) for cell in study.cells for units in study.units]

@@ -3,17 +3,17 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from aelle_core.errors import UserError
 from aelle_core.files import read_metadata, read_safetensors, write_atomically
+from aelle_core.places import Place
 from aelle_core.training.trainer import EpochResult, Trainer
 
 _FORMAT = "aelle-pack-2"
 _RESULT_FIELDS = [field.name for field in dataclasses.fields(EpochResult) if field.name != "epoch"]
 
 
-def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Sequence[str]) -> None:
+def save_checkpoint(path: Place, trainer: Trainer, result: EpochResult, names: Sequence[str]) -> None:
     """Write the pack as it is after `result`'s epoch, with the names of its networks; a kill at any moment leaves
     the old file or the new one.
 
@@ -36,10 +36,11 @@ def save_checkpoint(path: Path, trainer: Trainer, result: EpochResult, names: Se
         "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
     }
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contents, temporary, metadata))
+    # The directory of checkpoints is made where it is missing, but not the run's, which may have been removed.
+    write_atomically(path, lambda temporary: save_file(contents, temporary, metadata), within=path.parent.parent)
 
 
-def recorded_way(path: Path) -> tuple[str, int | None]:
+def recorded_way(path: Place) -> tuple[str, int | None]:
     """The way that the checkpoint's pack was trained in, and how many networks at once (None: all): what to go on with
     for the same numbers to the last bit.
 
@@ -50,7 +51,7 @@ def recorded_way(path: Path) -> tuple[str, int | None]:
     return metadata.get("way", "packed"), None if at_once is None else int(at_once)  # older files know no ways
 
 
-def load_checkpoint(path: Path, trainer: Trainer) -> EpochResult:
+def load_checkpoint(path: Place, trainer: Trainer) -> EpochResult:
     """Bring a new trainer of the same pack to where the checkpoint stands, and return that epoch's result.
 
     Raises UserError naming the file when it is broken or belongs to other networks.

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aelle_core.compaction import _alone, compact
+from aelle_core.compaction import compact
+from aelle_core.lease import alone
 from aelle_core.records import FILE_SCHEMA, NetworkRecord, estimated_row_bytes
 from aelle_core.store import SpectraStore, StoreError, read_stores
 
@@ -331,7 +332,7 @@ def test_one_compaction_at_a_time_and_old_leftovers_go(tmp_path: Path) -> None:
     for name, age in (("_pack8.parquet.old", 7200), ("_pack9.parquet.new", 60)):
         (directory / name).write_bytes(b"half")
         os.utime(directory / name, (time.time() - age,) * 2)
-    with _alone(store), pytest.raises(StoreError, match="one at a time"):
+    with alone(store.path, "_compaction.lock"), pytest.raises(StoreError, match="one at a time"):
         compact(store)
     assert compact(store).removed_leftovers == 1
     assert [path.name for path in directory.glob("_*")] == ["_pack9.parquet.new"]

@@ -34,9 +34,9 @@ def test_another_way_must_be_a_tenth_faster_than_the_reference() -> None:
     def chosen(**seconds: float) -> str:
         return fastest({way: Timing(value, 4) for way, value in seconds.items()})
 
-    assert chosen(packed=1.0, analytic=0.95) == "packed"
-    assert chosen(packed=1.0, analytic=0.8, fused=0.7) == "fused"
-    assert chosen(packed=1.0, analytic=2.0) == "packed"
+    assert chosen(packed=1.0, compiled=0.95) == "packed"
+    assert chosen(packed=1.0, compiled=0.8, fused=0.7) == "fused"
+    assert chosen(packed=1.0, compiled=2.0) == "packed"
 
 
 def test_times_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_times_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mo
     workload = Workload.of(get_cell("lstm", 8, 8), TASK, 64, 3, CPU)
     assert timings.read(workload) is None
     seconds = timings.measure(workload)
-    assert set(seconds) == {"packed", "analytic", "fused"}
+    assert set(seconds) == {"packed", "compiled", "fused"}
     assert all(timing.seconds > 0 and 1 <= timing.networks_at_once <= 3 for timing in seconds.values())
     monkeypatch.setattr(timings, "measure", lambda workload: pytest.fail("measured twice"))
     assert timings.read(workload) == seconds
@@ -62,7 +62,7 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
     study = Study(cells=("lem",), units=(6,), networks=3, epochs=4)
     pack = cohorts(study)[0].packs[0]
     undisturbed = RunDirectory(tmp_path / "undisturbed")
-    run_study(study, undisturbed, way="analytic")
+    run_study(study, undisturbed, way="compiled")
     stopped = RunDirectory(tmp_path / "stopped")
     stopped.prepare(study, TASK.statement())
 
@@ -74,8 +74,8 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        run_pack(study, pack, stopped, way="analytic", on_epoch=stop)
-    assert recorded_way(stopped.checkpoint(pack.name)) == ("analytic", 3)
+        run_pack(study, pack, stopped, way="compiled", on_epoch=stop)
+    assert recorded_way(stopped.checkpoint(pack.name)) == ("compiled", 3)
     monkeypatch.setattr(WayTimings, "chosen", lambda self, workload: pytest.fail("asked for the fastest way"))
     run_pack(study, pack, stopped)
     for column in ("train_loss", "validation_loss"):
@@ -86,7 +86,7 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
         assert one[column].to_pylist() == two[column].to_pylist()
 
 
-@pytest.mark.parametrize("way", ["packed", "analytic", "fused"])
+@pytest.mark.parametrize("way", ["packed", "compiled", "fused"])
 def test_when_memory_runs_out_the_pack_is_halved_and_goes_on_with_the_same_numbers(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,10 +131,10 @@ def test_failed_allocations_are_told_from_other_errors() -> None:
 
 
 def test_a_pack_is_trained_in_parts_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = trainer("analytic")
+    whole = trainer("compiled")
     needed = network_bytes(whole.cell, TASK, 64)
     monkeypatch.setattr("aelle_core.training.memory.free_bytes", lambda device, threads: int(3.5 * needed))
-    parts = trainer("analytic")
+    parts = trainer("compiled")
     assert (whole.networks_at_once, parts.networks_at_once) == (5, 3)
     for _ in range(2):
         torch.testing.assert_close(parts.train_epoch(), whole.train_epoch(), rtol=1e-5, atol=1e-6)

@@ -48,7 +48,7 @@ def one_by_one(network: Network, inputs: Tensor, weights: Tensor, truncation: in
 
 
 @pytest.mark.parametrize("readout", ["last", "every"])
-@pytest.mark.parametrize("way", ["packed", "analytic", "fused"])
+@pytest.mark.parametrize("way", ["packed", "compiled", "fused"])
 @pytest.mark.parametrize("name", ["gru", "lstm"])
 def test_gradients_are_those_of_stretches(name: str, way: str, readout: Readout) -> None:
     cell = get_cell(name, 3, 6)

@@ -46,7 +46,7 @@ def trainer(
 
 
 def test_all_cells_have_a_way_besides_the_reference() -> None:
-    assert {name for name, way in PAIRS if way == "analytic"} == set(cells)
+    assert {name for name, way in PAIRS if way == "compiled"} == set(cells)
     assert {name for name, way in PAIRS if way == "fused"} == {"rnn", "rnn_relu", "gru", "lstm"}
 
 
@@ -138,7 +138,7 @@ def test_a_pack_equals_networks_on_their_own(name: str, way: str) -> None:
 
 
 def test_the_backward_pass_of_an_overwritten_batch_is_refused() -> None:
-    pack = trainer("gru", "analytic", Parity())
+    pack = trainer("gru", "compiled", Parity())
 
     def hidden(seed: int) -> Tensor:
         return pack.way.hidden(pack.parameters, {}, torch.randn(3, 9, 5, 4, generator=generator(seed, "inputs")))
@@ -150,7 +150,7 @@ def test_the_backward_pass_of_an_overwritten_batch_is_refused() -> None:
 
 
 def test_unknown_and_impossible_ways_are_refused() -> None:
-    with pytest.raises(UserError, match=r"unknown way 'analytc'.*did you mean 'analytic'"):
-        trainer("gru", "analytc", Parity())
-    with pytest.raises(UserError, match=r"'fused' cannot train 'lem' on cpu: .*expected analytic, packed"):
+    with pytest.raises(UserError, match=r"unknown way 'compild'.*did you mean 'compiled'"):
+        trainer("gru", "compild", Parity())
+    with pytest.raises(UserError, match=r"'fused' cannot train 'lem' on cpu: .*expected compiled, packed"):
         trainer("lem", "fused", Parity())

@@ -5,23 +5,12 @@ from collections.abc import Iterable, Mapping
 from aelle_core.training.fusion import expressions as e
 from aelle_core.training.fusion.adjoint import differentiate, used_weights
 from aelle_core.training.fusion.expressions import Expression, Leaf
-from aelle_core.training.fusion.kernel import Kernel
-from aelle_core.training.fusion.program import Place, Program, Stage, arrange
+from aelle_core.training.fusion.program import Place, arrange
 from aelle_core.training.fusion.trace import Columns, Step
 
 
-class CompiledProgram:
-    """A program with a kernel for each stage that has something to write."""
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.stages: list[tuple[Stage, Kernel | None]] = [
-            (stage, Kernel(stage.writes, stage.known) if stage.writes else None) for stage in program.stages
-        ]
-
-
 class Recurrence:
-    """The compiled step of one cell.
+    """The step of one cell, taken apart.
 
     Arrays are named as in the trace: `drive`, `noise`, `weight NAME`, `product NUMBER`; `state PART` is the state
     before the step and `new PART` the one after it; `operand NUMBER` an operand that is neither; `kept NUMBER` what
@@ -49,9 +38,9 @@ class Recurrence:
         kept = {f"kept {number}": (each,) for number, each in enumerate(each for each in needed if each not in given)}
         known = {columns[0]: Place(name, 0) for name, columns in kept.items()}
         known |= {each: place for each, place in given.items() if each in needed}
-        self.forward = CompiledProgram(arrange(news, step.products, {}, "operand"))
-        self.training = CompiledProgram(arrange({**news, **kept}, step.products, {}, "operand"))
-        self.backward = CompiledProgram(arrange(outputs, adjoint.products, known, "d product"))
+        self.forward = arrange(news, step.products, {}, "operand")
+        self.training = arrange({**news, **kept}, step.products, {}, "operand")
+        self.backward = arrange(outputs, adjoint.products, known, "d product")
 
 
 def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Place]) -> list[Expression]:

@@ -1,127 +1,144 @@
-"""The arrays of one shape that a compiled recurrence runs on, kept from mini-batch to mini-batch."""
+"""The arrays of one shape that compiled sequences run on, kept from mini-batch to mini-batch."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.training.fusion.kernel import Kernel
-from aelle_core.training.fusion.program import Multiplication, Place
-from aelle_core.training.fusion.recurrence import CompiledProgram, Recurrence
+from aelle_core.training.fusion.recurrence import Recurrence
+from aelle_core.training.fusion.sequence import Sequence
+from aelle_core.training.fusion.sequences import Sequences
+
+_TILE_ROWS = 32  # what a tile keeps for itself and a weight matrix of 64 units lie in the second cache together
+_MATRICES = ("matrix ", "gradient ", "total ")  # arrays that all rows share
 
 
 @dataclass(frozen=True)
-class _Array:
+class _Shared:
     """A tensor (networks, slots, rows, width); step t lies in slot t + shift, modulo `slots` where they are reused."""
 
     tensor: Tensor
     shift: int = 0
 
-    def at(self, step: int) -> Tensor:
-        """The slot of a step, (networks, rows, width)."""
-        return self.tensor[:, (step + self.shift) % self.tensor.shape[1]]
+
+@dataclass(frozen=True)
+class _Scratch:
+    """An array that belongs to one tile: (slots, rows, width)."""
+
+    tensor: Tensor
+    shift: int = 0
 
 
 class Workspace:
-    """Arrays for `networks` x `rows` sequences of `steps` steps; without `training` what the forward pass needs."""
+    """The arrays of mini-batches of one shape, shared by all tiles, and those of a tile for each thread."""
 
-    def __init__(
-        self, recurrence: Recurrence, networks: int, steps: int, rows: int, units: int, training: bool
-    ) -> None:
-        self.recurrence, self.training, self.steps = recurrence, training, steps
-        self._shape = (networks, rows, units)
-        self._arrays: dict[str, _Array] = {}
-        self._views: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
-        self._tables: dict[Kernel, tuple[int, int]] = {}
-        self._kept: dict[Kernel, tuple[np.ndarray, np.ndarray]] = {}
-        self.uses = 0  # how often the forward pass has overwritten what is in here
-        slots = steps + 1 if training else 2
+    def __init__(self, sequences: Sequences, shape: tuple[int, int, int], training: bool, threads: int) -> None:
+        self.networks, self.steps, self.rows = shape
+        self.sequences, self.training, self.uses = sequences, training, 0
+        self.threads = min(threads, self.networks)
+        self.tile = min(self.rows, _TILE_ROWS)
+        self._shared: dict[str, _Shared] = {}
+        self._scratch: list[dict[str, _Scratch]] = [{} for _ in range(self.threads)]
+        self._tables: dict[tuple[Sequence, int], tuple[np.ndarray, np.ndarray]] = {}
+        recurrence, units = sequences.recurrence, sequences.units
         for part in recurrence.step.outputs:
-            states = self._new(slots, 1)
-            self._arrays[f"state {part}"], self._arrays[f"new {part}"] = _Array(states), _Array(states, 1)
-        self._arrays["drive"] = _Array(self._new(steps, recurrence.step.drive_columns))
+            states = torch.zeros(self.networks, self.steps + 1 if training else 2, self.rows, units)
+            self._shared[f"state {part}"], self._shared[f"new {part}"] = _Shared(states), _Shared(states, 1)
         forward = recurrence.training if training else recurrence.forward
-        for each in forward.program.multiplications:
-            self._arrays[each.result] = _Array(self._new(1, each.result_columns))
-        for name, columns in forward.program.written.items():
-            if name not in self._arrays:
-                self._arrays[name] = _Array(self._new(steps if training else 1, columns))
+        later = set(sequences.backward.arrays) if training else set()
+        if sequences.features is None:
+            later.add("drive")  # given by whoever looks the codes up
+        self._add("drive", recurrence.step.drive_columns, kept="drive" in later)
+        for each in forward.multiplications:
+            self._add(each.result, each.result_columns)
+        for name, columns in forward.written.items():
+            if name not in self._shared:
+                self._add(name, columns, kept=name in later)
         if training:
-            for each in recurrence.backward.program.multiplications:
-                pair = self._new(2, each.result_columns)
-                self._arrays[each.result] = _Array(pair)
-                self._arrays["later " + each.result.removeprefix("d ")] = _Array(pair, 1)
-            for name, columns in recurrence.backward.program.written.items():
-                if name.startswith("d rest "):
-                    pair = self._new(2, columns)
-                    self._arrays[name], self._arrays["later " + name.removeprefix("d ")] = _Array(pair), _Array(pair, 1)
-                else:
-                    self._arrays[name] = _Array(self._new(steps, columns))
-        self._given: set[str] = set()
+            self._add_backward(recurrence)
 
-    def _new(self, slots: int, columns: int) -> Tensor:
-        networks, rows, units = self._shape
-        return torch.zeros(networks, slots, rows, columns * units)
+    def _add_backward(self, recurrence: Recurrence) -> None:
+        for scratch in self._scratch:
+            scratch["ones"] = _Scratch(torch.ones(1, self.tile, 1))
+        for each in recurrence.backward.multiplications:
+            self._add(each.result, each.result_columns, later="later " + each.result.removeprefix("d "))
+        for name, columns in recurrence.backward.written.items():
+            if name.startswith("d rest "):
+                self._add(name, columns, later="later " + name.removeprefix("d "))
+            else:
+                self._add(name, columns, kept=name == "d drive" and self.sequences.features is None)
 
-    def give(self, arrays: Mapping[str, Tensor]) -> None:
-        """Arrays from outside, (networks, steps or 1, rows or 1, width), with units side by side."""
-        for name, tensor in arrays.items():
-            self._arrays[name] = _Array(tensor)
-        self._given = set(arrays)
-        self._tables.clear()
+    def _add(self, name: str, columns: int, kept: bool = False, later: str | None = None) -> None:
+        """An array of so many columns: one step of one tile; `kept` for all; with what it is called a step `later`."""
+        width = columns * self.sequences.units
+        if kept:
+            self._shared[name] = _Shared(torch.zeros(self.networks, self.steps, self.rows, width))
+            return
+        for scratch in self._scratch:
+            tensor = torch.zeros(2 if later else 1, self.tile, width)
+            scratch[name] = _Scratch(tensor)
+            if later:
+                scratch[later] = _Scratch(tensor, 1)
 
     def slot(self, name: str, step: int) -> Tensor:
-        """The array at a step, (networks, rows, width)."""
-        return self._arrays[name].at(step)
+        """A shared array at a step, (networks, rows, width)."""
+        array = self._shared[name]
+        return array.tensor[:, (step + array.shift) % array.tensor.shape[1]]
 
-    def whole(self, place: Place, columns: int, first: int = 0) -> Tensor:
-        """An array's columns at all steps from `first` on as (networks, steps * rows, columns * units), a view."""
-        array, units = self._arrays[place.array], self._shape[2]
-        tensor = array.tensor[:, first + array.shift : self.steps + array.shift]
-        return tensor[..., place.column * units : (place.column + columns) * units].flatten(1, 2)
+    def whole(self, name: str) -> Tensor:
+        """A shared array at all steps, (networks, steps, rows, width), a view."""
+        array = self._shared[name]
+        return array.tensor[:, array.shift : self.steps + array.shift]
 
-    def run(self, program: CompiledProgram, step: int, weights: Mapping[int, Tensor], skip: Sequence[int] = ()) -> None:
-        """One step: `weights` are the products' right sides by number; those in `skip` are zero."""
-        for stage, kernel in program.stages:
-            for each in stage.multiplications:
-                operand, result = self._views.get((each.result, step)) or self._viewed(each, step)
-                if each.number in skip:
-                    result.zero_()
-                else:
-                    torch.bmm(operand, weights[each.number], out=result)
-            if kernel is not None:
-                addresses, strides = self._tables.get(kernel) or self._table(kernel)
-                kernel.call(addresses + step * 8 * len(kernel.arrays), strides, *self._shape)
+    def give(self, arrays: Mapping[str, Tensor]) -> None:
+        """Arrays from outside, (networks, steps or 1, rows or 1, width), with what is in a row side by side."""
+        for name, tensor in arrays.items():
+            self._shared[name] = _Shared(tensor if tensor.stride(-1) == 1 else tensor.contiguous())
+            for (sequence, _), (addresses, strides) in self._tables.items():
+                if name in sequence.arrays:
+                    self._fill(name, self._shared[name], sequence.arrays.index(name), addresses, strides)
 
-    def _viewed(self, product: Multiplication, step: int) -> tuple[Tensor, Tensor]:
-        """The operand and the result of a product, (networks, rows, columns * units) each. Making views takes as long
-        as a small product, so that they are kept."""
-        units = self._shape[2]
-        operand = self._arrays[product.operand.array].at(step)
-        if operand.shape[-1] != product.columns * units:
-            operand = operand[..., product.operand.column * units : (product.operand.column + product.columns) * units]
-        views = operand, self._arrays[product.result].at(step)
-        if product.operand.array not in self._given:
-            self._views[product.result, step] = views
-        return views
+    def run(self, sequence: Sequence) -> None:
+        """Run it on all networks, a share of them on each thread."""
+        bounds = np.linspace(0, self.networks, self.threads + 1).astype(int).tolist()
 
-    def _table(self, kernel: Kernel) -> tuple[int, int]:
-        """The addresses of two tables: where the kernel's arrays lie at every step, and their strides."""
-        if kernel not in self._tables:
-            arrays = [self._arrays[name] for name in kernel.arrays]
-            steps = np.arange(self.steps)
-            columns = [
-                each.tensor.data_ptr() + 4 * each.tensor.stride(1) * ((steps + each.shift) % each.tensor.shape[1])
-                for each in arrays
-            ]
-            addresses = np.ascontiguousarray(np.stack(columns, axis=1), dtype=np.int64)
+        def part(thread: int) -> None:
+            addresses, strides = self._tables.get((sequence, thread)) or self._table(sequence, thread)
+            place = addresses.ctypes.data, strides.ctypes.data
+            sequence.call(*place, bounds[thread], bounds[thread + 1], self.rows, self.tile, self.steps)
+
+        others = [threading.Thread(target=part, args=(thread,)) for thread in range(1, self.threads)]
+        for other in others:
+            other.start()
+        part(0)
+        for other in others:
+            other.join()
+
+    def _table(self, sequence: Sequence, thread: int) -> tuple[np.ndarray, np.ndarray]:
+        count = len(sequence.arrays)
+        table = np.empty((count, self.steps), dtype=np.int64), np.zeros((count, 3), dtype=np.int64)
+        for at, name in enumerate(sequence.arrays):
+            self._fill(name, self._scratch[thread].get(name) or self._shared[name], at, *table)
+        self._tables[sequence, thread] = table
+        return table
+
+    def _fill(
+        self, name: str, array: "_Shared | _Scratch", at: int, addresses: np.ndarray, strides: np.ndarray
+    ) -> None:
+        """Where an array lies at every step, and its strides over networks, over rows, and over tiles' first rows."""
+        tensor = array.tensor
+        axis = 0 if isinstance(array, _Scratch) else 1
+        slots = (np.arange(self.steps) + array.shift) % tensor.shape[axis]
+        addresses[at] = tensor.data_ptr() + tensor.element_size() * tensor.stride(axis) * slots
+        by_row = tensor.stride(axis + 1)
+        if isinstance(array, _Scratch):
+            strides[at] = 0, by_row, 0
+        elif name.startswith(_MATRICES):
+            strides[at] = tensor.stride(0), by_row, 0
+        else:
             # An array of one row, such as a bias, is the same for all rows.
-            by_row = [
-                each.tensor.stride(2) if each.tensor.shape[2] > 1 or self._shape[1] == 1 else 0 for each in arrays
-            ]
-            strides = np.array([each.tensor.stride(0) for each in arrays] + by_row, dtype=np.int64)
-            self._kept[kernel] = addresses, strides
-            self._tables[kernel] = addresses.ctypes.data, strides.ctypes.data
-        return self._tables[kernel]
+            by_row = by_row if tensor.shape[2] > 1 or self.rows == 1 else 0
+            strides[at] = tensor.stride(0), by_row, by_row

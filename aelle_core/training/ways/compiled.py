@@ -1,4 +1,4 @@
-"""The cell's step taken apart: compiled pointwise work, and a backward pass through time of our own."""
+"""The cell's step taken apart, differentiated, and compiled with the products and the loop over time."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from aelle_core.training.fusion.recurrence import Recurrence
 
 
-@ways.register("analytic")
-class Analytic(Way):
-    """All networks take a step together: a batched product, then one compiled loop for everything pointwise. Backward
-    the same, and then one large product for the gradient of each weight matrix (see aelle_core.training.fusion)."""
+@ways.register("compiled")
+class Compiled(Way):
+    """Some rows of one network go through all steps while they lie in the cache, forward, and then backward, where the
+    gradients of the weights are added up step by step. Each thread has networks of its own. See
+    aelle_core.training.fusion."""
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
         super().__init__(cell, readout, device)
-        from aelle_core.training.fusion.unrolled import Unrolled
+        from aelle_core.training.fusion.function import SequenceFunction
 
         step, trained = _traced(cell.name, cell.input_size, cell.units)
-        self._unrolled = Unrolled(_compiled(cell.name, step, trained, readout == "every"), cell.units)
+        self._function = SequenceFunction(_taken_apart(step, trained, readout == "every"), cell.units)
 
     @classmethod
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
@@ -53,10 +54,10 @@ class Analytic(Way):
         if noise is None and self.cell.noise_channels:
             like = next(iter(parameters.values()))
             noise = like.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._unrolled.hidden(inputs, weights, noise, cuts)
+        return self._function.hidden(inputs, weights, noise, cuts)
 
     def release(self) -> None:
-        self._unrolled.release()
+        self._function.release()
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +72,7 @@ def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str
 
 
 @lru_cache(maxsize=64)
-def _compiled(name: str, step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
+def _taken_apart(step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
     from aelle_core.training.fusion.recurrence import Recurrence
 
     return Recurrence(step, trained, every)

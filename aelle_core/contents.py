@@ -1,0 +1,147 @@
+"""Which of a store's files count: every row once, beside compactions and after stopped ones."""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aelle_core.fragments import MERGED, SUFFIX, packs_of, replaced_by
+from aelle_core.places import Place, each_of, files_below, unreachable
+from aelle_core.records import StoreError
+
+_DIRECTORY = re.compile(r"study=([A-Za-z0-9][A-Za-z0-9._-]*)/cell=([A-Za-z0-9][A-Za-z0-9._-]*)/epoch=([0-9]+)")
+_ATTEMPTS = 20
+_Listing = list[tuple[str, list[str]]]
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Directory:
+    """The files of one study, cell and epoch.
+
+    `counted` are those whose rows count, each with the packs in it that an earlier one of them holds already: after two
+    compactions at once, where nothing can lock them out. `replaced` are those that a merged file stands for.
+    """
+
+    place: Place
+    study: str
+    cell: str
+    epoch: int
+    counted: Mapping[str, frozenset[str]]
+    replaced: frozenset[str]
+    packs: frozenset[str]
+
+
+class Contents:
+    """What lies in a store. What a merged file holds never changes, and is read once."""
+
+    def __init__(self, root: Place) -> None:
+        self._root = root
+        self._held: dict[tuple[str, str], frozenset[str]] = {}
+
+    def directories(
+        self,
+        studies: Collection[str] | None = None,
+        cells: Collection[str] | None = None,
+        epochs: Collection[int] | None = None,
+    ) -> list[Directory]:
+        """The directories with files, in the order of study, cell and epoch; all, or the chosen ones.
+
+        Raises StoreError on a file that does not belong there.
+        """
+        prefix = "".join(
+            f"{key}={next(iter(chosen))}/" if chosen is not None and len(chosen) == 1 else "*/"
+            for key, chosen in (("study", studies), ("cell", cells))
+        )
+        prefix = prefix[: prefix.find("*")] if "*" in prefix else prefix
+        prefix = prefix.rstrip("/")
+
+        def found() -> list[Directory]:
+            result = []
+            for relative, names in self._listing(prefix):
+                study, cell, epoch = self._checked(relative, names)
+                if (
+                    (studies is None or study in studies)
+                    and (cells is None or cell in cells)
+                    and (epochs is None or epoch in epochs)
+                ):
+                    result.append(self._directory(relative, names, study, cell, epoch))
+            return sorted(result, key=lambda each: (each.study, each.cell, each.epoch))
+
+        return self.undisturbed(found)
+
+    def directory(self, study: str, cell: str, epoch: int) -> Directory:
+        """What one directory holds now."""
+        relative = f"study={study}/cell={cell}/epoch={epoch}"
+
+        def found() -> Directory:
+            names = dict(self._listing(relative)).get(relative, [])
+            return self._directory(relative, names, study, cell, epoch)
+
+        return self.undisturbed(found)
+
+    def undisturbed(self, read: Callable[[], Result]) -> Result:
+        """The result of a read; again when a file vanished meanwhile, as a compaction beside it makes them do."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return read()
+            except FileNotFoundError:
+                continue
+        raise StoreError(f"{str(self._root)!r} changed {_ATTEMPTS} times while it was read: expected one compaction")
+
+    def _listing(self, below: str) -> _Listing:
+        """All files, as they were at some moment as far as a reader can tell.
+
+        A merged file appears before those that it replaces vanish. So where a listing lacks one of these, its merged
+        file was there before that listing ended, and one that starts afterwards shows it, or what replaced it.
+        """
+        place = self._root / below if below else self._root
+        before = self._files_below(place)
+        for _ in range(_ATTEMPTS):
+            after = self._files_below(place)
+            if _merged(before) == _merged(after):
+                return [("/".join(filter(None, (below, relative))), names) for relative, names in before]
+            before = after
+        raise StoreError(f"{str(self._root)!r} changed {_ATTEMPTS} times while it was listed: expected one compaction")
+
+    @staticmethod
+    def _files_below(place: Place) -> _Listing:
+        try:
+            return files_below(place)
+        except OSError as error:
+            raise StoreError(str(unreachable(place, error))) from error
+
+    def _checked(self, relative: str, names: Sequence[str]) -> tuple[str, str, int]:
+        """Study, cell and epoch of a directory. Raises StoreError on what is no file of a store."""
+        match = _DIRECTORY.fullmatch(relative)
+        for name in names:
+            if match is None or not name.endswith(SUFFIX):
+                where = self._root / relative / name if relative else self._root / name
+                raise StoreError(
+                    f"{str(where)!r} does not belong in a spectra store: expected only {SUFFIX} files in "
+                    "study=.../cell=.../epoch=..."
+                )
+        assert match is not None
+        return match[1], match[2], int(match[3])
+
+    def _directory(self, relative: str, names: Sequence[str], study: str, cell: str, epoch: int) -> Directory:
+        place = self._root / relative
+        merged = [name for name in names if name.startswith(MERGED)]
+        unknown = [name for name in merged if (relative, name) not in self._held]
+        for name, held in zip(unknown, each_of(place, lambda name: replaced_by(place / name), unknown), strict=True):
+            self._held[relative, name] = held
+        replaces = {name: self._held[relative, name] for name in merged}
+        gone = frozenset().union(*replaces.values())
+        packs: set[str] = set()
+        counted = {}
+        for name in names:
+            if name in gone:
+                continue
+            own = packs_of(replaces.get(name, frozenset({name})))
+            counted[name] = own & packs
+            packs |= own
+        return Directory(place, study, cell, epoch, counted, gone.intersection(names), frozenset(packs))
+
+
+def _merged(listing: _Listing) -> set[tuple[str, str]]:
+    return {(relative, name) for relative, names in listing for name in names if name.startswith(MERGED)}

@@ -1,0 +1,78 @@
+"""One process at a time: a lock that the system drops with the process, or on an object store a lease that runs out."""
+
+import fcntl
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aelle_core.errors import UserError
+from aelle_core.places import ObjectPath, Place
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo
+
+LEASE_SECONDS = 600.0
+
+
+class TakenError(UserError):
+    """Another process has it."""
+
+
+@contextmanager
+def alone(root: Place, name: str) -> Iterator[Callable[[], None]]:
+    """Hold `name` below `root` for the block; gives what is to be called now and then to go on holding it.
+
+    A lock on a file of a directory. On an object store an object of its own for every holder: whoever finds another
+    one there gives way, so that of two at once at least one does. One that was not renewed for ten minutes counts for
+    nothing. That is no proof against a holder who was asleep for so long: what is done meanwhile must stay right with
+    two at once. Raises TakenError when another process holds it, or has taken it over.
+    """
+    if isinstance(root, Path):
+        with (root / name).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise _taken(root) from error
+            yield lambda: None
+        return
+    own = root / name / uuid.uuid4().hex
+    renewed = time.monotonic()
+    own.write_bytes(b"")
+    try:
+        if _others(own):
+            raise _taken(root)
+
+        def renew() -> None:
+            nonlocal renewed
+            if time.monotonic() - renewed < LEASE_SECONDS / 10:
+                return
+            if not own.exists():
+                raise _taken(root)
+            renewed = time.monotonic()
+            own.write_bytes(b"")
+
+        yield renew
+    finally:
+        own.unlink(missing_ok=True)
+
+
+def _others(own: ObjectPath) -> list["FileInfo"]:
+    """Leases that have not run out, by the object store's own clock; the others are removed."""
+    from pyarrow.fs import FileSelector
+
+    found = [each for each in own.filesystem.get_file_info(FileSelector(own.parent.key)) if each.is_file]
+    now = next((each.mtime_ns for each in found if each.path == own.key), 0)
+    living = []
+    for each in found:
+        if each.path != own.key and now - each.mtime_ns < LEASE_SECONDS * 1e9:
+            living.append(each)
+        elif each.path != own.key:
+            ObjectPath(own.scheme, each.path, own.options).unlink(missing_ok=True)
+    return living
+
+
+def _taken(root: Place) -> TakenError:
+    return TakenError(f"{str(root)!r} is being worked on already: expected one at a time")

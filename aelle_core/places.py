@@ -1,0 +1,281 @@
+"""Where files lie: a path of this machine, or an object below an address such as s3://bucket/prefix."""
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from aelle_core.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_OPTIONS = {"s3": ("endpoint_override", "region", "scheme"), "gs": ("endpoint_override", "scheme")}
+_CONNECT_SECONDS = 5.0
+_REQUEST_SECONDS = 10.0  # without a byte
+_ATTEMPTS = 3
+_AT_ONCE = 16
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class ObjectPath:
+    """An object of an object store, or what lies below a prefix: the part of pathlib.Path that is used here.
+
+    There are no directories to make, and no rename: an object appears when the last byte of its upload has arrived.
+    Comparing, hashing and pickling go by the address. Methods raise OSError where the store does not answer, denies
+    access or has no such bucket, and FileNotFoundError where there is no such object.
+    """
+
+    def __init__(self, scheme: str, key: str, options: tuple[tuple[str, str], ...] = ()) -> None:
+        self.scheme = scheme
+        self.key = key.strip("/")
+        self.options = options
+
+    @property
+    def filesystem(self) -> "pafs.FileSystem":
+        """pyarrow's file system, in which this object is called `key`."""
+        return _filesystem(self.scheme, self.options)
+
+    def __str__(self) -> str:
+        query = f"?{urlencode(self.options)}" if self.options else ""
+        return f"{self.scheme}://{quote(self.key, safe='/=')}{query}"
+
+    def __repr__(self) -> str:
+        return f"ObjectPath({str(self)!r})"
+
+    def __truediv__(self, name: str) -> "ObjectPath":
+        return ObjectPath(self.scheme, f"{self.key}/{name}", self.options)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectPath) and str(self) == str(other)
+
+    def __lt__(self, other: "ObjectPath") -> bool:
+        return str(self) < str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ObjectPath, (self.scheme, self.key, self.options)
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self.key.split("/", 1)[0]
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return PurePosixPath(self.key).name
+
+    @property
+    def stem(self) -> str:
+        """The last part without its suffix."""
+        return PurePosixPath(self.key).stem
+
+    @property
+    def suffix(self) -> str:
+        """The last part's suffix, with its dot."""
+        return PurePosixPath(self.key).suffix
+
+    @property
+    def parent(self) -> "ObjectPath":
+        """What this lies in; the bucket is its own parent."""
+        parent = str(PurePosixPath(self.key).parent)
+        return self if parent == "." else ObjectPath(self.scheme, parent, self.options)
+
+    def is_file(self) -> bool:
+        """Whether there is such an object."""
+        return bool(self.filesystem.get_file_info(self.key).is_file)
+
+    def is_dir(self) -> bool:
+        """Whether there is anything below this."""
+        return self.filesystem.get_file_info(self.key).type.name == "Directory"
+
+    def exists(self) -> bool:
+        """Whether there is such an object, or anything below this."""
+        return self.filesystem.get_file_info(self.key).type.name != "NotFound"
+
+    def iterdir(self) -> Iterator["ObjectPath"]:
+        """What lies directly below this; nothing where there is nothing."""
+        from pyarrow.fs import FileSelector
+
+        for found in self.filesystem.get_file_info(FileSelector(self.key, allow_not_found=True)):
+            yield ObjectPath(self.scheme, found.path, self.options)
+
+    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
+        """What lies directly below this and has such a name."""
+        return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
+
+    def read_bytes(self) -> bytes:
+        """The object's content."""
+        with self.filesystem.open_input_stream(self.key) as stream:
+            return stream.read()
+
+    def read_text(self) -> str:
+        """The object's content, UTF-8."""
+        return self.read_bytes().decode()
+
+    def write_bytes(self, content: bytes) -> None:
+        """Upload an object, whole or not at all.
+
+        pyarrow completes an upload even where its stream is left by an exception, so that all is handed over in one
+        call. It does so after a failed part, too, unless parts are written in the background: see `_filesystem`.
+        """
+        stream = self.filesystem.open_output_stream(self.key)
+        stream.write(content)
+        stream.close()
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Remove the object."""
+        try:
+            self.filesystem.delete_file(self.key)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+
+Place = Path | ObjectPath
+
+
+def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
+    """The place of that path or address: s3://bucket/prefix, gs://bucket/prefix, file:///directory or a plain path.
+
+    `endpoint_override` and `scheme` in an address's query name another server than the provider's own, `region` a
+    region of S3. Credentials come from the environment. Raises UserError when an address has another form, names an
+    unknown scheme or option, or carries credentials.
+    """
+    if isinstance(address, ObjectPath):
+        return address
+    text = os.fspath(address)
+    if (found := _ADDRESS.match(text)) is None:
+        return Path(text).expanduser()
+    scheme = found[1].lower()
+    parts = urlsplit(text)
+    if "@" in parts.netloc:
+        plain = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        raise UserError(f"{plain!r} was given with credentials in it: expected them in the environment alone")
+    if scheme == "file":
+        if parts.netloc or parts.query or parts.fragment:
+            raise UserError(f"{text!r}: expected file:///an/absolute/path")
+        return Path(unquote(parts.path))
+    if scheme not in _OPTIONS:
+        known = ", ".join(f"{each}://" for each in _OPTIONS)
+        raise UserError(f"{scheme}:// is not known: expected a path, file://, {known}")
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if unknown := sorted({name for name, _ in options} - set(_OPTIONS[scheme])):  # their values may be secrets
+        raise UserError(
+            f"address {scheme}://{parts.netloc}{parts.path} has unknown options {', '.join(unknown)}: expected some of "
+            f"{', '.join(_OPTIONS[scheme])}"
+        )
+    if not parts.netloc or parts.fragment:
+        raise UserError(f"{text!r}: expected {scheme}://bucket/prefix")
+    return ObjectPath(scheme, unquote(parts.netloc + parts.path), tuple(sorted(options)))
+
+
+def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
+    """The address as a process with another working directory must be told it. Raises UserError as `place` does."""
+    found = place(address)
+    return str(found.resolve() if isinstance(found, Path) else found)
+
+
+def arrow_file(where: Place) -> "tuple[str, pafs.FileSystem]":
+    """A file's path and pyarrow's file system in which it is called so."""
+    from pyarrow.fs import LocalFileSystem
+
+    return (str(where), LocalFileSystem()) if isinstance(where, Path) else (where.key, where.filesystem)
+
+
+def files_below(root: Place) -> list[tuple[str, list[str]]]:
+    """The names of all files below `root`, by directory relative to it, in order; without names that start with `_` or
+    `.`, in whose place something is only being made. Nothing where there is no such directory.
+
+    Raises OSError when something cannot be listed: passing over it would lose it in silence.
+    """
+    found: dict[str, list[str]] = {}
+    if isinstance(root, Path):
+        _collect(str(root), "", found)
+    else:
+        from pyarrow.fs import FileSelector
+
+        start = len(root.key) + 1
+        for info in root.filesystem.get_file_info(FileSelector(root.key, recursive=True, allow_not_found=True)):
+            directory, _, name = info.path[start:].rpartition("/")
+            if info.is_file and not any(part.startswith(("_", ".")) for part in (*directory.split("/"), name) if part):
+                found.setdefault(directory, []).append(name)
+    return [(directory, sorted(names)) for directory, names in sorted(found.items())]
+
+
+def _collect(directory: str, relative: str, found: dict[str, list[str]]) -> None:
+    names: list[str] = []
+    below: list[str] = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if not entry.name.startswith(("_", ".")):
+                    (below if entry.is_dir() else names).append(entry.name)
+    except FileNotFoundError:  # removed since its parent was listed
+        return
+    if names:
+        found[relative] = names
+    for name in below:
+        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, found)
+
+
+def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """The function's results: of many at a time on an object store, where every one waits for answers."""
+    if isinstance(where, Path) or len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(function, items))
+
+
+def has_no_answer(error: Exception) -> bool:
+    """Whether an object store has not answered or has refused, rather than the content being wrong."""
+    return isinstance(error, OSError) and re.search(r"AWS Error|google::cloud|curl", str(error)) is not None
+
+
+def unreachable(where: Place, error: Exception) -> UserError:
+    """What to tell the user where a place cannot be read or written."""
+    expected = "expected a directory that can be read and written"
+    reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(where, ObjectPath):
+        expected = "expected credentials in the environment that may read and write there"
+        if "NO_SUCH_BUCKET" in reason or "NoSuchBucket" in reason:
+            expected = "expected a bucket that exists"
+        elif "NETWORK_CONNECTION" in reason or "UNAVAILABLE" in reason or "retry" in reason.lower():
+            expected = "expected an endpoint that answers"
+    return UserError(f"{str(where)!r} cannot be used ({_told(reason)}): {expected}")
+
+
+def _told(reason: str) -> str:
+    """The part of pyarrow's message that says what happened, in one line and without the request's number."""
+    line = " ".join(reason.split())
+    return re.sub(r" \(Request ID: [^)]*\)", "", line)[:300]
+
+
+@lru_cache(maxsize=64)
+def _filesystem(scheme: str, options: tuple[tuple[str, str], ...]) -> "pafs.FileSystem":
+    """One connection for each process and endpoint; nothing waits for an endpoint longer than about half a minute."""
+    from datetime import timedelta
+
+    from pyarrow import fs
+
+    given: dict[str, Any] = dict(options)
+    if scheme == "gs":
+        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_ATTEMPTS * _REQUEST_SECONDS), **given)
+    return fs.S3FileSystem(
+        connect_timeout=_CONNECT_SECONDS,
+        request_timeout=_REQUEST_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+        background_writes=True,  # without it a failed part is followed by completing the others: half an object
+        allow_delayed_open=True,  # one request for a small object
+        **given,
+    )

@@ -1,0 +1,59 @@
+"""Telling a failure of the place where results go from one of the pack that was to write there."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aelle_core.errors import PlaceError, first_line
+from aelle_core.store import StoreError
+from aelle_core.study.directory import RunDirectory
+
+_OF_THE_PLACE = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO", "ESTALE", "ENOTCONN", "ENODEV", "ENXIO")
+    if hasattr(errno, name)
+}
+
+
+@contextmanager
+def place_failures_named(run: RunDirectory) -> Iterator[None]:
+    """Within the block an error that is the run directory's becomes a PlaceError in one sentence; others go on.
+
+    A pack tried again would meet it again, and so would all others: who runs packs stops them.
+    """
+    try:
+        yield
+    except PlaceError:
+        raise
+    except Exception as error:
+        check_there(run)
+        if (number := _error_number(error)) in _OF_THE_PLACE:
+            raise PlaceError(f"{_place(error, run)!r} cannot be written: {os.strerror(number).lower()}") from error
+        raise
+
+
+def check_there(run: RunDirectory) -> None:
+    """Raise PlaceError when the directory of a run under way is gone, or the store in it."""
+    try:
+        run.store.check_is_there()
+    except (StoreError, OSError) as error:
+        raise PlaceError(first_line(error)) from error
+
+
+def _place(error: Exception, run: RunDirectory) -> str:
+    """The run directory, or a file elsewhere that the error names."""
+    named = str(getattr(error, "filename", None) or run)
+    return str(run) if named.startswith(str(run)) else named
+
+
+def _error_number(error: BaseException | None) -> int:
+    """The system's number of an error, 0 for others. Safetensors tells it in its message alone."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return error.errno
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(found[1])
+        error = error.__cause__
+    return 0

@@ -1,0 +1,70 @@
+"""Packs that failed in every attempt: set apart by name, with the cause, so that a study completes without them."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+
+from aelle_core.errors import UserError
+from aelle_core.files import write_atomically
+from aelle_core.places import Place
+
+_NAMED = 5  # packs in a sentence; more are counted
+
+
+@dataclass(frozen=True)
+class QuarantinedPack:
+    """A pack that was given up: the names of its networks, how often it was tried, in one line what failed last, and
+    when (ISO 8601, UTC)."""
+
+    pack: str
+    networks: tuple[str, ...]
+    attempts: int
+    cause: str
+    when: str
+
+    @classmethod
+    def now(cls, pack: str, networks: Iterable[str], attempts: int, cause: str) -> "QuarantinedPack":
+        """The record of a pack that is given up now."""
+        return cls(pack, tuple(networks), attempts, cause, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+class Quarantine:
+    """The records of a run's packs that were given up, a file PACK.json for each."""
+
+    def __init__(self, path: Place) -> None:
+        self.path = path
+
+    def add(self, pack: QuarantinedPack) -> None:
+        """Record a pack, in the place of an earlier record of it. Raises FileNotFoundError when the run is gone."""
+        text = json.dumps(asdict(pack), indent=2)
+        path = self.path / f"{pack.pack}.json"
+        write_atomically(path, lambda temporary: temporary.write_text(text), within=self.path.parent)
+
+    def clear(self, pack: str) -> None:
+        """Forget a pack's record, if there is one: it was trained after all."""
+        (self.path / f"{pack}.json").unlink(missing_ok=True)
+
+    def packs(self) -> list[QuarantinedPack]:
+        """The recorded packs by name. Raises UserError naming the file when one is broken."""
+        records: list[Place] = [*self.path.glob("[!_.]*.json")]
+        return [self._read(path) for path in sorted(records, key=lambda each: each.name)]
+
+    @staticmethod
+    def _read(path: Place) -> QuarantinedPack:
+        try:
+            content = json.loads(path.read_text())
+            values = {each.name: content[each.name] for each in fields(QuarantinedPack)}
+            return QuarantinedPack(**values | {"networks": tuple(values["networks"])})
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{str(path)!r} cannot be read ({error!r}): expected a pack's record") from error
+
+
+def quarantined_sentence(packs: Iterable[QuarantinedPack]) -> str:
+    """Names of the packs and why the first of them failed, as people read it; at least one pack."""
+    every = sorted(packs, key=lambda each: each.pack)
+    names = ", ".join(each.pack for each in every[:_NAMED])
+    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    other = len({each.cause for each in every}) - 1
+    others = f"; {other} other cause{'s' if other > 1 else ''}" if other else ""
+    return f"{'packs' if len(every) > 1 else 'pack'} {names}{more} quarantined: {every[0].cause}{others}"

@@ -1,0 +1,1 @@
+"""Studies under random kills of workers, nodes, servers and flows, checked against undisturbed ones."""

@@ -1,0 +1,67 @@
+"""How far a cohort is: read from the store, shown in the terminal and in Prefect's artifacts."""
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from aelle_core.store import SpectraStore
+from aelle_core.study import Cohort
+from flows.progress import display
+
+STAGE = "Training"
+_PUBLISHED_PERCENT = 10
+
+
+class CohortProgress:
+    """Follows a cohort's packs by their stored fragments, into the display and a Prefect artifact.
+
+    It remembers only packs that are under way.
+    """
+
+    def __init__(self, cohort: Cohort, store: SpectraStore) -> None:
+        self._cohort, self._study, self._store = cohort, cohort.packs.study, store
+        self._epochs = self._study.epochs + 1
+        self._stored: dict[str, int] = {}  # epochs of the packs under way
+        self._total = self._study.networks * self._epochs
+        self._done = 0
+        self._published = 0.0
+        self._artifact = create_progress_artifact(
+            progress=0.0, key=cohort.name.replace(" ", "-").replace("_", "-"), description=f"Training {cohort.name}"
+        )
+
+    def look(self, names: list[str]) -> None:
+        """Count the epochs that packs under way have stored since the last look."""
+        for name in names:
+            self.stored(name)
+
+    def stored(self, name: str) -> int:
+        """How many epochs of a pack under way are stored."""
+        epoch = self._stored.get(name, 0)
+        while epoch < self._epochs and self._store.has(self._study.identity, self._cohort.cell, name, epoch):
+            epoch += 1
+        self._advance(name, epoch, f"{self._cohort.cell} {self._cohort.units}, epoch {epoch - 1}")
+        return epoch
+
+    def is_stored(self, name: str) -> bool:
+        """Whether every epoch of a pack that is not under way is stored; it counts as done then."""
+        if self.stored(name) < self._epochs:
+            return False
+        del self._stored[name]
+        return True
+
+    def settle(self, name: str, now: str = "") -> None:
+        """Nothing more is to be done for a pack: it is trained, or given up."""
+        self._advance(name, self._epochs, now or f"{self._cohort.cell} {self._cohort.units}")
+        del self._stored[name]
+
+    def _advance(self, name: str, epoch: int, now: str) -> None:
+        new = epoch - self._stored.get(name, 0)
+        self._stored[name] = epoch
+        if not new:
+            return
+        packs = self._cohort.packs
+        networks = new * len(packs.networks(int(name.rpartition("pack")[2])))
+        self._done += networks
+        display().advance(STAGE, networks, now)
+        percent = 100.0 * self._done / self._total
+        if percent - self._published >= _PUBLISHED_PERCENT or (self._done == self._total and self._published < 100):
+            update_progress_artifact(self._artifact, progress=percent)  # type: ignore[arg-type]
+            self._published = percent

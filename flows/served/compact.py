@@ -1,0 +1,28 @@
+"""The deployment `compact`: merge the many small files of stored spectra into few."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed
+
+from aelle_core.compaction import compact as merge
+from aelle_core.study import RunDirectory
+from flows.served.mistakes import fails_in_one_sentence
+from flows.served.settings import ServedSettings
+
+
+@flow(name="AeLLE compact", persist_result=False)
+@fails_in_one_sentence
+def compact(results: str = "digits") -> Any:
+    """Merge the files of stored spectra. Runs that write to them, and readers, may go on beside it.
+
+    Args:
+        results: Name of the results, as `study` or `sweep` was given it; of the preset where it was given none.
+    """
+    run = RunDirectory(ServedSettings().results(results))
+    run.read_settings()
+    done = merge(run.store)
+    sentence = f"{run}: {done.before} files of spectra merged into {done.after}"
+    create_markdown_artifact(key="compaction", markdown=sentence)
+    return Completed(message=sentence)

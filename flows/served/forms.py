@@ -1,0 +1,111 @@
+"""What the forms in Prefect's UI hold: a preset, what is to be different from it, and what packs may take."""
+
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import SkipJsonSchema
+
+from aelle_core.cells import cells
+from aelle_core.study import Study, changed_study, get_preset, presets
+from aelle_core.training import trainers
+from flows.parameters import Resources, StudyParameters
+from flows.served.settings import ServedSettings
+
+_QUANTITIES = {"scale"}
+_QUANTITIES |= {name for trainer in trainers.values() for name in trainer.ranges}
+_QUANTITIES |= {name for cell in cells.values() for name in cell.defaults}
+_EVERY = "every cell"
+_Empty: Any = Annotated[None, SkipJsonSchema()]
+_OFFERED = ("networks", "epochs", "cells", "units", "task", "spectra", "batch_size", "pack_size", "seed")
+
+
+class RangeChange(BaseModel):
+    """The range that a quantity is drawn from, network by network."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cell: Literal[(_EVERY, *cells)] = Field(_EVERY, description="Whose range it is")  # type: ignore[valid-type]
+    quantity: Literal[tuple(sorted(_QUANTITIES))] = Field(  # type: ignore[valid-type]
+        "learning_rate",
+        description="Initial scale, learning rate, clip of the gradient, or a constant of the cell's equation",
+    )
+    low: float = Field(0.001, ge=-1e6, le=1e6, description="Lower end")
+    high: float = Field(0.01, ge=-1e6, le=1e6, description="Upper end; the lower end again for a constant")
+    spacing: Literal["log", "linear"] = Field("log", description="Drawn evenly in the logarithm, or in the value")
+
+
+class _Changes(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    if TYPE_CHECKING:
+        ranges: list[RangeChange] = []
+        data: str = ""
+
+    def study(self, preset: str, settings: ServedSettings) -> Study:
+        """The preset with these changes. Raises UserError where they do not fit, and where `data` is not below the
+        server's data."""
+        held = self.model_dump(exclude={"ranges", "data"})
+        changes = {name: value for name, value in held.items() if value not in (None, [])}
+        data = settings.data_place(self.data) if self.data else None
+        if self.ranges:
+            ranges: dict[str, Any] = {}
+            for one in self.ranges:
+                place = ranges.setdefault("*" if one.cell == _EVERY else one.cell, {})
+                place[one.quantity] = [one.low, one.high, one.spacing]
+            changes["ranges"] = ranges
+        return changed_study(get_preset(preset), data, **changes)
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    """A default of null would be shown as a field of its own type; without one the field is empty."""
+    schema.pop("default", None)
+
+
+def _entry(name: str, field: FieldInfo, of_preset: bool = False) -> tuple[Any, Any]:
+    """A setting as a field of a form; `of_preset`: one that may be left empty, for what the preset has."""
+    title = " ".join({"cpus": "CPUs", "gpus": "GPUs"}.get(word, word) for word in name.split("_"))
+    description = f"{field.description}; empty: as in the preset" if of_preset else field.description
+    kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
+    may_be_none = len(kinds) < len(get_args(field.annotation))
+    if of_preset and get_origin(field.annotation) is list:
+        return field.annotation, Field([], title=title, description=description)
+    if not (of_preset or may_be_none):
+        return field.annotation, FieldInfo.merge_field_infos(field, title=title)
+    bare = Union[tuple(kinds)] if may_be_none else field.annotation  # noqa: UP007 - as many as there are
+    given: Any = Annotated[bare, Field(), *field.metadata]
+    empty = Field(None, title=title, description=description, json_schema_extra=_drop_default)
+    return given | _Empty, empty
+
+
+_RANGES: Any = Field([], title="ranges", description="Ranges to draw from, in place of the preset's")
+_DATA: Any = Field(
+    "", title="data", description="File or directory of the task's data, by its name on the server; empty: the bundled"
+)
+
+if TYPE_CHECKING:
+    PresetName = str
+    Changes = _Changes
+    PackResources = Resources
+else:
+    PresetName = Literal[tuple(presets())]
+    Changes = create_model(
+        "Changes",
+        __base__=_Changes,
+        __doc__="What is to be different from the preset.",
+        **{name: _entry(name, StudyParameters.model_fields[name], of_preset=True) for name in _OFFERED},
+        ranges=(list[RangeChange], _RANGES),
+        data=(str, _DATA),
+    )
+    PackResources = create_model(
+        "PackResources",
+        __config__=ConfigDict(extra="forbid"),
+        __doc__="What each pack of networks takes on the cluster.",
+        **{name: _entry(name, each) for name, each in Resources.model_fields.items() if name != "ray_address"},
+    )
+
+
+def resources(packs: PackResources, settings: ServedSettings) -> Resources:
+    """What packs take, on the cluster that the server's owner has named."""
+    return Resources(ray_address=settings.ray_address, **packs.model_dump())

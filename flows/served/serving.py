@@ -1,0 +1,69 @@
+"""A Prefect server, the deployments on it, and the process that runs what is submitted to them."""
+
+import asyncio
+import ipaddress
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import typer
+
+from aelle_core.errors import UserError
+from flows.environment import prepare_prefect, prepare_ray
+from flows.server import prefect_server
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where the server listens, and how many runs go on at a time."""
+
+    host: str
+    port: int
+    limit: int
+
+
+def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
+    """Serve until this process is stopped. `settings` overrule those of the environment; see ServedSettings.
+
+    Raises UserError, before anything is started, on a host that others can reach and no authentication, and on a
+    directory that cannot be.
+    """
+    check_host(options.host)
+    prepare_prefect()
+    prepare_ray(local=False)
+    from flows.served.settings import ServedSettings
+
+    os.environ |= {f"AELLE_{name.upper()}": value for name, value in settings.items()}
+    held = ServedSettings()
+    held.check()
+    # Runs are other processes: what they read must not depend on where they are started.
+    os.environ |= {f"AELLE_{name.upper()}": value for name, value in held.absolute().items()}
+    with prefect_server(options.host, options.port, interface=True) as url:
+        from prefect.exceptions import TerminationSignal
+        from prefect.runner import Runner
+
+        from flows.served.deployments import deployments
+
+        runner = Runner(limit=options.limit)
+        for deployment in deployments():
+            runner.add_deployment(deployment)
+        typer.echo(f"forms: {url.removesuffix('/api')}/deployments")
+        typer.echo(f"results: {os.environ['AELLE_RUNS']}")
+        with suppress(KeyboardInterrupt, TerminationSignal):
+            asyncio.run(runner.start())
+
+
+def check_host(host: str) -> None:
+    """Raise UserError unless the host is loopback or the server asks for authentication."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError as error:
+        raise UserError(
+            f"--host {host!r}: expected an address of this machine, such as 127.0.0.1 or 0.0.0.0"
+        ) from error
+    if not loopback and not os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        raise UserError(
+            f"--host {host!r} lets other machines in: expected a loopback address, or "
+            "PREFECT_SERVER_API_AUTH_STRING set to name:password"
+        )

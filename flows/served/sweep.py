@@ -1,0 +1,35 @@
+"""The deployment `sweep`: train every network of a preset and store losses and spectra."""
+
+from typing import Any
+
+from prefect import flow
+
+from flows.parameters import StudyParameters
+from flows.served.forms import Changes, PackResources, PresetName, resources
+from flows.served.mistakes import fails_in_one_sentence
+from flows.served.settings import ServedSettings
+from flows.sweep import sweep as whole_sweep
+
+
+@flow(name="AeLLE sweep", persist_result=False)
+@fails_in_one_sentence
+def sweep(
+    preset: PresetName = "digits",
+    results: str = "",
+    changes: Changes = Changes(),
+    packs: PackResources = PackResources(),
+) -> Any:
+    """Train every network of a study and store their losses and Lyapunov spectra, without analysing them.
+
+    Submitted as it is, the form trains the preset `digits`. The same form again goes on where a run was stopped.
+
+    Args:
+        preset: The study to train.
+        results: Name of the results: letters, digits, - and _; empty for the preset's.
+        changes: What is to be different from the preset.
+        packs: What each pack of networks takes on the cluster.
+    """
+    settings = ServedSettings()
+    plan = changes.study(preset, settings)
+    directory = settings.results(results or plan.name)
+    return whole_sweep(StudyParameters(**plan.to_dict()), directory, resources(packs, settings))

@@ -1,0 +1,66 @@
+"""What a Prefect server of ours runs, as `python -m flows.server_process`: it serves an open socket while its parent
+lives."""
+
+import fcntl
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_LOOK_SECONDS = 0.5
+_STOP_SECONDS = 5.0
+
+
+def end_with(parent: int) -> None:
+    """Watch the parent from a thread of its own, and end this process when that is gone: gently, then at once."""
+
+    def watch() -> None:
+        while os.getppid() == parent:  # an orphan gets another parent
+            time.sleep(_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_STOP_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def serve(
+    descriptor: Annotated[int, typer.Argument(help="File descriptor of a socket that listens.")],
+    parent: Annotated[int, typer.Argument(help="Process whose end ends this one.")],
+    interface: Annotated[bool, typer.Option("--interface", help="Serve the web interface and its services.")] = False,
+) -> None:
+    """Serve Prefect's API on an open socket."""
+    end_with(parent)  # before the imports, which take seconds
+    import uvicorn
+    from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_HOME
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            with _alone(PREFECT_HOME.value()):
+                await super().startup(sockets)
+
+    app = create_app(ephemeral=not interface, final=True)
+    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=int(_STOP_SECONDS) - 2)
+    with socket.socket(fileno=descriptor) as listening:
+        Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Servers that share a home start one after another: two that make or migrate its database at once break it."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "_aelle-server-start.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    typer.run(serve)

@@ -1,0 +1,231 @@
+"""What happens to packs that fail, in real flows on a real Prefect and a real Ray."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from aelle_core.study import Packs, RunDirectory, Study, cohorts, run_pack, run_study
+
+STUDY = Study(name="faults", cells=("rnn", "lem"), units=(6,), networks=12, pack_size=6, epochs=3)
+BROKEN = "rnn-6-pack0001"
+
+
+def sorted_rows(table: pa.Table) -> list[tuple[str, int]]:
+    return sorted(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
+
+
+def assert_same_numbers(one: pa.Table, other: pa.Table) -> None:
+    assert sorted_rows(one) == sorted_rows(other)
+    np.testing.assert_allclose(one["validation_loss"], other["validation_loss"], rtol=1e-5)
+    for first, second in zip(one["spectrum_hidden"].to_pylist(), other["spectrum_hidden"].to_pylist(), strict=True):
+        assert (first is None) == (second is None)
+        if first is not None:
+            np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """The same study in one process, without Prefect and Ray."""
+    run = RunDirectory(tmp_path_factory.mktemp("alone") / "run")
+    run_study(STUDY, run)
+    return run
+
+
+def sweep_state(study: Study, directory: Path, **resources: Any) -> Any:
+    """The final state of a sweep."""
+    from flows.parameters import Resources, StudyParameters
+    from flows.sweep import sweep
+
+    settings = Resources(**{"retry_delay": 0.1, "way": "packed", **resources})
+    return sweep(StudyParameters(**study.to_dict()), str(directory), settings, return_state=True)
+
+
+def fail_in_workers(monkeypatch: pytest.MonkeyPatch, trace: Path, epoch: int, times: int, kill: bool = False) -> None:
+    """Let the pack BROKEN fail so often after it stored that epoch. Every epoch that is reached leaves a line in
+    `trace`."""
+
+    def train(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> Any:
+        torch.set_num_threads(1)
+
+        def fail(pack: Any, now: int) -> None:
+            if pack.name != BROKEN:
+                return
+            with trace.open("a") as file:
+                file.write(f"{now}\n")
+            if now == epoch and trace.read_text().split().count(str(epoch)) <= times:
+                if kill:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                raise RuntimeError("cosmic rays\nand more")
+
+        run = RunDirectory(directory)
+        return run_pack(packs.study, packs[number], run, device=device, way=way, on_epoch=fail)
+
+    monkeypatch.setattr("flows.cohort.train_pack", train)
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_pack_that_fails_twice_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: RunDirectory
+) -> None:
+    trace = tmp_path / "trace"
+    fail_in_workers(monkeypatch, trace, epoch=2, times=2)
+    state = sweep_state(STUDY, tmp_path / "run")
+    assert state.is_completed()
+    assert state.message is None
+    run = RunDirectory(tmp_path / "run")
+    # Each later attempt begins at the checkpoint of epoch 2: epochs 0 and 1 are trained once.
+    assert trace.read_text().split() == ["0", "1", "2", "2", "2", "3"]
+    assert run.quarantine.packs() == []
+    assert_same_numbers(run.store.read(), undisturbed.store.read())
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_pack_that_always_fails_is_quarantined_and_tried_again_by_the_same_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: RunDirectory
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    run = RunDirectory(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        fail_in_workers(patch, tmp_path / "trace", epoch=1, times=99)
+        state = sweep_state(STUDY, run.path, retries=2)
+    sentence = f"completed without 6 of 24 networks: pack {BROKEN} quarantined: RuntimeError: cosmic rays"
+    assert state.is_completed()
+    assert state.message == sentence
+    assert state.result() == str(run)
+    with get_client(sync_client=True) as client:
+        held = client.read_flow_run(state.state_details.flow_run_id).state
+    assert (held.type.value, held.message) == ("COMPLETED", sentence)
+    assert [path.name for path in run.quarantine.path.iterdir()] == [f"{BROKEN}.json"]
+    record = json.loads((run.quarantine.path / f"{BROKEN}.json").read_text())
+    assert record["attempts"] == 3
+    assert record["cause"] == "RuntimeError: cosmic rays"
+    assert record["networks"] == [f"rnn-6-{index:05d}" for index in range(6, 12)]
+    there = run.store.read(epoch=3)
+    assert there.num_rows == 18
+    whole = undisturbed.store.read(epoch=3)
+    assert_same_numbers(there, whole.filter(pa.compute.is_in(whole["network"], there["network"])))
+
+    before = {path: path.stat().st_mtime_ns for path in run.store.files()}
+    assert sweep_state(STUDY, run.path).message is None
+    assert run.quarantine.packs() == []
+    assert_same_numbers(run.store.read(), undisturbed.store.read())
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in run.store.files()}.items()
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_study_completes_without_a_broken_pack_and_says_so_everywhere(tmp_path: Path) -> None:
+    from flows.parameters import AnalysisParameters, Resources, StudyParameters
+    from flows.study import study
+
+    run = RunDirectory(tmp_path / "run")
+    run.prepare(STUDY, {})
+    run.checkpoints.mkdir()
+    run.checkpoint(BROKEN).write_bytes(b"broken")
+    resources = Resources(retries=1, retry_delay=0.1)
+    state = study(
+        StudyParameters(**STUDY.to_dict()), str(run), AnalysisParameters(splits=2), resources, return_state=True
+    )
+    assert state.is_completed(), state.message
+    assert f"completed without 6 of 24 networks: pack {BROKEN} quarantined: UserError: checkpoint" in state.message
+    text = " ".join(Path(state.result()).read_text().split())
+    assert f"6 of 24 networks are missing: pack {BROKEN} quarantined: UserError: checkpoint" in text
+    assert "6 missing" in text
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_worker_that_dies_every_time_is_quarantined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_in_workers(monkeypatch, tmp_path / "trace", epoch=0, times=99, kill=True)
+    state = sweep_state(STUDY.replace(epochs=1), tmp_path / "run", retries=1)
+    assert state.is_completed()
+    (pack,) = RunDirectory(tmp_path / "run").quarantine.packs()
+    assert (pack.pack, pack.attempts) == (BROKEN, 2)
+    assert "WorkerCrashedError" in pack.cause
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_study_of_which_no_pack_can_be_trained_fails(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    small = STUDY.replace(cells=["rnn"])
+    run.prepare(small, {})
+    run.checkpoints.mkdir()
+    for name in cohorts(small)[0].packs.names():
+        run.checkpoint(name).write_bytes(b"broken")
+    state = sweep_state(small, run.path, retries=0)
+    assert state.is_failed()
+    assert "no pack could be trained: packs rnn-6-pack0000, rnn-6-pack0001 quarantined: UserError" in state.message
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_progress_gives_all_tries_again() -> None:
+    from flows.fan_out import fan_out
+    from flows.parameters import Request, Resources
+
+    failures: list[int] = []
+
+    def stuck(name: str, error: Exception, attempts: int) -> int:
+        failures.append(attempts)
+        return min(attempts, 4)  # comes further four times
+
+    def fail() -> None:
+        raise ValueError("always")
+
+    settings = Resources(retries=2, retry_delay=0)
+    (outcome,) = fan_out(fail, [("job", ())], Request(1), settings, on_failure=stuck)
+    assert failures == [1, 2, 3, 4, 5, 6]
+    assert outcome.attempts == 6
+    assert "always" in str(outcome.error)
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_network_that_diverges_leaves_the_others_alone(tmp_path: Path) -> None:
+    wild = Study(
+        name="wild", cells=("cornn",), units=(6,), networks=6, epochs=2, ranges={"cornn": {"step": [0.01, 1e6]}}
+    )
+    assert sweep_state(wild, tmp_path / "run").is_completed()
+    table = RunDirectory(tmp_path / "run").store.read(epoch=2)
+    status = dict(zip(table["network"].to_pylist(), table["status"].to_pylist(), strict=True))
+    assert set(status.values()) == {"ok", "diverged"}, status
+    # Each network that did not diverge has the numbers that it has when it is trained without those that did.
+    whole = cohorts(wild)[0].packs[0]
+    for variant in whole.variants:
+        if status[variant.network] == "ok":
+            run = RunDirectory(tmp_path / variant.network)
+            run.prepare(wild, {})
+            alone = type(whole)("alone", whole.cell, whole.units, (variant,))
+            run_pack(wild, alone, run, way="packed", checkpoints=False)
+            assert_same_numbers(
+                run.store.read(epoch=2), table.filter(pa.compute.equal(table["network"], variant.network))
+            )
+
+
+def test_a_pack_that_does_not_fit_on_a_gpu_is_halved_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: RunDirectory
+) -> None:
+    """An allocation fails as on a GPU with room for three networks, in the middle of every epoch after the first."""
+    from aelle_core.training.pack import PackTrainer
+
+    scores, failed_in = PackTrainer._scores, []
+
+    def greedy(self: PackTrainer, parameters: Any, part: slice, inputs: Any, noise: Any) -> torch.Tensor:
+        size = part.stop - part.start
+        if size > 3 and self.epoch >= 1 and torch.is_grad_enabled() and self.optimiser.steps % 10 == 5:
+            failed_in.append(size)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return scores(self, parameters, part, inputs, noise)
+
+    monkeypatch.setattr(PackTrainer, "_scores", greedy)
+    run = RunDirectory(tmp_path / "run")
+    run.prepare(STUDY, {})
+    summary = run_pack(STUDY, cohorts(STUDY)[0].packs[0], run, way="packed")
+    assert failed_in == [6]
+    assert summary.stored == 4
+    there, whole = run.store.read(), undisturbed.store.read()
+    assert_same_numbers(there, whole.filter(pa.compute.is_in(whole["network"], there["network"])))

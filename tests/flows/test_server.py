@@ -1,0 +1,68 @@
+"""The Prefect server of our own: it asks for its password, ends with its parent, and never with another's port."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from aelle_core.errors import UserError
+
+HOLD = """
+import time
+from flows.server import prefect_server
+from prefect.client.orchestration import get_client
+with prefect_server() as url:
+    with get_client(sync_client=True) as client:
+        client.read_flows()
+    print(url, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_server_asks_for_its_password_and_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_API_AUTH_STRING": "somebody:secret"}
+    environment.pop("PREFECT_API_URL", None)
+    with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{url}/admin/version").status_code == 401
+        assert httpx.get(f"{url}/admin/version", auth=("somebody", "secret")).status_code == 200
+        (server,) = psutil.Process(parent.pid).children()
+        parent.send_signal(signal.SIGKILL)
+    server.wait(timeout=15)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+
+
+def test_a_port_that_is_in_use_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.server import prefect_server
+
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with (
+            pytest.raises(UserError, match=rf"host '127.0.0.1', port {port}: nothing can listen there.*in use"),
+            prefect_server(port=port),
+        ):
+            pass
+
+
+def test_a_named_server_that_does_not_answer_is_refused_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import server
+
+    monkeypatch.setattr(server, "_NAMED_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
+    started = time.monotonic()
+    with pytest.raises(UserError, match="no Prefect server answers there within 1 s"), server.prefect_server():
+        pass
+    assert time.monotonic() - started < 20

@@ -1,0 +1,90 @@
+"""`aelle serve` as a process of its own, once for all tests that submit to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+_FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running `aelle serve`: its server's address, where its results go, and its API."""
+
+    url: str
+    runs: Path
+    api: httpx.Client
+    environment: dict[str, str]
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        """A registered deployment."""
+        return self.post("deployments/filter", deployments={"name": {"any_": [name]}})[0]
+
+    def submit(self, name: str, **parameters: object) -> str:
+        """Start a run of a deployment; its id."""
+        identifier = self.deployment(name)["id"]
+        return self.post(f"deployments/{identifier}/create_flow_run", parameters=parameters)["id"]
+
+    def wait(self, run: str, seconds: float = 180) -> dict[str, Any]:
+        """The state that a flow run ends in."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            state = self.get(f"flow_runs/{run}")["state"]
+            if state["type"] in _FINAL:
+                return state
+            time.sleep(0.5)
+        raise AssertionError(f"the run is {state['type']} after {seconds} s: {state['message']}")
+
+    def get(self, path: str) -> Any:
+        """What the API holds at `path`."""
+        return self.api.get(path).raise_for_status().json()
+
+    def post(self, path: str, **content: object) -> Any:
+        """What the API answers."""
+        return self.api.post(path, json=content).raise_for_status().json()
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`aelle serve` with its own server, on a free port."""
+    home = tmp_path_factory.mktemp("served")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AELLE_"))}
+    environment = kept | {
+        "HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+    }
+    arguments = ["serve", "--port", "0", "--runs", str(home / "runs")]
+    log = home / "serve.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.cli", *arguments], stdout=output, stderr=output, env=environment
+        )
+    try:
+        url = _address(process, log)
+        with httpx.Client(base_url=f"{url}/api/", timeout=30) as api:
+            yield Served(url, home / "runs", api, environment)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        for line in log.read_text().splitlines():
+            if line.startswith("forms: "):
+                return line.removeprefix("forms: ").removesuffix("/deployments")
+        time.sleep(0.1)
+    raise AssertionError(f"aelle serve does not serve: {log.read_text()}")

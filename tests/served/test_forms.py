@@ -1,0 +1,123 @@
+"""The forms: what they offer, and the study that comes of them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.utilities.callables import parameter_schema, parameter_schema_from_entrypoint
+from pydantic import ValidationError
+
+from aelle_core.cells import cells
+from aelle_core.errors import UserError
+from aelle_core.study import get_preset, presets
+from aelle_core.tasks import tasks
+from flows.served.forms import Changes, PackResources, resources
+from flows.served.settings import ServedSettings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServedSettings:
+    (tmp_path / "novel.txt").write_text("It is a truth universally acknowledged, " * 2000)
+    return ServedSettings(runs=str(tmp_path / "runs"), data=tmp_path, ray_address="ray-head:6379")
+
+
+def form(name: str) -> dict[str, Any]:
+    """What the UI is given."""
+    return parameter_schema_from_entrypoint(f"flows.served.{name}.{name}").model_dump_for_openapi()
+
+
+@pytest.mark.parametrize("name", ["study", "sweep", "analyse", "compact"])
+def test_every_field_is_described_and_none_is_required(name: str) -> None:
+    schema = form(name)
+    assert not schema.get("required")
+    for entry in schema["properties"].values():
+        assert "$ref" in entry or entry["description"]
+        assert "default" in entry
+    for model in schema.get("definitions", {}).values():
+        assert model["description"]
+        assert not model.get("required")
+        assert all(entry["description"] for entry in model["properties"].values())
+        assert not any("anyOf" in entry for entry in model["properties"].values())  # the UI shows these as tabs
+
+
+def test_drop_downs_and_bounds() -> None:
+    schema = form("study")
+    assert schema["properties"]["preset"]["enum"] == list(presets())
+    changes = schema["definitions"]["Changes"]["properties"]
+    assert changes["cells"]["items"]["enum"] == list(cells)
+    assert changes["task"]["enum"] == list(tasks)
+    assert (changes["networks"]["minimum"], changes["networks"]["maximum"]) == (1, 1_000_000)
+    quantities = schema["definitions"]["RangeChange"]["properties"]["quantity"]["enum"]
+    assert {"scale", "learning_rate", "clip", "gamma"} <= set(quantities)
+
+
+def test_no_form_names_a_path_or_an_address() -> None:
+    for name in ("study", "sweep", "analyse", "compact"):
+        text = str(form(name))
+        for word in ("directory'", "ray_address", "task_options"):
+            assert word not in text
+
+
+def test_the_form_as_it_is_runs_the_preset(settings: ServedSettings) -> None:
+    for name in presets():
+        if name != "paper-char":  # its text is not carried along
+            assert Changes().study(name, settings) == get_preset(name)
+
+
+def test_changes(settings: ServedSettings) -> None:
+    changes = Changes(
+        networks=4,
+        cells=["gru", "cornn"],
+        seed=7,
+        ranges=[
+            {"quantity": "learning_rate", "low": 1e-4, "high": 1e-3},
+            {"cell": "cornn", "quantity": "gamma", "low": 1, "high": 2, "spacing": "linear"},
+        ],
+    )
+    study = changes.study("digits", settings)
+    assert (study.networks, study.cells, study.seed, study.epochs) == (4, ("gru", "cornn"), 7, 12)
+    assert study.task_options == get_preset("digits").task_options
+    assert study.cell_ranges("gru")["learning_rate"].high == 1e-3
+    assert (study.cell_ranges("cornn")["gamma"].low, study.cell_ranges("cornn")["gamma"].spacing) == (1, "linear")
+
+
+def test_data_are_found_below_the_server_s(settings: ServedSettings, tmp_path: Path) -> None:
+    study = Changes(data="novel.txt").study("small-char", settings)
+    assert study.task_options["text"] == str(tmp_path / "novel.txt")
+    with pytest.raises(UserError, match=r"'\.\./novel.txt'"):
+        Changes(data="../novel.txt").study("small-char", settings)
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "message"),
+    [
+        ("small-target", {"cells": ["gru"]}, "cell 'gru' cannot learn 'target_learning'"),
+        ("digits", {"ranges": [{"low": 2, "high": 1}]}, "low <= high"),
+        ("digits", {"ranges": [{"cell": "gru", "quantity": "gamma", "low": 1, "high": 2}]}, "names 'gamma'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_sentence(
+    preset: str, changes: dict[str, object], message: str, settings: ServedSettings
+) -> None:
+    with pytest.raises(UserError, match=message):
+        Changes(**changes).study(preset, settings)
+
+
+@pytest.mark.parametrize("wrong", [{"networks": 0}, {"cells": ["grue"]}, {"task_options": {}}, {"epochs": 1e9}])
+def test_what_is_out_of_bounds_never_reaches_a_run(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Changes(**wrong)
+
+
+def test_the_cluster_is_the_server_s(settings: ServedSettings) -> None:
+    assert "ray_address" not in PackResources.model_fields
+    with pytest.raises(ValidationError):
+        PackResources(ray_address="elsewhere:6379")
+    made = resources(PackResources(cpus_per_pack=2), settings)
+    assert (made.ray_address, made.cpus_per_pack, made.way) == ("ray-head:6379", 2, None)
+
+
+def test_the_schema_read_from_source_is_that_of_the_function() -> None:
+    from flows.served.study import study
+
+    assert parameter_schema(study).model_dump_for_openapi() == form("study")

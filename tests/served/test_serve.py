@@ -1,0 +1,82 @@
+"""`aelle serve`: what it refuses, what it registers, and runs that are submitted to it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aelle_core.study import RunDirectory
+from tests.served.conftest import Served
+
+SMALL = {"cells": ["rnn"], "units": [4], "networks": 3, "epochs": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--host", "0.0.0.0"],
+            "lets other machines in: expected a loopback address, or PREFECT_SERVER_API_AUTH_STRING",
+        ),
+        (["--host", "somewhere"], "'somewhere': expected an address of this machine"),
+        (["--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["--runs", "/dev/null"], "'/dev/null' is a file"),
+    ],
+)
+def test_mistakes_are_refused_before_anything_starts(arguments: list[str], message: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.cli", "serve", *arguments],
+        capture_output=True, text=True, timeout=60, check=False, env=environment | {"PREFECT_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_deployments_are_registered_with_their_forms(served: Served) -> None:
+    found = {each["name"]: each for each in served.post("deployments/filter")}
+    assert {"study", "sweep", "analyse", "compact"} <= set(found)
+    for name, deployment in found.items():
+        assert deployment["entrypoint"] == f"flows.served.{name}.{name}"
+        assert deployment["enforce_parameter_schema"]
+    assert "digits" in found["study"]["parameter_openapi_schema"]["properties"]["preset"]["enum"]
+
+
+def test_a_submitted_sweep_runs_into_the_named_results(served: Served) -> None:
+    state = served.wait(served.submit("sweep", results="small", changes=SMALL))
+    assert state["type"] == "COMPLETED", state
+    run = RunDirectory(served.runs / "small")
+    assert run.store.read().num_rows == 6
+    progress = served.post("artifacts/filter", artifacts={"key": {"any_": ["digits-rnn-4"]}})
+    assert progress[0]["type"] == "progress"
+    state = served.wait(served.submit("compact", results="small"))
+    assert state["type"] == "COMPLETED", state
+    assert run.store.read().num_rows == 6
+
+
+MISTAKES = [
+    ("sweep", {"results": "../elsewhere", "changes": SMALL}, "results='../elsewhere': expected up to 64 letters"),
+    ("study", {"changes": {"data": "/etc"}}, "data='/etc': this server has no directory of data"),
+    ("analyse", {"results": "nothing"}, "no study in"),
+]
+
+
+def test_mistakes_fail_their_runs_in_one_sentence(served: Served) -> None:
+    runs = [served.submit(deployment, **parameters) for deployment, parameters, _ in MISTAKES]
+    for run, (_, _, message) in zip(runs, MISTAKES, strict=True):
+        state = served.wait(run)
+        assert state["type"] == "FAILED"
+        assert message in state["message"]
+        assert len(state["message"].splitlines()) == 1
+
+
+def test_what_is_out_of_bounds_is_refused_when_it_is_submitted(served: Served) -> None:
+    identifier = served.deployment("sweep")["id"]
+    answer = served.api.post(
+        f"deployments/{identifier}/create_flow_run", json={"parameters": {"changes": {"networks": 0}}}
+    )
+    assert answer.status_code == 409
+    assert "0 is less than the minimum of 1" in answer.text
