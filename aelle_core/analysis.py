@@ -1,7 +1,8 @@
 """From stored spectra to predictions: examples for the evaluation, the fitted AeLLE, and the report's contents."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,12 +99,18 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
         )
         return make_tables(material)
 
-    recipe = {"identity": study.identity, **settings}
-    if analysis.missing:
-        recipe["missing"] = analysis.missing
-    if nights := Nights(run).finished():
-        recipe["nights"] = nights
+    recipe = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
     return kept_tables(run.analysis / "tables.json", recipe, make)
+
+
+def _digest(examples: Mapping[int, Examples]) -> str:
+    """SHA-256 of the networks' spectra and losses: a run that was made again may have others."""
+    found = hashlib.sha256()
+    for epoch, present in sorted(examples.items()):
+        found.update(f"{epoch} {' '.join(present.networks)}".encode())
+        for array in (present.spectra, present.loss, present.final_loss):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
