@@ -12,6 +12,8 @@ from aelle_core.records import StoreError
 _DIRECTORY = re.compile(r"study=([A-Za-z0-9][A-Za-z0-9._-]*)/cell=([A-Za-z0-9][A-Za-z0-9._-]*)/epoch=([0-9]+)")
 _ATTEMPTS = 20
 _Listing = list[tuple[str, list[str]]]
+_Merged = tuple[frozenset[str], frozenset[str]]
+"""What a merged file replaces, and the packs it holds."""
 Result = TypeVar("Result")
 
 
@@ -37,7 +39,7 @@ class Contents:
 
     def __init__(self, root: Place) -> None:
         self._root = root
-        self._held: dict[tuple[str, str], frozenset[str]] = {}
+        self._merged: dict[tuple[str, str], _Merged] = {}
 
     def directories(
         self,
@@ -77,6 +79,16 @@ class Contents:
         def found() -> Directory:
             names = dict(self._listing(relative)).get(relative, [])
             return self._directory(relative, names, study, cell, epoch)
+
+        return self.undisturbed(found)
+
+    def holds(self, study: str, cell: str, epoch: int, pack: str) -> bool:
+        """Whether a directory holds a pack."""
+        relative = f"study={study}/cell={cell}/epoch={epoch}"
+
+        def found() -> bool:
+            names = dict(self._listing(relative)).get(relative, [])
+            return f"{pack}{SUFFIX}" in names or any(pack in held for _, held in self._read(relative, names).values())
 
         return self.undisturbed(found)
 
@@ -125,22 +137,28 @@ class Contents:
         return match[1], match[2], int(match[3])
 
     def _directory(self, relative: str, names: Sequence[str], study: str, cell: str, epoch: int) -> Directory:
-        place = self._root / relative
-        merged = [name for name in names if name.startswith(MERGED)]
-        unknown = [name for name in merged if (relative, name) not in self._held]
-        for name, held in zip(unknown, each_of(place, lambda name: replaced_by(place / name), unknown), strict=True):
-            self._held[relative, name] = held
-        replaces = {name: self._held[relative, name] for name in merged}
-        gone = frozenset().union(*replaces.values())
+        merged = self._read(relative, names)
+        gone = frozenset().union(*(replaced for replaced, _ in merged.values()))
         packs: set[str] = set()
         counted = {}
         for name in names:
             if name in gone:
                 continue
-            own = packs_of(replaces.get(name, frozenset({name})))
+            own = merged[name][1] if name in merged else packs_of([name])
             counted[name] = own & packs
             packs |= own
-        return Directory(place, study, cell, epoch, counted, gone.intersection(names), frozenset(packs))
+        return Directory(self._root / relative, study, cell, epoch, counted, gone.intersection(names), frozenset(packs))
+
+    def _read(self, relative: str, names: Sequence[str]) -> dict[str, _Merged]:
+        """What the merged files of a directory hold."""
+        place = self._root / relative
+        merged = [name for name in names if name.startswith(MERGED)]
+        unknown = [name for name in merged if (relative, name) not in self._merged]
+        for name, replaced in zip(
+            unknown, each_of(place, lambda name: replaced_by(place / name), unknown), strict=True
+        ):
+            self._merged[relative, name] = (replaced, packs_of(replaced))
+        return {name: self._merged[relative, name] for name in merged}
 
 
 def _merged(listing: _Listing) -> set[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.dataset as pds
@@ -86,6 +87,6 @@ def replaced_by(merged: Place) -> frozenset[str]:
     return frozenset(json.loads(metadata.get(REPLACES, b"[]")))
 
 
-def packs_of(names: frozenset[str]) -> frozenset[str]:
+def packs_of(names: Iterable[str]) -> frozenset[str]:
     """The packs among names of fragments and merged files."""
     return frozenset(name.removesuffix(SUFFIX) for name in names if not name.startswith(MERGED))

@@ -29,6 +29,7 @@ from aelle_core.records import (
 
 _MARKER = "_aelle.json"
 _FORMAT = "aelle-spectra"
+_OPEN_AT_ONCE = 1024
 _ORDER = [(key, "ascending") for key in ("network", "epoch")]
 _DATASET_SCHEMA = pa.schema([*FILE_SCHEMA, *(SCHEMA.field(key).with_nullable(True) for key in PARTITION_KEYS)])
 
@@ -100,7 +101,7 @@ class SpectraStore:
         """Whether the fragment is stored, by itself or merged. Of many packs `stored` tells more cheaply."""
         path = self.fragment(study, cell, pack, epoch)
         # On an object store the directory's listing costs no more than asking for one object that is not there.
-        return (isinstance(path, Path) and path.exists()) or pack in self.contents.directory(study, cell, epoch).packs
+        return (isinstance(path, Path) and path.exists()) or self.contents.holds(study, cell, epoch, pack)
 
     def stored(self, study: str, cell: str | None = None) -> dict[tuple[str, str], set[int]]:
         """The epochs that are stored of every pack of a study, or of one of its cells, by cell and pack.
@@ -171,7 +172,7 @@ class SpectraStore:
         directories = self.contents.directories(_chosen(study), _chosen(cell), None if last else _chosen(epoch))
         if not directories:
             self.check_is_there()
-        result = [pa.table([[]] * len(needed), schema=_schema(needed))]
+        result = [_nothing(needed)]
         for _, members in groupby(directories, key=lambda each: (each.study, each.cell)):
             if last:
                 tables = list(self._last_epochs(list(members), needed, condition, with_status))
@@ -202,23 +203,13 @@ class SpectraStore:
                 & (pc.field("cell") == now.cell)
                 & (pc.field("epoch") == pc.scalar(pa.scalar(now.epoch, pa.int32())))
             )
-            paths = [now.place / name for name in now.counted]
-            fragments = each_of(now.place, lambda path: opened(path, partition), paths)
-            whole, partly = [], []
-            for fragment, doubled in zip(fragments, now.counted.values(), strict=True):
-                if doubled:
-                    once = ~pc.field("pack").isin(pa.array(sorted(doubled), pa.string()))
-                    partly.append(_table([fragment], columns, condition & once))
-                else:
-                    whole.append(fragment)
-            try:
-                return pa.concat_tables([_table(whole, columns, condition), *partly])
-            except FileNotFoundError:
-                raise
-            except (pa.ArrowException, OSError) as error:
-                for path in paths:  # Arrow does not say which file it was
-                    read_whole(path)
-                raise broken(now.place, error) from error
+            names = list(now.counted)
+            parts = [names[start : start + _OPEN_AT_ONCE] for start in range(0, len(names), _OPEN_AT_ONCE)]
+            if not parts:
+                self.check_is_there()
+            return pa.concat_tables(
+                [_nothing(columns), *(_part(now, part, partition, columns, condition) for part in parts)]
+            )
 
         return self.contents.undisturbed(read)
 
@@ -253,6 +244,37 @@ def _chosen(value: Selection) -> Collection[Any] | None:
 
 def _schema(columns: Sequence[str]) -> pa.Schema:
     return pa.schema([SCHEMA.field(name) for name in columns], metadata=SCHEMA.metadata)
+
+
+def _nothing(columns: Sequence[str]) -> pa.Table:
+    return _schema(columns).empty_table()
+
+
+def _part(
+    directory: Directory,
+    names: Sequence[str],
+    partition: pc.Expression,
+    columns: Sequence[str],
+    condition: pc.Expression,
+) -> pa.Table:
+    """Rows of some files of a directory, in one piece: thousands of small ones take several times the memory."""
+    paths = [directory.place / name for name in names]
+    fragments = each_of(directory.place, lambda path: opened(path, partition), paths)
+    whole, partly = [], []
+    for fragment, doubled in zip(fragments, map(directory.counted.__getitem__, names), strict=True):
+        if doubled:
+            once = ~pc.field("pack").isin(pa.array(sorted(doubled), pa.string()))
+            partly.append(_table([fragment], columns, condition & once))
+        else:
+            whole.append(fragment)
+    try:
+        return pa.concat_tables([_table(whole, columns, condition), *partly]).combine_chunks()
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        for path in paths:  # Arrow does not say which file it was
+            read_whole(path)
+        raise broken(directory.place, error) from error
 
 
 def _table(fragments: Sequence[pds.ParquetFileFragment], columns: Sequence[str], condition: pc.Expression) -> pa.Table:
