@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from rich.table import Table
 
 from benchmarks.stub_pack import store_random_pack
 
+MILLION = 1_000_000
+SIZE = 16  # networks of a pack
 ALONE = 200  # packs that are stored without flow and Ray
 CELLS = ("rnn", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn", "rnn_relu")
 
@@ -44,19 +47,83 @@ def disk_bytes(path: Path) -> int:
     return sum(each.stat().st_blocks * 512 for each in path.rglob("*") if each.is_file())
 
 
-class Peak:
-    """Memory of this process: resident now, and the most there ever was."""
+@dataclass(frozen=True)
+class Measured:
+    """What the benchmark found: seconds, bytes and counts."""
 
-    def __init__(self) -> None:
-        self.start = psutil.Process().memory_info().rss
+    packs: int
+    fragments: int
+    sweep: float
+    driver: float
+    alone: float
+    again: float
+    memory: int
+    object_store: int
+    prefect: dict[str, int]
+    database: int
+    disk: tuple[int, int]
+    listing: tuple[float, float]
+    reading: tuple[float, float]
+    compaction: float
+    files: tuple[int, int]
 
     @property
-    def growth(self) -> int:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - self.start
+    def overhead(self) -> float:
+        """Seconds a pack that the cores did not spend on drawing and storing it."""
+        return self.sweep / self.packs - self.alone / (os.cpu_count() or 1)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, in the order in which they are shown."""
+        largest = ", ".join(f"{name} {count:,}" for name, count in list(self.prefect.items())[:5])
+        return [
+            ("packs, fragments", f"{self.packs:,}, {self.fragments:,}"),
+            ("the sweep", f"{self.sweep:.0f} s, {1000 * self.sweep / self.packs:.1f} ms a pack"),
+            ("a pack drawn and stored in one process, without flow and Ray", f"{1000 * self.alone:.1f} ms"),
+            ("overhead of flow and Ray: the rest, on all cores", f"{1000 * self.overhead:.1f} ms a pack"),
+            ("time of a core that the driver took", f"{1000 * self.driver / self.packs:.1f} ms a pack"),
+            ("the sweep again, all stored", f"{self.again:.1f} s, {1000 * self.again / self.packs:.2f} ms a pack"),
+            ("growth of the driver's memory", f"{decimal(self.memory)}, {self.memory / self.packs:.0f} bytes a pack"),
+            ("Ray: tasks, bytes in its object store", f"{self.packs:,}, {decimal(self.object_store)}"),
+            ("Prefect: rows", f"{sum(self.prefect.values()):,} ({largest})"),
+            ("Prefect: database", decimal(self.database)),
+            ("files of spectra before, after compaction", f"{self.files[0]:,}, {self.files[1]:,}"),
+            ("on disk before, after", f"{decimal(self.disk[0])}, {decimal(self.disk[1])}"),
+            ("listed before, after", f"{self.listing[0]:.2f} s, {self.listing[1]:.2f} s"),
+            ("all rows read before, after", f"{self.reading[0]:.1f} s, {self.reading[1]:.1f} s"),
+            ("compaction", f"{self.compaction:.1f} s"),
+        ]
+
+    def on_paper(self) -> list[tuple[str, str]]:
+        """The same for a million networks that are stored at eleven epochs, by arithmetic."""
+        packs, epochs = MILLION // SIZE, 11
+        fragments = packs * epochs
+        more = packs / self.packs
+        return [
+            ("packs, Ray tasks", f"{packs:,}"),
+            ("fragments, rows", f"{fragments:,}, {fragments * SIZE:,}"),
+            ("overhead of flow and Ray, on as many cores", f"{self.overhead * packs / 60:.0f} min"),
+            ("time of the driver's core", f"{self.driver * more / 60:.0f} min"),
+            ("growth of the driver's memory, if it grew with packs", decimal(int(self.memory * more))),
+            (
+                "Prefect: rows, database",
+                f"{sum(self.prefect.values()) * more:,.0f}, {decimal(int(self.database * more))}",
+            ),
+            (
+                "on disk before, after compaction",
+                " ".join(decimal(int(each / self.fragments * fragments)) for each in self.disk),
+            ),
+            ("compaction", f"{self.compaction / self.fragments * fragments / 60:.0f} min"),
+            (
+                "all rows read before, after",
+                ", ".join(f"{each / self.fragments * fragments / 60:.1f} min" for each in self.reading),
+            ),
+        ]
 
 
-def measure(packs: int, epochs: int, directory: Path) -> list[tuple[str, str]]:
-    """Names and values, in the order in which they are shown."""
+def measure(packs: int, epochs: int, directory: Path) -> Measured:
+    """Run it all in a directory."""
+    from aelle_core.compaction import compact
+    from aelle_core.study import RunDirectory
     from flows import cohort
     from flows.cluster import ray_cluster
     from flows.parameters import Resources, StudyParameters
@@ -64,56 +131,42 @@ def measure(packs: int, epochs: int, directory: Path) -> list[tuple[str, str]]:
     from flows.sweep import sweep
 
     cohort.train_pack = store_random_pack
-    size = 16
     per_cohort = -(-packs // len(CELLS))
-    study = {"name": "orchestration", "cells": list(CELLS), "units": [32], "epochs": epochs, "pack_size": size}
-    parameters = StudyParameters(**study, networks=per_cohort * size)
+    parameters = StudyParameters(
+        name="orchestration", cells=list(CELLS), units=[32], epochs=epochs, pack_size=SIZE, networks=per_cohort * SIZE
+    )
     plan = parameters.to_study()
-    packs = per_cohort * len(CELLS)
-    fragments = packs * (epochs + 1)
-    run = directory / "run"
+    packs, run = per_cohort * len(CELLS), directory / "run"
+    alone, _ = timed(lambda: store_alone(plan, directory / "alone"))
     with prefect_server(), ray_cluster(Resources(), {}):
         import ray
 
-        peak = Peak()
+        before, used = psutil.Process().memory_info().rss, time.process_time()
         seconds, _ = timed(lambda: sweep(parameters, str(run)))
-        memory = peak.growth
-        object_bytes = ray.cluster_resources()["object_store_memory"] - ray.available_resources()["object_store_memory"]
+        memory, used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, time.process_time() - used
+        whole, free = ray.cluster_resources(), ray.available_resources()
         again, _ = timed(lambda: sweep(parameters, str(run)))
-    rows = prefect_rows(directory / "prefect")
-    largest = ", ".join(f"{name} {count:,}" for name, count in list(rows.items())[:6])
-    from aelle_core.compaction import compact
-    from aelle_core.study import RunDirectory
-
     store = RunDirectory(run).store
-    stub, _ = timed(lambda: store_alone(plan, directory / "alone"))
-    listing, known = timed(lambda: sum(map(len, store.stored(plan.identity).values())))
-    assert known == fragments, f"{known} fragments are stored: expected {fragments}"
-    before = disk_bytes(run)
-    reading, table = timed(store.read)
-    assert table.num_rows == plan.total_networks * (epochs + 1)
+    fragments = packs * (epochs + 1)
+
+    def look() -> tuple[int, int, float, float, Any]:
+        listing, known = timed(lambda: sum(map(len, store.stored(plan.identity).values())))
+        assert known == fragments, f"{known} fragments are stored: expected {fragments}"
+        reading, table = timed(store.read)
+        assert table.num_rows == plan.total_networks * (epochs + 1)
+        return len(store.files()), disk_bytes(run), listing, reading, table
+
+    first = look()
     compacting, _ = timed(lambda: compact(store))
-    after = disk_bytes(run)
-    listing_after, known = timed(lambda: sum(map(len, store.stored(plan.identity).values())))
-    assert known == fragments
-    reading_after, other = timed(store.read)
-    assert other.equals(table)
-    overhead = seconds / packs - stub / ALONE / (os.cpu_count() or 1)
-    return [
-        ("packs, cohorts, fragments", f"{packs:,}, {len(CELLS)}, {fragments:,}"),
-        ("the sweep", f"{seconds:.0f} s, {1000 * seconds / packs:.1f} ms a pack"),
-        ("of a pack: drawing and storing it, one after the other in one process", f"{1000 * stub / ALONE:.1f} ms"),
-        ("of a pack: overhead of flow and Ray (the rest, on all cores)", f"{1000 * overhead:.1f} ms"),
-        ("the sweep again, all stored", f"{again:.1f} s, {1000 * again / packs:.2f} ms a pack"),
-        ("memory of the driver: growth at most, all packs", f"{decimal(memory)}, {memory / packs:.0f} bytes a pack"),
-        ("Ray: tasks, bytes in the object store", f"{packs:,}, {decimal(int(object_bytes))}"),
-        ("Prefect: rows", f"{sum(rows.values()):,} ({largest})"),
-        ("Prefect: database", decimal(disk_bytes(directory / "prefect"))),
-        ("on disk before, after compaction", f"{decimal(before)}, {decimal(after)}"),
-        ("what is stored, listed before, after", f"{listing:.2f} s, {listing_after:.2f} s"),
-        ("all rows read before, after", f"{reading:.1f} s, {reading_after:.1f} s"),
-        ("compaction", f"{compacting:.1f} s"),
-    ]
+    second = look()
+    assert second[4].equals(first[4])
+    return Measured(
+        packs=packs, fragments=fragments, sweep=seconds, driver=used, alone=alone / ALONE, again=again, memory=memory,
+        object_store=int(whole["object_store_memory"] - free["object_store_memory"]),
+        prefect=prefect_rows(directory / "prefect"), database=disk_bytes(directory / "prefect"),
+        files=(first[0], second[0]), disk=(first[1], second[1]), listing=(first[2], second[2]),
+        reading=(first[3], second[3]), compaction=compacting,
+    )  # fmt: skip
 
 
 def store_alone(plan: Any, directory: Path) -> None:
@@ -135,11 +188,16 @@ def main() -> None:
         os.environ["PREFECT_PROFILES_PATH"] = str(directory / "prefect" / "profiles.toml")
         os.environ.pop("PREFECT_API_URL", None)
         load = os.getloadavg()[0]
-        rows = measure(options.packs, options.epochs, directory)
-    table = Table("what", "measured", title=f"{os.cpu_count()} cores, load {load:.1f} at the start", box=None)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, highlight=False)
+        found = measure(options.packs, options.epochs, directory)
+    console = Console()
+    for title, rows in (
+        (f"{os.cpu_count()} cores, load {load:.1f} at the start", found.rows()),
+        ("a million networks on paper", found.on_paper()),
+    ):
+        table = Table("what", "how much", title=title, box=None)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table, highlight=False)
 
 
 if __name__ == "__main__":
