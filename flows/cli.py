@@ -131,7 +131,12 @@ def sweep(
         flow(StudyParameters(**plan.to_dict()), directory, resources)
 
     _run(job, directory)
-    typer.echo(f"data: {RunDirectory(directory).path / 'spectra'}")
+    run = RunDirectory(directory)
+    if given_up := run.quarantine.packs():
+        from aelle_core.study.quarantine import incomplete
+
+        typer.echo(incomplete(given_up, plan.total_networks))
+    typer.echo(f"data: {run.path / 'spectra'}")
     typer.echo(f"next: aelle analyse {directory}")
 
 

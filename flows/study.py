@@ -1,14 +1,13 @@
 """The main job: sweep, then analyse."""
 
 from prefect import flow
-from prefect.states import Completed
 
 from aelle_core.study import RunDirectory
 from flows.analyse import analyse
 from flows.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
 from flows.stale_runs import record_process
-from flows.sweep import incomplete, sweep
+from flows.sweep import completed, sweep
 
 
 @flow(name="study", persist_result=False, on_running=[record_process])
@@ -32,7 +31,4 @@ def study(
     with ray_cluster(resources, {}):  # one cluster for both halves, which say what they need
         done = sweep(study, directory, resources)
         report = analyse(done, parameters, resources)
-    if given_up := RunDirectory(done).quarantine.packs():
-        message = incomplete(given_up, study.to_study().total_networks)
-        return Completed(message=message, data=report)  # type: ignore[return-value]
-    return report
+    return completed(report, RunDirectory(done))

@@ -10,7 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from aelle_core.places import resolved
 from aelle_core.study import Cohort, QuarantinedPack, RunDirectory, cohorts
-from aelle_core.study.quarantine import quarantined_sentence
+from aelle_core.study.quarantine import incomplete, quarantined_sentence
 from aelle_core.tasks import get_task
 from flows.cluster import ray_cluster
 from flows.cohort import stopping_together, train_cohort
@@ -57,17 +57,18 @@ def sweep(study: StudyParameters, directory: str, resources: Resources | None = 
     with run_lease(str(run)), ray_cluster(resources, wanted):
         display().start(STAGE, plan.total_networks * (plan.epochs + 1), "network epochs")
         given_up = [pack for each in _trained(groups, run, resources) for pack in each]
-    if not given_up:
-        return str(run)
-    if len(given_up) == sum(len(group.packs) for group in groups):
+    if given_up and len(given_up) == sum(len(group.packs) for group in groups):
         raise SweepError(f"no pack could be trained: {quarantined_sentence(given_up)}")
-    return Completed(message=incomplete(given_up, plan.total_networks), data=str(run))  # type: ignore[return-value]
+    return completed(str(run), run)
 
 
-def incomplete(given_up: list[QuarantinedPack], networks: int) -> str:
-    """What a final state says of a study of so many networks that was completed without some of its packs."""
-    missing = sum(len(pack.networks) for pack in given_up)
-    return f"completed without {missing} of {networks} networks: {quarantined_sentence(given_up)}"
+def completed(result: Any, run: RunDirectory) -> Any:
+    """What a flow returns: `result`, in a state whose message names the run's quarantined packs where there are any."""
+    given_up = run.quarantine.packs()
+    if not given_up:
+        return result
+    message = incomplete(given_up, run.study().total_networks)
+    return Completed(message=message, data=result)
 
 
 def _trained(groups: list[Cohort], run: RunDirectory, resources: Resources) -> Iterator[list[QuarantinedPack]]:

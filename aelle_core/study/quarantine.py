@@ -1,7 +1,7 @@
 """Packs that failed in every attempt: set apart by name, with the cause, so that a study completes without them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
@@ -68,3 +68,9 @@ def quarantined_sentence(packs: Iterable[QuarantinedPack]) -> str:
     other = len({each.cause for each in every}) - 1
     others = f"; {other} other cause{'s' if other > 1 else ''}" if other else ""
     return f"{'packs' if len(every) > 1 else 'pack'} {names}{more} quarantined: {every[0].cause}{others}"
+
+
+def incomplete(packs: Sequence[QuarantinedPack], networks: int) -> str:
+    """What is said of a study of so many networks that was completed without some of its packs."""
+    missing = sum(len(pack.networks) for pack in packs)
+    return f"completed without {missing} of {networks} networks: {quarantined_sentence(packs)}"

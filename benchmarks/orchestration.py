@@ -1,0 +1,204 @@
+"""What 10,000 packs cost in flow, Ray and store, without their training: python -m benchmarks.orchestration
+
+The real flow on a Prefect server and a Ray cluster of its own; only the training of a pack is replaced, by storing
+random numbers. Then the same call again, where everything is stored already, and the store read before and after a
+compaction.
+"""
+
+import argparse
+import os
+import resource
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from benchmarks.stub_pack import store_random_pack
+
+MILLION = 1_000_000
+SIZE = 16  # networks of a pack
+ALONE = 200  # packs that are stored without flow and Ray
+CELLS = ("rnn", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn", "rnn_relu")
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.monotonic()
+    result = work()
+    return time.monotonic() - started, result
+
+
+def prefect_rows(home: Path) -> dict[str, int]:
+    """Rows in the tables of Prefect's database, the largest first."""
+    database = sqlite3.connect(home / "prefect.db")
+    names = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+    counts = {name: database.execute(f'select count(*) from "{name}"').fetchone()[0] for name in names}
+    return dict(sorted(((name, count) for name, count in counts.items() if count), key=lambda item: -item[1]))
+
+
+def disk_bytes(path: Path) -> int:
+    return sum(each.stat().st_blocks * 512 for each in path.rglob("*") if each.is_file())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the benchmark found: seconds, bytes and counts."""
+
+    packs: int
+    fragments: int
+    sweep: float
+    driver: float
+    alone: float
+    again: float
+    memory: int
+    object_store: int
+    prefect: dict[str, int]
+    database: int
+    disk: tuple[int, int]
+    listing: tuple[float, float]
+    reading: tuple[float, float]
+    compaction: float
+    files: tuple[int, int]
+
+    @property
+    def overhead(self) -> float:
+        """Seconds a pack that the cores did not spend on drawing and storing it."""
+        return self.sweep / self.packs - self.alone / (os.cpu_count() or 1)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Names and values, in the order in which they are shown."""
+        largest = ", ".join(f"{name} {count:,}" for name, count in list(self.prefect.items())[:5])
+        return [
+            ("packs, fragments", f"{self.packs:,}, {self.fragments:,}"),
+            ("the sweep", f"{self.sweep:.0f} s, {1000 * self.sweep / self.packs:.1f} ms a pack"),
+            ("a pack drawn and stored in one process, without flow and Ray", f"{1000 * self.alone:.1f} ms"),
+            ("overhead of flow and Ray: the rest, on all cores", f"{1000 * self.overhead:.1f} ms a pack"),
+            ("time of a core that the driver took", f"{1000 * self.driver / self.packs:.1f} ms a pack"),
+            ("the sweep again, all stored", f"{self.again:.1f} s, {1000 * self.again / self.packs:.2f} ms a pack"),
+            ("growth of the driver's memory", f"{decimal(self.memory)}, {self.memory / self.packs:.0f} bytes a pack"),
+            ("Ray: tasks, bytes in its object store", f"{self.packs:,}, {decimal(self.object_store)}"),
+            ("Prefect: rows", f"{sum(self.prefect.values()):,} ({largest})"),
+            ("Prefect: database", decimal(self.database)),
+            ("files of spectra before, after compaction", f"{self.files[0]:,}, {self.files[1]:,}"),
+            ("on disk before, after", f"{decimal(self.disk[0])}, {decimal(self.disk[1])}"),
+            ("listed before, after", f"{self.listing[0]:.2f} s, {self.listing[1]:.2f} s"),
+            ("all rows read before, after", f"{self.reading[0]:.1f} s, {self.reading[1]:.1f} s"),
+            ("compaction", f"{self.compaction:.1f} s"),
+        ]
+
+    def on_paper(self) -> list[tuple[str, str]]:
+        """The same for a million networks that are stored at eleven epochs, by arithmetic."""
+        packs, epochs = MILLION // SIZE, 11
+        fragments = packs * epochs
+        more = packs / self.packs
+        return [
+            ("packs, Ray tasks", f"{packs:,}"),
+            ("fragments, rows", f"{fragments:,}, {fragments * SIZE:,}"),
+            ("overhead of flow and Ray, on as many cores", f"{self.overhead * packs / 60:.0f} min"),
+            ("time of the driver's core", f"{self.driver * more / 60:.0f} min"),
+            ("growth of the driver's memory, if it grew with packs", decimal(int(self.memory * more))),
+            (
+                "Prefect: rows, database",
+                f"{sum(self.prefect.values()) * more:,.0f}, {decimal(int(self.database * more))}",
+            ),
+            (
+                "on disk before, after compaction",
+                " ".join(decimal(int(each / self.fragments * fragments)) for each in self.disk),
+            ),
+            ("compaction", f"{self.compaction / self.fragments * fragments / 60:.0f} min"),
+            (
+                "all rows read before, after",
+                ", ".join(f"{each / self.fragments * fragments / 60:.1f} min" for each in self.reading),
+            ),
+        ]
+
+
+def measure(packs: int, epochs: int, directory: Path) -> Measured:
+    """Run it all in a directory."""
+    from aelle_core.compaction import compact
+    from aelle_core.study import RunDirectory
+    from flows import cohort
+    from flows.cluster import ray_cluster
+    from flows.parameters import Resources, StudyParameters
+    from flows.server import prefect_server
+    from flows.sweep import sweep
+
+    cohort.train_pack = store_random_pack
+    per_cohort = -(-packs // len(CELLS))
+    parameters = StudyParameters(
+        name="orchestration", cells=list(CELLS), units=[32], epochs=epochs, pack_size=SIZE, networks=per_cohort * SIZE
+    )
+    plan = parameters.to_study()
+    packs, run = per_cohort * len(CELLS), directory / "run"
+    alone, _ = timed(lambda: store_alone(plan, directory / "alone"))
+    with prefect_server(), ray_cluster(Resources(), {}):
+        import ray
+
+        before, used = psutil.Process().memory_info().rss, time.process_time()
+        seconds, _ = timed(lambda: sweep(parameters, str(run)))
+        memory, used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, time.process_time() - used
+        whole, free = ray.cluster_resources(), ray.available_resources()
+        again, _ = timed(lambda: sweep(parameters, str(run)))
+    store = RunDirectory(run).store
+    fragments = packs * (epochs + 1)
+
+    def look() -> tuple[int, int, float, float, Any]:
+        listing, known = timed(lambda: sum(map(len, store.stored(plan.identity).values())))
+        assert known == fragments, f"{known} fragments are stored: expected {fragments}"
+        reading, table = timed(store.read)
+        assert table.num_rows == plan.total_networks * (epochs + 1)
+        return len(store.files()), disk_bytes(run), listing, reading, table
+
+    first = look()
+    compacting, _ = timed(lambda: compact(store))
+    second = look()
+    assert second[4].equals(first[4])
+    return Measured(
+        packs=packs, fragments=fragments, sweep=seconds, driver=used, alone=alone / ALONE, again=again, memory=memory,
+        object_store=int(whole["object_store_memory"] - free["object_store_memory"]),
+        prefect=prefect_rows(directory / "prefect"), database=disk_bytes(directory / "prefect"),
+        files=(first[0], second[0]), disk=(first[1], second[1]), listing=(first[2], second[2]),
+        reading=(first[3], second[3]), compaction=compacting,
+    )  # fmt: skip
+
+
+def store_alone(plan: Any, directory: Path) -> None:
+    from aelle_core.study import RunDirectory, cohorts
+
+    RunDirectory(directory).prepare(plan, {})
+    for number in range(ALONE):
+        store_random_pack(cohorts(plan)[0].packs, number, str(directory), "cpu", 1, None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packs", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="aelle-") as place:
+        directory = Path(place)
+        os.environ["PREFECT_HOME"] = str(directory / "prefect")
+        os.environ["PREFECT_PROFILES_PATH"] = str(directory / "prefect" / "profiles.toml")
+        os.environ.pop("PREFECT_API_URL", None)
+        load = os.getloadavg()[0]
+        found = measure(options.packs, options.epochs, directory)
+    console = Console()
+    for title, rows in (
+        (f"{os.cpu_count()} cores, load {load:.1f} at the start", found.rows()),
+        ("a million networks on paper", found.on_paper()),
+    ):
+        table = Table("what", "how much", title=title, box=None)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table, highlight=False)
+
+
+if __name__ == "__main__":
+    main()
