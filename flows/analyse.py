@@ -7,11 +7,12 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_joint_analysis, report_data, save_analysis
 from aelle_core.evaluation import Measurement
 from aelle_core.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
+from aelle_core.trained import trained_studies
 from flows.cluster import ray_cluster
 from flows.fan_out import fan_out
 from flows.lease import run_lease
@@ -26,9 +27,8 @@ _STAGE = "Analysing"
 @task(name="load spectra", cache_policy=NO_CACHE, persist_result=False)
 def load(directory: str, parameters: AnalysisParameters) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
-    run = RunDirectory(directory)
-    return prepare_analysis(
-        run.store, run.study(), splits=parameters.splits, seed=parameters.seed, quarantined=run.quarantine.packs()
+    return prepare_joint_analysis(
+        trained_studies(RunDirectory(directory)), splits=parameters.splits, seed=parameters.seed
     )
 
 

@@ -95,7 +95,7 @@ class RunDirectory:
                 existing = existing.parent
         probe = existing / "_aelle-write-test"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)
 
     def prepare(self, study: Study, statement: dict[str, Any]) -> None:
         """Check, make the directory with its settings, unless it holds this study already, and its store."""

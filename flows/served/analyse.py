@@ -7,7 +7,7 @@ from prefect import flow
 from flows.analyse import analyse as whole_analysis
 from flows.parameters import AnalysisParameters
 from flows.served.forms import PackResources, resources
-from flows.served.mistakes import fails_in_one_sentence
+from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
 from flows.stale_runs import record_process
 
@@ -27,4 +27,4 @@ def analyse(
         packs: What each split of the data takes on the cluster.
     """
     settings = ServedSettings()
-    return whole_analysis(settings.results(results), analysis, resources(packs, settings))
+    return passed_on(whole_analysis, settings.results(results), analysis, resources(packs, settings))
