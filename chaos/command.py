@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-_MARK = "AELLE_CHAOS_MARK"
+MARK = "AELLE_CHAOS_MARK"
 
 
 class Command:
@@ -25,7 +25,7 @@ class Command:
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flows.cli", *arguments],
-                env=os.environ | (environment or {}) | {_MARK: self.mark},
+                env=os.environ | (environment or {}) | {MARK: self.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -39,13 +39,7 @@ class Command:
 
     def processes(self) -> list[psutil.Process]:
         """All living processes of this command, itself included."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            return process.environ().get(_MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+        return [process for process in psutil.process_iter() if has_mark(process, self.mark)]
 
     def wait(self, seconds: float) -> int:
         """The exit code. Raises TimeoutError with what was printed when the command takes longer."""
@@ -70,6 +64,14 @@ class Command:
         for process in self.processes():
             process.kill()
         self.process.wait()
+
+
+def has_mark(process: psutil.Process, mark: str) -> bool:
+    """Whether a process lives and has inherited the mark."""
+    try:
+        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def until_gone(command: Command, seconds: float) -> list[str]:

@@ -1,0 +1,86 @@
+"""One round: a small study, kills at drawn moments, and what came of it."""
+
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+
+from aelle_core.study import RunDirectory, Study, cohorts, get_preset
+from chaos.cluster import Nodes
+from chaos.command import Command, fragments, until_gone
+from chaos.faults import FAULTS, Scene
+from chaos.prefect_server import OutsideServer
+from chaos.rows import differences
+
+STUDY: Study = get_preset("digits").replace(cells=["lem", "rnn", "gru"], units=[5], networks=6, epochs=40)
+_ARGUMENTS = ["digits", "--cells", "lem,rnn,gru", "--units", "5", "--networks", "6", "--epochs", "40"]
+_MOST_FAULTS = 3
+_POLL_SECONDS = 0.05
+
+
+@dataclass
+class Verdict:
+    """What was killed in a round, after how many stored fragments; how long it took; what was wrong at its end."""
+
+    number: int
+    kills: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def play(
+    number: int, seed: int, expected: pa.Table, nodes: Nodes, server: OutsideServer, place: Path, limit: float
+) -> Verdict:
+    """Play round `number`: the same seed draws the same kinds of kills after the same numbers of fragments."""
+    draw = random.Random(f"{seed}/{number}")
+    run = place / "run"
+    place.mkdir(parents=True)
+    packs = [pack.name for cohort in cohorts(STUDY) for pack in cohort.packs]
+    total = len(packs) * (STUDY.epochs + 1)
+    moments = sorted(draw.uniform(0.05, 0.85) * total for _ in range(draw.randint(1, _MOST_FAULTS)))
+    plan = [(round(moment), draw.choice(sorted(FAULTS))) for moment in moments]
+
+    def start() -> Command:
+        arguments = ["sweep", *_ARGUMENTS, "--way", "packed", "--address", nodes.address, "-o", str(run)]
+        return Command(*arguments, environment=server.environment, log=place / "log")
+
+    verdict = Verdict(number)
+    started = time.monotonic()
+    scene = Scene(nodes, server, start(), start, draw)
+    try:
+        for moment, kind in plan:
+            while fragments(run) < moment and scene.command.process.poll() is None:
+                if time.monotonic() - started > limit:
+                    raise TimeoutError(f"no more than {fragments(run)} of {total} fragments after {limit:g} s")
+                time.sleep(_POLL_SECONDS)
+            stored = fragments(run)
+            if killed := FAULTS[kind](scene):
+                verdict.kills.append(f"{killed} at {stored}")
+        code = scene.command.wait(max(1.0, limit - (time.monotonic() - started)))
+        if code:
+            verdict.problems.append(f"exit code {code}: {scene.command.output.strip().splitlines()[-1]}")
+        verdict.problems += _left_behind(scene)
+        table = RunDirectory(run).store.read()
+        verdict.rows = table.num_rows
+        verdict.problems += differences(table, expected)
+    except (OSError, RuntimeError, ValueError) as error:
+        verdict.problems.append(f"{type(error).__name__}: {str(error).strip()[-500:]}")
+    finally:
+        scene.command.kill()
+        nodes.complete()
+    if not verdict.kills:
+        verdict.problems.append("nothing was killed")
+    verdict.seconds = time.monotonic() - started
+    return verdict
+
+
+def _left_behind(scene: Scene) -> list[str]:
+    problems = [f"process left: {each}" for each in until_gone(scene.command, 10)]
+    problems += [f"worker still busy: {each.name()}" for each in scene.nodes.busy()]
+    condition = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
+    running = httpx.post(f"{scene.server.url}/flow_runs/filter", json=condition, timeout=60).raise_for_status().json()
+    return problems + [f"run {each['name']} is still {each['state_type']}" for each in running]
