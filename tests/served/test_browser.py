@@ -58,10 +58,12 @@ def picture(page: "Page", tmp_path: Path) -> Picture:
 def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", picture: Picture) -> None:
     from playwright.sync_api import expect
 
-    page.goto(f"{served.url}/deployments")
+    page.goto(f"{served.url}/v2/deployments")
     page.get_by_role("link", name="study", exact=True).wait_for()
     picture("deployments")
     page.get_by_role("link", name="study", exact=True).click()
+    page.get_by_text("flows.served.study.study").wait_for()  # the page is there
+    page.wait_for_load_state("networkidle")
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Custom run").click()
 
@@ -87,6 +89,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     picture("form-ranges")
     page.get_by_role("textbox", name="results").scroll_into_view_if_needed()
     picture("form")
+    assert not page.get_by_text("is not one of").is_visible()
     run = page.get_by_role("textbox", name="Run Name").input_value()
     page.get_by_role("button", name="Submit").click()
 
