@@ -1,7 +1,8 @@
 """From stored spectra to predictions: examples for the evaluation, the fitted AeLLE, and the report's contents."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,12 +99,18 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
         )
         return make_tables(material)
 
-    recipe = {"identity": study.identity, **settings}
-    if analysis.missing:
-        recipe["missing"] = analysis.missing
-    if nights := Nights(run).finished():
-        recipe["nights"] = nights
+    recipe = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
     return kept_tables(run.analysis / "tables.json", recipe, make)
+
+
+def _digest(examples: Mapping[int, Examples]) -> str:
+    """SHA-256 of the networks' spectra and losses: a run that was made again may have others."""
+    found = hashlib.sha256()
+    for epoch, present in sorted(examples.items()):
+        found.update(f"{epoch} {' '.join(present.networks)}".encode())
+        for array in (present.spectra, present.loss, present.final_loss):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
@@ -129,7 +136,8 @@ def saved_summaries(run: RunDirectory) -> list[Summary]:
 
 
 def report_data(run: RunDirectory) -> ReportData:
-    """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet."""
+    """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet, and naming
+    the file that cannot be read."""
     held = run.read_settings()
     study = run.study()
     try:
@@ -165,7 +173,10 @@ def report_data(run: RunDirectory) -> ReportData:
 
 def _read_table(path: Place) -> pa.Table:
     name, filesystem = arrow_file(path)
-    return pq.read_table(name, filesystem=filesystem)
+    try:
+        return pq.read_table(name, filesystem=filesystem)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{str(path)!r} cannot be read ({error}): expected an analysis' measurements") from error
 
 
 def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:

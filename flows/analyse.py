@@ -15,9 +15,11 @@ from aelle_core.study import RunDirectory
 from aelle_core.trained import trained_studies
 from flows.cluster import ray_cluster
 from flows.fan_out import fan_out
+from flows.lease import run_lease
 from flows.parameters import AnalysisParameters, Request, Resources
 from flows.progress import display
 from flows.splits import measure_split
+from flows.stale_runs import record_process
 
 _STAGE = "Analysing"
 
@@ -106,7 +108,7 @@ def _markdown(data: ReportData, run: RunDirectory) -> str:
     return "\n".join(lines)
 
 
-@flow(name="analyse", persist_result=False)
+@flow(name="analyse", persist_result=False, on_running=[record_process])
 def analyse(directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None) -> str:
     """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
 
@@ -119,11 +121,12 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
     """
     parameters, resources = parameters or AnalysisParameters(), resources or Resources()
     directory = resolved(directory)
-    analysis = load(directory, parameters)
-    display().start(_STAGE, parameters.splits + 2, "steps")
-    measurements = measure(analysis, parameters, resources)
-    fit(directory, analysis, measurements, parameters)
-    path = report(directory)
-    publish(directory)
+    with run_lease(directory):
+        analysis = load(directory, parameters)
+        display().start(_STAGE, parameters.splits + 2, "steps")
+        measurements = measure(analysis, parameters, resources)
+        fit(directory, analysis, measurements, parameters)
+        path = report(directory)
+        publish(directory)
     get_run_logger().info("report: %s", path)
     return str(path)

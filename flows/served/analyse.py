@@ -9,9 +9,10 @@ from flows.parameters import AnalysisParameters
 from flows.served.forms import PackResources, resources
 from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 
 
-@flow(name="AeLLE analyse", persist_result=False)
+@flow(name="AeLLE analyse", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def analyse(
     results: str = "digits",

@@ -12,6 +12,7 @@ import typer
 from aelle_core.errors import UserError
 from flows.environment import prepare_prefect, prepare_ray
 from flows.server import prefect_server
+from flows.stale_runs import crash_without_heartbeats
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
 
         from flows.served.deployments import deployments
 
+        crash_without_heartbeats()
         runner = Runner(limit=options.limit)
         for deployment in deployments(options.nightly, held.timezone):
             runner.add_deployment(deployment)

@@ -8,10 +8,11 @@ from flows.parameters import AnalysisParameters, StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
 from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 from flows.study import study as whole_study
 
 
-@flow(name="AeLLE study", persist_result=False)
+@flow(name="AeLLE study", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def study(
     preset: PresetName = "digits",

@@ -8,10 +8,11 @@ from flows.parameters import StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
 from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 from flows.sweep import sweep as whole_sweep
 
 
-@flow(name="AeLLE sweep", persist_result=False)
+@flow(name="AeLLE sweep", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def sweep(
     preset: PresetName = "digits",

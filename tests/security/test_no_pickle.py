@@ -1,0 +1,153 @@
+"""No pickle is ever loaded: not by what the source says, and not when a malicious file lies in a real one's place."""
+
+import ast
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from aelle_core.aelle import AeLLE
+from aelle_core.analysis import report_data
+from aelle_core.errors import UserError
+from aelle_core.study import RunDirectory, Study, run_study
+
+PRODUCT = ("aelle_core", "flows")
+PICKLE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+
+
+def loads_of_pickles(source: str) -> list[str]:
+    """What in a program could load a pickle, by line."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.split(".")[0] in PICKLE_MODULES or name.split(".")[-1] in PICKLE_MODULES:
+                found.append(f"{node.lineno}: import of {name}")
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            if called == "torch.load" and given.get("weights_only") != "True":
+                found.append(f"{node.lineno}: torch.load without weights_only=True")
+            if called in {"torch.jit.load", "torch.export.load", "pd.read_pickle", "pandas.read_pickle"}:
+                found.append(f"{node.lineno}: {called}")
+            if given.get("allow_pickle", "False") != "False":
+                found.append(f"{node.lineno}: allow_pickle={given['allow_pickle']}")
+            if called in {"eval", "exec", "yaml.load", "yaml.unsafe_load"}:
+                found.append(f"{node.lineno}: {called}")
+    return found
+
+
+def test_the_product_loads_no_pickle(repository: Path) -> None:
+    files = [path for room in PRODUCT for path in (repository / room).rglob("*.py")]
+    assert len(files) > 100
+    assert {str(path): found for path in files if (found := loads_of_pickles(path.read_text()))} == {}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import loads",
+        "def f():\n    import joblib.numpy_pickle",
+        "from ray import cloudpickle",
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "torch.export.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "np.load(path, allow_pickle=choice)",
+        "eval(text)",
+    ],
+)
+def test_the_search_would_find(source: str) -> None:
+    assert loads_of_pickles(source)
+
+
+class Executed:
+    """A pickle that makes the file `evidence` when it is loaded, in the forms that files come in."""
+
+    def __init__(self, evidence: Path) -> None:
+        self.evidence = evidence
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self.evidence),)
+
+
+def plain(trap: Executed, path: Path) -> None:
+    path.write_bytes(pickle.dumps(trap))
+
+
+def torch_archive(trap: Executed, path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(trap))
+        archive.writestr("archive/version", "3\n")
+
+
+FORMS = {"pickle": plain, "torch archive": torch_archive}
+
+
+def test_the_trap_snaps(tmp_path: Path) -> None:
+    evidence = tmp_path / "evidence"
+    pickle.loads(pickle.dumps(Executed(evidence)))
+    assert evidence.exists()
+    evidence.rmdir()
+    torch_archive(Executed(evidence), tmp_path / "weights.pt")
+    torch.load(tmp_path / "weights.pt", weights_only=False)
+    assert evidence.exists()
+
+
+SMALL = Study(name="trap", cells=("rnn",), units=(3,), networks=2, pack_size=2, epochs=1)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """A study of one pack, trained."""
+    run = RunDirectory(tmp_path / "run")
+    run_study(SMALL, run, way="packed")
+    return run
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_malicious_file_is_refused_and_not_executed(run: RunDirectory, tmp_path: Path, form: str) -> None:
+    evidence = tmp_path / "evidence"
+    disguise = FORMS[form]
+    root = tmp_path / "run"
+    trap = Executed(evidence)
+
+    (fragment,) = root.glob("spectra/study=*/cell=rnn/epoch=1/*.parquet")
+    (checkpoint,) = root.glob("checkpoints/*.safetensors")
+    kept = fragment.read_bytes()
+
+    # A fragment: reading the dataset is refused.
+    disguise(trap, fragment)
+    with pytest.raises(UserError, match=r"\.parquet"):
+        run.store.read()
+    fragment.unlink()
+
+    # A checkpoint: going on from it is refused.
+    disguise(trap, checkpoint)
+    with pytest.raises(UserError, match="checkpoint"):
+        run_study(SMALL, run, way="packed")
+    fragment.write_bytes(kept)
+
+    # The settings, the measurements and the model.
+    (root / "analysis").mkdir()
+    (root / "analysis" / "analysis.json").write_text('{"splits": 2, "seed": 0, "regress": "log"}')
+    disguise(trap, root / "analysis" / "measurements.parquet")
+    with pytest.raises(UserError, match="measurements"):
+        report_data(run)
+    disguise(trap, root / "analysis" / "aelle.safetensors")
+    with pytest.raises(UserError, match=r"aelle\.safetensors"):
+        AeLLE.load(root / "analysis" / "aelle.safetensors")
+    disguise(trap, root / "study.json")
+    with pytest.raises(UserError, match=r"study\.json"):
+        run.read_settings()
+
+    assert not evidence.exists()
