@@ -95,10 +95,15 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
 
     page.get_by_role("link", name=run).first.click()
     page.get_by_text("Running", exact=True).first.wait_for(timeout=120_000)
-    page.get_by_text("digits gru 32").first.wait_for(timeout=240_000)
+    page.get_by_role("tab", name="Subflow Runs").click()
+    page.get_by_role("tabpanel").get_by_role("link", name="sweep").first.wait_for(timeout=120_000)
+    page.get_by_role("tabpanel").get_by_role("link").nth(1).click()
+    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_text("digits gru 32").first.wait_for(timeout=120_000)
     picture("running")
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=240_000)
+    page.go_back()
+    page.get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    picture("completed")
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))
     assert {study.cell_ranges(cell)["scale"].high for cell in study.cells} == {2}
-    picture("completed")
