@@ -93,7 +93,7 @@ def run_night(
     nights = Nights(series)
     left_out = [each for each in nights.begun() if each < night and not _complete(nights, each, resources)]
     _train(nights, night, resources)
-    analyse(directory, parameters, resources)
+    analyse.fn(directory, parameters, resources)  # its metrics and figures are then artifacts of this run
     compared = publish(directory, night)
     before = History(series).before(night) or ""
     for check in compared:

@@ -17,6 +17,7 @@ _QUANTITIES = {"scale"}
 _QUANTITIES |= {name for trainer in trainers.values() for name in trainer.ranges}
 _QUANTITIES |= {name for cell in cells.values() for name in cell.defaults}
 _EVERY = "every cell"
+_SAME = "as in the preset"
 _Empty: Any = Annotated[None, SkipJsonSchema()]
 _OFFERED = ("networks", "epochs", "cells", "units", "task", "spectra", "batch_size", "pack_size", "seed")
 
@@ -24,7 +25,7 @@ _OFFERED = ("networks", "epochs", "cells", "units", "task", "spectra", "batch_si
 class RangeChange(BaseModel):
     """The range that a quantity is drawn from, network by network."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", field_title_generator=lambda name, _: name)
 
     cell: Literal[(_EVERY, *cells)] = Field(_EVERY, description="Whose range it is")  # type: ignore[valid-type]
     quantity: Literal[tuple(sorted(_QUANTITIES))] = Field(  # type: ignore[valid-type]
@@ -47,7 +48,7 @@ class _Changes(BaseModel):
         """The preset with these changes. Raises UserError where they do not fit, and where `data` is not below the
         server's data."""
         held = self.model_dump(exclude={"ranges", "data"})
-        changes = {name: value for name, value in held.items() if value not in (None, [])}
+        changes = {name: value for name, value in held.items() if value not in (None, [], _SAME)}
         data = settings.data_place(self.data) if self.data else None
         if self.ranges:
             ranges: dict[str, Any] = {}
@@ -71,6 +72,8 @@ def _entry(name: str, field: FieldInfo, of_preset: bool = False) -> tuple[Any, A
     may_be_none = len(kinds) < len(get_args(field.annotation))
     if of_preset and get_origin(field.annotation) is list:
         return field.annotation, Field([], title=title, description=description)
+    if of_preset and get_origin(field.annotation) is Literal:  # a drop-down that is left empty would be refused
+        return Literal[(_SAME, *kinds)], Field(_SAME, title=title, description=field.description)
     if not (of_preset or may_be_none):
         return field.annotation, FieldInfo.merge_field_infos(field, title=title)
     bare = Union[tuple(kinds)] if may_be_none else field.annotation  # noqa: UP007 - as many as there are

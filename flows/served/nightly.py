@@ -11,9 +11,10 @@ from flows.parameters import AnalysisParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 
 
-@flow(name="AeLLE nightly", persist_result=False)
+@flow(name="AeLLE nightly", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def nightly(
     preset: PresetName = "digits",

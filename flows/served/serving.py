@@ -53,7 +53,7 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
         runner = Runner(limit=options.limit)
         for deployment in deployments(options.nightly, held.timezone):
             runner.add_deployment(deployment)
-        typer.echo(f"forms: {url.removesuffix('/api')}/deployments")
+        typer.echo(f"forms: {url.removesuffix('/api')}/v2/deployments")
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
         with suppress(KeyboardInterrupt, TerminationSignal):
             asyncio.run(runner.start())

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aelle_core.errors import UserError
+from aelle_core.places import place, resolved
 from aelle_core.study import check_name
 
 
@@ -30,13 +31,14 @@ class ServedSettings(BaseSettings):
         check_timezone(self.timezone)
         if self.data is not None and not self.data.expanduser().is_dir():
             raise UserError(f"data {str(self.data)!r} is not a directory: expected the one below which data lie")
-        if "://" not in self.runs and (root := Path(self.runs).expanduser()).exists() and not root.is_dir():
+        if isinstance(root := place(self.runs), Path) and root.exists() and not root.is_dir():
             raise UserError(f"runs {self.runs!r} is a file: expected a directory for results")
 
     def absolute(self) -> dict[str, str]:
         """The directories, wherever the process is that reads them."""
-        local = {} if "://" in self.runs else {"runs": str(Path(self.runs).expanduser().resolve())}
-        return local | ({} if self.data is None else {"data": str(self.data.expanduser().resolve())})
+        return {"runs": resolved(self.runs)} | (
+            {} if self.data is None else {"data": str(self.data.expanduser().resolve())}
+        )
 
     def results(self, name: str) -> str:
         """The directory or address of the results called `name`.
@@ -44,10 +46,8 @@ class ServedSettings(BaseSettings):
         Raises UserError when the name is not one of letters, digits, - and _, or leads out of the root.
         """
         check_name("results", name)
-        if "://" in self.runs:
-            return f"{self.runs.rstrip('/')}/{name}"
-        root = Path(self.runs).expanduser().resolve()
-        return str(_below(root, name, "results"))
+        root = place(self.runs)
+        return str(_below(root.resolve(), name, "results") if isinstance(root, Path) else root / name)
 
     def data_place(self, name: str) -> str:
         """The file or directory `name` below the data root.

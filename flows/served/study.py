@@ -3,13 +3,16 @@
 from typing import Any
 
 from prefect import flow
+from prefect.states import Completed
 
+from flows.analyse import analyse as whole_analysis
+from flows.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
-from flows.served.mistakes import fails_in_one_sentence, passed_on
+from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
 from flows.stale_runs import record_process
-from flows.study import study as whole_study
+from flows.sweep import sweep as whole_sweep
 
 
 @flow(name="AeLLE study", persist_result=False, on_running=[record_process])
@@ -34,5 +37,11 @@ def study(
     """
     settings = ServedSettings()
     plan = changes.study(preset, settings)
-    directory = settings.results(results or plan.name)
-    return passed_on(whole_study, StudyParameters(**plan.to_dict()), directory, analysis, resources(packs, settings))
+    taken = resources(packs, settings)
+    with ray_cluster(taken, {}):  # one cluster for both halves, which say what they need
+        trained = whole_sweep(
+            StudyParameters(**plan.to_dict()), settings.results(results or plan.name), taken, return_state=True
+        )
+        # Not below this run, but as a part of it: metrics and figures are then among its own artifacts.
+        report = whole_analysis.fn(trained.result(), analysis, taken)
+    return Completed(message="; ".join(filter(None, [trained.message, f"report: {report}"])))

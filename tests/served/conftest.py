@@ -112,6 +112,6 @@ def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
             if line.startswith("forms: "):
-                return line.removeprefix("forms: ").removesuffix("/deployments")
+                return line.removeprefix("forms: ").removesuffix("/v2/deployments")
         time.sleep(0.1)
     raise AssertionError(f"aelle serve does not serve: {log.read_text()}")

@@ -58,10 +58,12 @@ def picture(page: "Page", tmp_path: Path) -> Picture:
 def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", picture: Picture) -> None:
     from playwright.sync_api import expect
 
-    page.goto(f"{served.url}/deployments")
+    page.goto(f"{served.url}/v2/deployments")
     page.get_by_role("link", name="study", exact=True).wait_for()
     picture("deployments")
     page.get_by_role("link", name="study", exact=True).click()
+    page.get_by_text("flows.served.study.study").wait_for()  # the page is there
+    page.wait_for_load_state("networkidle")
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Custom run").click()
 
@@ -87,15 +89,21 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     picture("form-ranges")
     page.get_by_role("textbox", name="results").scroll_into_view_if_needed()
     picture("form")
+    assert not page.get_by_text("is not one of").is_visible()
     run = page.get_by_role("textbox", name="Run Name").input_value()
     page.get_by_role("button", name="Submit").click()
 
     page.get_by_role("link", name=run).first.click()
     page.get_by_text("Running", exact=True).first.wait_for(timeout=120_000)
-    page.get_by_text("digits gru 32").first.wait_for(timeout=240_000)
+    page.get_by_role("tab", name="Subflow Runs").click()
+    page.get_by_role("tabpanel").get_by_role("link", name="sweep").first.wait_for(timeout=120_000)
+    page.get_by_role("tabpanel").get_by_role("link").nth(1).click()
+    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_text("digits gru 32").first.wait_for(timeout=120_000)
     picture("running")
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=240_000)
+    page.go_back()
+    page.get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    picture("completed")
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))
     assert {study.cell_ranges(cell)["scale"].high for cell in study.cells} == {2}
-    picture("completed")

@@ -31,6 +31,8 @@ def test_results_lie_below_the_root(settings: ServedSettings, tmp_path: Path) ->
 def test_results_may_lie_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AELLE_RUNS", "s3://bucket/runs/")
     assert ServedSettings().results("digits") == "s3://bucket/runs/digits"
+    monkeypatch.setenv("AELLE_RUNS", "s3://bucket/runs?region=eu-central-1")
+    assert ServedSettings().results("digits") == "s3://bucket/runs/digits?region=eu-central-1"
     with pytest.raises(UserError):
         ServedSettings().results("../other")
 
