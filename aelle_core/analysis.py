@@ -1,8 +1,8 @@
 """From stored spectra to predictions: examples for the evaluation, the fitted AeLLE, and the report's contents."""
 
+import hashlib
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from aelle_core.evaluation import (
     Examples,
     Measurement,
     Split,
+    Summary,
     classifiers,
     good_fraction_by_cell,
     measurements_from_table,
@@ -28,17 +29,15 @@ from aelle_core.evaluation import (
 from aelle_core.evaluation.material import MINIMUM, Material
 from aelle_core.evaluation.tables.base import Table, make_tables
 from aelle_core.files import write_atomically
-from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.places import Place, arrow_file
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study
+from aelle_core.study.nights import Nights
 from aelle_core.study.quarantine import quarantined_sentence
 from aelle_core.tables import kept_tables
 from aelle_core.tasks import get_task, tasks
-
-MISSING = "missing"
-"""The status of networks that are not there because their pack was quarantined."""
+from aelle_core.trained import MISSING, Trained, joint_examples, trained_studies
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,17 @@ def prepare_analysis(
 ) -> Analysis:
     """Read a finished study for the evaluation. Raises UserError when it is not finished: when networks are missing
     that do not belong to `quarantined` packs."""
-    examples, status_counts = load_examples(store, study, quarantined=quarantined)
+    return prepare_joint_analysis([Trained(store, study, quarantined)], splits=splits, seed=seed)
+
+
+def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int) -> Analysis:
+    """Read finished studies of one shape (they differ in their seeds alone) for an evaluation of all their networks.
+
+    Raises UserError when one is not finished, when they differ in more, and when all networks ended on one side of
+    the threshold.
+    """
+    study = trained[0].study
+    examples, status_counts = joint_examples(trained)
     final = examples[study.epochs]
     threshold = median_threshold(final.final_loss) if study.threshold is None else study.threshold
     if not 0 < np.count_nonzero(final.final_loss < threshold) < len(final):
@@ -69,61 +78,10 @@ def prepare_analysis(
         )
     missing = ""
     if count := status_counts.get(MISSING, 0):
-        missing = f"{count} of {study.total_networks} networks are missing: {quarantined_sentence(quarantined)}"
+        given_up = [pack for each in trained for pack in each.quarantined]
+        networks = sum(each.study.total_networks for each in trained)
+        missing = f"{count} of {networks} networks are missing: {quarantined_sentence(given_up)}"
     return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts, missing)
-
-
-def load_examples(
-    store: SpectraStore, study: Study, kind: str | None = None, *, quarantined: Sequence[QuarantinedPack] = ()
-) -> tuple[dict[int, Examples], dict[str, int]]:
-    """The stored networks of a study as arrays, epoch by epoch, and how many ended with which status; with spectra of
-    that kind, "hidden" or "full", by default the first that the study names.
-
-    Networks of `quarantined` packs may be missing: they are counted under the status "missing" and in no epoch's
-    arrays.
-
-    An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
-    diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
-    interpolated to the largest. Raises UserError when not all else that was planned is stored.
-    """
-    rows = store.read(study=study.identity).to_pylist()
-    last = [row for row in rows if row["epoch"] == study.epochs]
-    ended = {row["network"] for row in last}
-    missing = {network for pack in quarantined for network in pack.networks} - ended
-    rows = [row for row in rows if row["network"] not in missing]
-    if len(last) + len(missing) < study.total_networks:
-        raise UserError(
-            f"study {study.identity} has {len(last)} of {study.total_networks} networks trained to the end: "
-            "run the same command again to finish it"
-        )
-    finite = [row["validation_loss"] for row in last if row["status"] == "ok"]
-    if not finite:
-        raise UserError(f"study {study.identity}: all {len(last)} networks diverged; expected some that did not")
-    worst = max(finite)
-    final_loss = {row["network"]: row["validation_loss"] if row["status"] == "ok" else worst for row in last}
-    accuracy = {row["network"]: row["validation_accuracy"] for row in last}
-    column = f"spectrum_{kind or study.spectra[0]}"
-    size = max(len(row[column]) for row in rows if row[column] is not None)
-    examples = {}
-    for epoch in filter(study.has_spectra, range(study.epochs + 1)):
-        chosen = [row for row in rows if row["epoch"] == epoch and row[column] is not None]
-        hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
-        names = sorted({name for each in hyperparameters for name in each})
-        examples[epoch] = Examples(
-            spectra=np.stack([interpolate_spectrum(np.asarray(row[column]), size) for row in chosen]),
-            loss=np.array([row["validation_loss"] for row in chosen]),
-            final_loss=np.array([final_loss[row["network"]] for row in chosen]),
-            accuracy=np.array([accuracy[row["network"]] for row in chosen], dtype=float),
-            cells=np.array([row["cell"] for row in chosen]),
-            units=np.array([row["units"] for row in chosen]),
-            hyperparameters={
-                name: np.array([each.get(name, np.nan) for each in hyperparameters], dtype=float) for name in names
-            },
-            networks=np.array([row["network"] for row in chosen]),
-            epoch=epoch,
-        )
-    counts = Counter(row["status"] for row in last)
-    return examples, dict(counts) | ({MISSING: len(missing)} if missing else {})
 
 
 def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
@@ -131,9 +89,8 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
     "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
 
     def make() -> list[Table]:
-        first, given_up = study.spectra[0], run.quarantine.packs()
         kinds = {
-            kind: analysis.examples if kind == first else load_examples(run.store, study, kind, quarantined=given_up)[0]
+            kind: analysis.examples if kind == study.spectra[0] else joint_examples(trained_studies(run), kind)[0]
             for kind in study.spectra
         }
         parameters = {"target": settings["regress"]}
@@ -142,10 +99,18 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
         )
         return make_tables(material)
 
-    recipe = {"identity": study.identity, **settings}
-    if analysis.missing:
-        recipe["missing"] = analysis.missing
+    recipe = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
     return kept_tables(run.analysis / "tables.json", recipe, make)
+
+
+def _digest(examples: Mapping[int, Examples]) -> str:
+    """SHA-256 of the networks' spectra and losses: a run that was made again may have others."""
+    found = hashlib.sha256()
+    for epoch, present in sorted(examples.items()):
+        found.update(f"{epoch} {' '.join(present.networks)}".encode())
+        for array in (present.spectra, present.loss, present.final_loss):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
@@ -165,6 +130,11 @@ def save_analysis(
     write_atomically(run.analysis / "analysis.json", lambda temporary: temporary.write_text(text))
 
 
+def saved_summaries(run: RunDirectory) -> list[Summary]:
+    """Means and intervals of all metrics of a run's saved analysis."""
+    return summarise(measurements_from_table(_read_table(run.analysis / "measurements.parquet")))
+
+
 def report_data(run: RunDirectory) -> ReportData:
     """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet, and naming
     the file that cannot be read."""
@@ -174,14 +144,12 @@ def report_data(run: RunDirectory) -> ReportData:
         settings = json.loads((run.analysis / "analysis.json").read_text())
     except FileNotFoundError as error:
         raise UserError(f"no analysis in {str(run)!r}: expected one made by `aelle analyse {run}`") from error
-    measurements = measurements_from_table(_read_table(run.analysis / "measurements.parquet"))
-    analysis = prepare_analysis(
-        run.store, study, splits=settings["splits"], seed=settings["seed"], quarantined=run.quarantine.packs()
-    )
-    summaries = summarise(measurements)
+    nights = Nights(run).finished()
+    analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
+    summaries = saved_summaries(run)
     final = analysis.examples[study.epochs]
     return ReportData(
-        title=study.name,
+        title=study.name if not nights else f"{study.name}, {len(nights)} nights from {nights[0]} to {nights[-1]}",
         study=study.to_dict() | {"identity": study.identity},
         versions=held["versions"],
         seeds={"study seed": study.seed, "analysis": settings, "data": held["data"]},
@@ -198,7 +166,7 @@ def report_data(run: RunDirectory) -> ReportData:
         tables=study_tables(run, study, analysis, settings) if len(final) >= MINIMUM else [],
         illustration=_illustration(study),
         status_counts=analysis.status_counts,
-        data_location=str(run.path / "spectra"),
+        data_location=str(Nights(run).path if nights else run.path / "spectra"),
         command=f"aelle study {study.name}",
     )
 

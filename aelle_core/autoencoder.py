@@ -1,6 +1,5 @@
 """The network inside AeLLE: an autoencoder of spectra with a linear predictor of the loss from its latent code."""
 
-import copy
 import itertools
 from collections.abc import Sequence
 
@@ -63,20 +62,82 @@ def train_stages(
     Objectives of different alphas cannot be compared, so all are measured with the last stage's alpha. The best
     state is a copy, not an alias of what goes on being trained.
     """
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    gradients = Gradients(model)
+    optimiser = torch.optim.Adam([gradients.parameters], lr=learning_rate)
     spectra, losses = training
     history: list[float] = []
-    best, best_state = float("inf"), copy.deepcopy(model.state_dict())
-    for alpha in alphas:
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(losses), generator=generator).split(batch_size):
-                optimiser.zero_grad()
-                # Divided by 1 + alpha: the step size then does not depend on the stage.
-                (model.objective(spectra[chosen], losses[chosen], alpha) / (1 + alpha)).backward()
-                optimiser.step()
-            with torch.no_grad():
+    best, best_state = float("inf"), gradients.parameters.clone()
+    with torch.no_grad():
+        for alpha in alphas:
+            for _ in range(epochs):
+                for chosen in torch.randperm(len(losses), generator=generator).split(batch_size):
+                    # Divided by 1 + alpha: the step size then does not depend on the stage.
+                    gradients.compute(spectra[chosen], losses[chosen], 1 / (1 + alpha), alpha / (1 + alpha))
+                    optimiser.step()
                 history.append(model.objective(*validation, alphas[-1]).item())
-            if history[-1] < best:
-                best, best_state = history[-1], copy.deepcopy(model.state_dict())
-    model.load_state_dict(best_state)
+                if history[-1] < best:
+                    best, best_state = history[-1], gradients.parameters.clone()
+        gradients.parameters.copy_(best_state)
     return history
+
+
+class Gradients:
+    """The gradient of an autoencoder's objective, written out: the networks are so small that automatic
+    differentiation takes several times as long as the arithmetic.
+
+    The model's parameters become views of one vector, `parameters`, whose `grad` is what `compute` fills.
+    """
+
+    def __init__(self, model: Autoencoder) -> None:
+        held = list(model.parameters())
+        with torch.no_grad():
+            self.parameters = torch.cat([each.flatten() for each in held])
+        self.parameters.grad = torch.zeros_like(self.parameters)
+        sizes = [each.numel() for each in held]
+        places: dict[Tensor, Tensor] = {}
+        for each, own, slope in zip(held, self.parameters.split(sizes), self.parameters.grad.split(sizes), strict=True):
+            each.data = own.view(each.shape)
+            places[each] = slope.view(each.shape)
+
+        def slopes(layers: nn.Sequential) -> list[tuple[nn.Linear, Tensor, Tensor]]:
+            return [(each, places[each.weight], places[each.bias]) for each in layers if isinstance(each, nn.Linear)]
+
+        self._encoder, self._decoder = slopes(model.encoder), slopes(model.decoder)
+        self._predictor = (model.predictor, places[model.predictor.weight], places[model.predictor.bias])
+
+    @torch.no_grad()
+    def compute(self, spectra: Tensor, losses: Tensor, reconstruction: float, prediction: float) -> None:
+        """The gradient of the two mean squared errors with these weights, into `parameters.grad`."""
+        encoded = _forward(self._encoder, spectra, last_is_linear=False)
+        decoded = _forward(self._decoder, encoded[-1], last_is_linear=True)
+        predictor, weight_slope, bias_slope = self._predictor
+        error = torch.addmm(predictor.bias, encoded[-1], predictor.weight.mT).sub_(losses.unsqueeze(1))
+        error.mul_(2 * prediction / len(losses))
+        torch.mm(error.mT, encoded[-1], out=weight_slope)
+        torch.sum(error, 0, out=bias_slope)
+        adjoint = (decoded[-1] - spectra).mul_(2 * reconstruction / spectra.numel())
+        adjoint = _backward(self._decoder, decoded, adjoint, last_is_linear=True)
+        _backward(self._encoder, encoded, adjoint.addmm_(error, predictor.weight), last_is_linear=False)
+
+
+def _forward(layers: Sequence[tuple[nn.Linear, Tensor, Tensor]], inputs: Tensor, last_is_linear: bool) -> list[Tensor]:
+    """The inputs and the output of every layer."""
+    states = [inputs]
+    for number, (layer, _, _) in enumerate(layers, start=1):
+        state = torch.addmm(layer.bias, states[-1], layer.weight.mT)
+        states.append(state if last_is_linear and number == len(layers) else state.tanh_())
+    return states
+
+
+def _backward(
+    layers: Sequence[tuple[nn.Linear, Tensor, Tensor]], states: Sequence[Tensor], adjoint: Tensor, last_is_linear: bool
+) -> Tensor:
+    """From the adjoint of the output to that of the input; the layers' slopes are filled."""
+    for number in range(len(layers), 0, -1):
+        layer, weight_slope, bias_slope = layers[number - 1]
+        if not (last_is_linear and number == len(layers)):
+            adjoint = torch.ops.aten.tanh_backward(adjoint, states[number])
+        torch.mm(adjoint.mT, states[number - 1], out=weight_slope)
+        torch.sum(adjoint, 0, out=bias_slope)
+        adjoint = adjoint @ layer.weight
+    return adjoint

@@ -57,31 +57,30 @@ def compact(store: SpectraStore, *, minimum_files: int | None = None) -> Compact
             for directory in store.contents.directories():
                 before += len(directory.counted)
                 after += len(directory.counted)
-                for group in _groups(directory, minimum_files):
+                while group := _group(directory, minimum_files):
                     renew()
                     try:
                         _write_merged(store, directory, group)
-                    except FileNotFoundError:  # what was merged by another one that was taken for dead; or all is lost
+                    except FileNotFoundError:  # merged meanwhile by one that was taken for dead; or all is lost
                         store.check_is_there()
-                        continue
+                        break
                     after -= len(group) - 1
+                    directory = store.contents.directory(directory.study, directory.cell, directory.epoch)
                 _remove_replaced(store, directory)
             return Compaction(before, after, _remove_leftovers(store.path))
     except TakenError as error:
         raise StoreError(f"{str(store.path)!r} is being compacted already: expected one at a time") from error
 
 
-def _groups(directory: Directory, minimum: int | None) -> Iterator[list[str]]:
-    """Files to merge into one: all, or those of like size where they are enough."""
+def _group(directory: Directory, minimum: int | None) -> list[str]:
+    """Files to merge into one: all, or the smallest of like size that are enough; empty where there are none."""
     if minimum is None:
-        if len(directory.counted) > 1:
-            yield list(directory.counted)
-        return
+        return list(directory.counted) if len(directory.counted) > 1 else []
     sizes: dict[int, list[str]] = {}
     for name in directory.counted:
         packs = _packs_in(name)
         sizes.setdefault(int(math.log(packs, minimum) + 1e-9) if packs > 1 else 0, []).append(name)
-    yield from (names for _, names in sorted(sizes.items()) if len(names) >= minimum)
+    return next((names for _, names in sorted(sizes.items()) if len(names) >= minimum), [])
 
 
 def _packs_in(name: str) -> int:

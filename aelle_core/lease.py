@@ -1,6 +1,8 @@
 """One process at a time: a lock that the system drops with the process, or on an object store a lease that runs out."""
 
 import fcntl
+import os
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,17 +27,21 @@ class TakenError(UserError):
 def alone(root: Place, name: str) -> Iterator[Callable[[], None]]:
     """Hold `name` below `root` for the block; gives what is to be called now and then to go on holding it.
 
-    A lock on a file of a directory. On an object store an object of its own for every holder: whoever finds another
-    one there gives way, so that of two at once at least one does. One that was not renewed for ten minutes counts for
-    nothing. That is no proof against a holder who was asleep for so long: what is done meanwhile must stay right with
-    two at once. Raises TakenError when another process holds it, or has taken it over.
+    A lock on a file of a directory, which names the holder. On an object store an object of its own for every holder:
+    whoever finds another one there gives way, so that of two at once at least one does. One that was not renewed for
+    ten minutes counts for nothing. That is no proof against a holder who was asleep for so long: what is done
+    meanwhile must stay right with two at once. Raises TakenError when another process holds it, or has taken it over.
     """
     if isinstance(root, Path):
-        with (root / name).open("a") as lock:
+        with (root / name).open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise _taken(root) from error
+                lock.seek(0)
+                raise _taken(root, lock.read().strip()) from error
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            lock.flush()
             yield lambda: None
         return
     own = root / name / uuid.uuid4().hex
@@ -74,5 +80,5 @@ def _others(own: ObjectPath) -> list["FileInfo"]:
     return living
 
 
-def _taken(root: Place) -> TakenError:
-    return TakenError(f"{str(root)!r} is being worked on already: expected one at a time")
+def _taken(root: Place, by: str = "") -> TakenError:
+    return TakenError(f"{str(root)!r} is being worked on by {by or 'another process'}: expected one at a time")

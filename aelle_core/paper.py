@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Grid
 
-from aelle_core.analysis import prepare_analysis, study_tables
+from aelle_core.analysis import prepare_joint_analysis, study_tables
 from aelle_core.errors import UserError
 from aelle_core.evaluation.paper_numbers import paper_tasks
 from aelle_core.evaluation.tables.base import Table
 from aelle_core.files import write_atomically
 from aelle_core.report.tables import comma_separated, grid, markdown
 from aelle_core.study import RunDirectory
+from aelle_core.trained import trained_studies
 
 
 def show_paper(runs: Sequence[Path | str] | None, output: Path | None, **settings: Any) -> None:
@@ -39,9 +40,7 @@ def show_paper(runs: Sequence[Path | str] | None, output: Path | None, **setting
         console.rule(title)
         if study.task not in paper_tasks():
             console.print(f"The paper has numbers for {', '.join(paper_tasks())}; none for {study.task}.")
-        analysis = prepare_analysis(
-            run.store, study, splits=settings["splits"], seed=settings["seed"], quarantined=run.quarantine.packs()
-        )
+        analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
         tables = study_tables(run, study, analysis, settings)
         for table in tables:
             _print(table, console)

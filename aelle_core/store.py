@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -98,7 +99,8 @@ class SpectraStore:
     def has(self, study: str, cell: str, pack: str, epoch: int) -> bool:
         """Whether the fragment is stored, by itself or merged. Of many packs `stored` tells more cheaply."""
         path = self.fragment(study, cell, pack, epoch)
-        return path.exists() or pack in self.contents.directory(study, cell, epoch).packs
+        # On an object store the directory's listing costs no more than asking for one object that is not there.
+        return (isinstance(path, Path) and path.exists()) or pack in self.contents.directory(study, cell, epoch).packs
 
     def stored(self, study: str, cell: str | None = None) -> dict[tuple[str, str], set[int]]:
         """The epochs that are stored of every pack of a study, or of one of its cells, by cell and pack.
@@ -112,7 +114,8 @@ class SpectraStore:
         return result
 
     def write(self, records: Sequence[NetworkRecord]) -> Place:
-        """Store the records of one pack and epoch; does nothing when they are stored already.
+        """Store the records of one pack and epoch; does nothing when their fragment is there already. One that has been
+        merged appears again, counts for nothing and goes with the next compaction: `has` tells before.
 
         Raises StoreError when the records are of several packs or epochs, name a network twice or hold values that
         the schema does not take, or when the store has been removed meanwhile: it is not made again. Passes on the
@@ -126,7 +129,7 @@ class SpectraStore:
         where = places.pop()
         path = self.fragment(*where)
         self.check_is_there()
-        if not self.has(*where):
+        if not path.exists():
             try:
                 table = records_table(records).select(FILE_SCHEMA.names).cast(FILE_SCHEMA)
             except (pa.ArrowException, TypeError, OverflowError) as error:

@@ -7,16 +7,19 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_joint_analysis, report_data, save_analysis
 from aelle_core.evaluation import Measurement
 from aelle_core.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
+from aelle_core.trained import trained_studies
 from flows.cluster import ray_cluster
 from flows.fan_out import fan_out
+from flows.lease import run_lease
 from flows.parameters import AnalysisParameters, Request, Resources
 from flows.progress import display
 from flows.splits import measure_split
+from flows.stale_runs import record_process
 
 _STAGE = "Analysing"
 
@@ -24,9 +27,8 @@ _STAGE = "Analysing"
 @task(name="load spectra", cache_policy=NO_CACHE, persist_result=False)
 def load(directory: str, parameters: AnalysisParameters) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
-    run = RunDirectory(directory)
-    return prepare_analysis(
-        run.store, run.study(), splits=parameters.splits, seed=parameters.seed, quarantined=run.quarantine.packs()
+    return prepare_joint_analysis(
+        trained_studies(RunDirectory(directory)), splits=parameters.splits, seed=parameters.seed
     )
 
 
@@ -106,7 +108,7 @@ def _markdown(data: ReportData, run: RunDirectory) -> str:
     return "\n".join(lines)
 
 
-@flow(name="analyse", persist_result=False)
+@flow(name="analyse", persist_result=False, on_running=[record_process])
 def analyse(directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None) -> str:
     """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
 
@@ -119,11 +121,12 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
     """
     parameters, resources = parameters or AnalysisParameters(), resources or Resources()
     directory = resolved(directory)
-    analysis = load(directory, parameters)
-    display().start(_STAGE, parameters.splits + 2, "steps")
-    measurements = measure(analysis, parameters, resources)
-    fit(directory, analysis, measurements, parameters)
-    path = report(directory)
-    publish(directory)
+    with run_lease(directory):
+        analysis = load(directory, parameters)
+        display().start(_STAGE, parameters.splits + 2, "steps")
+        measurements = measure(analysis, parameters, resources)
+        fit(directory, analysis, measurements, parameters)
+        path = report(directory)
+        publish(directory)
     get_run_logger().info("report: %s", path)
     return str(path)

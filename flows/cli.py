@@ -203,16 +203,18 @@ def _run(job: Callable[[], None], directory: str) -> None:
     from rich.console import Console
 
     from aelle_core.errors import UserError
-    from flows.interruption import exit_code, exiting_on_signals
+    from flows.interruption import exiting_on_signals
+    from flows.lease import run_lease
     from flows.progress import terminal_display
-    from flows.server import prefect_server
+    from flows.server import ending_without_server, prefect_server
 
     console = Console(stderr=True)
     kept = f"what was finished is kept in {directory}; the same command goes on from there"
     try:
-        with exiting_on_signals(f"aelle: interrupted: {kept}"), ExitStack() as running:
+        with exiting_on_signals(kept) as ending, run_lease(directory), ExitStack() as running:
             with console.status("Starting Prefect and Ray"):
-                running.enter_context(prefect_server(meanwhile=lambda: import_module("flows.study")))
+                url = running.enter_context(prefect_server(meanwhile=lambda: import_module("flows.study")))
+            running.enter_context(ending_without_server(url, ending.begin))
             with terminal_display(console):
                 job()
     except UserError:
@@ -225,7 +227,7 @@ def _run(job: Callable[[], None], directory: str) -> None:
             raise
         _stop(f"{error}\n{kept}", 1)
     except BaseException as interrupt:
-        _stop(f"interrupted: {kept}", exit_code(interrupt))
+        _stop(f"{ending.reason}: {kept}", ending.code(interrupt))
 
 
 def _stop(message: str, code: int) -> None:

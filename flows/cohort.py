@@ -61,6 +61,7 @@ class _Training:
         self._cohort, self._resources = cohort, resources
         self._request = resources.of_cohort(cohort.cell, cohort.units)
         self._progress = CohortProgress(cohort, run.store)
+        self._given_up_before = {pack.pack for pack in run.quarantine.packs()}
         self._numbers: dict[str, int] = {}  # of the packs that are being trained
         self._logger = get_run_logger()
 
@@ -93,9 +94,11 @@ class _Training:
     def _jobs(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """The packs that are not stored whole, drawn only when the cluster has room."""
         packs, request = self._cohort.packs, self._request
+        epochs = packs.study.epochs + 1
         for number, name in enumerate(packs.names()):
-            if self._progress.is_stored(name):
-                self.run.quarantine.clear(name)
+            if len(self._progress.begin(name)) == epochs:
+                if name in self._given_up_before:
+                    self.run.quarantine.clear(name)
                 continue
             self._numbers[name] = number
             yield name, (packs, number, str(self.run), request.device, request.threads, self._resources.way)
@@ -110,7 +113,8 @@ class _Training:
         return self._progress.stored(name)
 
     def _trained(self, name: str, summary: Any) -> None:
-        self.run.quarantine.clear(name)
+        if name in self._given_up_before:
+            self.run.quarantine.clear(name)
         self._progress.settle(name)
         self._logger.info(
             "%s: %d epochs stored in %.1f s, %d diverged", name, summary.stored, summary.seconds, summary.diverged

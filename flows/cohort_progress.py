@@ -13,19 +13,36 @@ _PUBLISHED_PERCENT = 10
 class CohortProgress:
     """Follows a cohort's packs by their stored fragments, into the display and a Prefect artifact.
 
-    It remembers only packs that are under way.
+    What was stored before is learned in one listing; of later on it remembers only packs that are under way.
     """
 
     def __init__(self, cohort: Cohort, store: SpectraStore) -> None:
         self._cohort, self._study, self._store = cohort, cohort.packs.study, store
         self._epochs = self._study.epochs + 1
-        self._stored: dict[str, int] = {}  # epochs of the packs under way
+        self._before = self._stored_before()
+        self._under_way: dict[str, int] = {}  # stored epochs
         self._total = self._study.networks * self._epochs
         self._done = 0
         self._published = 0.0
         self._artifact = create_progress_artifact(
             progress=0.0, key=cohort.name.replace(" ", "-").replace("_", "-"), description=f"Training {cohort.name}"
         )
+
+    def _stored_before(self) -> dict[str, frozenset[int]]:
+        """The stored epochs of the cohort's packs, where there are any; most packs share one and the same set."""
+        shared: dict[frozenset[int], frozenset[int]] = {}
+        found = self._store.stored(self._study.identity, self._cohort.cell)
+        own = f"{self._cohort.cell}-{self._cohort.units}-"
+        sets = ((pack, frozenset(epochs)) for (_, pack), epochs in found.items() if pack.startswith(own))
+        return {pack: shared.setdefault(epochs, epochs) for pack, epochs in sets}
+
+    def begin(self, name: str) -> frozenset[int]:
+        """A pack is going to be trained, or is settled when all of it was stored before. Returns its stored epochs."""
+        before = self._before.pop(name, frozenset())
+        self._advance(name, len(before), self._cohort.name)
+        if len(before) == self._epochs:
+            del self._under_way[name]
+        return before
 
     def look(self, names: list[str]) -> None:
         """Count the epochs that packs under way have stored since the last look."""
@@ -34,27 +51,20 @@ class CohortProgress:
 
     def stored(self, name: str) -> int:
         """How many epochs of a pack under way are stored."""
-        epoch = self._stored.get(name, 0)
+        epoch = self._under_way[name]
         while epoch < self._epochs and self._store.has(self._study.identity, self._cohort.cell, name, epoch):
             epoch += 1
         self._advance(name, epoch, f"{self._cohort.cell} {self._cohort.units}, epoch {epoch - 1}")
         return epoch
 
-    def is_stored(self, name: str) -> bool:
-        """Whether every epoch of a pack that is not under way is stored; it counts as done then."""
-        if self.stored(name) < self._epochs:
-            return False
-        del self._stored[name]
-        return True
-
     def settle(self, name: str, now: str = "") -> None:
         """Nothing more is to be done for a pack: it is trained, or given up."""
         self._advance(name, self._epochs, now or f"{self._cohort.cell} {self._cohort.units}")
-        del self._stored[name]
+        del self._under_way[name]
 
     def _advance(self, name: str, epoch: int, now: str) -> None:
-        new = epoch - self._stored.get(name, 0)
-        self._stored[name] = epoch
+        new = epoch - self._under_way.get(name, 0)
+        self._under_way[name] = epoch
         if not new:
             return
         packs = self._cohort.packs

@@ -5,11 +5,13 @@ import secrets
 
 
 def prepare_prefect() -> None:
-    """Before prefect is imported: a quiet console (logs and tracebacks are kept by its API), no analytics, and time
-    enough for its local API to start."""
+    """Before prefect is imported: a quiet console (logs and tracebacks are kept by its API), no analytics, requests
+    that are tried again while its server is away, and heartbeats of runs."""
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        "PREFECT_CLIENT_MAX_RETRIES": "7",  # after 2, 4, 8 ... seconds: four minutes in all
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_FLOW_RUNS_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",

@@ -13,7 +13,7 @@ from typing import Any
 
 EXIT_SECONDS = 15
 _interrupted = threading.Event()
-_codes: list[int] = []  # of the interrupts so far
+_interrupts: list[BaseException] = []
 
 
 class InterruptError(RuntimeError):
@@ -29,7 +29,7 @@ def telling_threads() -> Iterator[None]:
     except Exception:
         raise
     except BaseException as interrupt:
-        _codes.append(exit_code(interrupt))
+        _interrupts.append(interrupt)
         _interrupted.set()
         raise
 
@@ -43,7 +43,7 @@ def exit_code(interrupt: BaseException) -> int:
 
 
 def raise_if_interrupted() -> None:
-    """Raise InterruptError when the block of `telling_threads` was ended by an interrupt: for loops of other threads."""
+    """Raise InterruptError when an interrupt has ended the block of `telling_threads`: for loops of other threads."""
     if _interrupted.is_set():
         raise InterruptError("interrupted")
 
@@ -62,11 +62,29 @@ def kept_signal_handlers() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Ending:
+    """How the process of a command ends before its work is done: why, and with what exit code."""
+
+    def __init__(self) -> None:
+        self.reason = "interrupted"
+        self._code: int | None = None
+
+    def begin(self, reason: str) -> None:
+        """End the process from any thread, with exit code 1."""
+        self.reason, self._code = reason, 1
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def code(self, interrupt: BaseException) -> int:
+        """The exit code, given what the main thread was interrupted by."""
+        return exit_code(interrupt) if self._code is None else self._code
+
+
 @contextmanager
-def exiting_on_signals(sentence: str) -> Iterator[None]:
+def exiting_on_signals(last_words: str) -> Iterator[Ending]:
     """For the process of a command: SIGTERM and SIGHUP raise SystemExit(128 + signal), as Ctrl-C raises
-    KeyboardInterrupt; and a process that has not ended EXIT_SECONDS after one of them ended a block of
-    `telling_threads` prints `sentence` and ends at once, whatever its threads wait for."""
+    KeyboardInterrupt. A process that has not ended EXIT_SECONDS after one of these ended a block of `telling_threads`
+    prints why, and `last_words`, and ends at once, whatever its threads wait for."""
+    ending = Ending()
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -74,16 +92,16 @@ def exiting_on_signals(sentence: str) -> Iterator[None]:
     def enforce() -> None:
         _interrupted.wait()
         time.sleep(EXIT_SECONDS)
-        # The children are bound to this process: Ray's by the kernel, the Prefect server by watching it.
-        print(sentence, file=sys.stderr, flush=True)
-        os._exit(_codes[0])
+        # What it started is bound to this process: Ray by the kernel, the Prefect server by watching its parent.
+        print(f"aelle: {ending.reason}: {last_words}", file=sys.stderr, flush=True)
+        os._exit(ending.code(_interrupts[0]))
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before: dict[int, Any] = {number: signal.signal(number, leave) for number in numbers}
     threading.Thread(target=enforce, name="exit", daemon=True).start()
     try:
         with telling_threads():
-            yield
+            yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -4,62 +4,98 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
 from aelle_core.errors import UserError
 from flows.environment import prepare_prefect
+from flows.stale_runs import close_stale_runs
 
 _START_SECONDS = 180
+_LOOK_SECONDS = 5
 _NAMED_SECONDS = 15
 _STOP_SECONDS = 5
 _DELIVERY_SECONDS = 5
+_EARLY_SECONDS, _EARLY_DEATHS = 60, 3
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class PrefectServer:
-    """A Prefect server in a child process. `url` is its API's address, `process` serves it."""
+    """A Prefect server in a child process, started again when that dies. `url` is its API's address.
+
+    The socket that listens stays open in this process: nobody can take the port, and who connects while there is no
+    child waits for the next one.
+    """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, interface: bool = False) -> None:
         """Start the server and return at once; `prefect_server` tells what the arguments mean."""
-        with _listener(host, port) as listening:
-            # The child gets the open socket: nobody can take the port in between, and who connects early waits.
-            port = listening.getsockname()[1]
-            name = _EVERY_INTERFACE.get(host, host)
-            self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}/api"
-            settings = {
-                "PREFECT_API_URL": self.url,
-                "PREFECT_SERVER_API_HOST": host,
-                "PREFECT_SERVER_API_PORT": str(port),
-                "PREFECT_SERVER_UI_ENABLED": str(interface).lower(),
-            }
-            command = [sys.executable, "-m", "flows.server_process", str(listening.fileno()), str(os.getpid())]
-            self.process = subprocess.Popen(
-                [*command, "--interface"] if interface else command,
-                pass_fds=[listening.fileno()],
-                stdin=subprocess.DEVNULL,
-                # A terminal's Ctrl-C reaches its whole process group; what it interrupts still needs the server.
-                start_new_session=True,
-                env=os.environ | settings,
-            )
+        self._listening = _listener(host, port)
+        self._interface = interface
+        name = _EVERY_INTERFACE.get(host, host)
+        port = self._listening.getsockname()[1]
+        self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}/api"
+        self._environment = os.environ | {
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_API_HOST": host,
+            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_UI_ENABLED": str(interface).lower(),
+        }
+        self._lock = threading.Lock()
+        self._stopping = False
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        descriptor = self._listening.fileno()
+        command = [sys.executable, "-m", "flows.server_process", str(descriptor), str(os.getpid())]
+        return subprocess.Popen(
+            [*command, "--interface"] if self._interface else command,
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            # A terminal's Ctrl-C reaches its whole process group; what it interrupts still needs the server.
+            start_new_session=True,
+            env=self._environment,
+        )
 
     def wait(self, seconds: float = _START_SECONDS) -> None:
         """Return when the server answers. Raises UserError when it has ended, or not answered within `seconds`."""
         await_answer(self.url, seconds, self._check_alive)
+        threading.Thread(target=self._keep_alive, name="Prefect server", daemon=True).start()
 
     def _check_alive(self) -> None:
         if (code := self.process.poll()) is not None:
             raise UserError(f"the Prefect server at {self.url} ended with exit code {code}: expected it to start")
 
+    def _keep_alive(self) -> None:
+        """Start the server again when it dies, until it has died early so often that this is no accident."""
+        early = 0
+        while True:
+            started = time.monotonic()
+            self.process.wait()
+            early = early + 1 if time.monotonic() - started < _EARLY_SECONDS else 1
+            with self._lock:
+                if self._stopping:
+                    return
+                if early > _EARLY_DEATHS:
+                    self._listening.close()  # clients are refused, not kept waiting
+                    return
+                self.process = self._start()
+
     def stop(self) -> None:
         """End the server, by force where it takes longer than 5 seconds."""
-        self.process.terminate()
+        with self._lock:
+            self._stopping = True
+            self.process.terminate()
         try:
             self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._listening.close()
 
 
 def await_answer(url: str, seconds: float, check: Callable[[], None] = lambda: None) -> None:
@@ -94,6 +130,7 @@ def prefect_server(
 ) -> Iterator[str]:
     """A Prefect server for the block, named in PREFECT_API_URL to this process and its children. Yields its address.
 
+    Runs that it holds of processes of this machine that have gone are closed: see flows.stale_runs.
     Where a server is named already, by PREFECT_API_URL or by Prefect's profile, that one is used and none is started.
     Its data lie in PREFECT_HOME, which several servers may share. With PREFECT_SERVER_API_AUTH_STRING in the
     environment, the server asks for it and this process gives it.
@@ -111,6 +148,7 @@ def prefect_server(
     if url := _named_server():
         await_answer(url, _NAMED_SECONDS)
         meanwhile()
+        close_stale_runs()
         yield url
         return
     server = PrefectServer(host, port, interface=interface)
@@ -118,12 +156,55 @@ def prefect_server(
         with _environment(_client_settings(server.url)):
             meanwhile()
             server.wait()
+            close_stale_runs()
             try:
                 yield server.url
             finally:
                 _deliver()
     finally:
         server.stop()
+
+
+@contextmanager
+def ending_without_server(url: str, end: Callable[[str], object]) -> Iterator[None]:
+    """Call `end` with a reason, once, when the Prefect API at `url` has not answered for AELLE_OUTAGE_SECONDS (120).
+
+    Prefect's clients try again for four minutes, so that no run fails before; see prepare_prefect. Raises UserError
+    when the setting is not a number of at least 10.
+    """
+    patience = _outage_seconds()
+    over = threading.Event()
+
+    def watch() -> None:
+        answered = time.monotonic()
+        while not over.wait(_LOOK_SECONDS):
+            try:
+                await_answer(url, _LOOK_SECONDS)
+                answered = time.monotonic()
+            except UserError:
+                if time.monotonic() - answered >= patience:
+                    end(f"the Prefect server at {url} has not answered for {patience:g} s")
+                    return
+
+    threading.Thread(target=watch, name="Prefect outage", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="AELLE_", env_ignore_empty=True)
+
+    outage_seconds: float = Field(120, ge=10)
+
+
+def _outage_seconds() -> float:
+    try:
+        return _Settings().outage_seconds
+    except ValidationError as error:
+        given = os.environ.get("AELLE_OUTAGE_SECONDS")
+        raise UserError(f"AELLE_OUTAGE_SECONDS={given!r}: expected a number of seconds, 10 or more") from error
 
 
 def _deliver() -> None:

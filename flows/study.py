@@ -7,10 +7,11 @@ from aelle_core.study import RunDirectory
 from flows.analyse import analyse
 from flows.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
+from flows.stale_runs import record_process
 from flows.sweep import incomplete, sweep
 
 
-@flow(name="study", persist_result=False)
+@flow(name="study", persist_result=False, on_running=[record_process])
 def study(
     study: StudyParameters,
     directory: str,

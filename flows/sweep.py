@@ -15,8 +15,10 @@ from aelle_core.tasks import get_task
 from flows.cluster import ray_cluster
 from flows.cohort import stopping_together, train_cohort
 from flows.cohort_progress import STAGE
+from flows.lease import run_lease
 from flows.parameters import Resources, StudyParameters
 from flows.progress import display
+from flows.stale_runs import record_process
 
 _COHORTS_AT_ONCE = 16
 
@@ -28,7 +30,7 @@ class SweepError(RuntimeError):
 _RUNNER: Any = ThreadPoolTaskRunner(max_workers=_COHORTS_AT_ONCE)
 
 
-@flow(name="sweep", task_runner=_RUNNER, persist_result=False)
+@flow(name="sweep", task_runner=_RUNNER, persist_result=False, on_running=[record_process])
 def sweep(study: StudyParameters, directory: str, resources: Resources | None = None) -> str:
     """Train every network of a study and store its losses and spectra after every epoch.
 
@@ -51,7 +53,8 @@ def sweep(study: StudyParameters, directory: str, resources: Resources | None = 
     run.check(plan)
     run.prepare(plan, data.statement())
     groups = cohorts(plan)
-    with ray_cluster(resources, {group.name: resources.of_cohort(group.cell, group.units) for group in groups}):
+    wanted = {group.name: resources.of_cohort(group.cell, group.units) for group in groups}
+    with run_lease(str(run)), ray_cluster(resources, wanted):
         display().start(STAGE, plan.total_networks * (plan.epochs + 1), "network epochs")
         given_up = [pack for each in _trained(groups, run, resources) for pack in each]
     if not given_up:

@@ -4,12 +4,15 @@ for the whole suite."""
 import gzip
 import os
 import struct
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from tests.object_store import ObjectStore, running_object_store
 
 torch.set_num_threads(1)
 
@@ -70,6 +73,25 @@ def mnist_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository() -> Path:
     """The root of the source tree."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """An S3 server on loopback, and credentials for it in the environment."""
+    with running_object_store() as server, pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield server
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore) -> Iterator[str]:
+    """A bucket of that server for one test."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    object_store.make_bucket(name)
+    yield name
+    object_store.fault = None
 
 
 os.environ.setdefault("MPLBACKEND", "agg")

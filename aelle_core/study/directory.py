@@ -85,7 +85,7 @@ class RunDirectory:
                 )
         elif self.path.exists() and not self.path.is_dir():
             raise UserError(f"{str(self)!r} is a file: expected a directory for the results")
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(not each.name.startswith("_") for each in self.path.iterdir()):
             raise UserError(f"{str(self)!r} holds other files and no study.json: expected an empty or new directory")
 
     def _check_writable(self) -> None:
@@ -95,7 +95,7 @@ class RunDirectory:
                 existing = existing.parent
         probe = existing / "_aelle-write-test"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)
 
     def prepare(self, study: Study, statement: dict[str, Any]) -> None:
         """Check, make the directory with its settings, unless it holds this study already, and its store."""

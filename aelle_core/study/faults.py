@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from aelle_core.errors import PlaceError, first_line
+from aelle_core.places import has_no_answer
 from aelle_core.store import StoreError
 from aelle_core.study.directory import RunDirectory
 
@@ -31,6 +32,8 @@ def place_failures_named(run: RunDirectory) -> Iterator[None]:
         check_there(run)
         if (number := _error_number(error)) in _OF_THE_PLACE:
             raise PlaceError(f"{_place(error, run)!r} cannot be written: {os.strerror(number).lower()}") from error
+        if refusal := _refusal(error):
+            raise PlaceError(f"{str(run)!r} cannot be used: {first_line(refusal)}") from error
         raise
 
 
@@ -46,6 +49,15 @@ def _place(error: Exception, run: RunDirectory) -> str:
     """The run directory, or a file elsewhere that the error names."""
     named = str(getattr(error, "filename", None) or run)
     return str(run) if named.startswith(str(run)) else named
+
+
+def _refusal(error: BaseException | None) -> OSError | None:
+    """An object store's answer that would be the same for every pack. One that does not answer may do so later."""
+    while error is not None:
+        if isinstance(error, OSError) and has_no_answer(error) and "NETWORK_CONNECTION" not in str(error):
+            return error
+        error = error.__cause__
+    return None
 
 
 def _error_number(error: BaseException | None) -> int:

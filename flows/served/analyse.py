@@ -7,11 +7,12 @@ from prefect import flow
 from flows.analyse import analyse as whole_analysis
 from flows.parameters import AnalysisParameters
 from flows.served.forms import PackResources, resources
-from flows.served.mistakes import fails_in_one_sentence
+from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 
 
-@flow(name="AeLLE analyse", persist_result=False)
+@flow(name="AeLLE analyse", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def analyse(
     results: str = "digits",
@@ -26,4 +27,4 @@ def analyse(
         packs: What each split of the data takes on the cluster.
     """
     settings = ServedSettings()
-    return whole_analysis(settings.results(results), analysis, resources(packs, settings))
+    return passed_on(whole_analysis, settings.results(results), analysis, resources(packs, settings))

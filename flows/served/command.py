@@ -16,6 +16,13 @@ DataRoot = Annotated[
     Path | None, typer.Option("--data", help="Directory below which forms may name data; AELLE_DATA by default.")
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Runs at a time; others wait.")]
+Nightly = Annotated[
+    str | None, typer.Option(help="Run `nightly` by this cron expression, such as '0 2 * * *'; not at all without it.")
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(help="Time zone of the schedule and the nights' dates; AELLE_TIMEZONE, or UTC, by default."),
+]
 
 
 def serve(
@@ -25,8 +32,10 @@ def serve(
     data: DataRoot = None,
     address: Address = None,
     limit: Limit = 2,
+    nightly: Nightly = None,
+    timezone: TimeZone = None,
 ) -> None:
-    """Offer study, sweep, analyse and compact as forms in Prefect's web interface, and run what is submitted.
+    """Offer study, sweep, analyse, nightly and compact as forms in Prefect's web interface, and run what is submitted.
 
     Joins the Prefect server at PREFECT_API_URL, or starts one here. Stays until it is stopped.
 
@@ -34,10 +43,10 @@ def serve(
 
     `aelle serve`
 
-    `aelle serve --runs /data/runs --data /data`
+    `aelle serve --runs /data/runs --data /data --nightly "0 2 * * *" --timezone Europe/Berlin`
     """
     from flows.served.serving import Options, serve_deployments
 
-    given = {"runs": runs, "data": data, "ray_address": address}
+    given = {"runs": runs, "data": data, "ray_address": address, "timezone": timezone}
     settings = {name: str(value) for name, value in given.items() if value is not None}
-    serve_deployments(Options(host, port, limit), settings)
+    serve_deployments(Options(host, port, limit, nightly), settings)

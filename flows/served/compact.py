@@ -8,11 +8,13 @@ from prefect.states import Completed
 
 from aelle_core.compaction import compact as merge
 from aelle_core.study import RunDirectory
+from aelle_core.study.nights import Nights
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 
 
-@flow(name="AeLLE compact", persist_result=False)
+@flow(name="AeLLE compact", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def compact(results: str = "digits") -> Any:
     """Merge the files of stored spectra. Runs that write to them, and readers, may go on beside it.
@@ -22,7 +24,10 @@ def compact(results: str = "digits") -> Any:
     """
     run = RunDirectory(ServedSettings().results(results))
     run.read_settings()
-    done = merge(run.store)
-    sentence = f"{run}: {done.before} files of spectra merged into {done.after}"
+    nights = Nights(run)
+    runs = [nights.run(night) for night in nights.begun()] or [run]
+    done = [merge(each.store) for each in runs]
+    before, after = sum(each.before for each in done), sum(each.after for each in done)
+    sentence = f"{run}: {before} files of spectra merged into {after}"
     create_markdown_artifact(key="compaction", markdown=sentence)
     return Completed(message=sentence)

@@ -2,18 +2,39 @@
 
 from typing import Any, cast
 
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.schedules import Cron
 
 from flows.served.analyse import analyse
 from flows.served.compact import compact
+from flows.served.nightly import nightly
 from flows.served.study import study
 from flows.served.sweep import sweep
 
+# A night that finds another running waits: one that were cancelled instead would leave its date without networks, and
+# so would a night that is started again while the slot of the killed one is still held.
+ONE_NIGHT = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
-def deployments() -> list[RunnerDeployment]:
-    """The deployments, each named after its function; their code is found by its module's name."""
-    common: dict[str, Any] = {"entrypoint_type": EntrypointType.MODULE_PATH, "tags": ["aelle"]}
+
+def deployments(cron: str | None = None, timezone: str = "UTC") -> list[RunnerDeployment]:
+    """The deployments, each named after its function; their code is found by its module's name.
+
+    Args:
+        cron: When nights begin; they are not scheduled without it.
+        timezone: The time zone of `cron`.
+    """
+    schedule = None if cron is None else Cron(cron, timezone=timezone)
+    of_nights = {"schedule": schedule, "concurrency_limit": ONE_NIGHT}
     return [
-        cast(RunnerDeployment, each.to_deployment(each.fn.__name__, **common))
-        for each in (study, sweep, analyse, compact)
+        _deployment(study),
+        _deployment(sweep),
+        _deployment(analyse),
+        _deployment(nightly, **of_nights),
+        _deployment(compact),
     ]
+
+
+def _deployment(flow: Any, **settings: Any) -> RunnerDeployment:
+    made = flow.to_deployment(flow.fn.__name__, entrypoint_type=EntrypointType.MODULE_PATH, tags=["aelle"], **settings)
+    return cast(RunnerDeployment, made)

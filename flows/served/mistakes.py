@@ -1,24 +1,33 @@
-"""A mistake in a form is one sentence in the UI: the message of the run's state."""
+"""How a run ends is one sentence in the UI: the message of its state."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
-from prefect.states import Failed
+from prefect import Flow
+from prefect.states import Completed, Failed, State
 
-from aelle_core.errors import UserError
+from aelle_core.errors import PlaceError, UserError
+from flows.sweep import SweepError
 
 P = ParamSpec("P")
 
 
 def fails_in_one_sentence(function: Callable[P, Any]) -> Callable[P, Any]:
-    """Decorator for a flow's function: a UserError becomes the state Failed with its sentence as the message."""
+    """Decorator for a flow's function: a mistake, a place that fails and a sweep without any result become the state
+    Failed with their sentence as the message."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
         try:
             return function(*args, **kwargs)
-        except UserError as error:
+        except (UserError, PlaceError, SweepError) as error:
             return Failed(message=str(error))
 
     return wrapped
+
+
+def passed_on(flow: Flow[..., Any], *arguments: Any) -> State[Any]:
+    """Run a flow below this one and end as it does: with its message or what it returns. Raises what it raises."""
+    state = cast(State[Any], flow(*arguments, return_state=True))
+    return Completed(message=state.message or str(state.result()))

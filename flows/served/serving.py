@@ -12,22 +12,24 @@ import typer
 from aelle_core.errors import UserError
 from flows.environment import prepare_prefect, prepare_ray
 from flows.server import prefect_server
+from flows.stale_runs import crash_without_heartbeats
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where the server listens, and how many runs go on at a time."""
+    """Where the server listens, how many runs go on at a time, and when nights begin (a cron expression)."""
 
     host: str
     port: int
     limit: int
+    nightly: str | None = None
 
 
 def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     """Serve until this process is stopped. `settings` overrule those of the environment; see ServedSettings.
 
     Raises UserError, before anything is started, on a host that others can reach and no authentication, and on a
-    directory that cannot be.
+    directory, a cron expression or a time zone that cannot be.
     """
     check_host(options.host)
     prepare_prefect()
@@ -39,14 +41,17 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     held.check()
     # Runs are other processes: what they read must not depend on where they are started.
     os.environ |= {f"AELLE_{name.upper()}": value for name, value in held.absolute().items()}
+    if options.nightly is not None:
+        check_cron(options.nightly)
     with prefect_server(options.host, options.port, interface=True) as url:
         from prefect.exceptions import TerminationSignal
         from prefect.runner import Runner
 
         from flows.served.deployments import deployments
 
+        crash_without_heartbeats()
         runner = Runner(limit=options.limit)
-        for deployment in deployments():
+        for deployment in deployments(options.nightly, held.timezone):
             runner.add_deployment(deployment)
         typer.echo(f"forms: {url.removesuffix('/api')}/deployments")
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
@@ -67,3 +72,14 @@ def check_host(host: str) -> None:
             f"--host {host!r} lets other machines in: expected a loopback address, or "
             "PREFECT_SERVER_API_AUTH_STRING set to name:password"
         )
+
+
+def check_cron(expression: str) -> None:
+    """Raise UserError unless this is a cron expression of five fields."""
+    from prefect.client.schemas.schedules import CronSchedule
+    from pydantic import ValidationError
+
+    try:
+        CronSchedule(cron=expression)
+    except ValidationError as error:
+        raise UserError(f"--nightly {expression!r}: expected a cron expression such as '0 2 * * *'") from error

@@ -6,12 +6,13 @@ from prefect import flow
 
 from flows.parameters import AnalysisParameters, StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
-from flows.served.mistakes import fails_in_one_sentence
+from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 from flows.study import study as whole_study
 
 
-@flow(name="AeLLE study", persist_result=False)
+@flow(name="AeLLE study", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def study(
     preset: PresetName = "digits",
@@ -34,4 +35,4 @@ def study(
     settings = ServedSettings()
     plan = changes.study(preset, settings)
     directory = settings.results(results or plan.name)
-    return whole_study(StudyParameters(**plan.to_dict()), directory, analysis, resources(packs, settings))
+    return passed_on(whole_study, StudyParameters(**plan.to_dict()), directory, analysis, resources(packs, settings))

@@ -6,12 +6,13 @@ from prefect import flow
 
 from flows.parameters import StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
-from flows.served.mistakes import fails_in_one_sentence
+from flows.served.mistakes import fails_in_one_sentence, passed_on
 from flows.served.settings import ServedSettings
+from flows.stale_runs import record_process
 from flows.sweep import sweep as whole_sweep
 
 
-@flow(name="AeLLE sweep", persist_result=False)
+@flow(name="AeLLE sweep", persist_result=False, on_running=[record_process])
 @fails_in_one_sentence
 def sweep(
     preset: PresetName = "digits",
@@ -32,4 +33,4 @@ def sweep(
     settings = ServedSettings()
     plan = changes.study(preset, settings)
     directory = settings.results(results or plan.name)
-    return whole_sweep(StudyParameters(**plan.to_dict()), directory, resources(packs, settings))
+    return passed_on(whole_sweep, StudyParameters(**plan.to_dict()), directory, resources(packs, settings))

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from aelle_core.aelle import AeLLE
-from aelle_core.autoencoder import Autoencoder, train_stages
+from aelle_core.autoencoder import Autoencoder, Gradients, train_stages
 from aelle_core.errors import UserError
 
 
@@ -59,6 +59,21 @@ def test_the_best_validation_state_is_kept_as_a_copy() -> None:
     assert history[-1] > 1.05 * min(history)
     with torch.no_grad():
         assert model.objective(*validation, 50.0).item() == pytest.approx(min(history), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [16, 600])
+def test_written_out_gradients_are_those_of_autograd(size: int) -> None:
+    spectra, losses = torch.randn(24, size, dtype=torch.float64), torch.randn(24, dtype=torch.float64)
+    plain, own = (Autoencoder(size, 8, torch.Generator().manual_seed(1)) for _ in range(2))
+    (plain.objective(spectra, losses, 30.0) / 31).backward()
+    gradients = Gradients(own)
+    for _ in range(2):  # a second time: nothing adds up
+        gradients.compute(spectra, losses, 1 / 31, 30 / 31)
+    places = gradients.parameters.grad.split([each.numel() for each in own.parameters()])  # type: ignore[union-attr]
+    for parameter, other, found in zip(plain.parameters(), own.parameters(), places, strict=True):
+        torch.testing.assert_close(other, parameter)
+        assert parameter.grad is not None
+        torch.testing.assert_close(found.view(parameter.shape), parameter.grad, rtol=1e-12, atol=1e-15)
 
 
 def test_saved_and_loaded_models_are_equal(tmp_path: Any) -> None:

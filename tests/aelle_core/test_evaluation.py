@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import spearmanr, t
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
 from aelle_core.aelle import AeLLE
 from aelle_core.evaluation import (
@@ -19,7 +20,7 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
-from aelle_core.evaluation.measurements import rank_correlation_within_cells
+from aelle_core.evaluation.measurements import measured, rank_correlation_within_cells
 from aelle_core.evaluation.summary import corrected_interval
 
 
@@ -114,6 +115,24 @@ def test_rank_correlation_looks_within_cells_only() -> None:
     assert rank_correlation_within_cells(-losses, losses, cells) == pytest.approx(1.0)
     between = np.where(cells == "a", 1.0, 0.0)  # tells the cells apart and nothing else
     assert np.isnan(rank_correlation_within_cells(between, losses, cells))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_metrics_are_scikit_learns_and_scipys() -> None:
+    draw = np.random.default_rng(0)
+    cells = np.array(["one"])
+    for share in (0.0, 0.1, 0.5, 1.0):
+        for called in (0.0, 0.3, 0.5, 1.0):
+            good, predicted = draw.random(41) < share, draw.random(41) < called
+            scores, loss = draw.integers(0, 9, 41).astype(float), draw.random(41).round(1)
+            found = measured(good, predicted, scores, loss, cells.repeat(41))
+            expected = precision_recall_fscore_support(good, predicted, average="binary", zero_division=0)[:3]
+            assert [found[name] for name in ("precision", "recall", "f1")] == [pytest.approx(one) for one in expected]
+            if 0 < good.sum() < 41:
+                assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(good, predicted))
+            else:
+                assert np.isnan(found["balanced_accuracy"])
+            assert found["rank_correlation"] == pytest.approx(spearmanr(scores, -loss).statistic)
 
 
 def test_share_of_good_networks() -> None:

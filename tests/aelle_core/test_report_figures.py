@@ -2,6 +2,8 @@
 
 import csv
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from aelle_core import tables
 from aelle_core.aelle import AeLLE
 from aelle_core.analysis import fit_aelle, prepare_analysis, report_data, save_analysis
 from aelle_core.cli import app
@@ -80,9 +83,13 @@ def test_stages_are_the_nearest_epochs(data: ReportData) -> None:
     assert data.groups[0] == "cell"
 
 
-def test_kept_tables_are_made_once_and_again_for_other_settings(run: RunDirectory, data: ReportData) -> None:
+def test_kept_tables_are_made_once_and_again_where_anything_differs(
+    run: RunDirectory, data: ReportData, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = run.analysis / "tables.json"
-    settings = {"identity": STUDY.identity, **SETTINGS}
+    origin = json.loads(path.read_text())["origin"]
+    assert {"identity", "data", "makers", *SETTINGS} < set(origin)
+    settings = {name: value for name, value in origin.items() if name not in ("format", "makers")}
 
     def never() -> list:
         raise AssertionError
@@ -92,12 +99,34 @@ def test_kept_tables_are_made_once_and_again_for_other_settings(run: RunDirector
     np.testing.assert_equal([dataclasses.astuple(e) for e in held[0].entries], [
         dataclasses.astuple(e) for e in data.tables[0].entries
     ])  # fmt: skip
-    with pytest.raises(AssertionError):
-        kept_tables(path, settings | {"splits": 3}, never)
+    for other in ({"splits": 3}, {"data": "0" * 64}):
+        with pytest.raises(AssertionError):
+            kept_tables(path, settings | other, never)
+    with monkeypatch.context() as patch:
+        patch.setattr("aelle_core.tables.makers_digest", lambda: "another version's")
+        with pytest.raises(AssertionError):
+            kept_tables(path, settings, never)
+    assert kept_tables(path, settings, never)
     broken = path.with_name("broken.json")
     broken.write_text("{}")
     with pytest.raises(UserError, match=r"broken\.json' cannot be read"):
         kept_tables(broken, settings, never)
+
+
+def test_the_makers_digest_changes_with_a_source_and_a_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    now = tables.makers_digest.__wrapped__
+    before = now()
+    assert before == tables.makers_digest()
+    copied = tmp_path / "aelle_core"
+    shutil.copytree(Path(tables.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "files", lambda package: copied)
+        assert now() == before
+        with (copied / "evaluation" / "tables" / "medians.py").open("a") as source:
+            source.write("#")
+        assert now() != before
+    monkeypatch.setattr(tables, "version", lambda name: "99")
+    assert now() != before
 
 
 def test_aelle_paper_prints_and_writes_every_table(run: RunDirectory, data: ReportData, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def records(pack: int, epoch: int, study: str = "a-1", cell: str = "gru", **chan
     ]
 
 
-def filled(path: Path, packs: int = 3, epochs: int = 3) -> SpectraStore:
+def filled(path: Path | str, packs: int = 3, epochs: int = 3) -> SpectraStore:
     store = SpectraStore(path)
     for pack in range(packs):
         for epoch in range(epochs):

@@ -6,45 +6,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 import torch
 
-from aelle_core.study import Packs, RunDirectory, Study, cohorts, run_pack, run_study
+from aelle_core.study import Packs, RunDirectory, Study, cohorts, run_pack
+from tests.faults.sweeps import alone, assert_same_numbers, sweep_state
 
 STUDY = Study(name="faults", cells=("rnn", "lem"), units=(6,), networks=12, pack_size=6, epochs=3)
 BROKEN = "rnn-6-pack0001"
-
-
-def sorted_rows(table: pa.Table) -> list[tuple[str, int]]:
-    return sorted(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
-
-
-def assert_same_numbers(one: pa.Table, other: pa.Table) -> None:
-    assert sorted_rows(one) == sorted_rows(other)
-    np.testing.assert_allclose(one["validation_loss"], other["validation_loss"], rtol=1e-5)
-    for first, second in zip(one["spectrum_hidden"].to_pylist(), other["spectrum_hidden"].to_pylist(), strict=True):
-        assert (first is None) == (second is None)
-        if first is not None:
-            np.testing.assert_allclose(first, second, atol=1e-3)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """The same study in one process, without Prefect and Ray."""
-    run = RunDirectory(tmp_path_factory.mktemp("alone") / "run")
-    run_study(STUDY, run)
-    return run
-
-
-def sweep_state(study: Study, directory: Path, **resources: Any) -> Any:
-    """The final state of a sweep."""
-    from flows.parameters import Resources, StudyParameters
-    from flows.sweep import sweep
-
-    settings = Resources(**{"retry_delay": 0.1, "way": "packed", **resources})
-    return sweep(StudyParameters(**study.to_dict()), str(directory), settings, return_state=True)
 
 
 def fail_in_workers(monkeypatch: pytest.MonkeyPatch, trace: Path, epoch: int, times: int, kill: bool = False) -> None:
@@ -71,9 +41,7 @@ def fail_in_workers(monkeypatch: pytest.MonkeyPatch, trace: Path, epoch: int, ti
 
 
 @pytest.mark.usefixtures("orchestration")
-def test_a_pack_that_fails_twice_goes_on_from_its_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: RunDirectory
-) -> None:
+def test_a_pack_that_fails_twice_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = tmp_path / "trace"
     fail_in_workers(monkeypatch, trace, epoch=2, times=2)
     state = sweep_state(STUDY, tmp_path / "run")
@@ -83,12 +51,12 @@ def test_a_pack_that_fails_twice_goes_on_from_its_checkpoint(
     # Each later attempt begins at the checkpoint of epoch 2: epochs 0 and 1 are trained once.
     assert trace.read_text().split() == ["0", "1", "2", "2", "2", "3"]
     assert run.quarantine.packs() == []
-    assert_same_numbers(run.store.read(), undisturbed.store.read())
+    assert_same_numbers(run.store.read(), alone(STUDY))
 
 
 @pytest.mark.usefixtures("orchestration")
 def test_a_pack_that_always_fails_is_quarantined_and_tried_again_by_the_same_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: RunDirectory
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect.client.orchestration import get_client
 
@@ -110,13 +78,13 @@ def test_a_pack_that_always_fails_is_quarantined_and_tried_again_by_the_same_cal
     assert record["networks"] == [f"rnn-6-{index:05d}" for index in range(6, 12)]
     there = run.store.read(epoch=3)
     assert there.num_rows == 18
-    whole = undisturbed.store.read(epoch=3)
+    whole = alone(STUDY).filter(pa.compute.equal(alone(STUDY)["epoch"], 3))
     assert_same_numbers(there, whole.filter(pa.compute.is_in(whole["network"], there["network"])))
 
     before = {path: path.stat().st_mtime_ns for path in run.store.files()}
     assert sweep_state(STUDY, run.path).message is None
     assert run.quarantine.packs() == []
-    assert_same_numbers(run.store.read(), undisturbed.store.read())
+    assert_same_numbers(run.store.read(), alone(STUDY))
     assert before.items() <= {path: path.stat().st_mtime_ns for path in run.store.files()}.items()
 
 
@@ -207,7 +175,7 @@ def test_a_network_that_diverges_leaves_the_others_alone(tmp_path: Path) -> None
 
 
 def test_a_pack_that_does_not_fit_on_a_gpu_is_halved_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: RunDirectory
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An allocation fails as on a GPU with room for three networks, in the middle of every epoch after the first."""
     from aelle_core.training.pack import PackTrainer
@@ -227,5 +195,5 @@ def test_a_pack_that_does_not_fit_on_a_gpu_is_halved_and_goes_on(
     summary = run_pack(STUDY, cohorts(STUDY)[0].packs[0], run, way="packed")
     assert failed_in == [6]
     assert summary.stored == 4
-    there, whole = run.store.read(), undisturbed.store.read()
+    there, whole = run.store.read(), alone(STUDY)
     assert_same_numbers(there, whole.filter(pa.compute.is_in(whole["network"], there["network"])))

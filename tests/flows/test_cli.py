@@ -42,7 +42,7 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["study", "small-char", "--data", "/usr"], "text '/usr' is a directory: expected a file"),
         (["study", "small-char", "--data", "/dev/null"], "text '/dev/null' is empty"),
         (["study", "small-smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
-        (["study", "-o", "/proc/aelle"], "cannot be written"),
+        (["study", "-o", "/proc/aelle"], "expected a directory that can be read and written"),
         (["study", "--cpus", "0"], "cpus_per_pack=0.0"),
         (["study", "--way", "fused"], "way 'fused' cannot train 'asrnn' on cpu: torch.nn has no such layer"),
         (["sweep", "--way", "pakced"], "unknown way 'pakced'"),

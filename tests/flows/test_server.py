@@ -26,7 +26,7 @@ with prefect_server() as url:
 """
 
 
-def test_a_server_asks_for_its_password_and_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+def test_a_server_asks_for_its_password_is_started_again_when_killed_and_ends_with_its_parent(tmp_path: Path) -> None:
     environment = os.environ | {"PREFECT_HOME": str(tmp_path), "PREFECT_SERVER_API_AUTH_STRING": "somebody:secret"}
     environment.pop("PREFECT_API_URL", None)
     with subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True, env=environment) as parent:
@@ -35,7 +35,10 @@ def test_a_server_asks_for_its_password_and_ends_when_its_parent_is_killed(tmp_p
         assert url.startswith("http://127.0.0.1:")
         assert httpx.get(f"{url}/admin/version").status_code == 401
         assert httpx.get(f"{url}/admin/version", auth=("somebody", "secret")).status_code == 200
-        (server,) = psutil.Process(parent.pid).children()
+        (first,) = psutil.Process(parent.pid).children()
+        first.kill()
+        assert httpx.get(f"{url}/health", timeout=60).status_code == 200  # waits for the next server at the same port
+        (server,) = (each for each in psutil.Process(parent.pid).children() if each != first)
         parent.send_signal(signal.SIGKILL)
     server.wait(timeout=15)
     with pytest.raises(httpx.ConnectError):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,9 @@ _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @dataclass(frozen=True)
 class Served:
-    """A running `aelle serve`: its server's address, where its results go, and its API."""
+    """A running `aelle serve`: its process, its server's address, where its results go, and its API."""
 
+    process: int
     url: str
     runs: Path
     api: httpx.Client
@@ -32,25 +34,39 @@ class Served:
     def submit(self, name: str, **parameters: object) -> str:
         """Start a run of a deployment; its id."""
         identifier = self.deployment(name)["id"]
-        return self.post(f"deployments/{identifier}/create_flow_run", parameters=parameters)["id"]
+        key = uuid.uuid4().hex
+        path = f"deployments/{identifier}/create_flow_run"
+        return self.post(path, parameters=parameters, idempotency_key=key)["id"]
 
     def wait(self, run: str, seconds: float = 180) -> dict[str, Any]:
         """The state that a flow run ends in."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            state = self.get(f"flow_runs/{run}")["state"]
+            state = self.state(run)
             if state["type"] in _FINAL:
                 return state
             time.sleep(0.5)
         raise AssertionError(f"the run is {state['type']} after {seconds} s: {state['message']}")
 
+    def state(self, run: str) -> dict[str, Any]:
+        """The state of a flow run."""
+        return self.get(f"flow_runs/{run}")["state"]
+
     def get(self, path: str) -> Any:
         """What the API holds at `path`."""
-        return self.api.get(path).raise_for_status().json()
+        return self._answer("GET", path)
 
     def post(self, path: str, **content: object) -> Any:
         """What the API answers."""
-        return self.api.post(path, json=content).raise_for_status().json()
+        return self._answer("POST", path, json=content)
+
+    def _answer(self, method: str, path: str, **content: object) -> Any:
+        deadline = time.monotonic() + 60
+        while True:  # a server under load asks to be asked again
+            answer = self.api.request(method, path, **content)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                return answer.raise_for_status().json()
+            time.sleep(1)
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +80,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "XDG_CACHE_HOME": str(home / "cache"),
         "OMP_NUM_THREADS": "1",
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
     }
-    arguments = ["serve", "--port", "0", "--runs", str(home / "runs")]
+    arguments = [
+        "serve",
+        "--port",
+        "0",
+        "--runs",
+        str(home / "runs"),
+        "--nightly",
+        "0 2 31 12 *",
+        "--timezone",
+        "Europe/Berlin",
+    ]
     log = home / "serve.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -74,7 +101,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     try:
         url = _address(process, log)
         with httpx.Client(base_url=f"{url}/api/", timeout=30) as api:
-            yield Served(url, home / "runs", api, environment)
+            yield Served(process.pid, url, home / "runs", api, environment)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)

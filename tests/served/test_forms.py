@@ -26,7 +26,7 @@ def form(name: str) -> dict[str, Any]:
     return parameter_schema_from_entrypoint(f"flows.served.{name}.{name}").model_dump_for_openapi()
 
 
-@pytest.mark.parametrize("name", ["study", "sweep", "analyse", "compact"])
+@pytest.mark.parametrize("name", ["study", "sweep", "analyse", "nightly", "compact"])
 def test_every_field_is_described_and_none_is_required(name: str) -> None:
     schema = form(name)
     assert not schema.get("required")
@@ -52,7 +52,7 @@ def test_drop_downs_and_bounds() -> None:
 
 
 def test_no_form_names_a_path_or_an_address() -> None:
-    for name in ("study", "sweep", "analyse", "compact"):
+    for name in ("study", "sweep", "analyse", "nightly", "compact"):
         text = str(form(name))
         for word in ("directory'", "ray_address", "task_options"):
             assert word not in text

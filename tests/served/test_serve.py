@@ -23,6 +23,8 @@ SMALL = {"cells": ["rnn"], "units": [4], "networks": 3, "epochs": 1}
         (["--host", "somewhere"], "'somewhere': expected an address of this machine"),
         (["--data", "/nonexistent"], "'/nonexistent' is not a directory"),
         (["--runs", "/dev/null"], "'/dev/null' is a file"),
+        (["--nightly", "every night"], "'every night': expected a cron expression such as '0 2 * * *'"),
+        (["--timezone", "Berlin"], "timezone='Berlin': expected a name such as UTC or Europe/Berlin"),
     ],
 )
 def test_mistakes_are_refused_before_anything_starts(arguments: list[str], message: str, tmp_path: Path) -> None:
@@ -38,10 +40,15 @@ def test_mistakes_are_refused_before_anything_starts(arguments: list[str], messa
 
 def test_deployments_are_registered_with_their_forms(served: Served) -> None:
     found = {each["name"]: each for each in served.post("deployments/filter")}
-    assert {"study", "sweep", "analyse", "compact"} <= set(found)
+    assert {"study", "sweep", "analyse", "nightly", "compact"} == set(found)
     for name, deployment in found.items():
         assert deployment["entrypoint"] == f"flows.served.{name}.{name}"
         assert deployment["enforce_parameter_schema"]
+    (schedule,) = found["nightly"]["schedules"]
+    assert schedule["active"]
+    assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 2 31 12 *", "Europe/Berlin")
+    assert found["nightly"]["global_concurrency_limit"]["limit"] == 1
+    assert not found["sweep"]["schedules"]
     assert "digits" in found["study"]["parameter_openapi_schema"]["properties"]["preset"]["enum"]
 
 

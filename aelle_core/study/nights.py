@@ -1,0 +1,71 @@
+"""A series of nights: one study again and again, with fresh networks each time."""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+
+from aelle_core.errors import UserError
+from aelle_core.places import Place
+from aelle_core.streams import stream_seed
+from aelle_core.study.directory import RunDirectory
+from aelle_core.study.model import Study
+from aelle_core.study.variants import cohorts
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+class Nights:
+    """The nights of a run directory, which holds the settings that they share: nights/DATE is a run directory each.
+
+    A night is named by its date (ISO 8601). Its study is the shared one with a seed drawn for that date: the same
+    date gives the same networks, another date others.
+    """
+
+    def __init__(self, run: RunDirectory) -> None:
+        self.series = run
+        self.path = run.path / "nights"
+
+    def run(self, night: str) -> RunDirectory:
+        """Where a night's results lie. Raises UserError unless `night` is a date."""
+        return RunDirectory(self.path / check_night(night))
+
+    def study(self, night: str) -> Study:
+        """A night's study. Raises UserError unless `night` is a date."""
+        shared = self.series.study()
+        return shared.replace(seed=stream_seed(shared.seed, f"night/{check_night(night)}") % 2**32)
+
+    def begun(self) -> list[str]:
+        """The dates of all nights that have results, in order."""
+        if not self.path.exists():
+            return []
+        found: Iterable[Place] = self.path.iterdir()
+        return sorted(
+            each.name for each in found if _DATE.fullmatch(each.name) and self.run(each.name).settings.exists()
+        )
+
+    def finished(self) -> list[str]:
+        """The dates of those nights whose networks are all trained, but for packs that were given up."""
+        return [night for night in self.begun() if is_trained(self.run(night))]
+
+
+def is_trained(run: RunDirectory) -> bool:
+    """Whether every pack of a run has its last epoch stored or was given up, and not all of them were."""
+    study = run.study()
+    stored = run.store.stored(study.identity)
+    given_up = {each.pack for each in run.quarantine.packs()}
+    return bool(stored) and all(
+        study.epochs in stored.get((cohort.cell, pack), ()) or pack in given_up
+        for cohort in cohorts(study)
+        for pack in cohort.packs.names()
+    )
+
+
+def check_night(night: str) -> str:
+    """The date as it is. Raises UserError unless it is one, YYYY-MM-DD."""
+    try:
+        if not _DATE.fullmatch(night):
+            raise ValueError
+        date.fromisoformat(night)
+    except ValueError as error:
+        raise UserError(f"night={night!r}: expected a date such as 2026-11-25") from error
+    return night

@@ -1,0 +1,119 @@
+"""A night: complete what is missing, train fresh networks, refit on those of all nights, and tell what has drifted."""
+
+import re
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+from prefect.states import Completed, State
+
+from aelle_core.analysis import saved_summaries
+from aelle_core.drift import Check, checks, network_summaries
+from aelle_core.errors import UserError
+from aelle_core.history import History
+from aelle_core.study import RunDirectory, Study
+from aelle_core.study.nights import Nights, is_trained
+from aelle_core.tasks import get_task
+from aelle_core.trained import Trained, joint_examples
+from flows.analyse import analyse
+from flows.parameters import AnalysisParameters, Resources, StudyParameters
+from flows.sweep import SweepError, sweep
+
+DRIFT = "aelle.drift"
+"""The event of a metric that has drifted: its resource is aelle.RESULTS.METRIC-of-CLASSIFIER."""
+
+
+class DriftError(RuntimeError):
+    """A metric lies outside of what the night before lets expect; the message has both."""
+
+
+@task(name="drift check", task_run_name="{check.name}", cache_policy=NO_CACHE, persist_result=False)
+def check_drift(check: Check, series: str, night: str, before: str) -> None:
+    """Fail, after emitting the event aelle.drift, when a metric has drifted since the night before."""
+    if not check.drifted:
+        return
+    slug = re.sub(r"[^a-z0-9]+", "-", check.name.lower()).strip("-")
+    emit_event(
+        DRIFT,
+        resource={"prefect.resource.id": f"aelle.{series}.{slug}", "prefect.resource.name": check.name},
+        payload={
+            "night": night,
+            "before": before,
+            "tonight": [check.tonight.mean, check.tonight.low, check.tonight.high],
+            "the night before": [check.before.mean, check.before.low, check.before.high],
+        },
+    )
+    raise DriftError(f"{check}")
+
+
+@task(name="publish night", cache_policy=NO_CACHE, persist_result=False)
+def publish(directory: str, night: str) -> list[Check]:
+    """Keep the night's metrics in the history, put them beside the last night's into an artifact, and compare."""
+    series = RunDirectory(directory)
+    nights, history = Nights(series), History(series)
+    run, study = nights.run(night), series.study()
+    own = joint_examples([Trained(run.store, run.study(), run.quarantine.packs())])[0][study.epochs]
+    summaries = [one for one in saved_summaries(series) if one.epoch in (0, study.epochs)] + network_summaries(own)
+    history.add(night, study.total_networks * len(nights.finished()), summaries)
+    before = history.before(night)
+    compared = checks(summaries, history.of(before), study.epochs) if before else []
+    create_table_artifact(
+        key="nightly-metrics",
+        table=[_row(each) for each in compared] or [{"metric": "none yet", "tonight": night}],
+        description=f"{series}: night {night} beside {before or 'none before'}",
+    )
+    return compared
+
+
+def _row(check: Check) -> dict[str, str]:
+    tonight, before = (f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (check.tonight, check.before))
+    return {
+        "metric": check.name,
+        "tonight": tonight,
+        "the night before": before,
+        "drifted": "yes" if check.drifted else "no",
+    }
+
+
+def run_night(
+    plan: Study, directory: str, night: str, parameters: AnalysisParameters, resources: Resources
+) -> State[Any]:
+    """The body of a flow: all that belongs to the night of that date. The same call goes on where it was stopped.
+
+    Earlier nights that cannot be completed are left out and named in the state's message, as is what has drifted.
+    Raises UserError when the directory holds other nights than of `plan`, and SweepError when none of tonight's
+    networks could be trained.
+    """
+    series = RunDirectory(directory)
+    data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
+    data.check(plan.batch_size)
+    series.prepare(plan, data.statement())
+    nights = Nights(series)
+    left_out = [each for each in nights.begun() if each < night and not _complete(nights, each, resources)]
+    _train(nights, night, resources)
+    analyse(directory, parameters, resources)
+    compared = publish(directory, night)
+    before = History(series).before(night) or ""
+    for check in compared:
+        check_drift(check, series.path.name, night, before, return_state=True)
+    drifted = [check.name for check in compared if check.drifted]
+    sentences = [f"night {night}: {len(nights.finished())} nights analysed together"]
+    sentences += [f"not finished and left out: {', '.join(left_out)}"] if left_out else []
+    sentences += [f"drifted: {', '.join(drifted)}"] if drifted else []
+    return Completed(message="; ".join(sentences))
+
+
+def _complete(nights: Nights, night: str, resources: Resources) -> bool:
+    """Whether an earlier night is finished now."""
+    if not is_trained(nights.run(night)):
+        try:
+            _train(nights, night, resources)
+        except (UserError, SweepError) as error:
+            get_run_logger().warning("night %s cannot be completed: %s", night, error)
+    return is_trained(nights.run(night))
+
+
+def _train(nights: Nights, night: str, resources: Resources) -> None:
+    sweep(StudyParameters(**nights.study(night).to_dict()), str(nights.run(night)), resources)

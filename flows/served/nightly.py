@@ -1,0 +1,47 @@
+"""The deployment `nightly`: a fresh cohort of networks every night, and what has changed since the last."""
+
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prefect import flow, runtime
+
+from flows.nightly import run_night
+from flows.parameters import AnalysisParameters
+from flows.served.forms import Changes, PackResources, PresetName, resources
+from flows.served.mistakes import fails_in_one_sentence
+from flows.served.settings import ServedSettings
+
+
+@flow(name="AeLLE nightly", persist_result=False)
+@fails_in_one_sentence
+def nightly(
+    preset: PresetName = "digits",
+    results: str = "nightly",
+    night: str = "",
+    changes: Changes = Changes(),
+    analysis: AnalysisParameters = AnalysisParameters(),
+    packs: PackResources = PackResources(),
+) -> Any:
+    """Complete earlier nights, train fresh networks, refit AeLLE on those of all nights, and check for drift.
+
+    Every night has networks of its own: a night's date and the study's seed decide them. Two nights never run at once.
+
+    Args:
+        preset: The study that every night trains anew.
+        results: Name of the results of all nights: letters, digits, - and _.
+        night: The night's date, YYYY-MM-DD; empty for that on which the run was to start.
+        changes: What is to be different from the preset.
+        analysis: How spectra are turned into predictions.
+        packs: What each pack of networks takes on the cluster.
+    """
+    settings = ServedSettings()
+    plan = changes.study(preset, settings)
+    directory = settings.results(results)
+    return run_night(plan, directory, night or _tonight(settings.timezone), analysis, resources(packs, settings))
+
+
+def _tonight(timezone: str) -> str:
+    """The date on which this run was to start: one that waits, or is tried again the next day, keeps its night."""
+    planned: datetime = runtime.flow_run.scheduled_start_time
+    return date.isoformat(planned.astimezone(ZoneInfo(timezone)).date())

@@ -1,0 +1,97 @@
+"""A place of results that fails under way ends the sweep in one sentence; the same call goes on when it is cured."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aelle_core.study import RunDirectory, Study
+from tests.faults.sweeps import alone, assert_same_numbers, once_stored, sweep_state
+
+pytestmark = pytest.mark.usefixtures("orchestration")
+
+STUDY = Study(name="disk", cells=("rnn", "lem"), units=(6,), networks=12, pack_size=6, epochs=12)
+SECONDS = 90  # generous: it takes two or three
+
+
+def mount(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if shutil.which("mount") is None:
+        pytest.skip("no command `mount` here")
+    done = mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place))
+    if done.returncode != 0:
+        pytest.skip(f"a disk of its own cannot be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=30)
+
+
+def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Path) -> None:
+    run = RunDirectory(small_disk / "run")
+    with once_stored(run.path, 4, lambda: None) as begun:
+        state = sweep_state(STUDY, run.path)
+        assert time.monotonic() - begun[0] < SECONDS
+    assert state.is_failed()
+    assert state.message.endswith(f"PlaceError: '{run}' cannot be written: no space left on device")
+    kept = run.store.read()
+    assert 0 < kept.num_rows < 24 * 13
+    assert run.quarantine.packs() == []
+    assert not list(small_disk.rglob("_*.parquet.*")), "half-written files take up room"
+
+    assert mount("-o", "remount,size=64m", str(small_disk)).returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in small_disk.rglob("*.parquet")}
+    assert sweep_state(STUDY, run.path).is_completed()
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in small_disk.rglob("*.parquet")}.items()
+    assert_same_numbers(run.store.read(), alone(STUDY))
+
+
+def test_a_disk_that_becomes_read_only_ends_the_sweep(small_disk: Path) -> None:
+    assert mount("-o", "remount,size=64m", str(small_disk)).returncode == 0
+
+    def make_read_only() -> None:
+        while mount("-o", "remount,ro", str(small_disk)).returncode != 0:  # busy while a file is being written
+            time.sleep(0.001)
+
+    run = RunDirectory(small_disk / "run")
+    with once_stored(run.path, 8, make_read_only) as done:
+        state = sweep_state(STUDY.replace(epochs=200), run.path)
+        assert time.monotonic() - done[0] < SECONDS
+    assert state.is_failed()
+    assert f"PlaceError: '{run}' cannot be written: read-only file system" in state.message
+    assert run.store.read().num_rows >= 8 * 6
+
+
+@pytest.mark.parametrize("part", ["run", "run/spectra"])
+def test_a_directory_removed_under_way_ends_the_sweep_and_is_not_made_again(tmp_path: Path, part: str) -> None:
+    run = RunDirectory(tmp_path / "run")
+    removed = tmp_path / part
+
+    def remove() -> None:
+        removed.rename(tmp_path / "elsewhere")
+
+    with once_stored(run.path, 8, remove) as done:
+        state = sweep_state(STUDY.replace(epochs=200), run.path)
+        assert time.monotonic() - done[0] < SECONDS
+    assert state.is_failed()
+    assert "PlaceError: no " in state.message
+    assert str(removed) in state.message
+    assert not removed.exists()
+    assert list((tmp_path / "elsewhere").rglob("*.parquet"))
+
+
+def test_the_same_call_begins_anew_where_the_directory_was_removed(tmp_path: Path) -> None:
+    small = STUDY.replace(epochs=1)
+    run = RunDirectory(tmp_path / "run")
+    run.prepare(small, {})
+    shutil.rmtree(run.path)
+    assert sweep_state(small, run.path).is_completed()
+    assert_same_numbers(run.store.read(), alone(small))

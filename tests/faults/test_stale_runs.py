@@ -1,0 +1,66 @@
+"""A process that is killed leaves nothing behind: no process, no run that goes on for ever, no lost or doubled row."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from aelle_core.study import RunDirectory, get_preset
+from chaos.command import Command, fragments, until_gone
+from chaos.rows import differences, undisturbed
+from flows.stale_runs import has_gone, this_process
+from tests.faults.test_signals import flow_run_states
+
+SWEEP = ["digits", "--cells", "lem", "--units", "6", "--networks", "6", "--epochs", "60", "--way", "packed"]
+
+
+def test_a_killed_flow_leaves_no_process_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
+    run, home = tmp_path / "run", tmp_path / "home"
+    environment = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""}
+    arguments = ["sweep", *SWEEP, "-o", str(run)]
+    first = Command(*arguments, environment=environment, log=tmp_path / "first")
+    first.until(lambda: fragments(run) >= 3, 180, "training")
+    first.process.kill()
+    first.process.wait()
+    assert until_gone(first, 30) == []
+    assert flow_run_states(home) == {("sweep", "RUNNING")}
+    before = fragments(run)
+    assert before < 61
+
+    second = Command(*arguments, environment=environment, log=tmp_path / "second")
+    assert second.wait(300) == 0, second.output
+    assert until_gone(second, 5) == []
+    assert flow_run_states(home) == {("sweep", "CRASHED"), ("sweep", "COMPLETED")}
+    study = get_preset("digits").replace(cells=["lem"], units=[6], networks=6, epochs=60)
+    assert differences(RunDirectory(run).store.read(), undisturbed(study, tmp_path / "alone")) == []
+
+
+def test_a_process_is_known_to_have_gone_only_where_that_can_be_known() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        here = this_process()
+        labels = here | {"aelle.process": other.pid, "aelle.started": psutil.Process(other.pid).create_time()}
+        assert not has_gone(labels)
+        assert not has_gone(here)
+        other.communicate(b"\n")
+    assert has_gone(labels)
+    reused: dict[str, Any] = here | {"aelle.started": here["aelle.started"] - 3600}
+    assert has_gone(reused)
+    assert not has_gone(labels | {"aelle.host": "elsewhere"})
+    assert not has_gone(labels | {"aelle.namespace": "pid:[1]"})
+    assert not has_gone(labels | {"aelle.machine": "other", "aelle.boot": "other"})
+    assert not has_gone({})
+
+
+def test_after_a_reboot_all_processes_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import stale_runs
+
+    read = {"/etc/machine-id": "machine", "/proc/sys/kernel/random/boot_id": "first"}
+    monkeypatch.setattr(stale_runs, "_read", read.__getitem__)
+    labels = this_process()
+    read["/proc/sys/kernel/random/boot_id"] = "second"
+    assert has_gone(labels)
+    read["/etc/machine-id"] = ""
+    assert not has_gone(labels | {"aelle.machine": ""})
