@@ -22,11 +22,15 @@ def prepare_prefect() -> None:
 
 
 def prepare_ray(local: bool) -> None:
-    """Before ray is imported: token authentication (a fresh token for a local cluster) and no usage statistics."""
+    """Before ray is imported: token authentication (a fresh token for a local cluster) and no usage statistics; a local
+    cluster listens on loopback."""
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A thread that outlives its cluster must not start another one by calling ray.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if local:
+        # Ray replaces a node's address 127.0.0.1 by one that other machines reach, unless clusters are not enabled.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     if local and os.environ["RAY_AUTH_MODE"] == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

@@ -74,8 +74,11 @@ class Container:
         )
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """Start the service's command."""
-        return self.host.start(self.service["command"], self.environment, self.log)
+        """Start the service's command, and again whenever it ends, as `restart` has it: on a machine with much else to
+        do, Ray gives up on its own slow parts."""
+        assert self.service["restart"] == "unless-stopped"
+        again = ["sh", "-c", 'while :; do "$@"; sleep 1; done', "restart", *self.service["command"]]
+        return self.host.start(again, self.environment, self.log)
 
     def healthy(self) -> bool:
         """Whether the service's health check passes now."""

@@ -144,7 +144,7 @@ class Composition:
             # The next one may not need this one: wait only for what it needs.
             following = {each for later in waiting for each in self.containers[later].service.get("depends_on", {})}
             for each in started if not waiting else following & set(started):
-                wait_for(self.containers[each].healthy, 180, self.containers[each].log.read_text)
+                wait_for(self.containers[each].healthy, 240, self.containers[each].log.read_text)
 
 
 @pytest.fixture(scope="module")
