@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import pyarrow.fs as pafs
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_OPTIONS = {"s3": ("endpoint_override", "region", "scheme"), "gs": ("endpoint_override", "scheme")}
+_OPTIONS = {
+    "s3": ("anonymous", "endpoint_override", "region", "scheme"),
+    "gs": ("anonymous", "endpoint_override", "scheme"),
+}
 _CONNECT_SECONDS = 5.0
 _REQUEST_SECONDS = 10.0  # without a byte
 _ATTEMPTS = 3
@@ -97,18 +100,24 @@ class ObjectPath:
 
     def is_dir(self) -> bool:
         """Whether there is anything below this."""
-        return self.filesystem.get_file_info(self.key).type.name == "Directory"
+        found = self.filesystem.get_file_info(self.key).type.name
+        return found == "Directory" or (found == "NotFound" and self.scheme == "gs" and any(self.iterdir()))
 
     def exists(self) -> bool:
         """Whether there is such an object, or anything below this."""
-        return self.filesystem.get_file_info(self.key).type.name != "NotFound"
+        found = self.filesystem.get_file_info(self.key).type.name
+        return found != "NotFound" or (self.scheme == "gs" and any(self.iterdir()))
 
     def iterdir(self) -> Iterator["ObjectPath"]:
         """What lies directly below this; nothing where there is nothing."""
         from pyarrow.fs import FileSelector
 
-        for found in self.filesystem.get_file_info(FileSelector(self.key, allow_not_found=True)):
-            yield ObjectPath(self.scheme, found.path, self.options)
+        # Google's prefixes are no directories to pyarrow unless it has made them itself: it shows what lies in them.
+        deep = self.scheme == "gs"
+        names: dict[str, None] = {}
+        for found in self.filesystem.get_file_info(FileSelector(self.key, allow_not_found=True, recursive=deep)):
+            names[found.path[len(self.key) + 1 :].split("/")[0]] = None
+        return (self / name for name in names)
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:
         """What lies directly below this and has such a name."""
@@ -149,8 +158,8 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
     """The place of that path or address: s3://bucket/prefix, gs://bucket/prefix, file:///directory or a plain path.
 
     `endpoint_override` and `scheme` in an address's query name another server than the provider's own, `region` a
-    region of S3. Credentials come from the environment. Raises UserError when an address has another form, names an
-    unknown scheme or option, or carries credentials.
+    region of S3. Credentials come from the environment; with `anonymous=true` none are looked for. Raises UserError
+    when an address has another form, names an unknown scheme or option, or carries credentials.
     """
     if isinstance(address, ObjectPath):
         return address
@@ -175,6 +184,8 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
             f"address {scheme}://{parts.netloc}{parts.path} has unknown options {', '.join(unknown)}: expected some of "
             f"{', '.join(_OPTIONS[scheme])}"
         )
+    if dict(options).get("anonymous", "true") != "true":
+        raise UserError(f"{text!r}: expected anonymous=true, or nothing of it")
     if not parts.netloc or parts.fragment:
         raise UserError(f"{text!r}: expected {scheme}://bucket/prefix")
     return ObjectPath(scheme, unquote(parts.netloc + parts.path), tuple(sorted(options)))
@@ -248,9 +259,9 @@ def unreachable(where: Place, error: Exception) -> UserError:
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(where, ObjectPath):
         expected = "expected credentials in the environment that may read and write there"
-        if "NO_SUCH_BUCKET" in reason or "NoSuchBucket" in reason:
+        if re.search("NO_SUCH_BUCKET|NOT_FOUND", reason):
             expected = "expected a bucket that exists"
-        elif "NETWORK_CONNECTION" in reason or "UNAVAILABLE" in reason or "retry" in reason.lower():
+        elif re.search("NETWORK_CONNECTION|UNAVAILABLE", reason) and "OAuth2" not in reason:
             expected = "expected an endpoint that answers"
     return UserError(f"{str(where)!r} cannot be used ({_told(reason)}): {expected}")
 
@@ -258,7 +269,7 @@ def unreachable(where: Place, error: Exception) -> UserError:
 def _told(reason: str) -> str:
     """The part of pyarrow's message that says what happened, in one line and without the request's number."""
     line = " ".join(reason.split())
-    return re.sub(r" \(Request ID: [^)]*\)", "", line)[:300]
+    return re.sub(r" \(Request ID: [^)]*\)| error_info=.*", "", line)[:300]
 
 
 @lru_cache(maxsize=64)
@@ -268,7 +279,7 @@ def _filesystem(scheme: str, options: tuple[tuple[str, str], ...]) -> "pafs.File
 
     from pyarrow import fs
 
-    given: dict[str, Any] = dict(options)
+    given: dict[str, Any] = {name: value == "true" if name == "anonymous" else value for name, value in options}
     if scheme == "gs":
         return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_ATTEMPTS * _REQUEST_SECONDS), **given)
     return fs.S3FileSystem(

@@ -53,10 +53,13 @@ class SpectraStore:
         """What lies in it, for compactions."""
         marker = self.path / _MARKER
         try:
-            # Looked at before the marker: another process may make this store now, and it writes the marker first.
-            foreign = self.path.is_dir() and any(not each.name.startswith(("_", ".")) for each in self.path.iterdir())
-            known = marker.exists()
-            exists = known or self.path.exists()
+            foreign, exists = False, True
+            if not (known := marker.exists()):
+                foreign = self.path.is_dir() and any(
+                    not each.name.startswith(("_", ".")) for each in self.path.iterdir()
+                )
+                exists = self.path.exists()
+                known = marker.exists()  # another process may have made it meanwhile: it writes the marker first
         except OSError as error:
             raise StoreError(str(unreachable(self.path, error))) from error
         if known:

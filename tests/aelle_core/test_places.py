@@ -49,7 +49,8 @@ def test_paths_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("ftp://host/run", r"ftp:// is not known: expected a path, file://, s3://, gs://"),
         ("s3://", r"expected s3://bucket/prefix"),
         ("s3://bucket/run#part", r"expected s3://bucket/prefix"),
-        ("s3://bucket/run?acl=public", r"unknown options acl: expected some of endpoint_override, region, scheme"),
+        ("s3://bucket/run?acl=public", r"unknown options acl: expected some of anonymous, endpoint_override"),
+        ("gs://bucket/run?anonymous=1", r"expected anonymous=true"),
         ("file://host/run", r"expected file:///an/absolute/path"),
     ],
 )
