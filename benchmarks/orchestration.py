@@ -173,8 +173,10 @@ def store_alone(plan: Any, directory: Path) -> None:
     from aelle_core.study import RunDirectory, cohorts
 
     RunDirectory(directory).prepare(plan, {})
-    for number in range(ALONE):
-        store_random_pack(cohorts(plan)[0].packs, number, str(directory), "cpu", 1, None)
+    for index in range(ALONE):
+        number, group = divmod(index, len(CELLS))
+        packs = cohorts(plan)[group].packs
+        store_random_pack(packs, number % len(packs), str(directory), "cpu", 1, None)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from aelle_core.errors import UserError
 from aelle_core.study import RunDirectory, Study
 from tests.faults.sweeps import alone, assert_same_numbers, sweep_state
 
-SECONDS = 150  # generous: it takes ten where nothing else runs
+SECONDS = 300  # generous: it takes ten where nothing else runs
 HOST = "127.0.0.11"  # loopback, but not 127.0.0.1, which Ray would replace by an address that others reach
 
 
@@ -107,7 +107,7 @@ def test_workers_join_late_and_a_killed_node_costs_nothing_but_time(cluster: Any
         wait_until(run.settings.exists, sweep)  # nobody can train a pack yet: it waits
         with added(cluster, num_cpus=1) as small:
             wait_until(lambda: packs_on(small), sweep)
-            with added(cluster, num_cpus=4):
+            with added(cluster, num_cpus=3):
                 large = max(cluster.worker_nodes, key=lambda node: node._ray_params.num_cpus)
                 # More than two at once: as many as were submitted when the cluster had one core.
                 wait_until(lambda: len(packs_on(large)) > 2, sweep)
