@@ -131,20 +131,18 @@ class Composition:
                 host.mounts[target] = directory / source
 
     def up(self) -> None:
-        waiting = list(self.containers)
+        """Start one after the other, each when all before it are healthy, and so all that it depends on."""
+        waiting = dict(self.containers)
         while waiting:
-            for name in waiting:
-                needed = self.containers[name].service.get("depends_on", {})
-                assert all(each == {"condition": "service_healthy"} for each in needed.values())
-                if not set(needed) & set(waiting):
-                    break
-            waiting.remove(name)
-            self.containers[name].start()
-            started = [each for each in self.containers if each not in waiting]
-            # The next one may not need this one: wait only for what it needs.
-            following = {each for later in waiting for each in self.containers[later].service.get("depends_on", {})}
-            for each in started if not waiting else following & set(started):
-                wait_for(self.containers[each].healthy, 240, self.containers[each].log.read_text)
+            needs = {name: set(each.service.get("depends_on", {})) for name, each in waiting.items()}
+            name = next(name for name, needed in needs.items() if not needed & set(waiting))
+            assert all(
+                each == {"condition": "service_healthy"}
+                for each in waiting[name].service.get("depends_on", {}).values()
+            )
+            container = waiting.pop(name)
+            container.start()
+            wait_for(container.healthy, 240, container.log.read_text)
 
 
 @pytest.fixture(scope="module")

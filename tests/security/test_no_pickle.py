@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aelle_core.aelle import AeLLE
-from aelle_core.analysis import report_data
+from aelle_core.analysis import saved_summaries
 from aelle_core.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 
@@ -139,10 +139,9 @@ def test_a_malicious_file_is_refused_and_not_executed(run: RunDirectory, tmp_pat
 
     # The settings, the measurements and the model.
     (root / "analysis").mkdir()
-    (root / "analysis" / "analysis.json").write_text('{"splits": 2, "seed": 0, "regress": "log"}')
     disguise(trap, root / "analysis" / "measurements.parquet")
     with pytest.raises(UserError, match="measurements"):
-        report_data(run)
+        saved_summaries(run)
     disguise(trap, root / "analysis" / "aelle.safetensors")
     with pytest.raises(UserError, match=r"aelle\.safetensors"):
         AeLLE.load(root / "analysis" / "aelle.safetensors")
