@@ -1,5 +1,6 @@
 """AeLLE: principal components of a latent space of Lyapunov spectra, as a scikit-learn estimator."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any, Literal, Self
@@ -17,6 +18,8 @@ from aelle_core.errors import UserError
 from aelle_core.files import read_safetensors, write_atomically
 from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.places import Place, place
+from aelle_core.pretrained import shipped_file
+from aelle_core.taken import TakenSpectra
 
 _FORMAT = "aelle-model-1"
 
@@ -46,7 +49,8 @@ class AeLLE(TransformerMixin, BaseEstimator):
     random_state         decides the weights, the held-out part and the order of batches
 
     Spectra are (n, D) in nats per step, descending, or a list of spectra of different lengths, which are interpolated
-    to the longest. Fitted attributes: autoencoder_, pca_, history_ (validation objective by epoch), n_features_in_.
+    to the longest. Fitted attributes: autoencoder_, pca_, history_ (validation objective by epoch), n_features_in_, and
+    takes_, a TakenSpectra where it is known which spectra they were.
     Vogt, Zheng, Shlizerman 2024, section 3.
     """
 
@@ -97,6 +101,7 @@ class AeLLE(TransformerMixin, BaseEstimator):
         targets = np.log(losses) if self.target == "log" else losses
         self.mean_, self.scale_ = X.mean(axis=0), _positive(X.std(axis=0))
         self.target_mean_, self.target_scale_ = float(targets.mean()), float(_positive(targets.std()))
+        self.takes_: TakenSpectra | None = None
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         generator = torch.Generator().manual_seed(seed)
         self.autoencoder_ = Autoencoder(X.shape[1], self.latent_size, generator)
@@ -162,11 +167,23 @@ class AeLLE(TransformerMixin, BaseEstimator):
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        if self.takes_ is not None:
+            self._check_taken(X)
         if isinstance(X, Sequence) and len(X) and all(np.ndim(each) == 1 for each in X):
             size = self.n_features_in_
             if any(np.size(each) != size for each in X) and len({np.size(each) for each in X}) > 1:
                 X = np.stack([interpolate_spectrum(np.asarray(each), size) for each in X])
         return validate_data(self, self._floored(X), dtype=np.float64, reset=False)
+
+    def _check_taken(self, X: Any) -> None:
+        """Raise UserError where an array cannot be spectra of the kind that was fitted."""
+        for each in X if isinstance(X, Sequence) else [X]:
+            exponents = np.asarray(each)
+            if not exponents.ndim or exponents.dtype.kind not in "fiu" or self.takes_ is None:
+                continue  # refused below
+            self.takes_.check(exponents=exponents.shape[-1])
+            if np.any(exponents[..., :-1] < exponents[..., 1:]):
+                raise UserError(f"spectra that rise: this AeLLE takes {self.takes_}")
 
     def _codes(self, X: np.ndarray) -> np.ndarray:
         with torch.no_grad():
@@ -195,6 +212,8 @@ class AeLLE(TransformerMixin, BaseEstimator):
             parameters["random_state"] = None
         scalars = {"target_mean": self.target_mean_, "target_scale": self.target_scale_, "median": self.median_}
         metadata = {"format": _FORMAT, "parameters": json.dumps(parameters), "scalars": json.dumps(scalars)}
+        if self.takes_ is not None:
+            metadata["takes"] = json.dumps(dataclasses.asdict(self.takes_))
         return write_atomically(place(path), lambda temporary: save_file(tensors, temporary, metadata))
 
     @classmethod
@@ -217,7 +236,17 @@ class AeLLE(TransformerMixin, BaseEstimator):
         model.pca_.components_, model.pca_.mean_ = arrays["components"], arrays["center"]
         model.pca_.explained_variance_ = arrays["explained_variance"]
         model.pca_.explained_variance_ratio_ = arrays["explained_variance_ratio"]
+        takes = json.loads(metadata.get("takes", "null"))
+        model.takes_ = takes and TakenSpectra(**{**takes, "cells": tuple(takes["cells"])})
         return model
+
+    @classmethod
+    def from_pretrained(cls, name: str) -> "AeLLE":
+        """A model that comes with the package, nothing is downloaded. What it was fitted to and must be given is
+        `takes_`; where more is known of spectra than their numbers, `takes_.check(kind=..., steps=...)` compares it.
+        Raises UserError, listing the names, when there is none of that name, and when its file has been changed."""
+        with shipped_file(name, "model") as path:
+            return cls.load(path)
 
 
 def _positive(scale: Any) -> Any:

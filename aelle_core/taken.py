@@ -1,0 +1,47 @@
+"""Which spectra a fitted AeLLE takes."""
+
+from dataclasses import dataclass
+
+from aelle_core.errors import UserError
+
+
+@dataclass(frozen=True)
+class TakenSpectra:
+    """What the spectra were that an AeLLE was fitted to, and what all others must be like: an array alone cannot say.
+
+    task        what the networks learned         cells    their cells
+    kind        "hidden" or "full"                steps    steps that each exponent is a mean over
+    exponents   how many, descending              unit     of an exponent
+    """
+
+    task: str
+    cells: tuple[str, ...]
+    kind: str
+    exponents: int
+    steps: int
+    unit: str = "nats per step"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}-state spectra of {self.exponents} exponents, descending, {self.unit} over {self.steps} steps "
+            f"of {self.task!r}, of {', '.join(self.cells)}"
+        )
+
+    def check(
+        self,
+        *,
+        task: str | None = None,
+        cell: str | None = None,
+        kind: str | None = None,
+        exponents: int | None = None,
+        steps: int | None = None,
+        unit: str | None = None,
+    ) -> None:
+        """Raise UserError, saying what is taken, where anything that is known of other spectra differs."""
+        for name, value in (
+            ("task", task), ("kind", kind), ("exponents", exponents), ("steps", steps), ("unit", unit),
+        ):  # fmt: skip
+            if value is not None and value != getattr(self, name):
+                raise UserError(f"spectra with {name}={value!r}: this AeLLE takes {self}")
+        if cell is not None and cell not in self.cells:
+            raise UserError(f"spectra of cell {cell!r}: this AeLLE takes {self}")
