@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help study test lint bench bench-spectrum bench-force clean
+.PHONY: help study test lint chaos bench bench-spectrum bench-force bench-orchestration bench-store clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
@@ -12,6 +12,9 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
+	@echo "make chaos   20 small studies with workers, nodes, server and flow killed, compared row by row"
+	@echo "make bench-orchestration   10,000 packs through flow, Ray and store, without their training"
+	@echo "make bench-store   writing, asking, reading and merging 10,000 packs"
 	@echo "make bench-force   FORCE in packs against the published program: half a minute"
 
 # The stamp is newer than what it was made from, or the environment is made again.
@@ -47,6 +50,15 @@ bench-spectrum: $(VENV)/benchmarks
 
 bench-force: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.force
+
+bench-orchestration: $(VENV)/benchmarks
+	@$(BIN)/python -m benchmarks.orchestration
+
+bench-store: $(VENV)/benchmarks
+	@$(BIN)/python -m benchmarks.store
+
+chaos: $(VENV)/installed
+	@$(BIN)/python -m chaos
 
 clean:
 	rm -rf $(VENV) runs
