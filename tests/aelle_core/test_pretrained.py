@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score
 
 from aelle_core import AeLLE, pretrained
 from aelle_core.errors import UserError
+from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.pretrained import load_spectra, manifest
 from aelle_core.records import SCHEMA
 from aelle_core.shipping import card
@@ -33,10 +34,9 @@ def test_a_shipped_model_tells_its_own_studys_networks_apart(name: str) -> None:
     assert rows.schema.equals(SCHEMA)
     assert (set(rows["study"].to_pylist()), rows.num_rows) == ({entry["study"]}, entry["spectra"]["rows"])
     last = [row for row in rows.to_pylist() if row["epoch"] == max(rows["epoch"].to_pylist())]
-    known = [
-        row for row in last if row[f"spectrum_{takes.kind}"] and len(row[f"spectrum_{takes.kind}"]) == takes.exponents
-    ]
-    spectra = np.array([row[f"spectrum_{takes.kind}"] for row in known])
+    known = [row for row in last if row[f"spectrum_{takes.kind}"]]
+    found = [np.array(row[f"spectrum_{takes.kind}"]) for row in known]
+    spectra = np.stack([interpolate_spectrum(each, takes.exponents) for each in found])
     losses = np.array([row["validation_loss"] for row in known])
     assert np.isfinite(model.transform(spectra)).all()
     good = losses < entry["threshold"]
@@ -77,9 +77,9 @@ def test_other_spectra_are_refused() -> None:
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"unknown pretrained AeLLE 'digit': expected one of digits, .*mean 'digits'"):
+    with pytest.raises(UserError, match=r"unknown pretrained AeLLE 'digit': expected one of char, .*mean 'digits'"):
         AeLLE.from_pretrained("digit")
-    with pytest.raises(UserError, match=r"unknown pretrained AeLLE 'mnist': expected one of digits, .*smnist"):
+    with pytest.raises(UserError, match=r"unknown pretrained AeLLE 'mnist': expected one of char, digits, .*smnist"):
         load_spectra("mnist")
 
 
