@@ -15,6 +15,7 @@ import torch
 from tests.object_store import ObjectStore, running_object_store
 
 torch.set_num_threads(1)
+os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported, by whichever test comes first
 
 
 @pytest.fixture(scope="session")
