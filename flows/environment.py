@@ -6,9 +6,11 @@ import secrets
 
 def prepare_prefect() -> None:
     """Before prefect is imported: a quiet console (logs and tracebacks are kept by its API), no analytics, requests
-    that are tried again while its server is away, and heartbeats of runs."""
+    that are tried again while its server is away, slots that outlive a server, and heartbeats of runs."""
     defaults = {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        # In memory, by default: a night would then lose its slot, and end, when the server is started again.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_CLIENT_MAX_RETRIES": "7",  # after 2, 4, 8 ... seconds: four minutes in all
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",

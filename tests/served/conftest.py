@@ -79,8 +79,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "PREFECT_HOME": str(home / "prefect"),
         "XDG_CACHE_HOME": str(home / "cache"),
         "OMP_NUM_THREADS": "1",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
-        "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "PREFECT_DEPLOYMENT_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
     }
     arguments = [
         "serve",

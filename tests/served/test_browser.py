@@ -14,7 +14,7 @@ from tests.served.conftest import Served
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-Picture = Callable[[str], None]
+Picture = Callable[..., None]
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -48,9 +48,9 @@ def picture(page: "Page", tmp_path: Path) -> Picture:
     """Take a picture of the page: into the directory that AELLE_PICTURES names, or one that goes with the test."""
     directory = Path(os.environ.get("AELLE_PICTURES", tmp_path))
 
-    def take(name: str) -> None:
+    def take(name: str, width: int = 1280) -> None:
         page.wait_for_load_state("networkidle")
-        page.screenshot(path=directory / f"ui-{name}.png")
+        page.screenshot(path=directory / f"ui-{name}.png", clip={"x": 0, "y": 0, "width": width, "height": 900})
 
     return take
 
@@ -94,16 +94,39 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     page.get_by_role("button", name="Submit").click()
 
     page.get_by_role("link", name=run).first.click()
-    page.get_by_text("Running", exact=True).first.wait_for(timeout=120_000)
     page.get_by_role("tab", name="Subflow Runs").click()
-    page.get_by_role("tabpanel").get_by_role("link", name="sweep").first.wait_for(timeout=120_000)
-    page.get_by_role("tabpanel").get_by_role("link").nth(1).click()
+    sweep = page.get_by_role("tabpanel").get_by_role("listitem").filter(has=page.get_by_role("link", name="sweep"))
+    sweep.get_by_role("link").last.click(timeout=180_000)
     page.get_by_role("tab", name="Task Runs").click()
-    page.get_by_text("digits gru 32").first.wait_for(timeout=120_000)
-    picture("running")
-    page.go_back()
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    for cohort in ("digits gru 32", "digits rnn 32"):
+        page.get_by_role("tabpanel").get_by_role("link", name=cohort).wait_for()
+    picture("cohorts")
+    page.get_by_role("link", name=run).first.click()
+    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_role("main").get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    page.get_by_role("tabpanel").get_by_role("link", name="publish metrics").wait_for()
     picture("completed")
+
+    open_artifact(page, "classifier-metrics")
+    page.get_by_role("link", name=run).wait_for()  # it is this run's
+    page.get_by_role("columnheader", name="f1").wait_for()
+    assert page.get_by_role("row").count() > 5
+    picture("metrics")
+    page.go_back()
+    page.go_back()
+    open_artifact(page, "report")
+    figure = page.get_by_role("img", name="spectra by cell")
+    figure.scroll_into_view_if_needed()
+    assert figure.evaluate("image => image.complete && image.naturalWidth > 300")
+    picture("report", width=850)  # beside it stands where the report lies: a path of this machine
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))
     assert {study.cell_ranges(cell)["scale"].high for cell in study.cells} == {2}
+
+
+def open_artifact(page: "Page", key: str) -> None:
+    """From a run's page to the content of its artifact."""
+    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_role("tabpanel").get_by_role("link", name=key).click()
+    page.wait_for_url(f"**/artifacts/key/{key}")
+    page.get_by_role("main").locator("a[href*='/artifacts/artifact/']").first.click()  # the newest

@@ -15,7 +15,7 @@ from tests.served.conftest import Served
 
 FIRST, SECOND = "2026-11-24", "2026-11-25"
 FORM: dict[str, Any] = {
-    "changes": {"cells": ["rnn"], "units": [4], "networks": 12, "pack_size": 4, "epochs": 2},
+    "changes": {"cells": ["rnn"], "units": [4], "networks": 12, "pack_size": 4, "epochs": 1},
     "analysis": {"splits": 2},
 }
 DRIFTING = "AeLLE PC1"
@@ -118,7 +118,7 @@ def test_a_night_that_was_killed_goes_on(series: Series, served: Served) -> None
     for night in (FIRST, SECOND):
         table = nights.run(night).store.read()
         rows = Counter(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
-        assert len(rows) == 12 * 3
+        assert len(rows) == 12 * 2
         assert set(rows.values()) == {1}
 
 
@@ -156,17 +156,12 @@ def task_states(served: Served, run: str, *names: str) -> dict[str, dict[str, An
     raise AssertionError(f"no final state of {set(names) - set(found)} among {sorted(found)}")
 
 
-@pytest.mark.xfail(strict=False, reason="the automation's filter is refused (422): open")
 def test_an_automation_catches_the_drift(series: Series, served: Served) -> None:
     deadline = time.monotonic() + 60
     started: list[dict[str, Any]] = []
     while not started and time.monotonic() < deadline:
-        started = served.post(
-            "flow_runs/filter",
-            deployments={"name": {"any_": ["compact"]}},
-            flow_runs={"parent_flow_run_id": {"is_null_": True}, "tags": {"all_": ["aelle"]}},
-        )
-        started = [each for each in started if (each["created_by"] or {}).get("id") == series.automation]
+        runs = served.post("flow_runs/filter", deployments={"name": {"any_": ["compact"]}})
+        started = [each for each in runs if (each["created_by"] or {}).get("id") == series.automation]
         time.sleep(0.5)
     assert started, "the automation has not run"
     assert served.wait(started[0]["id"])["type"] == "COMPLETED"

@@ -1,0 +1,44 @@
+"""The slot of a night outlives the server that gave it: a night must not end because the server was restarted."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from flows.environment import prepare_prefect
+from flows.server import PrefectServer, await_answer
+
+
+def test_a_night_keeps_its_slot_when_the_server_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    prepare_prefect()
+    server = PrefectServer()
+    try:
+        server.wait()
+        with httpx.Client(base_url=f"{server.url}/", timeout=60) as api:
+
+            def post(path: str, **content: object) -> Any:
+                return api.post(path, json=content).raise_for_status().json()
+
+            flow = post("flows/", name="nightly")["id"]
+            limit = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
+            deployment = post("deployments/", name="nightly", flow_id=flow, **limit)["id"]
+            runs = [post(f"deployments/{deployment}/create_flow_run")["id"] for _ in range(2)]
+            first = post(f"flow_runs/{runs[0]}/set_state", state={"type": "PENDING"})
+            lease = first["state"]["state_details"]["deployment_concurrency_lease_id"]
+            before = server.process
+            before.kill()
+            deadline = time.monotonic() + 60
+            while server.process is before:
+                assert time.monotonic() < deadline, "the server is not started again"
+                time.sleep(0.1)
+            await_answer(server.url, 120)
+            renewed = api.post(f"v2/concurrency_limits/leases/{lease}/renew", json={"lease_duration": 300})
+            assert renewed.status_code == httpx.codes.NO_CONTENT, renewed.text
+            second = post(f"flow_runs/{runs[1]}/set_state", state={"type": "PENDING"})
+            assert second["state"]["name"] == "AwaitingConcurrencySlot"
+    finally:
+        server.stop()
