@@ -56,18 +56,22 @@ def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Path) -> 
 
 def test_a_disk_that_becomes_read_only_ends_the_sweep(small_disk: Path) -> None:
     assert mount("-o", "remount,size=64m", str(small_disk)).returncode == 0
+    run = RunDirectory(small_disk / "run")
 
     def make_read_only() -> None:
-        while mount("-o", "remount,ro", str(small_disk)).returncode != 0:  # busy while a file is being written
-            time.sleep(0.001)
+        # A mount of its own over the same files: the disk itself cannot be remounted while the run's lock is open.
+        assert mount("--bind", str(run), str(run)).returncode == 0
+        assert mount("-o", "remount,bind,ro", str(run)).returncode == 0
 
-    run = RunDirectory(small_disk / "run")
-    with once_stored(run.path, 8, make_read_only) as done:
-        state = sweep_state(STUDY.replace(epochs=200), run.path)
-        assert time.monotonic() - done[0] < SECONDS
-    assert state.is_failed()
-    assert f"PlaceError: '{run}' cannot be written: read-only file system" in state.message
-    assert run.store.read().num_rows >= 8 * 6
+    try:
+        with once_stored(run.path, 8, make_read_only) as done:
+            state = sweep_state(STUDY.replace(epochs=200), run.path)
+            assert time.monotonic() - done[0] < SECONDS
+        assert state.is_failed()
+        assert f"PlaceError: '{run}' cannot be written: read-only file system" in state.message
+        assert run.store.read().num_rows >= 8 * 6
+    finally:
+        subprocess.run(["umount", "--lazy", str(run)], check=False, timeout=30)
 
 
 @pytest.mark.parametrize("part", ["run", "run/spectra"])
@@ -79,7 +83,8 @@ def test_a_directory_removed_under_way_ends_the_sweep_and_is_not_made_again(tmp_
         removed.rename(tmp_path / "elsewhere")
 
     with once_stored(run.path, 8, remove) as done:
-        state = sweep_state(STUDY.replace(epochs=200), run.path)
+        # Larger networks: between two files there must be time in which none is being written.
+        state = sweep_state(STUDY.replace(epochs=200, units=[64]), run.path)
         assert time.monotonic() - done[0] < SECONDS
     assert state.is_failed()
     assert "PlaceError: no " in state.message
