@@ -27,7 +27,7 @@ class Check:
         return f"{self.tonight.metric} of {self.tonight.classifier}"
 
     def __str__(self) -> str:
-        return f"{self.name}: {_shown(self.tonight)}, the night before {_shown(self.before)}"
+        return f"{self.name}: {self.tonight.shown}, the night before {self.before.shown}"
 
 
 def checks(tonight: Sequence[Summary], before: Sequence[Summary], epoch: int) -> list[Check]:
@@ -77,7 +77,3 @@ def _interval(values: np.ndarray) -> tuple[float, float, float]:
         return mean, math.nan, math.nan
     half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
     return mean, mean - half, mean + half
-
-
-def _shown(one: Summary) -> str:
-    return f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"

@@ -1,6 +1,6 @@
 """Exceptions for mistakes of the user and for places that fail, and the registry lookup that raises one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -22,6 +22,12 @@ class PlaceError(RuntimeError):
 def first_line(error: Exception) -> str:
     """What somebody else's error says, in one line; its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """Names for a sentence: all, or the first of them and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> UserError:

@@ -92,7 +92,7 @@ def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
         if one.epoch != epoch:
             continue
         row = rows.setdefault(one.classifier, {"classifier": one.classifier, "kind": one.kind})
-        row[one.metric] = f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]"
+        row[one.metric] = one.shown
         if one.metric == "f1":
             order[one.classifier] = one.mean
     return [rows[name] for name in sorted(rows, key=lambda name: -order[name])]

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from aelle_core.errors import UserError
+from aelle_core.errors import UserError, some_of
 from flows.environment import prepare_ray
 from flows.interruption import kept_signal_handlers, telling_threads
 from flows.parameters import Request, Resources
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to files
-_NAMED = 5  # cohorts in a sentence; more are counted
 
 
 @contextmanager
@@ -84,8 +83,7 @@ def missing_resources(missing: Mapping[str, Request]) -> str:
     sentences = []
     for request in dict.fromkeys(missing.values()):
         names = [name for name, other in missing.items() if other == request]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        sentences.append(f"{', '.join(names[:_NAMED])}{more}: a pack needs {request} on one node")
+        sentences.append(f"{some_of(names)}: a pack needs {request} on one node")
     kinds = Counter(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in _living_nodes())
     nodes = ", ".join(f"{count} node{'s' if count > 1 else ''} with {kind}" for kind, count in sorted(kinds.items()))
     return f"{'; '.join(sentences)}; the cluster has {nodes or 'no nodes'}: add workers or lower the request"

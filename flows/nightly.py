@@ -68,11 +68,10 @@ def publish(directory: str, night: str) -> list[Check]:
 
 
 def _row(check: Check) -> dict[str, str]:
-    tonight, before = (f"{one.mean:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in (check.tonight, check.before))
     return {
         "metric": check.name,
-        "tonight": tonight,
-        "the night before": before,
+        "tonight": check.tonight.shown,
+        "the night before": check.before.shown,
         "drifted": "yes" if check.drifted else "no",
     }
 

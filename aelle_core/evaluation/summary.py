@@ -25,6 +25,11 @@ class Summary:
     low: float
     high: float
 
+    @property
+    def shown(self) -> str:
+        """Mean and interval, as shown to people."""
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def corrected_interval(values: np.ndarray, test_to_train: float) -> tuple[float, float, float]:
     """Mean and 95 % interval over random splits, which share networks: the variance of the mean is taken as

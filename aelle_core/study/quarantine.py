@@ -5,11 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
-from aelle_core.errors import UserError
+from aelle_core.errors import UserError, some_of
 from aelle_core.files import write_atomically
 from aelle_core.places import Place
-
-_NAMED = 5  # packs in a sentence; more are counted
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,10 @@ class Quarantine:
 def quarantined_sentence(packs: Iterable[QuarantinedPack]) -> str:
     """Names of the packs and why the first of them failed, as people read it; at least one pack."""
     every = sorted(packs, key=lambda each: each.pack)
-    names = ", ".join(each.pack for each in every[:_NAMED])
-    more = f" and {len(every) - _NAMED} more" if len(every) > _NAMED else ""
+    names = some_of([each.pack for each in every])
     other = len({each.cause for each in every}) - 1
     others = f"; {other} other cause{'s' if other > 1 else ''}" if other else ""
-    return f"{'packs' if len(every) > 1 else 'pack'} {names}{more} quarantined: {every[0].cause}{others}"
+    return f"{'packs' if len(every) > 1 else 'pack'} {names} quarantined: {every[0].cause}{others}"
 
 
 def incomplete(packs: Sequence[QuarantinedPack], networks: int) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from tests.needs import missing
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _make_or_skip(namespace: str) -> None:
         except subprocess.CalledProcessError as error:
             refusal = f"network namespaces cannot be made here: {error.stderr.strip()}"
     if refusal is not None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(refusal)
+        missing(refusal)
 
 
 def _stop(of: Sequence[Host], signal_number: int, patience: float) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.deployments.compose import Container, image_environment, install_image_programs, interpolated, read_compose
 from tests.deployments.hosts import Host, hosts, wait_for
+from tests.needs import missing
 
 VARIABLES = {
     name: secrets.token_hex(16) for name in ("AELLE_DATABASE_PASSWORD", "AELLE_PREFECT_PASSWORD", "AELLE_RAY_TOKEN")
@@ -32,7 +33,7 @@ def tool(name: str) -> str:
     """The program `name`, from this Python's own or from PATH."""
     found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{name} is not installed")
+        missing(f"{name} is not installed")
     return str(found)
 
 
@@ -68,9 +69,9 @@ def test_images_are_pinned_and_run_as_a_normal_user(repository: Path) -> None:
 def test_compose_lets_nobody_in(repository: Path) -> None:
     path = repository / "docker" / "compose.yaml"
     text = path.read_text()
-    for missing in VARIABLES.keys() - {"AELLE_RAY_TOKEN"}:
+    for absent in VARIABLES.keys() - {"AELLE_RAY_TOKEN"}:
         with pytest.raises(KeyError, match=r"make docker/\.env first"):
-            interpolated(text, {name: value for name, value in VARIABLES.items() if name != missing})
+            interpolated(text, {name: value for name, value in VARIABLES.items() if name != absent})
     compose = read_compose(path, VARIABLES)
     for name, service in compose["services"].items():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name

@@ -6,28 +6,16 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from aelle_core.errors import UserError
 from aelle_core.report.figures import figures
 from aelle_core.study import RunDirectory, Study, run_study
+from tests.faults.sweeps import assert_same_numbers
 
 pytestmark = pytest.mark.usefixtures("orchestration")
 
 SMALL = Study(name="small", cells=("rnn", "lem"), units=(6,), networks=12, pack_size=6, epochs=2)
-
-
-def sorted_rows(table: pa.Table) -> list[tuple[str, int]]:
-    return sorted(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
-
-
-def assert_same_numbers(one: pa.Table, other: pa.Table) -> None:
-    assert sorted_rows(one) == sorted_rows(other)
-    np.testing.assert_allclose(one["validation_loss"], other["validation_loss"], rtol=1e-5)
-    for first, second in zip(one["spectrum_hidden"].to_pylist(), other["spectrum_hidden"].to_pylist(), strict=True):
-        np.testing.assert_allclose(first, second, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +35,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory) -
     directory = tmp_path / "run"
     report = Path(study(StudyParameters(**SMALL.to_dict()), str(directory), AnalysisParameters(splits=2)))
     run = RunDirectory(directory)
+    assert run.store.read()["spectrum_hidden"].null_count == 0
     assert_same_numbers(run.store.read(), undisturbed.store.read())
     text = report.read_text()
     assert text.count("data:image/png;base64,") == len(figures) - 1
@@ -113,6 +102,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
     run_study(longer, alone)
     table = RunDirectory(directory).store.read()
     assert table.num_rows == 6 * 31
+    assert table["spectrum_hidden"].null_count == 0
     assert_same_numbers(table, alone.store.read())
 
 

@@ -3,7 +3,7 @@
 from aelle_core.study.model import Study
 from aelle_core.study.presets.base import Preset, registry
 
-CELLS = ("rnn", "rnn_relu", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn")
+_CELLS = ("rnn", "rnn_relu", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn")
 
 
 @registry.register("digits")
@@ -18,7 +18,7 @@ class Digits(Preset):
             name="digits",
             task="digits",
             task_options={"pixels": 4, "delay": 6},
-            cells=CELLS,
+            cells=_CELLS,
             networks=32,
             epochs=12,
         )

@@ -2,7 +2,7 @@
 
 from aelle_core.study.model import Study
 from aelle_core.study.presets.base import Preset, registry
-from aelle_core.study.presets.digits import CELLS
+from aelle_core.study.presets.digits import Digits
 
 
 @registry.register("mixed")
@@ -15,13 +15,8 @@ class Mixed(Preset):
 
     @staticmethod
     def study() -> Study:
-        return Study(
+        return Digits.study().replace(
             name="mixed",
-            task="digits",
-            task_options={"pixels": 4, "delay": 6},
-            cells=CELLS,
-            networks=32,
-            epochs=12,
             ranges={
                 "*": {
                     "learning_rate": [5e-4, 2e-2],
