@@ -3,12 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# How many processes the tests run in.
+JOBS ?= 2
 
 .PHONY: help study test lint chaos bench bench-spectrum bench-force bench-orchestration bench-store clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
-	@echo "make test    set up what is missing, then run all tests"
+	@echo "make test    set up what is missing, then run all tests, two at a time (JOBS=1: one by one)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
@@ -31,7 +33,7 @@ study: $(VENV)/installed
 	@$(BIN)/aelle study digits
 
 test: $(VENV)/installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(JOBS)
 
 lint: $(VENV)/installed
 	@$(BIN)/ruff check .

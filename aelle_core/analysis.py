@@ -1,5 +1,6 @@
 """From stored spectra to predictions: examples for the evaluation, the fitted AeLLE, and the report's contents."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from aelle_core.evaluation import (
     measurements_from_table,
     measurements_table,
     median_threshold,
+    protocol_of,
     splits_by_network,
     summarise,
     verdicts,
@@ -33,6 +35,7 @@ from aelle_core.places import Place, arrow_file
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study
+from aelle_core.study.joint import members
 from aelle_core.study.nights import Nights
 from aelle_core.study.quarantine import quarantined_sentence
 from aelle_core.tables import kept_tables
@@ -42,14 +45,20 @@ from aelle_core.trained import MISSING, Trained, joint_examples, trained_studies
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is analysed: the networks at every epoch, the loss below which one ended well, the splits, and in one
-    sentence which networks are missing (empty: none)."""
+    """What is analysed: the studies, their networks at every epoch, the loss (nats) below which one ended well, the
+    splits, how many networks ended with which status, and in one sentence which are missing (empty: none)."""
 
+    trained: Sequence[Trained]
     examples: dict[int, Examples]
     threshold: float
     splits: list[Split]
     status_counts: dict[str, int]
     missing: str = ""
+
+    @property
+    def nights(self) -> list[str]:
+        """The dates of the nights that are analysed together, in order; none where it is no series of nights."""
+        return [each.night for each in self.trained if each.night is not None]
 
 
 def prepare_analysis(
@@ -61,10 +70,10 @@ def prepare_analysis(
 
 
 def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int) -> Analysis:
-    """Read finished studies of one shape (they differ in their seeds alone) for an evaluation of all their networks.
+    """Read finished studies of one shape for an evaluation of all their networks.
 
-    Raises UserError when one is not finished, when they differ in more, and when all networks ended on one side of
-    the threshold.
+    Raises UserError when one is not finished, when they differ in more than their seeds and numbers of networks, and
+    when all networks ended on one side of the threshold.
     """
     study = trained[0].study
     examples, status_counts = joint_examples(trained)
@@ -81,26 +90,35 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
         given_up = [pack for each in trained for pack in each.quarantined]
         networks = sum(each.study.total_networks for each in trained)
         missing = f"{count} of {networks} networks are missing: {quarantined_sentence(given_up)}"
-    return Analysis(examples, threshold, splits_by_network(final, splits, seed=seed), status_counts, missing)
+    drawn = splits_by_network(final, splits, seed=seed, shares=protocol_of(study.task).end)
+    return Analysis(trained, examples, threshold, drawn, status_counts, missing)
 
 
 def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
     """Every table of a finished study, the paper's and ours. `settings` are "splits", "seed" and "regress" ("log" or
     "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
 
-    def make() -> list[Table]:
-        kinds = {
-            kind: analysis.examples if kind == study.spectra[0] else joint_examples(trained_studies(run), kind)[0]
-            for kind in study.spectra
-        }
-        parameters = {"target": settings["regress"]}
-        material = Material(
-            study.task, kinds, analysis.threshold, settings["splits"], settings["seed"], parameters, jobs=-1
-        )
-        return make_tables(material)
+    recipe = tables_recipe(study, analysis, settings)
+    path = run.analysis / "tables.json"
+    return kept_tables(path, recipe, lambda: tables_of(analysis, settings))
 
-    recipe = {"identity": study.identity, "data": _digest(analysis.examples), **settings}
-    return kept_tables(run.analysis / "tables.json", recipe, make)
+
+def tables_recipe(study: Study, analysis: Analysis, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a study's tables depend on, but for the program: the networks, how they are split, and the settings."""
+    shares = dataclasses.asdict(protocol_of(study.task))
+    return {"identity": study.identity, "data": _digest(analysis.examples), "shares": shares, **settings}
+
+
+def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
+    """Every table of finished studies of one shape, made; see `study_tables`."""
+    study = analysis.trained[0].study
+    kinds = {
+        kind: analysis.examples if kind == study.spectra[0] else joint_examples(analysis.trained, kind)[0]
+        for kind in study.spectra
+    }
+    parameters = {"target": settings["regress"]}
+    how = (settings["splits"], settings["seed"], parameters)
+    return make_tables(Material(study.task, kinds, analysis.threshold, *how, jobs=-1))
 
 
 def _digest(examples: Mapping[int, Examples]) -> str:
@@ -135,26 +153,48 @@ def saved_summaries(run: RunDirectory) -> list[Summary]:
     return summarise(measurements_from_table(_read_table(run.analysis / "measurements.parquet")))
 
 
-def report_data(run: RunDirectory) -> ReportData:
-    """The report's contents, from the store and the saved analysis. Raises UserError when there is none yet, and naming
-    the file that cannot be read."""
+def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportData:
+    """The report's contents, from the store and the saved analysis.
+
+    `analysis` is what was saved, where it is at hand; otherwise the store is read again. Raises UserError when no
+    analysis was saved yet, and naming the file that cannot be read.
+    """
     held = run.read_settings()
     study = run.study()
     try:
         settings = json.loads((run.analysis / "analysis.json").read_text())
     except FileNotFoundError as error:
         raise UserError(f"no analysis in {str(run)!r}: expected one made by `aelle analyse {run}`") from error
-    nights = Nights(run).finished()
-    analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
-    summaries = saved_summaries(run)
-    final = analysis.examples[study.epochs]
-    return ReportData(
-        title=study.name if not nights else f"{study.name}, {len(nights)} nights from {nights[0]} to {nights[-1]}",
-        study=study.to_dict() | {"identity": study.identity},
+    if analysis is None:
+        analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
+    trained, joined = analysis.trained, " ".join(map(str, members(run)))
+    found = shown(analysis, study, AeLLE.load(run.analysis / "aelle.safetensors"), saved_summaries(run))
+    return dataclasses.replace(
+        found,
         versions=held["versions"],
-        seeds={"study seed": study.seed, "analysis": settings, "data": held["data"]},
+        seeds={
+            "study seed": [each.study.seed for each in trained] if joined else study.seed,
+            "analysis": settings,
+            "data": held["data"],
+        },
+        tables=study_tables(run, study, analysis, settings) if len(found.final) >= MINIMUM else [],
+        illustration=_illustration(study),
+        data_location=joined or str(Nights(run).path if analysis.nights else run.path / "spectra"),
+        command=f"aelle analyse {joined} --together {run}" if joined else f"aelle study {study.name}",
+    )
+
+
+def shown(analysis: Analysis, study: Study, aelle: AeLLE, summaries: list[Summary]) -> ReportData:
+    """What the figures of an analysis are drawn from; `study` is what it goes by. What a report says of a run, its
+    versions, tables and places, is empty, and its task is not shown."""
+    nights, final = analysis.nights, analysis.examples[study.epochs]
+    return ReportData(
+        title=_title(study, nights, [each.study.seed for each in analysis.trained]),
+        study=study.to_dict() | {"identity": study.identity},
+        versions={},
+        seeds={},
         examples_by_epoch=analysis.examples,
-        aelle=AeLLE.load(run.analysis / "aelle.safetensors"),
+        aelle=aelle,
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
         threshold_origin="the median of all" if study.threshold is None else "as the study says",
@@ -163,12 +203,18 @@ def report_data(run: RunDirectory) -> ReportData:
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
         verdicts=[*filter(None, [analysis.missing]), *verdicts(summaries, study.epochs)],
         good_fraction_by_cell=good_fraction_by_cell(final, analysis.threshold),
-        tables=study_tables(run, study, analysis, settings) if len(final) >= MINIMUM else [],
-        illustration=_illustration(study),
+        tables=[],
+        illustration="The task's data were not asked for.",
         status_counts=analysis.status_counts,
-        data_location=str(Nights(run).path if nights else run.path / "spectra"),
-        command=f"aelle study {study.name}",
+        data_location="",
+        command="",
     )
+
+
+def _title(study: Study, nights: Sequence[str], seeds: Sequence[int]) -> str:
+    if nights:
+        return f"{study.name}, {len(nights)} nights from {nights[0]} to {nights[-1]}"
+    return study.name if len(seeds) == 1 else f"{study.name}, seeds {', '.join(map(str, seeds))}"
 
 
 def _read_table(path: Place) -> pa.Table:
@@ -187,9 +233,8 @@ def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
         return str(error)
 
 
-def draw_report(run: RunDirectory) -> Place:
-    """Draw the figures and the report again from what is stored. Returns the report's path."""
-    data = report_data(run)
+def draw_report(run: RunDirectory, data: ReportData) -> Place:
+    """Draw the figures and the report of a run, and save them. Returns the report's path."""
     pictures = draw_figures(data)
     save_figures(pictures, run.figures)
     return write_report(data, pictures, run.report)

@@ -66,10 +66,11 @@ def report(run: Run) -> None:
 
     Example: `aelle report runs/digits`
     """
-    from aelle_core.analysis import draw_report
+    from aelle_core.analysis import draw_report, report_data
     from aelle_core.study import RunDirectory
 
-    typer.echo(draw_report(RunDirectory(run)))
+    directory = RunDirectory(run)
+    typer.echo(draw_report(directory, report_data(directory)))
 
 
 @app.command()
@@ -77,25 +78,47 @@ def paper(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Directories or addresses of finished studies; all in runs/ by default.", show_default=False
+            help="Directories or addresses of finished studies, or names of those that ship with the package (char, "
+            "digits, smnist, target); by default all that ship and all in runs/.",
+            show_default=False,
         ),
+    ] = None,
+    together: Annotated[
+        str | None,
+        typer.Option(help="Read the runs, which differ in their seeds alone, as one study, joined in this directory."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Directory to write a .md and a .csv file for each run into.")
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Directory to draw the report's figures into, PNG and SVG, in one for each run: minutes."),
+    ] = None,
     splits: Annotated[int, typer.Option(min=2, help="Seeded splits over which the numbers are averaged.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Decides the splits and the autoencoder's start.")] = 0,
     regress: Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")] = "log",
+    anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
+    ] = False,
 ) -> None:
     """The paper's tables beside those of finished studies, and the tables that the paper does not have.
 
-    A run keeps its tables, so that they are made once.
+    A run keeps its tables, so that they are made once; those of the studies that ship come with them.
 
-    Example: `aelle paper runs/small-smnist runs/small-target --output docs/results`
+    Examples:
+
+    `aelle paper`
+
+    `aelle paper runs/small-smnist runs/small-target --output docs/results`
+
+    `aelle paper char --figures pictures`
+
+    `aelle paper runs/seed-0 runs/seed-1 runs/seed-2 --together runs/three-seeds`
     """
     from aelle_core.paper import show_paper
 
-    show_paper(runs, output, splits=splits, seed=seed, regress=regress)
+    show_paper(runs, output, figures=figures, together=together, anew=anew, splits=splits, seed=seed, regress=regress)
 
 
 @app.command()

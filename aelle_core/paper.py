@@ -1,6 +1,7 @@
 """The paper's tables beside those of stored studies, printed and written."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,45 +11,123 @@ from rich.table import Column
 from rich.table import Table as Grid
 
 from aelle_core.analysis import prepare_joint_analysis, study_tables
+from aelle_core.drawing import draw_studies
 from aelle_core.errors import UserError
 from aelle_core.evaluation.paper_numbers import paper_tasks
 from aelle_core.evaluation.tables.base import Table
 from aelle_core.files import write_atomically
+from aelle_core.pretrained import manifest
+from aelle_core.report.comparison import comparison
 from aelle_core.report.tables import comma_separated, grid, markdown
-from aelle_core.study import RunDirectory
-from aelle_core.trained import trained_studies
+from aelle_core.shipped import shipped_name, shipped_studies, shipped_tables
+from aelle_core.study import RunDirectory, join
+from aelle_core.trained import Trained, trained_studies
 
 
-def show_paper(runs: Sequence[Path | str] | None, output: Path | None, **settings: Any) -> None:
-    """Print the tables of each run (of all in runs/ when none is named), and write them as Markdown and CSV into the
-    directory `output`. Raises UserError, before anything is computed, when one of them is not a study's directory."""
+@dataclass(frozen=True)
+class Stored:
+    """A study whose tables are shown: what it is called, where it is read from, and what gives the tables."""
+
+    title: str
+    file_name: str
+    trained: Sequence[Trained]
+    tables: Callable[[], list[Table]]
+
+    @property
+    def task(self) -> str:
+        """What its networks learn."""
+        return self.trained[0].study.task
+
+
+def show_paper(
+    given: Sequence[str] | None,
+    output: Path | None,
+    *,
+    figures: Path | None = None,
+    together: str | None = None,
+    anew: bool = False,
+    **settings: Any,
+) -> None:
+    """Print the tables of studies, and write them as Markdown and CSV into the directory `output`; draw their
+    figures into the directory `figures`, in one of each study's name.
+
+    `given` are runs, or names of what ships with the package; when there are none, all that ships and all in runs/.
+    Runs that are read `together` become a joint one in that directory. Tables that ship are made `anew` on demand.
+    Raises UserError, before anything is computed, when one of them is neither.
+    """
     if settings["regress"] not in ("log", "loss"):
         raise UserError(f"--regress {settings['regress']!r}: expected log or loss")
-    found: list[Path | str] = list(runs or sorted(path.parent for path in Path("runs").glob("*/study.json")))
-    if not found:
-        raise UserError("no runs named and none in runs/: expected at least one directory of a finished study")
-    directories = [RunDirectory(path) for path in found]
-    studies = [run.study() for run in directories]
-    if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"--output {str(output)!r} cannot be made ({error}): expected a directory") from error
+    if together is not None:
+        if len(given or ()) < 2:
+            raise UserError(f"--together {together!r} with {len(given or ())} runs: expected at least two")
+        join(list(map(RunDirectory, given or ())), RunDirectory(together))
+        given = [together]
+    found = given or [*manifest(), *sorted(str(path.parent) for path in Path("runs").glob("*/study.json"))]
+    studies = [_stored(each, settings, anew) for each in found]
+    for option, directory in (("--output", output), ("--figures", figures)):
+        if directory is not None:
+            _make(option, directory)
     console = Console()
-    for run, study in zip(directories, studies, strict=True):
-        title = f"{study.identity}: {study.total_networks} networks on {study.task}"
-        console.rule(title)
+    made: list[tuple[Stored, list[Table]]] = []
+    for study in studies:
+        console.rule(study.title)
         if study.task not in paper_tasks():
             console.print(f"The paper has numbers for {', '.join(paper_tasks())}; none for {study.task}.")
-        analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
-        tables = study_tables(run, study, analysis, settings)
+        tables = study.tables()
         for table in tables:
             _print(table, console)
-        if output is not None:
-            for suffix, text in ((".md", markdown(title, tables)), (".csv", comma_separated(tables))):
-                path = output / f"{study.identity}{suffix}"
-                write_atomically(path, partial(Path.write_text, data=text))
-                console.print(f"written: {path}", highlight=False)
+        made.append((study, tables))
+        _write(output, study.file_name, study.title, tables, console)
+        if figures is not None:
+            drawn = draw_studies(study.trained, settings, figures / study.file_name)
+            console.print(f"drawn: {len(drawn)} files in {figures / study.file_name}", highlight=False)
+    if beside := comparison([(study.task, study.file_name, tables) for study, tables in made]):
+        console.rule("The paper and us")
+        for table in beside:
+            _print(table, console)
+        if len(made) > 1:
+            _write(output, "paper", "The paper and us", beside, console)
+
+
+def _make(option: str, directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{option} {str(directory)!r} cannot be made ({error}): expected a directory") from error
+
+
+def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
+    run, name = RunDirectory(given), shipped_name(given)
+    if name is None and isinstance(run.path, Path) and not run.settings.exists():
+        raise UserError(
+            f"no study in {given!r}: expected a directory with a study.json, or the name of one that ships with the "
+            f"package: {', '.join(manifest())}"
+        )
+    if name is None or run.settings.exists():
+        study, trained = run.study(), trained_studies(run)
+
+        def tables() -> list[Table]:
+            analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
+            return study_tables(run, study, analysis, settings)
+
+        called = file_name = study.identity
+    else:
+        trained = shipped_studies(name)
+        called = f"{name} ({trained[0].study.identity})"
+        file_name = trained[0].study.name
+        tables = partial(shipped_tables, name, settings, anew=anew)
+    networks, task = sum(each.study.total_networks for each in trained), trained[0].study.task
+    seeds = f", seeds {', '.join(str(each.study.seed) for each in trained)}" if len(trained) > 1 else ""
+    return Stored(f"{called}: {networks} networks on {task}{seeds}", file_name, trained, tables)
+
+
+def _write(output: Path | None, name: str, title: str, tables: list[Table], console: Console) -> None:
+    if output is None:
+        return
+    for suffix, text in ((".md", markdown(title, tables)), (".csv", comma_separated(tables))):
+        path = output / f"{name}{suffix}"
+        write_atomically(path, partial(Path.write_text, data=text))
+        console.print(f"written: {path}", highlight=False)
 
 
 def _print(table: Table, console: Console) -> None:

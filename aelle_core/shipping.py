@@ -1,32 +1,39 @@
-"""Makes what ships with the package: `python -m aelle_core.shipping NAME RUN TABLES --command TEXT --machine TEXT`.
+"""Makes what ships with the package: `python -m aelle_core.shipping NAME RUN --command TEXT --machine TEXT`.
 
-RUN is the directory of a finished study, TABLES the CSV that `aelle paper RUN --output DIR` wrote. The study's spectra
-become one Parquet file, an AeLLE is fitted to all its final spectra, and both are entered in the manifest with what
-they were made by and what the tables say. Without arguments: prints the card's table.
+RUN is the directory of a finished study, or of a joint one. Its spectra become one Parquet file, an AeLLE is fitted to
+all final spectra, the tables are made, and all are entered in the manifest with what they were made by.
+`python -m aelle_core.shipping NAME` makes the tables of a shipped study again from its spectra, and without arguments
+the card's table is printed.
 """
 
-import csv
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
 from aelle_core.aelle import AeLLE
-from aelle_core.analysis import prepare_analysis
+from aelle_core.analysis import Analysis, prepare_joint_analysis, tables_of, tables_recipe
 from aelle_core.errors import UserError
+from aelle_core.evaluation.tables.base import Table
 from aelle_core.files import write_atomically
 from aelle_core.fragments import WRITING
-from aelle_core.pretrained import MANIFEST, manifest
-from aelle_core.study import RunDirectory
+from aelle_core.pretrained import MANIFEST, manifest, shipped_file
+from aelle_core.shipped import shipped_studies
+from aelle_core.study import RunDirectory, Study
+from aelle_core.tables import read_tables, write_tables
 from aelle_core.taken import TakenSpectra
 from aelle_core.tasks import get_task
+from aelle_core.trained import Trained, trained_studies
 
 HOME = Path(__file__).parent / "pretrained"
-METRICS = ("AeLLE predictor", "AeLLE PC1", "LE max", "cell and hyperparameters")
+METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "cell and hyperparameters")
 SEED = 0
+SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "log"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -35,64 +42,96 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def ship(
     name: Annotated[str | None, typer.Argument(help="The name to load it by.")] = None,
     run: Annotated[Path | None, typer.Argument(help="A finished study's directory.")] = None,
-    tables: Annotated[Path | None, typer.Argument(help="The CSV of its tables.")] = None,
     command: Annotated[str, typer.Option(help="The command that made the run.")] = "",
     machine: Annotated[str, typer.Option(help="The kind of machine that it ran on.")] = "",
 ) -> None:
-    """Enter a study, or print the card's table."""
-    if name is None or run is None or tables is None:
+    """Enter a study, make the tables of one again, or print the card's table."""
+    if name is None:
         print(card())
         return
-    entry = enter(name, RunDirectory(run), tables, command, machine)
+    if run is not None:
+        _register(name, enter(name, RunDirectory(run), command, machine))
+    tables = enter_tables(name)  # from what ships, so that whoever has it gets the same
+    _register(name, {**manifest()[name], "tables": tables})
+
+
+def _register(name: str, entry: Mapping[str, Any]) -> None:
     held = {**manifest(), name: entry}
     text = json.dumps(dict(sorted(held.items())), indent=1) + "\n"
     write_atomically(HOME / MANIFEST, lambda temporary: temporary.write_text(text))
+    manifest.cache_clear()
 
 
-def enter(name: str, run: RunDirectory, tables: Path, command: str, machine: str) -> dict[str, Any]:
-    """Write the files of one study and return its entry. Raises UserError when the run is not finished."""
-    study, held = run.study(), run.read_settings()
-    analysis = prepare_analysis(run.store, study, splits=1, seed=SEED)
+def enter(name: str, run: RunDirectory, command: str, machine: str) -> dict[str, Any]:
+    """Write model and spectra of one study, or of several that were joined, and return their entry.
+
+    Raises UserError when one is not finished, or was completed without some of its packs.
+    """
+    trained, held = trained_studies(run), run.read_settings()
+    if any(each.quarantined for each in trained):
+        raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
+    study, analysis = trained[0].study, _analysis(trained)
     final = analysis.examples[study.epochs]
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
-    steps = get_task(study.task, seed=study.seed, options=_without_places(study.task_options)).steps - study.warmup
+    steps = get_task(study.task, seed=study.seed, options=_without_places(study)).steps - study.warmup
     aelle.takes_ = TakenSpectra(study.task, study.cells, study.spectra[0], final.spectra.shape[1], steps)
-    rows = run.store.read(study=study.identity)
+    rows = pa.concat_tables(map(_rows, trained))
     model, spectra = HOME / f"{name}.safetensors", HOME / f"{name}.parquet"
     aelle.save(model)
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
     return {
         "model": _file(model),
         "spectra": {**_file(spectra), "rows": rows.num_rows},
-        "study": study.identity,
+        "studies": [_anywhere(each.study).to_dict() for each in trained],
         "networks": len(final),
-        "seed": study.seed,
         "threshold": analysis.threshold,
         "good_share": float((final.final_loss < analysis.threshold).mean()),
         "command": command,
         "machine": machine,
         "created": held["created"],
         "versions": {each: found for each, found in held["versions"].items() if each != "platform"},
-        "f1": _f1(tables),
     }
 
 
-def _without_places(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key != "directory"}
+def enter_tables(name: str) -> dict[str, str]:
+    """Make and write the tables of what ships under that name, and return their entry."""
+    path, trained = HOME / f"{name}.tables.json", shipped_studies(name)
+    analysis = _analysis(trained)
+    write_tables(path, tables_recipe(trained[0].study, analysis, SETTINGS), tables_of(analysis, SETTINGS))
+    return _file(path)
+
+
+def _analysis(trained: list[Trained]) -> Analysis:
+    return prepare_joint_analysis(trained, splits=SETTINGS["splits"], seed=SEED)
+
+
+def _rows(trained: Trained) -> pa.Table:
+    """The study's rows under the identity that it has on every machine."""
+    rows = trained.store.read(study=trained.study.identity)
+    column = rows.schema.get_field_index("study")
+    names = pa.array([_anywhere(trained.study).identity] * rows.num_rows, rows.schema.field(column).type)
+    return rows.set_column(column, rows.schema.field(column), names)
+
+
+def _anywhere(study: Study) -> Study:
+    """The study without the place where its data lay on the machine that ran it."""
+    return study.replace(task_options=_without_places(study))
+
+
+def _without_places(study: Study) -> dict[str, Any]:
+    return {key: value for key, value in study.task_options.items() if key != "directory"}
 
 
 def _file(path: Path) -> dict[str, str]:
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def _f1(tables: Path) -> dict[str, list[float]]:
-    """F1 at the end of training with its interval, by classifier."""
-    with tables.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["table"] == "end_of_training" and row["metric"] == "f1"]
-    found = {row["row"]: [float(row[each]) for each in ("mean", "low", "high")] for row in rows}
-    if missing := [each for each in METRICS if each not in found]:
-        raise UserError(f"{str(tables)!r} has no final F1 of {', '.join(missing)}: expected what `aelle paper` writes")
-    return {each: found[each] for each in METRICS}
+def _f1(tables: list[Table], row: str) -> str:
+    """F1 at the end of training with its interval."""
+    table = next(each for each in tables if each.name == "end_of_training")
+    found = table.at(row, "f1", "end of training")
+    assert found is not None
+    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 def card() -> str:
@@ -100,13 +139,15 @@ def card() -> str:
     header = ["name", "takes", "networks", "good below", "calling all good", *METRICS, "made by"]
     lines = [header, ["---"] * len(header)]
     for name, entry in manifest().items():
-        takes = AeLLE.from_pretrained(name).takes_
-        share = entry["good_share"]
-        metrics = ["{:.3f} ({:.3f} to {:.3f})".format(*entry["f1"][each]) for each in METRICS]
+        with shipped_file(name, "tables") as path:
+            _, tables = read_tables(path)
+        seeds = [str(each["seed"]) for each in entry["studies"]]
+        good = entry["good_share"]
         lines.append([
-            f"`{name}`", str(takes), str(entry["networks"]), f"{entry['threshold']:.3f}",
-            f"{2 * share / (1 + share):.3f}", *metrics,
-            f"`{entry['command']}`, seed {entry['seed']}, {entry['machine']}, {entry['created'][:10]}",
+            f"`{name}`", str(AeLLE.from_pretrained(name).takes_), str(entry["networks"]), f"{entry['threshold']:.3f}",
+            f"{2 * good / (1 + good):.3f}", *(_f1(tables, row) for row in METRICS),
+            f"`{entry['command']}`, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}; {entry['machine']}; "
+            f"{entry['created'][:10]}",
         ])  # fmt: skip
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -12,6 +12,7 @@ def stream_seed(seed: int, purpose: str, *numbers: int) -> int:
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def generator(seed: int, purpose: str, *numbers: int) -> torch.Generator:
-    """A CPU generator at the start of that stream. Drawing on the CPU keeps results equal across devices."""
-    return torch.Generator().manual_seed(stream_seed(seed, purpose, *numbers))
+def generator(seed: int, purpose: str, *numbers: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator at the start of that stream: on the CPU, which gives the same numbers whatever trains on them, or
+    where so many are drawn that a GPU would wait for them, on the device, whose numbers are its own."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose, *numbers))

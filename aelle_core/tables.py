@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -14,6 +14,7 @@ from aelle_core.errors import UserError
 from aelle_core.evaluation.tables.base import Entry, Table
 from aelle_core.files import write_atomically
 from aelle_core.places import Place
+from aelle_core.workers import ending_with_this
 
 _FORMAT = "aelle-tables-2"
 _SOURCES = ("evaluation", "aelle.py", "autoencoder.py", "interpolation.py", "analysis.py")
@@ -49,18 +50,29 @@ def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[T
 
     Raises UserError naming the file when it is broken.
     """
-    origin = {"format": _FORMAT, "makers": makers_digest(), **settings}
     if path.exists():
-        held, tables = _read(path)
-        if held == origin:
+        held, tables = read_tables(path)
+        if held == _origin(settings):
             return tables
-    tables = make()
-    text = json.dumps({"origin": origin, "tables": [dataclasses.asdict(table) for table in tables]}, indent=1)
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    with ending_with_this():
+        tables = make()
+    write_tables(path, settings, tables)
     return tables
 
 
-def _read(path: Place) -> tuple[dict[str, Any], list[Table]]:
+def _origin(settings: dict[str, Any]) -> dict[str, Any]:
+    return {"format": _FORMAT, "makers": makers_digest(), **settings}
+
+
+def write_tables(path: Place, settings: dict[str, Any], tables: Sequence[Table]) -> None:
+    """Keep tables in a file, with the settings that they were made with and by what."""
+    content = {"origin": _origin(settings), "tables": [dataclasses.asdict(table) for table in tables]}
+    text = json.dumps(content, indent=1) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def read_tables(path: Place) -> tuple[dict[str, Any], list[Table]]:
+    """What the tables in a file were made with, and the tables. Raises UserError naming the file when it is broken."""
     try:
         held = json.loads(path.read_text())
         tables = [Table(**{**one, "entries": [Entry(**entry) for entry in one["entries"]]}) for one in held["tables"]]

@@ -3,35 +3,57 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from aelle_core.errors import UserError
 from aelle_core.evaluation import Examples
 from aelle_core.interpolation import interpolate_spectrum
 from aelle_core.store import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study
+from aelle_core.study.joint import check_joinable, members
 from aelle_core.study.nights import Nights
 
 MISSING = "missing"
 """The status of networks that are not there because their pack was quarantined."""
 
 
+class StoredSpectra(Protocol):
+    """Where the rows of studies are read from: a SpectraStore, or what ships with the package."""
+
+    def read(self, *, study: str) -> pa.Table:
+        """All rows of the study of that identity."""
+
+
 @dataclass(frozen=True)
 class Trained:
-    """A study whose networks have been trained, where they are stored, and the packs that it was completed without."""
+    """A study whose networks have been trained, where they are stored, the packs that it was completed without, and
+    its date (ISO 8601) where it is a night of a series."""
 
-    store: SpectraStore
+    store: StoredSpectra
     study: Study
     quarantined: Sequence[QuarantinedPack] = ()
+    night: str | None = None
+
+    @classmethod
+    def of(cls, run: RunDirectory, night: str | None = None) -> "Trained":
+        """The study of a run directory."""
+        return cls(run.store, run.study(), run.quarantine.packs(), night)
 
 
-def trained_studies(run: RunDirectory) -> list[Trained]:
-    """What an analysis of a run reads: its study, or, where it is a series of nights, those of all finished nights."""
+def trained_studies(run: RunDirectory, finished: Sequence[str] | None = None) -> list[Trained]:
+    """What an analysis of a run reads: its study, or, where it is a series of nights, those of all finished nights, or
+    those that it joins.
+
+    `finished` are the dates of those nights, where they are known; otherwise every night's store is asked.
+    """
+    if joined := members(run):
+        return [trained for each in joined for trained in trained_studies(each)]
     nights = Nights(run)
-    runs = [nights.run(night) for night in nights.finished()] or [run]
-    return [Trained(each.store, each.study(), each.quarantine.packs()) for each in runs]
+    dates = nights.finished() if finished is None else finished
+    return [Trained.of(nights.run(night), night) for night in dates] or [Trained.of(run)]
 
 
 def load_examples(
@@ -51,9 +73,9 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
     An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
     diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
     interpolated to the largest. Raises UserError when not all else that was planned is stored, and when the studies
-    differ in more than their seeds.
+    differ in more than their seeds and numbers of networks.
     """
-    _check_one_shape([each.study for each in trained])
+    check_joinable([each.study for each in trained])
     study = trained[0].study
     rows: list[dict[str, Any]] = []
     missing = 0
@@ -92,17 +114,6 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
         )
     counts = Counter(row["status"] for row in last)
     return examples, dict(counts) | ({MISSING: missing} if missing else {})
-
-
-def _check_one_shape(studies: Sequence[Study]) -> None:
-    first = studies[0].to_dict()
-    for study in studies[1:]:
-        differing = [name for name, value in study.to_dict().items() if name != "seed" and value != first[name]]
-        if differing:
-            raise UserError(
-                f"studies {studies[0].identity} and {study.identity} differ in {', '.join(differing)}: expected them "
-                "to differ in their seeds alone"
-            )
 
 
 def _finished_rows(trained: Trained) -> tuple[list[dict[str, Any]], int]:

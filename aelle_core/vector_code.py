@@ -88,3 +88,20 @@ class Emitter:
             results[-1].add_incoming(value, before)
             results[-1].add_incoming(changed, end)
         return results
+
+    def widths(self, columns: int) -> list[int]:
+        """Of the vectors that cover so many columns: whole ones, then what is left."""
+        width = lanes(self.bits // 8)
+        return [min(width, columns - first) for first in range(0, columns, width)]
+
+    def over_columns(
+        self, columns: int, carried: Sequence[Any], body: Callable[[Any, int, list[Any]], Sequence[Any]]
+    ) -> list[Any]:
+        """carried = body(first column, width, carried) for whole vectors, then for what is left of the columns."""
+        width = lanes(self.bits // 8)
+        whole, left = columns // width * width, columns % width
+        found = list(carried)
+        if whole:
+            bounds = self.index(0), self.index(whole), width
+            found = self.loop(*bounds, found, lambda at, values: body(at, width, values))
+        return list(body(self.index(whole), left, found)) if left else found

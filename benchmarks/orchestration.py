@@ -6,12 +6,12 @@ compaction.
 """
 
 import argparse
+import itertools
 import os
-import resource
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from benchmarks.stub_pack import store_random_pack
 MILLION = 1_000_000
 SIZE = 16  # networks of a pack
 ALONE = 200  # packs that are stored without flow and Ray
+TENTHS = 10
 CELLS = ("rnn", "gru", "lstm", "asrnn", "cornn", "lipschitz", "noisy", "lem", "ornn", "rnn_relu")
 
 
@@ -57,7 +58,7 @@ class Measured:
     driver: float
     alone: float
     again: float
-    memory: int
+    memory: tuple[int, ...]
     object_store: int
     prefect: dict[str, int]
     database: int
@@ -72,6 +73,12 @@ class Measured:
         """Seconds a pack that the cores did not spend on drawing and storing it."""
         return self.sweep / self.packs - self.alone / (os.cpu_count() or 1)
 
+    @property
+    def growth(self) -> float:
+        """Bytes that the driver grew by with each pack, when half of the packs were done already."""
+        half = len(self.memory) // 2
+        return (self.memory[-1] - self.memory[half]) / (self.packs * (len(self.memory) - 1 - half) / TENTHS)
+
     def rows(self) -> list[tuple[str, str]]:
         """Names and values, in the order in which they are shown."""
         largest = ", ".join(f"{name} {count:,}" for name, count in list(self.prefect.items())[:5])
@@ -82,7 +89,8 @@ class Measured:
             ("overhead of flow and Ray: the rest, on all cores", f"{1000 * self.overhead:.1f} ms a pack"),
             ("time of a core that the driver took", f"{1000 * self.driver / self.packs:.1f} ms a pack"),
             ("the sweep again, all stored", f"{self.again:.1f} s, {1000 * self.again / self.packs:.2f} ms a pack"),
-            ("growth of the driver's memory", f"{decimal(self.memory)}, {self.memory / self.packs:.0f} bytes a pack"),
+            ("the driver's memory before, after each tenth of the packs", ", ".join(map(decimal, self.memory))),
+            ("growth over the second half of the packs", f"{self.growth:.0f} bytes a pack"),
             ("Ray: tasks, bytes in its object store", f"{self.packs:,}, {decimal(self.object_store)}"),
             ("Prefect: rows", f"{sum(self.prefect.values()):,} ({largest})"),
             ("Prefect: database", decimal(self.database)),
@@ -98,12 +106,13 @@ class Measured:
         packs, epochs = MILLION // SIZE, 11
         fragments = packs * epochs
         more = packs / self.packs
+        memory = self.memory[-1] + self.growth * (packs - self.packs)
         return [
             ("packs, Ray tasks", f"{packs:,}"),
             ("fragments, rows", f"{fragments:,}, {fragments * SIZE:,}"),
             ("overhead of flow and Ray, on as many cores", f"{self.overhead * packs / 60:.0f} min"),
             ("time of the driver's core", f"{self.driver * more / 60:.0f} min"),
-            ("growth of the driver's memory, if it grew with packs", decimal(int(self.memory * more))),
+            ("the driver's memory, if it grew on like that", decimal(int(memory))),
             (
                 "Prefect: rows, database",
                 f"{sum(self.prefect.values()) * more:,.0f}, {decimal(int(self.database * more))}",
@@ -141,9 +150,9 @@ def measure(packs: int, epochs: int, directory: Path) -> Measured:
     with prefect_server(), ray_cluster(Resources(), {}):
         import ray
 
-        before, used = psutil.Process().memory_info().rss, time.process_time()
+        memory, used = remember_memory(packs), time.process_time()
         seconds, _ = timed(lambda: sweep(parameters, str(run)))
-        memory, used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before, time.process_time() - used
+        used = time.process_time() - used
         whole, free = ray.cluster_resources(), ray.available_resources()
         again, _ = timed(lambda: sweep(parameters, str(run)))
     store = RunDirectory(run).store
@@ -161,12 +170,28 @@ def measure(packs: int, epochs: int, directory: Path) -> Measured:
     second = look()
     assert second[4].equals(first[4])
     return Measured(
-        packs=packs, fragments=fragments, sweep=seconds, driver=used, alone=alone / ALONE, again=again, memory=memory,
-        object_store=int(whole["object_store_memory"] - free["object_store_memory"]),
+        packs=packs, fragments=fragments, sweep=seconds, driver=used, alone=alone / ALONE, again=again,
+        memory=tuple(memory), object_store=int(whole["object_store_memory"] - free["object_store_memory"]),
         prefect=prefect_rows(directory / "prefect"), database=disk_bytes(directory / "prefect"),
         files=(first[0], second[0]), disk=(first[1], second[1]), listing=(first[2], second[2]),
         reading=(first[3], second[3]), compaction=compacting,
     )  # fmt: skip
+
+
+def remember_memory(packs: int) -> list[int]:
+    """The resident memory of this process now, to which a sweep of so many packs adds that after each tenth of them."""
+    from flows import cohort
+
+    found, done, fan_out = [psutil.Process().memory_info().rss], itertools.count(1), cohort.fan_out
+
+    def counted(*arguments: Any, **settings: Any) -> Iterator[Any]:
+        for outcome in fan_out(*arguments, **settings):
+            if next(done) % (packs // TENTHS) == 0 and len(found) <= TENTHS:
+                found.append(psutil.Process().memory_info().rss)
+            yield outcome
+
+    cohort.fan_out = counted
+    return found
 
 
 def store_alone(plan: Any, directory: Path) -> None:

@@ -43,8 +43,8 @@ class Nodes:
             self._workers[address] = self._join(address)
 
     def busy(self) -> list[psutil.Process]:
-        """The workers that run a task at this moment."""
-        return [each for each in psutil.process_iter() if _runs_task(each) and has_mark(each, self._mark)]
+        """The workers that train a pack at this moment."""
+        return [each for each in psutil.process_iter() if _trains(each) and has_mark(each, self._mark)]
 
     def _join(self, address: str) -> Any:
         return self._cluster.add_node(
@@ -73,10 +73,10 @@ def ray_nodes() -> Iterator[Nodes]:
         del os.environ[MARK]
 
 
-def _runs_task(process: psutil.Process) -> bool:
-    """Whether it is a Ray worker with a task: Ray writes the task's name into its title."""
+def _trains(process: psutil.Process) -> bool:
+    """Whether it is a Ray worker with a pack: Ray writes a task's name into its title, and those of its agents too."""
     try:
         title = (process.cmdline() or [""])[0]
     except psutil.Error:
         return False
-    return title.startswith("ray::") and not title.startswith("ray::IDLE")
+    return title.startswith("ray::") and "-pack" in title

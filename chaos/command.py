@@ -6,6 +6,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,12 +17,14 @@ MARK = "AELLE_CHAOS_MARK"
 class Command:
     """`aelle` with some arguments, in a process group of its own.
 
-    Its processes are known by a mark in their environment, which children inherit, orphans too.
+    Its processes are known by a mark in their environment, which children inherit, orphans too; those that have wiped
+    theirs (Ray's agents, to change their titles) by having been seen below the command while it lived.
     """
 
     def __init__(self, *arguments: str, environment: dict[str, str] | None = None, log: Path) -> None:
         self.mark = uuid.uuid4().hex
         self._log = log
+        self._seen: set[psutil.Process] = set()
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flows.cli", *arguments],
@@ -39,7 +42,11 @@ class Command:
 
     def processes(self) -> list[psutil.Process]:
         """All living processes of this command, itself included."""
-        return [process for process in psutil.process_iter() if has_mark(process, self.mark)]
+        if self.process.returncode is None:  # else its id may be another's
+            with suppress(psutil.Error):
+                self._seen |= set(psutil.Process(self.process.pid).children(recursive=True))
+        marked = {process for process in psutil.process_iter() if has_mark(process, self.mark)}
+        return sorted(marked | {process for process in self._seen if lives(process)}, key=lambda each: each.pid)
 
     def wait(self, seconds: float) -> int:
         """The exit code. Raises TimeoutError with what was printed when the command takes longer."""
@@ -59,17 +66,32 @@ class Command:
                 raise TimeoutError(f"not {what} within {seconds:g} s, having printed: {self.output!r}")
             time.sleep(0.02)
 
+    def kill_first(self) -> None:
+        """Kill the process that was started, which is then reaped, and none of those that it has started."""
+        self.processes()  # seen now, they are known when they are orphans
+        self.process.kill()
+        self.process.wait()
+
     def kill(self) -> None:
         """End every process of this command at once."""
         for process in self.processes():
-            process.kill()
+            with suppress(psutil.Error):
+                process.kill()
         self.process.wait()
 
 
 def has_mark(process: psutil.Process, mark: str) -> bool:
     """Whether a process lives and has inherited the mark."""
     try:
-        return process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+        return process.environ().get(MARK) == mark and lives(process)
+    except psutil.Error:
+        return False
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process has not ended."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

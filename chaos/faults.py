@@ -69,8 +69,7 @@ def kill_flow(scene: Scene) -> str | None:
     """The command that drives it all; the same command is started again once nothing of it is left."""
     if scene.command.process.poll() is not None:
         return None
-    scene.command.process.kill()
-    scene.command.process.wait()
+    scene.command.kill_first()
     if left := until_gone(scene.command, _PATIENCE_SECONDS):
         raise RuntimeError(f"left of a killed flow after {_PATIENCE_SECONDS:g} s: {'; '.join(left)}")
     _until_idle(scene.nodes)

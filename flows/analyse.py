@@ -1,14 +1,14 @@
 """The flow that turns a finished study's spectra into AeLLE, classifiers, metrics and a report."""
 
 import base64
-from typing import Any
+from collections.abc import Sequence
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from aelle_core.analysis import Analysis, draw_report, fit_aelle, prepare_joint_analysis, report_data, save_analysis
-from aelle_core.evaluation import Measurement
+from aelle_core.evaluation import Measurement, standings
 from aelle_core.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
@@ -25,11 +25,10 @@ _STAGE = "Analysing"
 
 
 @task(name="load spectra", cache_policy=NO_CACHE, persist_result=False)
-def load(directory: str, parameters: AnalysisParameters) -> Analysis:
+def load(directory: str, parameters: AnalysisParameters, finished: Sequence[str] | None) -> Analysis:
     """Read every network's losses and spectra from the store, and draw the splits."""
-    return prepare_joint_analysis(
-        trained_studies(RunDirectory(directory)), splits=parameters.splits, seed=parameters.seed
-    )
+    trained = trained_studies(RunDirectory(directory), finished)
+    return prepare_joint_analysis(trained, splits=parameters.splits, seed=parameters.seed)
 
 
 @task(name="measure classifiers", cache_policy=NO_CACHE, persist_result=False)
@@ -41,10 +40,10 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
     with ray_cluster(resources, {"splits": request}):
         import ray
 
-        shared = ray.put(analysis)  # one copy on each node, not one for each split
+        shared = ray.put(analysis.examples)  # one copy on each node, not one for each split
         jobs = (
-            (f"split {number}", (shared, number, aelle_parameters, parameters.seed))
-            for number in range(len(analysis.splits))
+            (f"split {split.number}", (shared, split, analysis.threshold, aelle_parameters, parameters.seed))
+            for split in analysis.splits
         )
         for outcome in fan_out(measure_split, jobs, request, resources):
             if outcome.error is not None:
@@ -64,18 +63,19 @@ def fit(directory: str, analysis: Analysis, measurements: list[Measurement], par
 
 
 @task(name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(directory: str) -> Place:
-    """Draw the figures and the report."""
-    path = draw_report(RunDirectory(directory))
+def report(directory: str, analysis: Analysis) -> ReportData:
+    """Draw the figures and the report. Returns what they show."""
+    run = RunDirectory(directory)
+    data = report_data(run, analysis)
+    draw_report(run, data)
     display().advance(_STAGE, 1, "report")
-    return path
+    return data
 
 
 @task(name="publish metrics", cache_policy=NO_CACHE, persist_result=False)
-def publish(directory: str) -> None:
+def publish(directory: str, data: ReportData) -> None:
     """Put the metrics and the figures into Prefect's artifacts."""
     run = RunDirectory(directory)
-    data = report_data(run)
     create_table_artifact(
         key="classifier-metrics",
         table=metrics_table(data, data.last_epoch),
@@ -84,18 +84,12 @@ def publish(directory: str) -> None:
     create_markdown_artifact(key="report", markdown=_markdown(data, run), description=f"Report: {run.report}")
 
 
-def metrics_table(data: ReportData, epoch: int) -> list[dict[str, Any]]:
+def metrics_table(data: ReportData, epoch: int) -> list[dict[str, str]]:
     """One row for each classifier at `epoch`, best F1 first: mean and 95 % interval of every metric."""
-    rows: dict[str, dict[str, Any]] = {}
-    order: dict[str, float] = {}
-    for one in data.summaries:
-        if one.epoch != epoch:
-            continue
-        row = rows.setdefault(one.classifier, {"classifier": one.classifier, "kind": one.kind})
-        row[one.metric] = one.shown
-        if one.metric == "f1":
-            order[one.classifier] = one.mean
-    return [rows[name] for name in sorted(rows, key=lambda name: -order[name])]
+    return [
+        {"classifier": each.classifier, "kind": each.kind, **{name: one.shown for name, one in each.metrics.items()}}
+        for each in standings(data.summaries, epoch)
+    ]
 
 
 def _markdown(data: ReportData, run: RunDirectory) -> str:
@@ -119,14 +113,28 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
         parameters: How spectra are turned into predictions.
         resources: Where the splits are computed.
     """
-    parameters, resources = parameters or AnalysisParameters(), resources or Resources()
+    directory = resolved(directory)
+    run_analysis(directory, parameters or AnalysisParameters(), resources or Resources())
+    return str(RunDirectory(directory).report)
+
+
+def run_analysis(
+    directory: str, parameters: AnalysisParameters, resources: Resources, finished: Sequence[str] | None = None
+) -> ReportData:
+    """The body of a flow, whose own the metrics' and the figures' artifacts are: analyse a study, or all nights of a
+    series, and write the report. Returns what the report shows.
+
+    `finished` are the dates of the series' finished nights, where they are known. Raises UserError when the study is
+    not finished.
+    """
     directory = resolved(directory)
     with run_lease(directory):
-        analysis = load(directory, parameters)
+        analysis = load(directory, parameters, finished)
         display().start(_STAGE, parameters.splits + 2, "steps")
         measurements = measure(analysis, parameters, resources)
         fit(directory, analysis, measurements, parameters)
-        path = report(directory)
-        publish(directory)
-    get_run_logger().info("report: %s", path)
-    return str(path)
+        data = report(directory, analysis)
+        publish(directory, data)
+    display().show(data)
+    get_run_logger().info("report: %s", RunDirectory(directory).report)
+    return data

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from aelle_core.cli import Run, app
+from aelle_core.cli import app
 from flows.options import (
     Address,
     Cells,
@@ -21,10 +21,12 @@ from flows.options import (
     Output,
     Preset,
     Regress,
+    Runs,
     Seed,
     Spectra,
     Splits,
     Task,
+    Together,
     Units,
     WayName,
     asked_analysis,
@@ -32,10 +34,12 @@ from flows.options import (
     asked_study,
     check_forced_way,
     checked_output,
+    joined,
 )
 from flows.served.command import serve
 
 if TYPE_CHECKING:
+    from aelle_core.report import ReportData
     from aelle_core.study import Study
 
 app.command()(serve)
@@ -88,8 +92,7 @@ def study(
 
         flow(StudyParameters(**plan.to_dict()), directory, parameters, resources)
 
-    _run(job, directory)
-    _show_results(directory)
+    _show_results(_run(job, directory), directory)
 
 
 @app.command()
@@ -142,7 +145,8 @@ def sweep(
 
 @app.command()
 def analyse(
-    run: Run,
+    runs: Runs,
+    together: Together = None,
     splits: Splits = 10,
     regress: Regress = "log",
     address: Address = None,
@@ -150,10 +154,17 @@ def analyse(
 ) -> None:
     """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
 
-    Example: `aelle analyse runs/digits --splits 20`
+    Several studies that differ in their seeds alone are analysed as one.
+
+    Examples:
+
+    `aelle analyse runs/digits --splits 20`
+
+    `aelle analyse runs/seed-0 runs/seed-1 --together runs/both`
     """
     from aelle_core.study import RunDirectory
 
+    run = joined(runs, together)
     RunDirectory(run).read_settings()
     resources, parameters = asked_resources(address, cpus, 0), asked_analysis(splits, regress)
 
@@ -162,8 +173,7 @@ def analyse(
 
         flow(run, parameters, resources)
 
-    _run(job, run)
-    _show_results(run)
+    _show_results(_run(job, run), run)
 
 
 @app.command()
@@ -203,8 +213,9 @@ def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
     show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
 
 
-def _run(job: Callable[[], None], directory: str) -> None:
-    """Run a flow under a progress display; what ends it early becomes one sentence and an exit code."""
+def _run(job: Callable[[], None], directory: str) -> "ReportData | None":
+    """Run a flow under a progress display, and return what it shows at its end (of an analysis, its report); what ends
+    it early becomes one sentence and an exit code."""
     from rich.console import Console
 
     from aelle_core.errors import UserError
@@ -220,8 +231,9 @@ def _run(job: Callable[[], None], directory: str) -> None:
             with console.status("Starting Prefect and Ray"):
                 url = running.enter_context(prefect_server(meanwhile=lambda: import_module("flows.study")))
             running.enter_context(ending_without_server(url, ending.begin))
-            with terminal_display(console):
+            with terminal_display(console) as display:
                 job()
+            return display.data
     except UserError:
         raise
     except Exception as error:
@@ -235,21 +247,20 @@ def _run(job: Callable[[], None], directory: str) -> None:
         _stop(f"{ending.reason}: {kept}", ending.code(interrupt))
 
 
-def _stop(message: str, code: int) -> None:
+def _stop(message: str, code: int) -> NoReturn:
     typer.echo(f"aelle: {message}", err=True)
     raise typer.Exit(code)
 
 
-def _show_results(directory: str) -> None:
+def _show_results(data: "ReportData | None", directory: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from aelle_core.analysis import report_data
     from aelle_core.study import RunDirectory
     from flows.analyse import metrics_table
 
+    assert data is not None, "the flow ended well without an analysis"
     run = RunDirectory(directory)
-    data = report_data(run)
     console = Console()
     for epoch, moment in ((0, "before any training"), (data.last_epoch, "at the end of training")):
         table = Table("classifier", "kind", "F1 (mean and 95 % interval)", title=f"F1 {moment}", box=None)
@@ -258,7 +269,7 @@ def _show_results(directory: str) -> None:
         console.print(table)
     for sentence in data.verdicts:
         console.print(f"- {sentence}", highlight=False)
-    typer.echo(f"data: {run.path / 'spectra'}")
+    typer.echo(f"data: {data.data_location}")
     typer.echo(f"report: {run.report}")
 
 

@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
+
 from aelle_core.errors import UserError, some_of
 from flows.environment import prepare_ray
 from flows.interruption import kept_signal_handlers, telling_threads
+from flows.memory import share_arenas
+from flows.orphans import ending_with_this
 from flows.parameters import Request, Resources
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to files
@@ -32,6 +36,7 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
         with telling_threads():
             yield
         return
+    share_arenas()
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     if local:
         options |= {
@@ -43,14 +48,37 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
     try:
         with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
             ray.init(address="local" if local else resources.ray_address, **options)
-    except ConnectionError as error:
-        raise UserError(f"ray_address={resources.ray_address!r}: no Ray cluster answers there ({error})") from error
-    try:
-        check_resources(wanted, resources.patience)
-        with telling_threads():
-            yield
-    finally:
-        ray.shutdown()
+    except (ConnectionError, ray.exceptions.AuthenticationError) as error:
+        raise UserError(f"ray_address={resources.ray_address!r}: {_why_not(error)}") from error
+    with ending_with_this(_started_by_raylet() if local else []):
+        try:
+            check_resources(wanted, resources.patience)
+            with telling_threads():
+                yield
+        finally:
+            ray.shutdown()
+
+
+def _why_not(error: BaseException | None) -> str:
+    """Why a cluster does not let this process in. Ray says so in one of the errors that led to its last."""
+    from ray.exceptions import AuthenticationError
+
+    first = error
+    while error is not None:
+        if isinstance(error, AuthenticationError) or AuthenticationError.__name__ in str(error):
+            return (
+                "the Ray cluster there asks for another token than this process has: expected the cluster's own in "
+                "RAY_AUTH_TOKEN, or in the file that RAY_AUTH_TOKEN_PATH names"
+            )
+        error = error.__cause__ or error.__context__
+    return f"no Ray cluster answers there ({first})"
+
+
+def _started_by_raylet() -> list[psutil.Process]:
+    """What the raylet of a local cluster has started. The kernel ends the raylet with this process, however that ends,
+    and workers end with their raylet, but its agents first try for a minute to report that to the cluster."""
+    raylets = [process for process in psutil.Process().children() if process.name() == "raylet"]
+    return [process for raylet in raylets for process in raylet.children()]
 
 
 def check_resources(wanted: Mapping[str, Request], patience: float = 0) -> None:

@@ -1,6 +1,7 @@
 """A night: complete what is missing, train fresh networks, refit on those of all nights, and tell what has drifted."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -9,15 +10,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.states import Completed, State
 
-from aelle_core.analysis import saved_summaries
 from aelle_core.drift import Check, checks, network_summaries
 from aelle_core.errors import UserError
+from aelle_core.evaluation import Summary
 from aelle_core.history import History
 from aelle_core.study import RunDirectory, Study
 from aelle_core.study.nights import Nights, is_trained
 from aelle_core.tasks import get_task
 from aelle_core.trained import Trained, joint_examples
-from flows.analyse import analyse
+from flows.analyse import run_analysis
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
 from flows.sweep import SweepError, sweep
 
@@ -49,14 +50,16 @@ def check_drift(check: Check, series: str, night: str, before: str) -> None:
 
 
 @task(name="publish night", cache_policy=NO_CACHE, persist_result=False)
-def publish(directory: str, night: str) -> list[Check]:
-    """Keep the night's metrics in the history, put them beside the last night's into an artifact, and compare."""
+def publish(directory: str, night: str, finished: Sequence[str], measured: Sequence[Summary]) -> list[Check]:
+    """Keep the night's metrics in the history, put them beside the last night's into an artifact, and compare.
+
+    `finished` are the dates of all nights that were analysed together, `measured` the classifiers' metrics on them.
+    """
     series = RunDirectory(directory)
-    nights, history = Nights(series), History(series)
-    run, study = nights.run(night), series.study()
-    own = joint_examples([Trained(run.store, run.study(), run.quarantine.packs())])[0][study.epochs]
-    summaries = [one for one in saved_summaries(series) if one.epoch in (0, study.epochs)] + network_summaries(own)
-    history.add(night, study.total_networks * len(nights.finished()), summaries)
+    history, study = History(series), series.study()
+    own = joint_examples([Trained.of(Nights(series).run(night))])[0][study.epochs]
+    summaries = [one for one in measured if one.epoch in (0, study.epochs)] + network_summaries(own)
+    history.add(night, study.total_networks * len(finished), summaries)
     before = history.before(night)
     compared = checks(summaries, history.of(before), study.epochs) if before else []
     create_table_artifact(
@@ -90,28 +93,32 @@ def run_night(
     data.check(plan.batch_size)
     series.prepare(plan, data.statement())
     nights = Nights(series)
-    left_out = [each for each in nights.begun() if each < night and not _complete(nights, each, resources)]
+    others = [each for each in nights.begun() if each != night]
+    missing = [each for each in others if not is_trained(nights.run(each))]
+    left_out = [each for each in missing if each < night and not _complete(nights, each, resources)]
+    later = [each for each in missing if each > night]  # theirs to complete
     _train(nights, night, resources)
-    analyse.fn(directory, parameters, resources)  # its metrics and figures are then artifacts of this run
-    compared = publish(directory, night)
+    finished = sorted({*others, night} - {*left_out, *later})
+    shown = run_analysis(directory, parameters, resources, finished)
+    compared = publish(directory, night, finished, shown.summaries)
     before = History(series).before(night) or ""
     for check in compared:
         check_drift(check, series.path.name, night, before, return_state=True)
     drifted = [check.name for check in compared if check.drifted]
-    sentences = [f"night {night}: {len(nights.finished())} nights analysed together"]
+    sentences = [f"night {night}: {len(finished)} nights analysed together"]
     sentences += [f"not finished and left out: {', '.join(left_out)}"] if left_out else []
     sentences += [f"drifted: {', '.join(drifted)}"] if drifted else []
     return Completed(message="; ".join(sentences))
 
 
 def _complete(nights: Nights, night: str, resources: Resources) -> bool:
-    """Whether an earlier night is finished now."""
-    if not is_trained(nights.run(night)):
-        try:
-            _train(nights, night, resources)
-        except (UserError, SweepError) as error:
-            get_run_logger().warning("night %s cannot be completed: %s", night, error)
-    return is_trained(nights.run(night))
+    """Train what is missing of a night. Whether that was possible."""
+    try:
+        _train(nights, night, resources)
+    except (UserError, SweepError) as error:
+        get_run_logger().warning("night %s cannot be completed: %s", night, error)
+        return False
+    return True
 
 
 def _train(nights: Nights, night: str, resources: Resources) -> None:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from aelle_core.study import Study
-    from flows.parameters import Resources
+    from flows.parameters import AnalysisParameters, Resources
 
 Preset = Annotated[str, typer.Argument(help="A preset; `aelle presets` lists them.")]
 Output = Annotated[
@@ -21,7 +21,10 @@ Networks = Annotated[int | None, typer.Option(help="Networks per cell and size i
 Epochs = Annotated[int | None, typer.Option(help="Epochs instead of the preset's.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything that is drawn, instead of the preset's.")]
 Task = Annotated[str | None, typer.Option(help="Task instead of the preset's.")]
-Data = Annotated[Path | None, typer.Option(help="The task's data: a directory, or a file of text.")]
+Data = Annotated[
+    str | None,
+    typer.Option(help="The task's data: a directory, a file of text, or a text's address with its hash, #sha256=..."),
+]
 Spectra = Annotated[str | None, typer.Option(help="hidden, full, or hidden,full instead of the preset's.")]
 Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; without it a local one is started.")]
 Cpus = Annotated[float, typer.Option(help="CPU cores for each pack.")]
@@ -30,8 +33,18 @@ WayName = Annotated[
     str | None, typer.Option("--way", help="Way of training packs, such as packed; the fastest here by default.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan with its time and memory, train nothing.")]
+Runs = Annotated[
+    list[str],
+    typer.Argument(help="A study's results, or several: directories, or addresses (s3://, gs://).", show_default=False),
+]
+Together = Annotated[
+    str | None, typer.Option(help="Directory or address for the joint analysis of several studies of one shape.")
+]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
 Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
+
+
+Made = TypeVar("Made")
 
 
 def asked_study(
@@ -42,10 +55,11 @@ def asked_study(
     epochs: int | None,
     seed: int | None,
     task: str | None,
-    data: Path | None,
+    data: str | None,
     spectra: str | None,
 ) -> "Study":
-    """The preset with what was asked to be different."""
+    """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
+    where that is no study."""
     from aelle_core.errors import UserError
     from aelle_core.study import changed_study, get_preset
 
@@ -58,7 +72,9 @@ def asked_study(
             changes["units"] = [int(part) for part in units.split(",")]
         except ValueError as error:
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
-    return changed_study(base, None if data is None else str(data.expanduser().resolve()), **changes)
+    if data is not None and "://" not in data:
+        data = str(Path(data).expanduser().resolve())
+    return changed_study(base, data, **changes)
 
 
 def checked_output(output: str | None, plan: "Study") -> str:
@@ -73,7 +89,25 @@ def checked_output(output: str | None, plan: "Study") -> str:
     return directory
 
 
+def joined(runs: list[str], together: str | None) -> str:
+    """The run to analyse: the one that was named, or that which several were joined to. Raises UserError where several
+    come without a directory of their own, or one with it, and where they cannot be joined."""
+    from aelle_core.errors import UserError
+    from aelle_core.places import resolved
+    from aelle_core.study import RunDirectory, join
+
+    if (together is None) != (len(runs) == 1):
+        given = f"{len(runs)} run{'s' * (len(runs) > 1)} {'without' if together is None else 'with'} --together"
+        raise UserError(f"{given}: expected one run, or several and a directory for their joint analysis")
+    if together is None:
+        return runs[0]
+    directory = resolved(together)
+    join([RunDirectory(run) for run in runs], RunDirectory(directory))
+    return directory
+
+
 def asked_resources(address: str | None, cpus: float, gpus: float, way: str | None = None) -> "Resources":
+    """Where packs run, and what each takes: `cpus` cores and `gpus` GPUs. Raises UserError on what cannot be."""
     from flows.parameters import Resources
 
     return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
@@ -95,13 +129,14 @@ def check_forced_way(way: str | None, plan: "Study", device: str) -> None:
             trainers[task.trainer].check_way(way, get_cell(name, task.input_size, units), torch.device(device))
 
 
-def asked_analysis(splits: int, regress: str) -> Any:
+def asked_analysis(splits: int, regress: str) -> "AnalysisParameters":
+    """How spectra are turned into predictions. Raises UserError on what cannot be."""
     from flows.parameters import AnalysisParameters
 
     return _validated(AnalysisParameters, splits=splits, regress=regress)
 
 
-def _validated(model: Callable[..., Any], **values: Any) -> Any:
+def _validated(model: Callable[..., Made], **values: Any) -> Made:
     """A pydantic model, with its complaints as one sentence."""
     from pydantic import ValidationError
 

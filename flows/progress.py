@@ -1,13 +1,16 @@
-"""Progress that people see: a bar in the terminal, artifacts in Prefect's UI."""
+"""What people see of a run: in the terminal bars for its stages, and what came of it."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from aelle_core.report import ReportData
 
 
 class Display(Protocol):
@@ -19,6 +22,9 @@ class Display(Protocol):
     def advance(self, stage: str, amount: int, now: str = "") -> None:
         """`amount` more units are done; `now` says what is being worked on."""
 
+    def show(self, data: "ReportData") -> None:
+        """The run has come to this."""
+
 
 class NoDisplay:
     """Shows nothing: for runs without a terminal."""
@@ -29,11 +35,16 @@ class NoDisplay:
     def advance(self, stage: str, amount: int, now: str = "") -> None:
         """Nothing to show."""
 
+    def show(self, data: "ReportData") -> None:
+        """Nothing to show."""
+
 
 class TerminalDisplay:
-    """Rich progress bars, one for each stage, with what is being trained and the time left."""
+    """Rich progress bars, one for each stage, with what is being trained and the time left; `data` is what the run has
+    come to, for when the bars are gone, and None before."""
 
     def __init__(self, progress: Progress) -> None:
+        self.data: ReportData | None = None
         self._progress = progress
         self._stages: dict[str, TaskID] = {}
         self._lock = threading.Lock()
@@ -48,6 +59,9 @@ class TerminalDisplay:
             if now:
                 self._progress.update(self._stages[stage], now=now)
 
+    def show(self, data: "ReportData") -> None:
+        self.data = data
+
 
 _current: ContextVar[Display] = ContextVar("display", default=NoDisplay())  # noqa: B039 - it holds no state
 
@@ -58,7 +72,7 @@ def display() -> Display:
 
 
 @contextmanager
-def terminal_display(console: Console) -> Iterator[None]:
+def terminal_display(console: Console) -> Iterator[TerminalDisplay]:
     """Show progress on `console` while the block runs."""
     columns = (
         TextColumn("[bold]{task.description:<11}"),
@@ -70,8 +84,9 @@ def terminal_display(console: Console) -> Iterator[None]:
         TextColumn("[dim]{task.fields[now]}", markup=True),
     )
     with Progress(*columns, console=console) as progress:
-        token = _current.set(TerminalDisplay(progress))
+        shown = TerminalDisplay(progress)
+        token = _current.set(shown)
         try:
-            yield
+            yield shown
         finally:
             _current.reset(token)

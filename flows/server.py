@@ -13,13 +13,13 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aelle_core.errors import UserError
+from aelle_core.parent import STOP_SECONDS
 from flows.environment import prepare_prefect
 from flows.stale_runs import close_stale_runs
 
 _START_SECONDS = 180
 _LOOK_SECONDS = 5
 _NAMED_SECONDS = 15
-_STOP_SECONDS = 5
 _DELIVERY_SECONDS = 5
 _EARLY_SECONDS, _EARLY_DEATHS = 60, 3
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -91,7 +91,7 @@ class PrefectServer:
             self._stopping = True
             self.process.terminate()
         try:
-            self.process.wait(_STOP_SECONDS)
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

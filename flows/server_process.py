@@ -2,11 +2,7 @@
 lives."""
 
 import fcntl
-import os
-import signal
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +10,7 @@ from typing import Annotated
 
 import typer
 
-_LOOK_SECONDS = 0.5
-_STOP_SECONDS = 5.0
-
-
-def end_with(parent: int) -> None:
-    """Watch the parent from a thread of its own, and end this process when that is gone: gently, then at once."""
-
-    def watch() -> None:
-        while os.getppid() == parent:  # an orphan gets another parent
-            time.sleep(_LOOK_SECONDS)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_STOP_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
+from aelle_core.parent import STOP_SECONDS, end_with
 
 
 def serve(
@@ -48,7 +30,7 @@ def serve(
                 await super().startup(sockets)
 
     app = create_app(ephemeral=not interface, final=True)
-    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=int(_STOP_SECONDS) - 2)
+    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=STOP_SECONDS - 2)
     with socket.socket(fileno=descriptor) as listening:
         Server(config).run(sockets=[listening])
 

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun, State
+
+    Ended = Callable[..., State[Any]]
 
 _CLOCK_SECONDS = 10  # the time a process has started at moves when the clock is set
 _AT_ONCE = 100
@@ -25,6 +27,16 @@ def record_process(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
 
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(flow_run.id, this_process())
+
+
+def cancel_below(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
+    """For a flow's `on_cancellation`: subflows and tasks that its process, killed while it ended, left under way."""
+    from prefect.client.orchestration import get_client
+    from prefect.states import Cancelled
+
+    with get_client(sync_client=True) as client:
+        for below in list(_under_way(client, flow_run)):
+            _close(client, below, "the run above was cancelled", Cancelled)
 
 
 def this_process() -> dict[str, Any]:
@@ -92,16 +104,17 @@ def _under_way(client: "SyncPrefectClient", parent: "FlowRun | None" = None) -> 
         offset += len(runs)
 
 
-def _close(client: "SyncPrefectClient", run: "FlowRun", message: str) -> None:
-    """Close what belongs to a run, then the run: when this is interrupted, the run is found again."""
+def _close(client: "SyncPrefectClient", run: "FlowRun", message: str, ended: "Ended | None" = None) -> None:
+    """Close what belongs to a run, then the run: when this is interrupted, the run is found again. As `ended`, or
+    Cancelled where that was under way and else Crashed."""
     from prefect.states import Cancelled, Crashed
 
     for below in list(_under_way(client, run)):
-        _close(client, below, message)
+        _close(client, below, message, ended)
     for task_run in _unfinished_tasks(client, run):
-        client.set_task_run_state(task_run, Crashed(message=message), force=True)
+        client.set_task_run_state(task_run, (ended or Crashed)(message=message), force=True)
     cancelling = run.state is not None and run.state.is_cancelling()
-    client.set_flow_run_state(run.id, (Cancelled if cancelling else Crashed)(message=message), force=True)
+    client.set_flow_run_state(run.id, (ended or (Cancelled if cancelling else Crashed))(message=message), force=True)
 
 
 def _unfinished_tasks(client: "SyncPrefectClient", run: "FlowRun") -> list[Any]:

@@ -13,9 +13,24 @@ import pytest
 import torch
 
 from tests.object_store import ObjectStore, running_object_store
+from tests.side_by_side import Scheduler, file_of, group, place
 
 torch.set_num_threads(1)
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported, by whichever test comes first
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for shared, name in (("prefect_server", "cluster"), ("served", "served")):
+            if shared in getattr(item, "fixturenames", ()) and group(file_of(item.nodeid)) != name:
+                raise pytest.UsageError(f"{item.nodeid} uses {shared!r}: expected its file in the group {name!r}")
+    items.sort(key=lambda item: place(file_of(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduler:
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

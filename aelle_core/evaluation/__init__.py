@@ -4,22 +4,28 @@ from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.evaluate import evaluate_split
 from aelle_core.evaluation.examples import Examples, good_fraction_by_cell, median_threshold
 from aelle_core.evaluation.measurements import Measurement, measurements_from_table, measurements_table
+from aelle_core.evaluation.protocol import Protocol, Shares, protocol_of
 from aelle_core.evaluation.splits import Split, splits_by_network
-from aelle_core.evaluation.summary import Summary, summarise, verdicts
+from aelle_core.evaluation.summary import Summary, finalists, standings, summarise, verdicts
 
 __all__ = [
     "Classifier",
     "Examples",
     "Measurement",
+    "Protocol",
+    "Shares",
     "Split",
     "Summary",
     "classifiers",
     "evaluate_split",
+    "finalists",
     "good_fraction_by_cell",
     "measurements_from_table",
     "measurements_table",
     "median_threshold",
+    "protocol_of",
     "splits_by_network",
+    "standings",
     "summarise",
     "verdicts",
 ]

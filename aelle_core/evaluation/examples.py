@@ -54,6 +54,20 @@ class Examples:
             self.epoch,
         )
 
+    def with_rows(self, other: "Examples") -> "Examples":
+        """These rows and those of `other`, of the same epoch and hyperparameters."""
+        return Examples(
+            np.concatenate([self.spectra, other.spectra]),
+            np.concatenate([self.loss, other.loss]),
+            np.concatenate([self.final_loss, other.final_loss]),
+            np.concatenate([self.accuracy, other.accuracy]),
+            np.concatenate([self.cells, other.cells]),
+            np.concatenate([self.units, other.units]),
+            {name: np.concatenate([each, other.hyperparameters[name]]) for name, each in self.hyperparameters.items()},
+            np.concatenate([self.networks, other.networks]),
+            self.epoch,
+        )
+
     def of(self, networks: frozenset[str]) -> "Examples":
         """The rows of the named networks."""
         return self.select(np.isin(self.networks, sorted(networks)))

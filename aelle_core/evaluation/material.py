@@ -14,23 +14,12 @@ from aelle_core.evaluation.evaluate import evaluate_classifiers, fit_to_training
 from aelle_core.evaluation.examples import Examples
 from aelle_core.evaluation.left_out import splits_by_group
 from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.protocol import Protocol, Shares, protocol_of
 from aelle_core.evaluation.splits import Split, splits_by_network
 
 MINIMUM = 20
 COMPONENTS = 10
 """Components of the AeLLE: what the largest of table 4's classifiers cuts. The first two are the plane."""
-
-
-@dataclass(frozen=True)
-class Shares:
-    """The parts of the networks that choose cuts and that test; the rest trains."""
-
-    validation: float
-    test: float
-
-
-END = Shares(validation=0.1, test=0.2)
-EARLY = Shares(validation=0.2, test=0.6)
 
 
 @dataclass(eq=False)
@@ -39,9 +28,9 @@ class Material:
     the one that tables are about), and how they are judged.
 
     A network ends well with a final loss below `threshold`. `aelle_parameters` are those of AeLLE. Splits are by
-    network, seeded; an AeLLE is fitted once to each set of training networks. `jobs` is how many splits are measured
-    at a time, in processes of their own; -1 is one for each core. Raises UserError for fewer than 20 networks with a
-    final spectrum.
+    network, seeded, with the shares of the task's protocol; an AeLLE is fitted once to each set of training networks.
+    `jobs` is how many splits are measured at a time, in processes of their own; -1 is one for each core. Raises
+    UserError for fewer than 20 networks with a final spectrum.
     """
 
     task: str
@@ -57,6 +46,11 @@ class Material:
     def __post_init__(self) -> None:
         if len(self.final) < MINIMUM:
             raise UserError(f"{len(self.final)} networks with a final spectrum: tables expect at least {MINIMUM}")
+
+    @property
+    def protocol(self) -> Protocol:
+        """How the task's networks are split."""
+        return protocol_of(self.task)
 
     @property
     def kind(self) -> str:
@@ -97,9 +91,7 @@ class Material:
 
     def drawn(self, shares: Shares) -> list[Split]:
         """The seeded splits with these shares."""
-        return splits_by_network(
-            self.final, self.splits, seed=self.seed, validation=shares.validation, test=shares.test
-        )
+        return splits_by_network(self.final, self.splits, seed=self.seed, shares=shares)
 
     def aelle(self, split: Split, kind: str | None = None) -> AeLLE:
         """The AeLLE of the split's training networks."""
@@ -136,13 +128,13 @@ class Material:
 
     @cached_property
     def at_the_end(self) -> list[Measurement]:
-        """Every classifier after the last epoch, on splits of 70, 10 and 20 %."""
-        return self.measure(self.drawn(END), [self.last_epoch], classifiers)
+        """Every classifier after the last epoch."""
+        return self.measure(self.drawn(self.protocol.end), [self.last_epoch], classifiers)
 
     @cached_property
     def early(self) -> list[Measurement]:
-        """Every classifier in the first half of training, on splits of 20, 20 and 60 %."""
-        return self.measure(self.drawn(EARLY), self.early_epochs, classifiers)
+        """Every classifier in the first half of training."""
+        return self.measure(self.drawn(self.protocol.early), self.early_epochs, classifiers)
 
     def left_out(self, label: str) -> tuple[list[str], list[Measurement]]:
         """The groups of the networks by `label`, "cells" or "units", and every classifier at three moments trained

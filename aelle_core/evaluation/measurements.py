@@ -1,12 +1,14 @@
 """How well one classifier did on one split."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
+from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
 METRICS = ("precision", "recall", "f1", "balanced_accuracy", "rank_correlation")
 
@@ -35,18 +37,19 @@ class Measurement:
 def measured(
     good: np.ndarray, predicted: np.ndarray, scores: np.ndarray, final_loss: np.ndarray, cells: np.ndarray
 ) -> dict[str, float]:
-    """All metrics of predictions (n,) bool and scores (n,) against what came, (n,) bool and losses."""
-    # Counted here: scikit-learn's functions take longer to check their arguments than a forest takes to vote.
+    """All metrics of predictions (n,) bool and scores (n,) against what came, (n,) bool and losses (n,).
+
+    Where nothing is called good or nothing is, precision, recall and F1 are 0; the balanced accuracy is NaN where all
+    networks ended on one side.
+    """
     good, predicted = np.asarray(good, dtype=bool), np.asarray(predicted, dtype=bool)
-    right, positive, called = int((good & predicted).sum()), int(good.sum()), int(predicted.sum())
-    negative = len(good) - positive
-    recall = right / positive if positive else 0.0
-    specificity = (negative - called + right) / negative if negative else 0.0
+    precision, recall, f1, _ = precision_recall_fscore_support(good, predicted, average="binary", zero_division=0.0)
+    one_sided = good.all() or not good.any()
     return {
-        "precision": right / called if called else 0.0,
-        "recall": recall,
-        "f1": 2 * right / (positive + called) if positive + called else 0.0,
-        "balanced_accuracy": (recall + specificity) / 2 if positive and negative else float("nan"),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "balanced_accuracy": math.nan if one_sided else float(balanced_accuracy_score(good, predicted)),
         "rank_correlation": rank_correlation_within_cells(scores, final_loss, cells),
     }
 
@@ -58,10 +61,9 @@ def rank_correlation_within_cells(scores: np.ndarray, final_loss: np.ndarray, ce
     for cell in np.unique(cells):
         chosen = cells == cell
         if chosen.sum() >= 3 and np.ptp(scores[chosen]) > 0 and np.ptp(final_loss[chosen]) > 0:
-            ranks = rankdata(scores[chosen]), rankdata(-final_loss[chosen])
-            total += float(np.corrcoef(*ranks)[0, 1]) * int(chosen.sum())
+            total += float(spearmanr(scores[chosen], -final_loss[chosen]).statistic) * int(chosen.sum())
             weight += int(chosen.sum())
-    return total / weight if weight else float("nan")
+    return total / weight if weight else math.nan
 
 
 def measurements_table(measurements: Sequence[Measurement]) -> pa.Table:

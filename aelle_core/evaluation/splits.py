@@ -6,11 +6,12 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.protocol import Shares
 
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the networks that train, that choose thresholds, and that test."""
+    """Names of the networks that train, that choose cuts (none: those that train do), and that test."""
 
     number: int
     train: frozenset[str]
@@ -18,19 +19,23 @@ class Split:
     test: frozenset[str]
 
 
-def splits_by_network(
-    examples: Examples, count: int, *, seed: int, validation: float = 0.1, test: float = 0.2
-) -> list[Split]:
-    """`count` random splits, 70/10/20 by default (the paper's for SMNIST), each cell in its share on every side
-    where it has networks enough."""
-    return [_split(examples, number, seed, validation, test) for number in range(count)]
+def splits_by_network(examples: Examples, count: int, *, seed: int, shares: Shares) -> list[Split]:
+    """`count` random splits, each cell in its share on every side where it has networks enough.
+
+    Raises UserError where a side would have none.
+    """
+    shares.check(len(examples))
+    return [_split(examples, number, seed, shares) for number in range(count)]
 
 
-def _split(examples: Examples, number: int, seed: int, validation: float, test: float) -> Split:
+def _split(examples: Examples, number: int, seed: int, shares: Shares) -> Split:
     state = np.random.RandomState(np.random.SeedSequence([seed, number]).generate_state(4))
-    rest, tested = _cut(examples.networks, examples.cells, test, state)
-    cells = dict(zip(examples.networks, examples.cells, strict=True))
-    train, chosen = _cut(rest, np.array([cells[name] for name in rest]), validation / (1 - test), state)
+    train, tested = _cut(examples.networks, examples.cells, shares.test, state)
+    chosen = train[:0]
+    if shares.validation:
+        cells = dict(zip(examples.networks, examples.cells, strict=True))
+        remaining = np.array([cells[name] for name in train])
+        train, chosen = _cut(train, remaining, shares.validation / (1 - shares.test), state)
     return Split(number, *(frozenset(map(str, names)) for names in (train, chosen, tested)))
 
 
@@ -38,6 +43,7 @@ def _cut(
     names: np.ndarray, cells: np.ndarray, share: float, state: np.random.RandomState
 ) -> tuple[np.ndarray, np.ndarray]:
     _, counts = np.unique(cells, return_counts=True)
-    stratify = cells if counts.min() >= 2 and share * len(names) >= len(counts) else None
+    least = min(share, 1 - share) * len(names)
+    stratify = cells if counts.min() >= 2 and least >= len(counts) else None
     first, second = train_test_split(names, test_size=share, stratify=stratify, random_state=state)
     return first, second

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import t
@@ -61,20 +62,46 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     return summaries
 
 
+class Standing(NamedTuple):
+    """A classifier at an epoch, with the summary of each of its metrics by name."""
+
+    classifier: str
+    kind: str
+    metrics: dict[str, Summary]
+
+
+def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
+    """The classifiers at an epoch, best F1 first."""
+    found: dict[str, Standing] = {}
+    for one in summaries:
+        if one.epoch == epoch:
+            found.setdefault(one.classifier, Standing(one.classifier, one.kind, {})).metrics[one.metric] = one
+    return sorted(found.values(), key=lambda each: -each.metrics["f1"].mean)
+
+
+def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tuple[Summary, Summary] | None:
+    """The F1 at an epoch of the best classifier of spectra and of the best baseline; None where either is missing.
+
+    At the last epoch the current loss is the outcome itself, so what looks at it is left out of the contest there.
+    """
+    outcomes = {name for name, classifier in classifiers.items() if classifier.uses_loss}
+    f1 = {(one.classifier, one.kind): one for one in summaries if one.epoch == epoch and one.metric == "f1"}
+    entries = [one for one in f1.values() if not (epoch == last_epoch and one.classifier in outcomes)]
+    spectrum = max((one for one in entries if one.kind == "spectrum"), key=lambda one: one.mean, default=None)
+    baseline = max((one for one in entries if one.kind == "baseline"), key=lambda one: one.mean, default=None)
+    return None if spectrum is None or baseline is None else (spectrum, baseline)
+
+
 def verdicts(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
     """Plain sentences: before training and at its end, the best spectrum classifier against the best baseline.
 
     At the end the current loss is the outcome itself, so it is left out of the contest there.
     """
     sentences = []
-    outcomes = {name for name, classifier in classifiers.items() if classifier.uses_loss}
     for epoch, moment in ((0, "Before any training"), (last_epoch, f"After the last epoch ({last_epoch})")):
-        f1 = {(one.classifier, one.kind): one for one in summaries if one.epoch == epoch and one.metric == "f1"}
-        entries = [one for one in f1.values() if not (epoch == last_epoch and one.classifier in outcomes)]
-        spectrum = max((one for one in entries if one.kind == "spectrum"), key=lambda one: one.mean, default=None)
-        baseline = max((one for one in entries if one.kind == "baseline"), key=lambda one: one.mean, default=None)
-        if spectrum is None or baseline is None:
+        if (best := finalists(summaries, epoch, last_epoch)) is None:
             continue
+        spectrum, baseline = best
         wins = "the spectrum wins" if spectrum.mean > baseline.mean else "the baseline wins"
         clear = "" if spectrum.low > baseline.high or baseline.low > spectrum.high else ", but the intervals overlap"
         sentences.append(f"{moment}, {wins}{clear}: {_f1(spectrum)} against {_f1(baseline)}.")

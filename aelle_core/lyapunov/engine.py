@@ -18,7 +18,7 @@ from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.rounding import Rounding
 from aelle_core.lyapunov.systems import System
 from aelle_core.lyapunov.tangents import Frame, Kernel, TorchTangents
-from aelle_core.lyapunov.threads import one_torch_thread
+from aelle_core.threads import one_torch_thread
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256

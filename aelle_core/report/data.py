@@ -12,9 +12,18 @@ from aelle_core.evaluation.tables.base import Table
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Everything the figures and the page are drawn from. Spectra in nats per step; `loss_name` says what losses are,
-    as an axis is labelled, `threshold_origin` where the threshold comes from, in a few words; `illustration` is what
-    the task looks like, or in one sentence why it cannot be shown."""
+    """Everything the figures and the page are drawn from. Spectra are in nats per step.
+
+    examples_by_epoch      the networks after each epoch that has spectra, the last one among them
+    aelle, test_networks   the model of the first split, and the networks that it has not seen
+    threshold              the final loss below which a network ended well; `threshold_origin`, in a few words, why
+    loss_name              what losses are, with their unit, as an axis is labelled
+    summaries              every metric of every classifier at every epoch
+    good_fraction_by_cell  the share of each cell's networks that ended well
+    illustration           what the task looks like: labels with arrays (steps,) or (steps, features); or, in one
+                           sentence, why it cannot be shown
+    status_counts          how many networks ended with which status
+    """
 
     title: str
     study: dict[str, Any]

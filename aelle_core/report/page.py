@@ -12,20 +12,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 
-from aelle_core.evaluation import Summary
+from aelle_core.evaluation import protocol_of, standings
 from aelle_core.files import write_atomically
 from aelle_core.places import Place
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures import ReportFigure, figures
-from aelle_core.report.tables import grid
-
-_METRICS = {
-    "f1": "F1",
-    "precision": "Precision",
-    "recall": "Recall",
-    "balanced_accuracy": "Balanced accuracy",
-    "rank_correlation": "Rank correlation within cells",
-}
+from aelle_core.report.tables import METRICS, grid, has_intervals
 
 
 @dataclass(frozen=True)
@@ -77,24 +69,16 @@ def write_report(data: ReportData, pictures: Sequence[Picture], path: Place) -> 
         data=data,
         networks=len(data.final),
         pictures=[(each.figure, each.absent, base64.b64encode(each.png).decode()) for each in pictures],
-        tables=[(table, *grid(table)) for table in data.tables],
-        metrics=_METRICS,
-        last_rows=_rows(data.summaries, data.last_epoch),
-        first_rows=_rows(data.summaries, 0),
+        tables=[(table, has_intervals(table), *grid(table)) for table in data.tables],
+        metrics=METRICS,
+        shares=protocol_of(data.study["task"]).end,
+        at_the_end=standings(data.summaries, data.last_epoch),
+        at_the_start=standings(data.summaries, 0),
         early=_early(data),
         settings=_flat(data.study),
         seeds=_flat(data.seeds),
     )
     return write_atomically(path, lambda temporary: temporary.write_text(page))
-
-
-def _rows(summaries: list[Summary], epoch: int) -> list[dict[str, Any]]:
-    """A row for each classifier with its metrics, best F1 first."""
-    rows: dict[str, dict[str, Any]] = {}
-    for one in summaries:
-        if one.epoch == epoch:
-            rows.setdefault(one.classifier, {"name": one.classifier, "kind": one.kind})[one.metric] = one
-    return sorted(rows.values(), key=lambda row: -row["f1"].mean)
 
 
 def _early(data: ReportData) -> dict[str, Any]:
@@ -103,7 +87,7 @@ def _early(data: ReportData) -> dict[str, Any]:
     if len(epochs) > 8:
         epochs = sorted({*epochs[:5], epochs[len(epochs) // 2], epochs[3 * len(epochs) // 4], epochs[-1]})
     f1 = {(one.classifier, one.epoch): one for one in data.summaries if one.metric == "f1"}
-    names = [row["name"] for row in _rows(data.summaries, epochs[0])]
+    names = [each.classifier for each in standings(data.summaries, epochs[0])]
     return {"epochs": epochs, "rows": [(name, [f1[name, epoch] for epoch in epochs]) for name in names]}
 
 

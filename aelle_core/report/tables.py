@@ -60,6 +60,11 @@ def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def has_intervals(table: Table) -> bool:
+    """Whether any of its numbers has one."""
+    return not all(math.isnan(one.low) for one in table.entries)
+
+
 def comma_separated(tables: Sequence[Table]) -> str:
     """All numbers as CSV: table, row, metric, column, paper, mean, low, high; empty where there is none."""
     buffer = io.StringIO()

@@ -2,6 +2,7 @@
 
 from aelle_core.study.cost import CohortCost, cohort_cost
 from aelle_core.study.directory import RunDirectory
+from aelle_core.study.joint import join
 from aelle_core.study.model import Study, check_name
 from aelle_core.study.presets import changed_study, get_preset, presets
 from aelle_core.study.quarantine import Quarantine, QuarantinedPack
@@ -24,6 +25,7 @@ __all__ = [
     "cohort_cost",
     "cohorts",
     "get_preset",
+    "join",
     "presets",
     "run_pack",
     "run_study",

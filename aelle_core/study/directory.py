@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -97,14 +98,15 @@ class RunDirectory:
         probe.write_bytes(b"")
         probe.unlink(missing_ok=True)
 
-    def prepare(self, study: Study, statement: dict[str, Any]) -> None:
-        """Check, make the directory with its settings, unless it holds this study already, and its store."""
+    def prepare(self, study: Study, statement: dict[str, Any], *, joint: Sequence[str] = ()) -> None:
+        """Check, make the directory with its settings, unless it holds this study already, and its store. `joint` are
+        the places of the runs that it stands for, if it does."""
         self.check(study)
         if not self.settings.exists():
-            self._write_settings(study, statement)
+            self._write_settings(study, statement, joint)
         SpectraStore(self._spectra)
 
-    def _write_settings(self, study: Study, statement: dict[str, Any]) -> None:
+    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str]) -> None:
         content = {
             "format": _FORMAT,
             "identity": study.identity,
@@ -112,7 +114,7 @@ class RunDirectory:
             "data": statement,
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
+        } | ({"joint": list(joint)} if joint else {})
         text = json.dumps(content, indent=2)
         write_atomically(self.settings, lambda temporary: temporary.write_text(text))
 

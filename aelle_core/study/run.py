@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aelle_core.cells import get_cell
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
+from aelle_core.places import Place
 from aelle_core.store import NetworkRecord, SpectraStore
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
@@ -78,19 +79,9 @@ def run_pack(
     if not missing:
         return PackSummary(pack.name, 0, 0, time.monotonic() - started)
     task = task or get_task(study.task, seed=study.seed, options=study.task_options)
-    settings = [variant.settings for variant in pack.variants]
-    cell = get_cell(pack.cell, task.input_size, pack.units)
-    kind = trainers[task.trainer]
     checkpoint = run.checkpoint(pack.name)
-    place_of_work = torch.device(device)
-    at_once = None
-    if way is None and checkpoints and checkpoint.exists():
-        way, at_once = recorded_way(checkpoint)
-        if way not in kind.ways(cell, place_of_work):
-            way = None  # begun on another kind of device: the last bits differ anyway
-    if way is None:
-        way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), place_of_work)
-    trainer = kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)
+    begun = checkpoints and checkpoint.exists()
+    trainer = _trainer(study, pack, task, torch.device(device), way, checkpoint if begun else None)
     diverged = 0
     clock = _Clock()
 
@@ -108,7 +99,7 @@ def run_pack(
         if on_epoch is not None:
             on_epoch(pack, result.epoch)
 
-    if checkpoints and checkpoint.exists():
+    if begun:
         keep(load_checkpoint(checkpoint, trainer))
     results = trainer.run(study.epochs)
     while True:
@@ -123,6 +114,24 @@ def run_pack(
     seconds = time.monotonic() - started
     training, spectra = clock.seconds["training"], clock.seconds["spectra"]
     return PackSummary(pack.name, len(missing), diverged, seconds, training, spectra)
+
+
+def _trainer(
+    study: Study, pack: Pack, task: Task, device: torch.device, way: str | None, begun: Place | None
+) -> Trainer:
+    """The pack before its first epoch, to be trained in `way`, or in the one that its checkpoint `begun` records, or
+    in the fastest on this machine."""
+    cell = get_cell(pack.cell, task.input_size, pack.units)
+    settings = [variant.settings for variant in pack.variants]
+    kind = trainers[task.trainer]
+    at_once = None
+    if way is None and begun is not None:
+        way, at_once = recorded_way(begun)
+        if way not in kind.ways(cell, device):
+            way = None  # begun on another kind of device: the last bits differ anyway
+    if way is None:
+        way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), device)
+    return kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)
 
 
 def _store_epoch(

@@ -97,9 +97,9 @@ class Task(ABC):
 
 
 class Classification(Task):
-    """A classification of sequences, after the last step or, with `readout` "every", after each: `seed` decides which
-    examples are used for what; the data are read when `splits` is first used. Of the training examples each network
-    sees its own `share`."""
+    """A classification of sequences, trained by cross-entropy, after the last step or, with `readout` "every", after
+    each: `seed` decides which examples are used for what; the data are read when `splits` is first used. Of the
+    training examples each network sees its own `share`."""
 
     trainer: ClassVar[str] = "gradient"
     classes: ClassVar[int]
@@ -136,12 +136,6 @@ class Classification(Task):
         own = self.own_examples(seed)
         return own[torch.randperm(len(own), generator=generator(seed, "order", epoch))]
 
-    def loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy in nats of class scores (networks, rows, classes) against targets (networks, rows), averaged
-        over the rows: (networks,). Rows are the sequences, or every step of them."""
-        losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
-        return losses.view(targets.shape).mean(dim=1)
-
     def statement(self) -> dict[str, Any]:
         """What the result says about the data: sizes, seed, shape, and a hash of each split."""
         splits = self.splits
@@ -163,6 +157,13 @@ def _digest(examples: Examples) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(examples.inputs.numpy()).tobytes())
     digest.update(np.ascontiguousarray(examples.targets.numpy()).tobytes())
     return digest.hexdigest()[:16]
+
+
+def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:
+    """The loss of classifications: in nats, of class scores (networks, rows, classes) against targets (networks, rows),
+    averaged over the rows: (networks,). Rows are the sequences, or every step of them."""
+    losses = functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none")
+    return losses.view(targets.shape).mean(dim=1)
 
 
 def permutation(count: int, seed: int) -> Tensor:

@@ -18,7 +18,7 @@ class CharacterLanguageModel(Classification):
 
     text        a file of UTF-8 text, an http(s) address, or "python": the language reference that every Python carries
                 (374,000 characters; it differs between Python's versions, and the statement has its hash)
-    sha256      of the text's bytes, checked where given; an address needs it
+    sha256      of the text's bytes, checked where given; an address needs it, here or as #sha256=... at its end
     characters  how many to use, from the start; None for all
     steps       characters per sequence
     readout     "every" or "last": the characters after which the next one is asked for

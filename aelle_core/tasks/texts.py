@@ -14,18 +14,22 @@ def read_text(source: str, sha256: str | None = None) -> str:
     """The text of a file, of an http(s) address (downloaded once, to the user's cache, with a progress bar), or
     "python": the language reference that every Python carries. Lines end with a newline, whatever they ended with.
 
-    `sha256` is checked against the file's bytes; an address needs one. Raises UserError for what cannot be had or read,
-    is empty, is not UTF-8 or has another hash.
+    `sha256` is checked against the file's bytes; an address needs one, or ends with it: #sha256=..., as pip has it.
+    Raises UserError for what cannot be had or read, is empty, is not UTF-8 or has another hash.
     """
+    is_address = urlsplit(source).scheme in ("http", "https")
+    if is_address:
+        source, _, own_hash = source.partition("#sha256=")
+        sha256 = sha256 or own_hash or None
     if source == PYTHON:
         content = _language_reference().encode()
     elif source == WAR_AND_PEACE:
         raise UserError(
-            f"text {source!r} is not carried along: expected a file with it, such as one from Project Gutenberg "
-            "(ebook 2600), or an address with its sha256"
+            f"text {source!r} is not carried along: expected a file with it, such as Project Gutenberg's ebook 2600, "
+            "or an address with its hash, such as https://www.gutenberg.org/files/2600/2600-0.txt#sha256=..."
         )
     else:
-        content = _read(_download(source, sha256) if urlsplit(source).scheme in ("http", "https") else Path(source))
+        content = _read(_download(source, sha256) if is_address else Path(source))
     if not content:
         raise UserError(f"text {source!r} is empty: expected some English")
     found = hashlib.sha256(content).hexdigest()
@@ -54,7 +58,7 @@ def _read(path: Path) -> bytes:
 
 def _download(address: str, sha256: str | None) -> Path:
     if sha256 is None:
-        raise UserError(f"text {address!r} comes without a hash: expected the option sha256 with it")
+        raise UserError(f"text {address!r} comes without a hash: expected #sha256=... at its end, or the option sha256")
     import pooch
 
     try:

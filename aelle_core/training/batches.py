@@ -1,11 +1,24 @@
 """Mini-batches as the ways want them: time before batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from aelle_core.tasks import Examples
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """What networks run along: `inputs` (networks, time, batch, features), or (networks, time, batch) codes of one-hot
+    inputs, and `noise`, for cells that train under it, (networks, time, batch, noise_channels * units). After the steps
+    that `cuts` names no gradient flows back, in the networks (networks,) that it marks there (see
+    aelle_core.training.truncation)."""
+
+    inputs: Tensor
+    noise: Tensor | None = None
+    cuts: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 def time_first(targets: Tensor) -> Tensor:
@@ -16,10 +29,11 @@ def time_first(targets: Tensor) -> Tensor:
 
 def mini_batch(examples: Examples, chosen: Tensor, readout: str) -> tuple[Tensor, Tensor]:
     """Of the examples (networks, batch): inputs (networks, time, batch, features), or codes, and targets (networks,
-    batch), or (networks, time * batch) where there is one at every step."""
+    batch), or (networks, time * batch) where there is one at every step. Inputs are a view: a way that wants the rows
+    of a step side by side copies them."""
     inputs = examples.inputs.index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
     targets = examples.targets[chosen]
-    return inputs.transpose(1, 2).contiguous(), time_first(targets) if readout == "every" else targets
+    return inputs.transpose(1, 2), time_first(targets) if readout == "every" else targets
 
 
 def same_for_all(

@@ -46,11 +46,19 @@ class PackedAdam:
         return {name: part.unflatten(1, value.shape[1:]) for (name, value), part in shaped}
 
     @torch.no_grad()
-    def step(self, losses: Tensor, parameters: Mapping[str, Tensor] | None = None, first: int = 0) -> None:
+    def step(
+        self,
+        losses: Tensor,
+        parameters: Mapping[str, Tensor] | None = None,
+        first: int = 0,
+        number: int | None = None,
+    ) -> None:
         """One update from the gradients of `losses`, (networks,), which `backward` has left on the parameters.
 
         A part of the pack may take its step alone: `parameters` are then the part's, views of all networks' from the
-        network `first` on. A parameter without a gradient counts as one with a gradient of zero.
+        network `first` on, and `number` says which step it is (the next one, unless it is said); several threads may
+        do so at once, each with a part of its own. A parameter without a gradient counts as one with a gradient of
+        zero.
         """
         parameters = parameters or self.parameters
         part = slice(first, first + len(losses))
@@ -63,11 +71,11 @@ class PackedAdam:
         alive = self.alive[part]
         alive &= norms.isfinite() & losses.isfinite()
         factors = torch.where(alive, (self.clips[part] / (norms + 1e-6)).clamp(max=1.0), 0.0).unsqueeze(1)
-        self.steps += 1
+        self.steps = steps = self.steps + 1 if number is None else number
         beta1, beta2 = self.betas
         # Both bias corrections folded into one step size, with epsilon scaled to match.
-        correction2 = (1 - beta2**self.steps) ** 0.5
-        rates = torch.where(alive, self.learning_rates[part] * correction2 / (1 - beta1**self.steps), 0.0).unsqueeze(1)
+        correction2 = (1 - beta2**steps) ** 0.5
+        rates = torch.where(alive, self.learning_rates[part] * correction2 / (1 - beta1**steps), 0.0).unsqueeze(1)
         # masked, not only scaled: 0 times infinity is no number.
         clipped = torch.where(alive.unsqueeze(1), gradient.mul_(factors), 0.0)
         mean = self._first[part].lerp_(clipped, 1 - beta1)

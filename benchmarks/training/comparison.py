@@ -1,12 +1,13 @@
 """The tables of times, and what they say in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.tables import DASH, Table, number, spread, times
 from benchmarks.timing import Spread
 from benchmarks.training import peers
 from benchmarks.training.measure import ENSEMBLE_OF_LAYERS, ENSEMBLE_OF_LOOPS, ENSEMBLE_SIZE, Pack, Times
+from benchmarks.training.processes import Rates
 
 LOOP_GAIN = 3.0  # aimed at, for the cells that torch.nn has no layer for
 LAYER_GAIN = 1.0
@@ -51,7 +52,7 @@ class OfCell:
 def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
     shape = several[0].small.shape
     table = Table(
-        f"Against one network at a time, {_threads(threads)}",
+        f"Against one network at a time, {threads_in_words(threads)}",
         f"Milliseconds per network and mini-batch: N = {shape.units}, {shape.batch} sequences of {shape.steps} steps "
         f"of {shape.features} features, forward, backward, clip of the norm and Adam; the median of the turns, "
         "least..largest in brackets; ratios turn by turn. *One by one*: torch.nn's layer for rnn, rnn_relu, gru and "
@@ -113,46 +114,45 @@ def sizes_table(several: Sequence[OfCell], sizes: Sequence[int]) -> Table:
     return table
 
 
-def cores_table(one: Sequence[OfCell], two: Sequence[OfCell], threads: int) -> Table:
+def cores_table(rates: Sequence[Rates], on_threads: Sequence[OfCell], cores: int) -> Table:
     table = Table(
-        f"Networks per second on {threads} cores",
-        "Networks times mini-batches per second. *Threads*: one process with that many threads, measured. "
-        f"*Processes*: {threads} processes with one thread each, stated as {threads} times what one thread does; it is "
-        "how a study runs. Each of the better way. *Ratio*: the better of ours over the better of one by one.",
+        f"Networks per second on {cores} cores",
+        f"Networks times mini-batches per second. *Processes*: {cores} with one thread each, which take every turn at "
+        f"the same time; it is how a study runs. *Threads*: one process with {cores} threads. Medians, each of the "
+        "better way. *Ratio*: processes of ours over processes one by one, turn by turn.",
         ("cell", "one by one, threads", "one by one, processes", "ours, threads", "ours, processes", "ratio"),
     )
-    alone_on_one = {each.cell: each for each in one}
-    for each in two:
-        single = alone_on_one[each.cell]
-        rates = [1e3 / each.alone, threads * 1e3 / single.alone, 1e3 / each.milliseconds]
-        rates.append(threads * 1e3 / single.milliseconds)
-        gain = max(rates[2:]) / max(rates[:2])
-        table.rows.append((each.cell, *(f"{rate:,.0f}" for rate in rates), f"{number(gain)}x"))
+    by_threads = {each.cell: (f"{1e3 / each.alone:,.0f}", f"{1e3 / each.milliseconds:,.0f}") for each in on_threads}
+    for each in rates:
+        alone, ours = by_threads.get(each.cell, (DASH, DASH))
+        table.rows.append((each.cell, alone, _rate(each.best_alone), ours, _rate(each.ours), times(each.gain)))
     return table
 
 
-def verdict(several: Sequence[OfCell], threads: int) -> str:
+def verdict(gains: Mapping[str, Spread], where: str) -> str:
     """Which cells reach what is aimed at, by the medians of this run."""
 
-    def split(chosen: list[OfCell], least: float) -> str:
-        reached = [each for each in chosen if each.gain.median >= least]
-        missed = [each for each in chosen if each.gain.median < least]
-        return f"{_listed(reached)}; not: {_listed(missed)}"
+    def split(chosen: list[str], least: float) -> str:
+        reached = [cell for cell in chosen if gains[cell].median >= least]
+        return f"{listed(reached)}; not: {listed([cell for cell in chosen if cell not in reached])}"
 
-    loops = [each for each in several if not peers.is_layer(each.cell)]
+    def listed(cells: list[str]) -> str:
+        return ", ".join(f"{cell} ({number(gains[cell].median)}x)" for cell in cells) or "none"
+
+    loops = [cell for cell in gains if not peers.is_layer(cell)]
     return (
-        f"Verdict, {_threads(threads)}: at least {LAYER_GAIN:.1f}x of the best one-by-one way: "
-        f"{split(list(several), LAYER_GAIN)}. Loop cells at least {LOOP_GAIN:g}x: {split(loops, LOOP_GAIN)}."
+        f"Verdict, {where}: at least {LAYER_GAIN:.1f}x of the best one-by-one way: "
+        f"{split(list(gains), LAYER_GAIN)}. Loop cells at least {LOOP_GAIN:g}x: {split(loops, LOOP_GAIN)}."
     )
 
 
-def _listed(several: Sequence[OfCell]) -> str:
-    return ", ".join(f"{each.cell} ({number(each.gain.median)}x)" for each in several) or "none"
+def _rate(values: Sequence[float]) -> str:
+    return f"{Spread.of(values).median:,.0f}"
 
 
 def _share(each: OfCell, peak: float) -> str:
     return f"{each.small.shape.operations / (each.milliseconds / 1e3) / peak:.0%}"
 
 
-def _threads(count: int) -> str:
+def threads_in_words(count: int) -> str:
     return "one thread" if count == 1 else f"{count} threads"

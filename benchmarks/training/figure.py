@@ -38,7 +38,7 @@ def draw(
     second.set_title(f"P: N = {shape.units}, T = {shape.steps}", fontsize="medium")
     third.set_title(f"N: T = {shape.steps}", fontsize="medium")
     fourth.set_title(f"T: N = {shape.units}", fontsize="medium")
-    third.legend(frameon=False)
+    (third if by_units else second).legend(frameon=False)
     figure.suptitle(f"What training costs: batch {shape.batch}, float32, one thread", fontsize="large")
     save(figure, folder, "training-speed")
 
@@ -58,6 +58,10 @@ def _gains(axes: Axes, several: Sequence[OfCell]) -> None:
 
 
 def _panel(axes: Axes, curves: Sequence[Curve], label: str) -> None:
+    if not curves:
+        axes.text(0.5, 0.5, "left out: the time was over", ha="center", va="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
     for curve in curves:
         line, mark = _STYLES[curve.who]
         colour = _COLOURS[curve.cell]

@@ -13,7 +13,8 @@ from benchmarks.training.cases import RandomSequences, Shape
 ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS = "vmap, loops", "vmap, layers"
 ENSEMBLE_SIZE = 16
 _LAYERS_AT_ONCE = 4  # vmap runs them one after the other anyway
-_ROUND = 4  # networks times mini-batches of one run, at least
+_ROUND = 16  # networks times mini-batches of one run, at least: an epoch has hundreds
+_ROUND_OF_DEAR = 4  # the same where each is as dear as several of the usual shape
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ def measure(
     said: set[str] = set()
     chosen = list(wanted)
     with on_threads(threads):
-        ways = [_alone(shape, way) for way in peers.ALONE]
+        ways = [way_alone(shape, way) for way in peers.ALONE]
         if ensembles:
             ways.append(_ensemble(shape, True, said))
             if peers.is_layer(shape.cell):
                 ways.append(_ensemble(shape, False, said))
-        ways += [_ours(shape, each) for each in chosen]
+        ways += [way_of_ours(shape, each) for each in chosen]
         found = take_turns(ways, budget, least, patience=patience)
     milliseconds = {name: [value / 1e3 for value in values] for name, values in found.items()}
     return Times(
@@ -91,12 +92,14 @@ def measure(
     )
 
 
-def _batches(networks: int) -> int:
-    return math.ceil(_ROUND / networks)
+def _batches(shape: Shape, networks: int) -> int:
+    usual = _ROUND * Shape(shape.cell).operations / shape.operations
+    return math.ceil(min(_ROUND, max(_ROUND_OF_DEAR, usual)) / networks)
 
 
-def _alone(shape: Shape, way: str) -> Way:
-    batches = _batches(1)
+def way_alone(shape: Shape, way: str) -> Way:
+    """One network on a few mini-batches."""
+    batches = _batches(shape, 1)
     examples = RandomSequences(shape, batches).splits.training
     network = peers.alone(shape, way)
 
@@ -120,8 +123,9 @@ def _ensemble(shape: Shape, loop: bool, said: set[str]) -> Way:
     return Way(ENSEMBLE_OF_LOOPS if loop else ENSEMBLE_OF_LAYERS, run, networks)
 
 
-def _ours(shape: Shape, wanted: Pack) -> Way:
-    batches = _batches(wanted.networks)
+def way_of_ours(shape: Shape, wanted: Pack) -> Way:
+    """A pack of ours on as many mini-batches as make a run long enough."""
+    batches = _batches(shape, wanted.networks)
     trainer = packs.pack(shape, wanted.networks, batches, wanted.way)
     return Way(str(wanted), trainer.train_epoch, wanted.networks * batches)
 

@@ -30,7 +30,7 @@ class Plan:
     @property
     def total(self) -> int:
         """Steps of the whole run."""
-        of_cell = 1 + len(self.threads) + bool(self.large)
+        of_cell = 1 + len(self.threads) + bool(self.large) + (max(self.threads) > 1)
         curves = 2 * len(self.curve_cells)
         return len(self.cells) * of_cell + len(self.spectra_cells) + curves + 2 + 2 * len(self.threads)
 

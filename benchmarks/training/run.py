@@ -15,6 +15,7 @@ from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import OfCell
 from benchmarks.training.measure import ENSEMBLE_SIZE, Pack, Times, measure
 from benchmarks.training.plan import Plan
+from benchmarks.training.processes import Processes, Rates
 
 GROUP_SECONDS = 30.0  # after so many for one group of ways no further turn is begun
 
@@ -55,13 +56,15 @@ class Run:
             if threads > 1:
                 by_threads[threads] = self._on(threads, one)
         best = {each.cell: each.best[1].way for each in one}
+        cores = max(plan.threads)
+        rates = self._on_cores(cores, one) if cores > 1 else []
         shares = self._shares(one, best)
         fastest = {each.cell: each.small.best_pack for each in one if each.cell in plan.curve_cells}
-        by_units = self._curves("units", plan.units, fastest)
-        by_steps = self._curves("steps", plan.steps, fastest)
         costs = self._studies()
         if plan.large:
             one = by_threads[1] = [replace(each, large=self._large(each)) for each in one]
+        by_units = self._curves("units", plan.units, fastest)
+        by_steps = self._curves("steps", plan.steps, fastest)
         tables = [*costs, *self._memory(best)]
         peaks = self._peaks(peaks)
         by_networks = growth.against_networks(one)
@@ -71,11 +74,17 @@ class Run:
             *(comparison.alone_table(found, threads, peaks[threads]) for threads, found in several.items()),
             comparison.ensembles_table(one),
             comparison.sizes_table(one, (*plan.small, *plan.large)),
-            *(comparison.cores_table(one, found, threads) for threads, found in several.items() if threads > 1),
+            *([comparison.cores_table(rates, by_threads[cores], cores)] if rates else []),
             *(growth.growth_table(symbol, what, found) for symbol, what, found in curves if found),
             spectra.shares_table(shares),
         ]
-        verdicts = [comparison.verdict(found, threads) for threads, found in several.items()]
+        gains = {
+            comparison.threads_in_words(threads): {each.cell: each.gain for each in found}
+            for threads, found in several.items()
+        }
+        if rates:
+            gains[f"{cores} processes of one thread, as a study runs"] = {each.cell: each.gain for each in rates}
+        verdicts = [comparison.verdict(found, where) for where, found in gains.items()]
         return Measured(
             one,
             by_networks,
@@ -127,6 +136,16 @@ class Run:
                 return None
             way = each.small.best_of(max(self.plan.small)).way
             return self._measure(each.small.shape, 1, [Pack(way, size) for size in self.plan.large], least=2)
+
+    def _on_cores(self, cores: int, one: list[OfCell]) -> list[Rates]:
+        """Our fastest pack on one thread, in so many processes at the same time."""
+        found = []
+        with Processes(cores) as processes:
+            for each in one:
+                with self.steps.step(f"{cores} processes", each.cell):
+                    if self._time_for(f"{each.cell} in {cores} processes"):
+                        found.append(processes.measure(each.small.shape, each.best[1]))
+        return found
 
     def _shares(self, one: list[OfCell], best: dict[str, str]) -> list[spectra.Share]:
         found = []

@@ -28,13 +28,12 @@ class Cost:
 
 def measure_studies(sizes: Sequence[int], beyond: Sequence[int]) -> list[Cost]:
     """Studies of `sizes` networks are run, one thread; the cost of those `beyond` is the line through the last two
-    measured, or proportional to the only one."""
+    measured, or proportional to the only one. The smallest runs once before, for what a process compiles once."""
     preset = get_preset("digits")
-    costs = []
+    studies = [preset.replace(name="cost", networks=size // len(preset.cells), epochs=1) for size in sizes]
     with on_threads(1):
-        for size in sizes:
-            study = preset.replace(name="cost", networks=size // len(preset.cells), epochs=1)
-            costs.append(Cost(study.total_networks, _seconds_of(study), True))
+        _seconds_of(studies[0])
+        costs = [Cost(study.total_networks, _seconds_of(study), True) for study in studies]
     last = costs[-1]
     before = costs[-2] if len(costs) > 1 else Cost(0, 0.0, True)
     slope = (last.seconds - before.seconds) / (last.networks - before.networks)
@@ -88,8 +87,8 @@ def studies_table(costs: Sequence[Cost], alone: float) -> Table:
         "What a whole study costs, one thread",
         f"The preset digits ({cells} cells, N = {preset.units[0]}) with one epoch and so many networks in all, packs "
         f"of up to {preset.pack_size}: reading, two evaluations, two times spectra, checkpoints and dataset included; "
-        "the ways of training were chosen before. *One by one*: the training alone, the "
-        "better way of one network of each cell, measured once and multiplied.",
+        "the ways of training were chosen, and what a process compiles was compiled, before. *One by one*: the "
+        "training alone, the better way of one network of each cell, measured once and multiplied.",
         ("networks", "seconds", "ms a network", "measured", "training one by one, s"),
     )
     for each in costs:

@@ -5,15 +5,16 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed
 
-from flows.analyse import analyse as whole_analysis
+from aelle_core.study import RunDirectory
+from flows.analyse import run_analysis
 from flows.parameters import AnalysisParameters
 from flows.served.forms import PackResources, resources
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.stale_runs import record_process
+from flows.stale_runs import cancel_below, record_process
 
 
-@flow(name="AeLLE analyse", persist_result=False, on_running=[record_process])
+@flow(name="AeLLE analyse", persist_result=False, on_running=[record_process], on_cancellation=[cancel_below])
 @fails_in_one_sentence
 def analyse(
     results: str = "digits",
@@ -28,6 +29,6 @@ def analyse(
         packs: What each split of the data takes on the cluster.
     """
     settings = ServedSettings()
-    # Not below this run, but as a part of it: metrics and figures are then among its own artifacts.
-    report = whole_analysis.fn(settings.results(results), analysis, resources(packs, settings))
-    return Completed(message=f"report: {report}")
+    directory = settings.results(results)
+    run_analysis(directory, analysis, resources(packs, settings))  # metrics and figures are this run's own artifacts
+    return Completed(message=f"report: {RunDirectory(directory).report}")

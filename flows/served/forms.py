@@ -1,7 +1,7 @@
 """What the forms in Prefect's UI hold: a preset, what is to be different from it, and what packs may take."""
 
 from types import NoneType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
@@ -112,3 +112,19 @@ else:
 def resources(packs: PackResources, settings: ServedSettings) -> Resources:
     """What packs take, on the cluster that the server's owner has named."""
     return Resources(ray_address=settings.ray_address, **packs.model_dump())
+
+
+class Submitted(NamedTuple):
+    """What a submitted form asks for: the study, where its results go, what packs take."""
+
+    study: Study
+    directory: str
+    resources: Resources
+
+
+def submitted(preset: str, results: str, changes: Changes, packs: PackResources) -> Submitted:
+    """What such a form asks for; results without a name have the study's. Raises UserError where the preset, its
+    changes, the name and the server's settings do not fit together."""
+    settings = ServedSettings()
+    study = changes.study(preset, settings)
+    return Submitted(study, settings.results(results or study.name), resources(packs, settings))

@@ -5,17 +5,17 @@ from typing import Any
 from prefect import flow
 from prefect.states import Completed
 
-from flows.analyse import analyse as whole_analysis
+from aelle_core.study import RunDirectory
+from flows.analyse import run_analysis
 from flows.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, StudyParameters
-from flows.served.forms import Changes, PackResources, PresetName, resources
+from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence
-from flows.served.settings import ServedSettings
-from flows.stale_runs import record_process
+from flows.stale_runs import cancel_below, record_process
 from flows.sweep import sweep as whole_sweep
 
 
-@flow(name="AeLLE study", persist_result=False, on_running=[record_process])
+@flow(name="AeLLE study", persist_result=False, on_running=[record_process], on_cancellation=[cancel_below])
 @fails_in_one_sentence
 def study(
     preset: PresetName = "digits",
@@ -35,13 +35,11 @@ def study(
         analysis: How spectra are turned into predictions.
         packs: What each pack of networks takes on the cluster.
     """
-    settings = ServedSettings()
-    plan = changes.study(preset, settings)
-    taken = resources(packs, settings)
-    with ray_cluster(taken, {}):  # one cluster for both halves, which say what they need
-        trained = whole_sweep(
-            StudyParameters(**plan.to_dict()), settings.results(results or plan.name), taken, return_state=True
-        )
-        # Not below this run, but as a part of it: metrics and figures are then among its own artifacts.
-        report = whole_analysis.fn(trained.result(), analysis, taken)
-    return Completed(message="; ".join(filter(None, [trained.message, f"report: {report}"])))
+    asked = submitted(preset, results, changes, packs)
+    with ray_cluster(asked.resources, {}):  # one cluster for both halves, which say what they need
+        parameters = StudyParameters(**asked.study.to_dict())
+        trained = whole_sweep(parameters, asked.directory, asked.resources, return_state=True)
+        trained.result()  # raises where it failed
+        run_analysis(asked.directory, analysis, asked.resources)  # metrics and figures are this run's own artifacts
+    report = f"report: {RunDirectory(asked.directory).report}"
+    return Completed(message="; ".join(filter(None, [trained.message, report])))

@@ -5,14 +5,13 @@ from typing import Any
 from prefect import flow
 
 from flows.parameters import StudyParameters
-from flows.served.forms import Changes, PackResources, PresetName, resources
+from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence, passed_on
-from flows.served.settings import ServedSettings
-from flows.stale_runs import record_process
+from flows.stale_runs import cancel_below, record_process
 from flows.sweep import sweep as whole_sweep
 
 
-@flow(name="AeLLE sweep", persist_result=False, on_running=[record_process])
+@flow(name="AeLLE sweep", persist_result=False, on_running=[record_process], on_cancellation=[cancel_below])
 @fails_in_one_sentence
 def sweep(
     preset: PresetName = "digits",
@@ -30,7 +29,5 @@ def sweep(
         changes: What is to be different from the preset.
         packs: What each pack of networks takes on the cluster.
     """
-    settings = ServedSettings()
-    plan = changes.study(preset, settings)
-    directory = settings.results(results or plan.name)
-    return passed_on(whole_sweep, StudyParameters(**plan.to_dict()), directory, resources(packs, settings))
+    asked = submitted(preset, results, changes, packs)
+    return passed_on(whole_sweep, StudyParameters(**asked.study.to_dict()), asked.directory, asked.resources)

@@ -147,6 +147,9 @@ def test_an_address_needs_a_hash_and_is_checked_and_kept(
         with pytest.raises(UserError, match="could not be downloaded"):
             made(address, sha256="0" * 64).check()
         assert made(address, sha256=right).text == LETTERS
+        with pytest.raises(UserError, match="could not be downloaded"):
+            made(f"{address}?again#sha256={'0' * 64}").check()
+        assert made(f"{address}?again#sha256={right}").text == LETTERS
         server.shutdown()
     assert made(address, sha256=right).text == LETTERS  # from the cache
     assert made(letters, sha256=right).text == LETTERS

@@ -1,4 +1,4 @@
-"""The compiled way: its small products against numpy's, and its threads."""
+"""The compiled way: its small products against numpy's."""
 
 import ctypes
 from collections.abc import Callable
@@ -6,15 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from llvmlite import ir
 from numba.core import types
 
-from aelle_core.cells import get_cell
-from aelle_core.streams import generator
 from aelle_core.training.fusion.machine_code import compile_module
 from aelle_core.training.fusion.products import emit_gradient, emit_product
-from aelle_core.training.ways import get_way
 from aelle_core.vector_code import INDEX, Emitter
 
 _FLOATS = ir.FloatType().as_pointer()
@@ -78,21 +74,3 @@ def test_gradients_are_added(rows: int, inner: int, columns: int) -> None:
     expected = 7 + 2 * left.astype(float).T @ right.astype(float)
     np.testing.assert_allclose(result[:inner], expected, atol=2e-6 * rows, rtol=1e-5)
     assert (result[inner] == 7).all()
-
-
-def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each thread has networks of its own, so that not even the last bits differ."""
-    cell = get_cell("lem", 4, 9)
-    given = {
-        name: torch.randn(5, *shape, generator=generator(0, name)).mul(0.3).requires_grad_()
-        for name, shape in cell.parameter_shapes().items()
-    }
-    constants = {name: torch.full((5, 1, 1), value) for name, value in cell.defaults.items()}
-    inputs = torch.randn(5, 6, 70, 4, generator=generator(0, "inputs"))
-    results = []
-    for threads in (1, 3):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
-        hidden = get_way("compiled", cell, "last", torch.device("cpu")).hidden(given, constants, inputs)
-        results.append([hidden.detach(), *torch.autograd.grad(hidden.square().sum(), list(given.values()))])
-    for one, other in zip(*results, strict=True):
-        assert torch.equal(one, other)

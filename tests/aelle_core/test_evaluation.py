@@ -10,6 +10,7 @@ from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_sup
 from aelle_core.aelle import AeLLE
 from aelle_core.evaluation import (
     Examples,
+    Shares,
     classifiers,
     evaluate_split,
     good_fraction_by_cell,
@@ -46,7 +47,7 @@ def made(epoch: int = 0, count: int = 150) -> Examples:
 
 EXAMPLES = {0: made(0), 1: made(1)}
 THRESHOLD = median_threshold(EXAMPLES[0].final_loss)
-SPLIT = splits_by_network(EXAMPLES[1], 1, seed=0)[0]
+SPLIT = splits_by_network(EXAMPLES[1], 1, seed=0, shares=Shares(0.7, 0.1, 0.2))[0]
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +57,8 @@ def aelle() -> AeLLE:
 
 
 def test_splits_are_by_network_seeded_and_in_share() -> None:
-    splits = splits_by_network(EXAMPLES[0], 12, seed=3)
-    assert splits == splits_by_network(EXAMPLES[0], 12, seed=3)
+    splits = splits_by_network(EXAMPLES[0], 12, seed=3, shares=Shares(0.7, 0.1, 0.2))
+    assert splits == splits_by_network(EXAMPLES[0], 12, seed=3, shares=Shares(0.7, 0.1, 0.2))
     assert len({split.test for split in splits}) == 12
     for split in splits:
         assert not split.train & split.test
@@ -86,7 +87,7 @@ def test_every_classifier_learns_without_looking_at_the_test_outcomes(name: str,
 
 
 def test_measurements_and_verdicts() -> None:
-    splits = splits_by_network(EXAMPLES[1], 3, seed=0)
+    splits = splits_by_network(EXAMPLES[1], 3, seed=0, shares=Shares(0.7, 0.1, 0.2))
     measurements = []
     for split in splits:
         measurements += evaluate_split(EXAMPLES, split, threshold=THRESHOLD, aelle_parameters={"epochs": 5}, seed=0)

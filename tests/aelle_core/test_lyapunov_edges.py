@@ -1,7 +1,7 @@
 """What people hand in that is unusual: it is computed rightly, or refused with one sentence."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from aelle_core.errors import UserError
 from aelle_core.lyapunov.checks import checked_device
 from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.threads import one_torch_thread
 from aelle_core.streams import generator
 
 INPUTS = torch.randn(3, 8, 2, generator=generator(0, "test"))
@@ -301,52 +300,6 @@ def test_a_detour_through_float32_is_not_resolved() -> None:
     spectrum = lyapunov_spectrum(lambda _, s: (4 * s * (1 - s)).float().double(), steps=20, initial_state=start)
     assert spectrum.resolved is not None
     assert not spectrum.resolved.any()
-
-
-@pytest.fixture
-def four_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("first_out", [0, 1])
-def test_overlapping_calls_give_the_threads_back(first_out: int, four_threads: None) -> None:
-    leave = [threading.Event(), threading.Event()]
-    inside = [threading.Event(), threading.Event()]
-    told: dict[int, list[int]] = {0: [], 1: []}
-
-    def call(index: int) -> None:
-        with one_torch_thread() as threads:
-            told[index] += [threads, torch.get_num_threads()]
-            inside[index].set()
-            leave[index].wait(60)
-            told[index].append(torch.get_num_threads())
-        told[index].append(torch.get_num_threads())
-
-    calls = [threading.Thread(target=call, args=(index,)) for index in range(2)]
-    for index, each in enumerate(calls):
-        each.start()
-        assert inside[index].wait(60)
-    for index in (first_out, 1 - first_out):
-        leave[index].set()
-        calls[index].join(60)
-    assert told == {0: [4, 1, 1, 4], 1: [4, 1, 1, 4]}
-    assert torch.get_num_threads() == 4
-    later: list[int] = []
-    newcomer = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
-    newcomer.start()
-    newcomer.join(60)
-    assert later == [4]
-
-
-def test_a_call_within_a_call_leaves_one_thread(four_threads: None) -> None:
-    with one_torch_thread() as outer:
-        with one_torch_thread() as inner:
-            assert (outer, inner) == (4, 4)
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == 4
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def test_drawing_more_leaves_all_other_draws_as_they_were() -> None:
 def test_what_was_drawn_is_stored_where_the_baselines_look(tmp_path: Path) -> None:
     ranges = {"*": {"truncation": [1, 8, "linear"], "initialiser": list(FAMILIES)}}
     study = Study(cells=("rnn", "lem"), units=(4,), networks=6, epochs=1, ranges=ranges)
-    run_study(study, RunDirectory(tmp_path / "run"))
+    run_study(study, RunDirectory(tmp_path / "run"), way="packed")
     examples = load_examples(RunDirectory(tmp_path / "run").store, study)[0][1]
     assert {"truncation", *(f"initialiser {name}" for name in FAMILIES)} <= set(examples.hyperparameters)
     expected = {each.network: each.hyperparameters for each in variants(study)}

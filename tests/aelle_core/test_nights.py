@@ -26,7 +26,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run.prepare(SHARED, {})
     nights = Nights(run)
     for night in (FIRST, SECOND):
-        run_study(nights.study(night), nights.run(night))
+        run_study(nights.study(night), nights.run(night), way="packed")
     nights.run("2026-11-26").prepare(nights.study("2026-11-26"), {})
     return run
 
@@ -46,6 +46,16 @@ def test_only_finished_nights_are_analysed(series: RunDirectory) -> None:
     assert nights.finished() == [FIRST, SECOND]
     assert [each.study.seed for each in trained_studies(series)] == [nights.study(n).seed for n in (FIRST, SECOND)]
     assert not is_trained(nights.run("2026-11-26"))
+
+
+def test_nights_that_are_known_to_be_finished_are_not_asked_again(
+    series: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = trained_studies(series)
+    monkeypatch.setattr("aelle_core.study.nights.is_trained", None)
+    found = trained_studies(series, [FIRST, SECOND])
+    assert [(each.night, each.study) for each in found] == [(each.night, each.study) for each in expected]
+    assert [each.night for each in found] == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize("wrong", ["", "2026-13-01", "2026-02-30", "20261125", "../x", "2026-11-25/..", "tonight"])

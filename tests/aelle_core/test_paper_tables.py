@@ -16,7 +16,7 @@ from aelle_core.evaluation import Examples, Split, classifiers
 from aelle_core.evaluation.evaluate import evaluate_classifiers
 from aelle_core.evaluation.gains import gain, told
 from aelle_core.evaluation.left_out import splits_by_group
-from aelle_core.evaluation.material import EARLY, END, Material
+from aelle_core.evaluation.material import Material
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.paper_numbers import paper_number, paper_tasks
 from aelle_core.evaluation.tables.base import Table, make_tables
@@ -88,10 +88,11 @@ def test_the_loss_below_the_threshold_is_blind_until_it_gets_there(separable: di
 def test_no_network_is_on_two_sides_of_a_split() -> None:
     made = material()
     groups = [split for _, split in splits_by_group(made.final, made.final.cells, seed=0)]
-    for split in [*made.drawn(END), *made.drawn(EARLY), *groups]:
+    for split in [*made.drawn(made.protocol.end), *made.drawn(made.protocol.early), *groups]:
         sides = (split.train, split.validation, split.test)
         assert sum(map(len, sides)) == len(frozenset().union(*sides)) == COUNT
-    assert [len(part) for part in (made.drawn(EARLY)[0].train, made.drawn(EARLY)[0].test)] == [24, 72]
+    early = made.drawn(made.protocol.early)[0]
+    assert (len(early.train), len(early.validation), len(early.test)) == (24, 24, 72)
 
 
 def test_the_group_left_out_is_all_that_is_tested_and_never_trained_on() -> None:
@@ -106,7 +107,7 @@ def test_the_group_left_out_is_all_that_is_tested_and_never_trained_on() -> None
 def test_test_outcomes_change_no_prediction() -> None:
     """Whoever looks at the outcomes of test networks would say something else when these are turned around."""
     made = material(splits=1)
-    split = made.drawn(END)[0]
+    split = made.drawn(made.protocol.end)[0]
     final = made.final
     tested = np.isin(final.networks, sorted(split.test))
     turned = replace(final, final_loss=np.where(tested, 2.5 - final.final_loss, final.final_loss))
@@ -174,7 +175,7 @@ def test_the_ellipse_closes_around_good_networks_where_no_line_can() -> None:
 
 def test_what_training_does_not_change_is_measured_once_and_says_the_same() -> None:
     made = material(splits=1)
-    split = made.drawn(END)[0]
+    split = made.drawn(made.protocol.end)[0]
     found = evaluate_classifiers(
         made.aelle(split), made.examples, split, {"cell alone": classifiers["cell alone"]}, threshold=1.0, seed=0
     )
@@ -232,7 +233,7 @@ def test_too_few_networks_are_refused() -> None:
 
 def test_split_is_hashable_by_its_networks() -> None:
     made = material(splits=1)
-    split = made.drawn(END)[0]
+    split = made.drawn(made.protocol.end)[0]
     assert made.aelle(split) is made.aelle(Split(5, split.train, frozenset(), frozenset()))
 
 
@@ -241,7 +242,7 @@ def test_splits_side_by_side_give_the_same_numbers() -> None:
     together.jobs = 2
     chosen = {"2 medians": median_cells(2), "loss + spectrum": combination(("loss", "spectrum"))}
     with parallel_config(backend="threading"):
-        measured = together.measure(together.drawn(END), [4], chosen)
-    assert measured == alone.measure(alone.drawn(END), [4], chosen)
+        measured = together.measure(together.drawn(together.protocol.end), [4], chosen)
+    assert measured == alone.measure(alone.drawn(alone.protocol.end), [4], chosen)
     sent = loads(dumps(chosen))  # as to a process of its own
-    assert measured == alone.measure(alone.drawn(END), [4], sent)
+    assert measured == alone.measure(alone.drawn(alone.protocol.end), [4], sent)

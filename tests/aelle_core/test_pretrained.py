@@ -13,9 +13,10 @@ from sklearn.metrics import f1_score
 from aelle_core import AeLLE, pretrained
 from aelle_core.errors import UserError
 from aelle_core.interpolation import interpolate_spectrum
-from aelle_core.pretrained import load_spectra, manifest
+from aelle_core.pretrained import MANIFEST, load_spectra, manifest
 from aelle_core.records import SCHEMA
 from aelle_core.shipping import card
+from aelle_core.study import Study
 from aelle_core.taken import TakenSpectra
 
 NAMES = sorted(manifest())
@@ -32,7 +33,8 @@ def test_a_shipped_model_tells_its_own_studys_networks_apart(name: str) -> None:
     takes = model.takes_
     assert takes is not None
     assert rows.schema.equals(SCHEMA)
-    assert (set(rows["study"].to_pylist()), rows.num_rows) == ({entry["study"]}, entry["spectra"]["rows"])
+    identities = {Study.from_dict(settings).identity for settings in entry["studies"]}
+    assert (set(rows["study"].to_pylist()), rows.num_rows) == (identities, entry["spectra"]["rows"])
     last = [row for row in rows.to_pylist() if row["epoch"] == max(rows["epoch"].to_pylist())]
     known = [row for row in last if row[f"spectrum_{takes.kind}"]]
     found = [np.array(row[f"spectrum_{takes.kind}"]) for row in known]
@@ -104,9 +106,13 @@ def test_a_changed_or_missing_file_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_the_manifest_knows_every_file_and_no_place_of_the_machine_that_made_it() -> None:
     home = Path(str(files(pretrained)))
     entered = {
-        entry[part]["file"]: entry[part]["sha256"] for entry in manifest().values() for part in ("model", "spectra")
+        entry[part]["file"]: entry[part]["sha256"]
+        for entry in manifest().values()
+        for part in ("model", "spectra", "tables")
     }
-    found = {path.name: path for path in home.iterdir() if path.suffix in (".safetensors", ".parquet")}
+    found = {
+        path.name: path for path in home.iterdir() if path.suffix != ".py" and path.name != MANIFEST and path.is_file()
+    }
     assert set(found) == set(entered)
     for name, path in found.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == entered[name]

@@ -31,7 +31,7 @@ def partial(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
     for pack in cohorts(STUDY)[0].packs:
         try:
-            run_pack(STUDY, pack, run, on_epoch=fail)
+            run_pack(STUDY, pack, run, way="packed", on_epoch=fail)
         except RuntimeError:
             assert pack.name == "rnn-4-pack0001"
     assert run.store.read(epoch=0).num_rows == 14

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,17 +10,23 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from aelle_core import tables
 from aelle_core.aelle import AeLLE
 from aelle_core.analysis import fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.cells import cells
 from aelle_core.cli import app
 from aelle_core.errors import UserError
-from aelle_core.evaluation import evaluate_split
+from aelle_core.evaluation import classifiers, evaluate_split, verdicts
+from aelle_core.pretrained import manifest
 from aelle_core.report import ReportData
 from aelle_core.report.figures import figures
+from aelle_core.report.figures.early import Early
 from aelle_core.report.page import picture, save_figures, write_report
+from aelle_core.report.palette import cell_styles
 from aelle_core.study import RunDirectory, Study, run_study
 from aelle_core.tables import kept_tables
 
@@ -32,7 +39,7 @@ STUDY = Study(
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     directory = RunDirectory(tmp_path_factory.mktemp("runs") / "small")
-    run_study(STUDY, directory)
+    run_study(STUDY, directory, way="packed")
     analysis = prepare_analysis(directory.store, STUDY, splits=2, seed=0)
     parameters = {"epochs": 5, "random_state": 0}
     measurements = [
@@ -63,6 +70,77 @@ def test_every_figure_is_drawn_as_png_and_svg(name: str, data: ReportData, tmp_p
     assert [path.name for path in files] == [f"{name}.png", f"{name}.svg"]
 
 
+@pytest.mark.parametrize("name", list(figures))
+def test_a_picture_is_opaque_and_its_legends_are_whole(name: str, data: ReportData) -> None:
+    """Dark text is read on a dark page too; a legend is not cut, however narrow the figure of a single cell is."""
+    one_cell = dataclasses.replace(data, good_fraction_by_cell={"gru": 0.5})
+    for shown in (data, one_cell):
+        figure, stream = figures[name].draw(shown), io.BytesIO()
+        figure.savefig(stream, format="png", dpi=60)
+        pixels = imread(io.BytesIO(stream.getvalue()))
+        assert pixels.shape[2] == 3 or pixels[..., 3].min() == 1
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert box.x0 >= 0
+            assert box.x1 <= figure.bbox.x1
+
+
+def test_the_plane_says_what_rings_and_the_line_are(data: ReportData) -> None:
+    """Without a word beside it, for pictures are shown alone."""
+    for name in ("2_plane_by_accuracy", "3_plane_by_scale", "3_plane_by_size"):
+        assert legend_of(figures[name].draw(data)) == ["not seen in the fit", "median of component 1"]
+    seen = dataclasses.replace(data, test_networks=frozenset())
+    assert legend_of(figures["3_plane_by_scale"].draw(seen)) == ["median of component 1"]
+    assert legend_of(figures["9_embeddings"].draw(data)) == ["unseen by AeLLE"]
+
+
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_all_that_the_verdict_names_is_in_the_early_figure(epoch: int, data: ReportData) -> None:
+    for name, kind in classifiers.items():
+        if kind.uses_loss and epoch:
+            continue  # the outcome itself takes no part in the contest at the end
+        ahead = [
+            dataclasses.replace(one, mean=0.999)
+            if (one.classifier, one.epoch, one.metric) == (name, epoch, "f1")
+            else one
+            for one in data.summaries
+        ]
+        assert f"{name} (F1 0.999" in " ".join(verdicts(ahead, data.last_epoch))
+        figure = Early.draw(dataclasses.replace(data, summaries=ahead))
+        legend = figure.axes[0].get_legend()
+        assert legend is not None
+        assert name in [text.get_text() for text in legend.get_texts()]
+
+
+def test_panels_without_a_cell_are_hidden(data: ReportData) -> None:
+    six = dataclasses.replace(data, good_fraction_by_cell=dict.fromkeys(["rnn", "gru", "lem", "x", "y", "z"], 0.5))
+    drawn = figures["1_spectra_by_cell"].draw(six)
+    assert [axes.get_visible() for axes in drawn.axes] == [True] * 6 + [False] * 4
+
+
+def test_the_report_says_which_networks_choose_cuts(data: ReportData, tmp_path: Path) -> None:
+    for task, part in (("digits", "validation"), ("charlm", "training")):
+        other = dataclasses.replace(data, study=data.study | {"task": task})
+        page = write_report(other, [], tmp_path / "report.html").read_text()
+        assert f"The networks that choose cuts are here the {part} networks." in page
+
+
+def test_aelle_paper_draws_the_figures_of_a_study(run: RunDirectory, tmp_path: Path) -> None:
+    """Those of the report, measured in the same way, but for that of the task."""
+    done = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--figures", str(tmp_path / "pictures")])
+    assert done.exit_code == 0, done.output
+    found = {path.name for path in (tmp_path / "pictures" / STUDY.identity).iterdir()}
+    assert found == {f"{name}.{suffix}" for name in figures if name != "0_task" for suffix in ("png", "svg")}
+    (tmp_path / "file").touch()
+    refused = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--figures", str(tmp_path / "file")])
+    assert "--figures" in str(refused.exception)
+    assert "expected a directory" in str(refused.exception)
+
+
 def test_an_svg_is_the_same_every_time(data: ReportData) -> None:
     assert picture(figures["4_histograms"], data).svg == picture(figures["4_histograms"], data).svg
 
@@ -74,6 +152,12 @@ def test_what_cannot_be_drawn_is_said(data: ReportData, tmp_path: Path) -> None:
     assert save_figures([drawn], tmp_path) == []
     page = write_report(lonely, [drawn], tmp_path / "report.html").read_text()
     assert "Not drawn: no data here" in page
+
+
+def test_every_cell_has_a_colour_and_a_mark_of_its_own() -> None:
+    colours, marks = zip(*cell_styles(list(cells)).values(), strict=True)
+    assert len(set(colours)) == len(set(marks)) == len(cells)
+    assert len(set(cell_styles([str(number) for number in range(100)]).values())) == 100
 
 
 def test_stages_are_the_nearest_epochs(data: ReportData) -> None:
@@ -142,13 +226,11 @@ def test_aelle_paper_prints_and_writes_every_table(run: RunDirectory, data: Repo
     assert "| LE mean |" in (tmp_path / f"{STUDY.identity}.md").read_text()
 
 
-def test_aelle_paper_refuses_what_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    nothing = CliRunner().invoke(app, ["paper"])
-    assert isinstance(nothing.exception, UserError)
-    assert "no runs named and none in runs/" in str(nothing.exception)
+def test_aelle_paper_refuses_what_is_no_run(tmp_path: Path) -> None:
     other = CliRunner().invoke(app, ["paper", str(tmp_path)])
+    assert isinstance(other.exception, UserError)
     assert "no study in" in str(other.exception)
+    assert f"that ships with the package: {', '.join(manifest())}" in str(other.exception)
     assert "--regress 'x'" in str(CliRunner().invoke(app, ["paper", str(tmp_path), "--regress", "x"]).exception)
 
 

@@ -316,7 +316,7 @@ def _write_packs(path: str) -> None:
 
 
 def test_processes_that_write_the_same_fragments(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")  # a process that has held a Ray cluster must not fork
     writers = [context.Process(target=_write_packs, args=(str(tmp_path / "spectra"),)) for _ in range(3)]
     for writer in writers:
         writer.start()

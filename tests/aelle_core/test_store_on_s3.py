@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from aelle_core.analysis import draw_report, fit_aelle, prepare_analysis, save_analysis
+from aelle_core.analysis import draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
 from aelle_core.cli import app
 from aelle_core.compaction import compact
 from aelle_core.errors import PlaceError, UserError
@@ -88,7 +88,7 @@ def test_a_study_from_training_to_the_report(
     ]
     aelle = fit_aelle(analysis, run.study(), parameters)
     save_analysis(run, measurements, aelle, {"splits": 2, "seed": 0, "regress": "log"})
-    report = draw_report(run)
+    report = draw_report(run, report_data(run))
     assert "data:image/png;base64," in report.read_text()
     assert str(run.path / "spectra").split("?")[0] in report.read_text()
     held = {key.split("/", 1)[1] for key in object_store.keys(bucket)}
@@ -272,8 +272,10 @@ def test_a_lease_runs_out_and_is_noticed(address: str, monkeypatch: pytest.Monke
         time.sleep(1.1)
         with alone(root, "_lock"), pytest.raises(TakenError, match="one at a time"):
             renew()
+    monkeypatch.setattr("aelle_core.lease.LEASE_SECONDS", 4.0)  # three, as the store tells times in whole seconds
     with alone(root, "_lock") as renew:
-        for _ in range(4):
+        begun = time.monotonic()
+        while time.monotonic() - begun < 6:
             time.sleep(0.5)
             renew()
             with pytest.raises(TakenError), alone(root, "_lock"):

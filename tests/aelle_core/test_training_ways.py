@@ -18,8 +18,11 @@ from aelle_core.training import (
     Workload,
     fastest,
     recorded_way,
+    ways,
 )
+from aelle_core.training.batches import MiniBatch
 from aelle_core.training.memory import is_out_of_memory, network_bytes
+from aelle_core.training.ways import Way
 
 TASK = get_task("digits")
 SETTINGS = [NetworkSettings(seed, 0.2, 3e-3) for seed in range(5)]
@@ -56,13 +59,14 @@ def test_times_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert timings.read(workload) is None
 
 
+@pytest.mark.parametrize("way", ["compiled", "bfloat16"])
 def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = Study(cells=("lem",), units=(6,), networks=3, epochs=4)
     pack = cohorts(study)[0].packs[0]
     undisturbed = RunDirectory(tmp_path / "undisturbed")
-    run_study(study, undisturbed, way="compiled")
+    run_study(study, undisturbed, way=way)
     stopped = RunDirectory(tmp_path / "stopped")
     stopped.prepare(study, TASK.statement())
 
@@ -74,8 +78,8 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        run_pack(study, pack, stopped, way="compiled", on_epoch=stop)
-    assert recorded_way(stopped.checkpoint(pack.name)) == ("compiled", 3)
+        run_pack(study, pack, stopped, way=way, on_epoch=stop)
+    assert recorded_way(stopped.checkpoint(pack.name)) == (way, 3)
     monkeypatch.setattr(WayTimings, "chosen", lambda self, workload: pytest.fail("asked for the fastest way"))
     run_pack(study, pack, stopped)
     for column in ("train_loss", "validation_loss"):
@@ -93,16 +97,14 @@ def test_when_memory_runs_out_the_pack_is_halved_and_goes_on_with_the_same_numbe
     """The allocation fails for real, in the middle of an epoch, as long as more than two networks are together."""
     expected = list(trainer(way).run(2))
     pack = trainer(way)
-    hidden, calls = pack.way.hidden, 0
+    losses = ways[way].losses
 
-    def greedy(parameters: dict[str, Tensor], constants: object, inputs: Tensor, *others: object) -> Tensor:
-        nonlocal calls
-        calls += 1
-        if len(inputs) > 2 and pack.epoch == 0 and pack.optimiser.steps > 5:
+    def greedy(own: Way, parameters: dict[str, Tensor], constants: object, batch: MiniBatch, *others: object) -> Tensor:
+        if len(batch.inputs) > 2 and pack.epoch == 0 and pack.optimiser.steps > 5:
             torch.empty(2**48)
-        return hidden(parameters, constants, inputs, *others)  # type: ignore[arg-type]
+        return losses(own, parameters, constants, batch, *others)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pack.way, "hidden", greedy)
+    monkeypatch.setattr(ways[way], "losses", greedy)
     results = list(pack.run(2))
     assert pack.networks_at_once == 2
     assert pack.optimiser.steps == 34
@@ -113,11 +115,11 @@ def test_when_memory_runs_out_the_pack_is_halved_and_goes_on_with_the_same_numbe
 
 def test_one_network_that_does_not_fit_is_an_error_and_others_errors_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     pack = trainer()
-    monkeypatch.setattr(pack.way, "hidden", lambda *_: torch.empty(2**48))
+    monkeypatch.setattr(ways["packed"], "hidden", lambda *_: torch.empty(2**48))
     with pytest.raises(UserError, match=r"one gru of 8 units with batch_size=64 and 8 steps does not fit into memory"):
         pack.train_epoch()
     pack = trainer()
-    monkeypatch.setattr(pack.way, "hidden", lambda *_: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(ways["packed"], "hidden", lambda *_: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         pack.train_epoch()
 

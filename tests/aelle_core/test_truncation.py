@@ -3,11 +3,13 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from aelle_core.cells import Network, get_cell
+from aelle_core.cells import Cell, get_cell
 from aelle_core.streams import generator
 from aelle_core.tasks import get_task
 from aelle_core.training import NetworkSettings, PackTrainer
+from aelle_core.training.batches import MiniBatch
 from aelle_core.training.truncation import cuts
 from aelle_core.training.ways import Readout, get_way
 
@@ -26,11 +28,12 @@ def test_gradients_stop_at_every_stretch_counted_from_the_end() -> None:
     assert cuts([None, 7, 100], 7) == {}
 
 
-def one_by_one(network: Network, inputs: Tensor, weights: Tensor, truncation: int, readout: str) -> dict[str, Tensor]:
-    """The gradient of (weights * read-out states).sum(): each stretch has a backward pass of its own, and starts from
-    numbers."""
-    parameters = {key: value.clone().requires_grad_() for key, value in network.parameters.items()}
-    cell = network.cell
+def one_by_one(
+    cell: Cell, parameters: dict[str, Tensor], inputs: Tensor, targets: Tensor, truncation: int
+) -> dict[str, Tensor]:
+    """The gradient of one network's mean loss against targets (steps read out, batch): each stretch has a backward pass
+    of its own, and starts from numbers."""
+    parameters = {key: value.clone().requires_grad_() for key, value in parameters.items()}
     state = cell.initial_state(1, inputs.shape[2], like=inputs)
     first = STEPS % truncation
     stretches = [range(first), *(range(at, at + truncation) for at in range(first, STEPS, truncation))]
@@ -40,8 +43,9 @@ def one_by_one(network: Network, inputs: Tensor, weights: Tensor, truncation: in
         total = torch.zeros(())
         for time in stretch:
             state = cell.step(prepared, cell.drive(prepared, inputs[:, time]), state)
-            if readout == "every" or time == STEPS - 1:
-                total = total + (weights[:, time] * state[cell.parts[0]]).sum()
+            if (read_out := time - STEPS + len(targets)) >= 0:
+                scores = state[cell.parts[0]][0] @ parameters["readout_weight"][0].T + parameters["readout_bias"][0]
+                total = total + functional.cross_entropy(scores, targets[read_out]) / len(targets)
         if total.requires_grad:
             total.backward()
     return {key: torch.zeros_like(value) if value.grad is None else value.grad for key, value in parameters.items()}
@@ -54,15 +58,21 @@ def test_gradients_are_those_of_stretches(name: str, way: str, readout: Readout)
     cell = get_cell(name, 3, 6)
     truncations = [1, 3, 5]
     drawn = [cell.initialise(generator(seed, "weights"), 0.7) for seed in range(3)]
-    parameters = {key: torch.stack([each[key] for each in drawn]).requires_grad_() for key in drawn[0]}
-    inputs, weights = (torch.randn(3, STEPS, 4, width, generator=generator(0, f"{width}")) for width in (3, 6))
-    hidden = get_way(way, cell, readout, CPU).hidden(parameters, {}, inputs, None, cuts(truncations, STEPS))
-    (hidden * (weights if readout == "every" else weights[:, -1])).sum().backward()
+    parameters = {key: torch.stack([each[key] for each in drawn]) for key in drawn[0]}
+    for key, shape in {"readout_weight": (3, 5, 6), "readout_bias": (3, 5)}.items():
+        parameters[key] = torch.randn(shape, generator=generator(0, key))
+    inputs = torch.randn(3, STEPS, 4, 3, generator=generator(0, "inputs"))
+    targets = torch.randint(0, 5, (3, STEPS if readout == "every" else 1, 4), generator=generator(0, "targets"))
+    leaves = {key: value.clone().requires_grad_() for key, value in parameters.items()}
+    stops = cuts(truncations, STEPS)
+    get_way(way, cell, readout, CPU).losses(
+        leaves, {}, MiniBatch(inputs, cuts=stops), targets.flatten(1)
+    ).sum().backward()
     for place, truncation in enumerate(truncations):
-        alone = Network(cell, {key: value.detach()[place : place + 1] for key, value in parameters.items()})
-        own, scored = (each[place : place + 1] for each in (inputs, weights))
-        for key, wanted in one_by_one(alone, own, scored, truncation, readout).items():
-            found = parameters[key].grad
+        own = {key: value[place : place + 1] for key, value in parameters.items()}
+        expected = one_by_one(cell, own, inputs[place : place + 1], targets[place], truncation)
+        for key, wanted in expected.items():
+            found = leaves[key].grad
             assert found is not None
             torch.testing.assert_close(found[place : place + 1], wanted, rtol=1e-5, atol=1e-6)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aelle_core.errors import UserError
-from aelle_core.tasks import Classification, Task, get_task, tasks
+from aelle_core.tasks import Classification, Task, cross_entropy, get_task, tasks
 from aelle_core.training import trainers
 
 
@@ -103,7 +103,7 @@ def test_loss_is_the_mean_over_the_batch_for_each_network(task: Classification) 
     scores = torch.zeros(3, 4, task.classes)
     targets = torch.zeros(3, 4, dtype=torch.int64)
     scores[1, :, 0] = 100.0
-    losses = task.loss(scores, targets)
+    losses = cross_entropy(scores, targets)
     uniform = float(np.log(task.classes))
     torch.testing.assert_close(losses, torch.tensor([uniform, 0.0, uniform]))
 
@@ -151,6 +151,7 @@ def copy_broken(source: Path, target: Path, name: str, content: bytes | None) ->
         (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 60_000, 28, 28) + bytes(100)), "holds 100 bytes of data"),
         (gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 28, 28) + bytes(2 * 784)), r"shape \(2, 28, 28\)"),
     ],
+    ids=["missing", "no gzip", "no IDX", "floats", "too short", "too few"],
 )
 def test_smnist_names_the_broken_file(
     mnist_directory: Path, tmp_path: Path, content: bytes | None, message: str

@@ -10,6 +10,7 @@ from aelle_core.errors import UserError
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways, ways
+from aelle_core.training.batches import MiniBatch
 from aelle_core.training.truncation import cuts
 from aelle_core.training.ways import get_way
 
@@ -50,50 +51,96 @@ def test_all_cells_have_a_way_besides_the_reference() -> None:
     assert {name for name, way in PAIRS if way == "fused"} == {"rnn", "rnn_relu", "gru", "lstm"}
 
 
+def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
+    """Classes for so many sequences of three networks, or for every step of them."""
+    count = 9 * rows if pack.task.readout == "every" else rows
+    return torch.randint(0, pack.task.classes, (3, count), generator=generator(seed, "targets"))
+
+
 @pytest.mark.parametrize("truncations", [(None, None, None), (1, 4, None)])
 @pytest.mark.parametrize("task", [Parity, ParityAlways])
 @pytest.mark.parametrize(("name", "way"), PAIRS)
-def test_gradients_equal_those_of_autograd_in_double_precision(
+def test_losses_and_gradients_equal_those_of_autograd_in_double_precision(
     name: str, way: str, task: type[Classification], truncations: tuple[int | None, ...]
 ) -> None:
-    """The cell's own step under autograd in float64 against the way in float32, twice: memory is used again."""
-    pack, stops = trainer(name, way, task()), cuts(truncations, 9)
+    """The cell's own step under autograd in float64 against the way in float32, twice: memory is used again. 37
+    sequences are more than one tile; each network's loss has a weight of its own."""
+    pack, stops, weights = trainer(name, way, task()), cuts(truncations, 9), torch.tensor([1.0, -2.0, 0.5])
+    own_way, reference = (get_way(each, pack.cell, pack.task.readout, CPU) for each in (way, "packed"))
     for seed in (0, 1):
-        inputs = torch.randn(3, 9, 5, 4, generator=generator(seed, "inputs"))
+        inputs = torch.randn(3, 9, 37, 4, generator=generator(seed, "inputs"))
         noise = None
         if pack.cell.noise_channels:
-            noise = torch.randn(3, 9, 5, 19 * pack.cell.noise_channels, generator=generator(seed, "noise"))
-        outputs = pack.way.hidden(pack.parameters, pack.constants, inputs, noise, stops)
-        direction = torch.randn(outputs.shape, generator=generator(seed, "direction"))
-        names = list(pack.cell.parameter_shapes())
-        found = torch.autograd.grad((outputs * direction).sum(), [pack.parameters[each] for each in names])
+            noise = torch.randn(3, 9, 37, 19 * pack.cell.noise_channels, generator=generator(seed, "noise"))
+        targets = drawn_targets(pack, 37, seed)
+        losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs, noise, stops), targets)
+        found = torch.autograd.grad((losses * weights).sum(), list(pack.parameters.values()))
         double = {key: value.detach().double().requires_grad_() for key, value in pack.parameters.items()}
         constants = {key: value.double() for key, value in pack.constants.items()}
-        reference = get_way("packed", pack.cell, pack.task.readout, CPU)
         wide = None if noise is None else noise.double()
-        expected = reference.hidden(double, constants, inputs.double(), wide, stops)
-        torch.testing.assert_close(outputs.double(), expected, rtol=1e-5, atol=3e-6)
-        gradients = torch.autograd.grad((expected * direction).sum(), [double[each] for each in names])
-        for key, own, wanted in zip(names, found, gradients, strict=True):
+        expected = reference.losses(double, constants, MiniBatch(inputs.double(), wide, stops), targets)
+        torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
+        gradients = torch.autograd.grad((expected * weights).sum(), list(double.values()))
+        for key, own, wanted in zip(double, found, gradients, strict=True):
             scale = max(wanted.abs().amax().item(), 1e-6)  # one step back, the weights of the state may get none
             torch.testing.assert_close(
                 own.double(), wanted, rtol=1e-5, atol=5e-6 * scale, msg=lambda m, k=key: f"{k}: {m}"
             )
 
 
+@pytest.mark.parametrize("task", [Parity, ParityAlways])
+@pytest.mark.parametrize(("name", "way"), PAIRS)
+def test_states_equal_those_in_double_precision(name: str, way: str, task: type[Classification]) -> None:
+    pack = trainer(name, way, task())
+    own_way, reference = (get_way(each, pack.cell, pack.task.readout, CPU) for each in (way, "packed"))
+    double, constants = (
+        {key: value.detach().double() for key, value in each.items()} for each in (pack.parameters, pack.constants)
+    )
+    for seed in (0, 1):
+        inputs = torch.randn(3, 9, 37, 4, generator=generator(seed, "inputs"))
+        with torch.no_grad():
+            states = own_way.hidden(pack.parameters, pack.constants, MiniBatch(inputs))
+        expected = reference.hidden(double, constants, MiniBatch(inputs.double()))
+        torch.testing.assert_close(states.double(), expected, rtol=1e-5, atol=3e-6)
+
+
+@pytest.mark.parametrize("task", [Parity, ParityAlways])
 @pytest.mark.parametrize(("name", "way"), [*PAIRS, *((name, "packed") for name in cells)])
-def test_codes_are_one_hot_inputs(name: str, way: str) -> None:
-    """States and gradients from codes against those from the one-hot vectors that they stand for."""
-    pack = trainer(name, way, ParityAlways())
+def test_codes_are_one_hot_inputs(name: str, way: str, task: type[Classification]) -> None:
+    """Scores, losses and gradients from codes against those from the one-hot vectors that they stand for."""
+    pack = trainer(name, way, task())
+    own_way = get_way(way, pack.cell, pack.task.readout, CPU)
     codes = torch.randint(0, 4, (3, 9, 5), generator=generator(0, "codes"), dtype=torch.uint8)
     found = []
     for inputs in (codes, functional.one_hot(codes.long(), 4).float()):
-        outputs = pack.way.hidden(pack.parameters, pack.constants, inputs)
-        weighted = outputs * torch.randn(outputs.shape, generator=generator(0, "direction"))
-        parameters = [pack.parameters[each] for each in pack.cell.parameter_shapes()]
-        found.append([outputs.detach(), *torch.autograd.grad(weighted.sum(), parameters)])
+        with torch.no_grad():
+            scores = own_way.scores(pack.parameters, pack.constants, MiniBatch(inputs))
+        losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs), drawn_targets(pack, 5, 0))
+        found.append([scores, losses, *torch.autograd.grad(losses.sum(), list(pack.parameters.values()))])
     for own, wanted in zip(*found, strict=True):
         torch.testing.assert_close(own, wanted, rtol=1e-5, atol=5e-6 * wanted.abs().amax().item())
+
+
+@pytest.mark.parametrize("classes", [2, 10, 16, 21])
+def test_losses_of_large_and_broken_scores(classes: int) -> None:
+    """Hundreds, whose exponentials overflow unless the largest is taken off, and scores that are no numbers."""
+    task = Parity()
+    task.classes = classes  # type: ignore[misc]
+    pack = trainer("gru", "compiled", task)
+    own_way, reference = (get_way(each, pack.cell, "last", CPU) for each in ("compiled", "packed"))
+    inputs, targets = torch.randn(3, 9, 37, 4, generator=generator(0, "inputs")), drawn_targets(pack, 37, 0)
+    with torch.no_grad():
+        pack.parameters["readout_bias"][0] = 300.0 * torch.randn(classes, generator=generator(0, "bias"))
+        pack.parameters["readout_bias"][1, -1] = float("nan")
+        pack.parameters["readout_bias"][2, 0] = float("inf")
+    both = []
+    for each in (own_way, reference):
+        losses = each.losses(pack.parameters, pack.constants, MiniBatch(inputs), targets)
+        both.append([losses.detach(), torch.autograd.grad(losses[0], pack.parameters["readout_weight"])[0][0]])
+    (losses, gradient), (expected, wanted) = both
+    torch.testing.assert_close(losses, expected, rtol=1e-6, atol=1e-6, equal_nan=True)
+    assert losses[1:].isnan().all()
+    torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "way"), PAIRS)
@@ -137,20 +184,44 @@ def test_a_pack_equals_networks_on_their_own(name: str, way: str) -> None:
         torch.testing.assert_close(own, losses[:, index], rtol=1e-5, atol=1e-6)
 
 
-def test_the_backward_pass_of_an_overwritten_batch_is_refused() -> None:
+@pytest.mark.parametrize("broken", [-1, 2])
+@pytest.mark.parametrize("way", ["compiled", "packed"])
+def test_targets_that_are_no_class_are_refused(way: str, broken: int) -> None:
+    pack = trainer("gru", way, Parity())
+    targets = drawn_targets(pack, 5, 0)
+    targets[2, 3] = broken
+    with pytest.raises(IndexError, match=str(broken)):
+        get_way(way, pack.cell, "last", CPU).losses(pack.parameters, {}, MiniBatch(torch.zeros(3, 9, 5, 4)), targets)
+
+
+def test_codes_beyond_the_features_are_refused() -> None:
     pack = trainer("gru", "compiled", Parity())
+    codes = torch.full((3, 9, 5), 4, dtype=torch.uint8)
+    with pytest.raises(IndexError, match="code 4: expected 0 to 3"):
+        get_way("compiled", pack.cell, "last", CPU).losses(
+            pack.parameters, {}, MiniBatch(codes), drawn_targets(pack, 5, 0)
+        )
 
-    def hidden(seed: int) -> Tensor:
-        return pack.way.hidden(pack.parameters, {}, torch.randn(3, 9, 5, 4, generator=generator(seed, "inputs")))
 
-    first = hidden(0)
-    hidden(1)
-    with pytest.raises(RuntimeError, match="older mini-batch"):
-        first.sum().backward()
+def test_gradients_of_a_mini_batch_outlive_the_next_one() -> None:
+    """The arrays are used again; what autograd has to give back is kept."""
+    pack = trainer("gru", "compiled", Parity())
+    own_way = get_way("compiled", pack.cell, "last", CPU)
+
+    def losses(seed: int) -> Tensor:
+        inputs = torch.randn(3, 9, 5, 4, generator=generator(seed, "inputs"))
+        return own_way.losses(pack.parameters, {}, MiniBatch(inputs), drawn_targets(pack, 5, seed))
+
+    weight = pack.parameters["weight_hh"]
+    (expected,) = torch.autograd.grad(losses(0).sum(), weight)
+    first = losses(0)
+    losses(1)
+    (found,) = torch.autograd.grad(first.sum(), weight)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_unknown_and_impossible_ways_are_refused() -> None:
     with pytest.raises(UserError, match=r"unknown way 'compild'.*did you mean 'compiled'"):
         trainer("gru", "compild", Parity())
-    with pytest.raises(UserError, match=r"'fused' cannot train 'lem' on cpu: .*expected compiled, packed"):
+    with pytest.raises(UserError, match=r"'fused' cannot train 'lem' on cpu: .*expected .*compiled, packed"):
         trainer("lem", "fused", Parity())

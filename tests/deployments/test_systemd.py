@@ -1,11 +1,13 @@
 """The units of docs/operations.md: what systemd itself thinks of them."""
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.command import aelle
 from tests.needs import missing
 
 
@@ -36,18 +38,14 @@ def test_the_units_are_clean(repository: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_unit_of_serve_starts_a_command_that_there_is(repository: Path) -> None:
+def test_the_unit_of_serve_starts_a_command_that_there_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The options in the unit are options of `aelle serve`."""
     text = (repository / "deployments" / "systemd" / "aelle-serve.service").read_text()
     (line,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
     options = {word for word in line.split() if word.startswith("--")}
-    helped = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "serve", "--help"],
-        env=os.environ | {"COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    monkeypatch.setenv("COLUMNS", "200")
+    helped = aelle("serve", "--help")
+    assert helped.returncode == 0
     assert options <= set(helped.stdout.replace("│", " ").split())
 
 

@@ -1,5 +1,6 @@
 """What happens to packs that fail, in real flows on a real Prefect and a real Ray."""
 
+import itertools
 import json
 import os
 import signal
@@ -97,7 +98,7 @@ def test_a_study_completes_without_a_broken_pack_and_says_so_everywhere(tmp_path
     run.prepare(STUDY, {})
     run.checkpoints.mkdir()
     run.checkpoint(BROKEN).write_bytes(b"broken")
-    resources = Resources(retries=1, retry_delay=0.1)
+    resources = Resources(retries=1, retry_delay=0.1, way="packed")
     state = study(
         StudyParameters(**STUDY.to_dict()), str(run), AnalysisParameters(splits=2), resources, return_state=True
     )
@@ -177,19 +178,18 @@ def test_a_network_that_diverges_leaves_the_others_alone(tmp_path: Path) -> None
 def test_a_pack_that_does_not_fit_on_a_gpu_is_halved_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An allocation fails as on a GPU with room for three networks, in the middle of every epoch after the first."""
-    from aelle_core.training.pack import PackTrainer
+    """Allocations fail as on a GPU with room for three networks, from the middle of the second epoch on."""
+    from aelle_core.training import ways
 
-    scores, failed_in = PackTrainer._scores, []
+    losses, calls, failed_in = ways["packed"].losses, itertools.count(), []
 
-    def greedy(self: PackTrainer, parameters: Any, part: slice, inputs: Any, noise: Any) -> torch.Tensor:
-        size = part.stop - part.start
-        if size > 3 and self.epoch >= 1 and torch.is_grad_enabled() and self.optimiser.steps % 10 == 5:
-            failed_in.append(size)
+    def greedy(self: Any, parameters: Any, constants: Any, batch: Any, *others: Any) -> torch.Tensor:
+        if next(calls) >= 22 and len(batch.inputs) > 3:  # an epoch has 17 mini-batches
+            failed_in.append(len(batch.inputs))
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return scores(self, parameters, part, inputs, noise)
+        return losses(self, parameters, constants, batch, *others)
 
-    monkeypatch.setattr(PackTrainer, "_scores", greedy)
+    monkeypatch.setattr(ways["packed"], "losses", greedy)
     run = RunDirectory(tmp_path / "run")
     run.prepare(STUDY, {})
     summary = run_pack(STUDY, cohorts(STUDY)[0].packs[0], run, way="packed")

@@ -17,15 +17,16 @@ from tests.faults.test_signals import flow_run_states
 SWEEP = ["digits", "--cells", "lem", "--units", "6", "--networks", "6", "--epochs", "60", "--way", "packed"]
 
 
-@pytest.mark.xfail(strict=False, reason="Ray's agents may outlive a killed driver: open")
 def test_a_killed_flow_leaves_no_process_and_goes_on_at_the_next_start(tmp_path: Path) -> None:
     run, home = tmp_path / "run", tmp_path / "home"
     environment = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""}
     arguments = ["sweep", *SWEEP, "-o", str(run)]
     first = Command(*arguments, environment=environment, log=tmp_path / "first")
     first.until(lambda: fragments(run) >= 3, 180, "training")
-    first.process.kill()
-    first.process.wait()
+    titles = " ".join(process.name() for process in first.processes())
+    assert "raylet" in titles
+    assert titles.count("ray::") >= 3  # a worker, and Ray's two agents
+    first.kill_first()
     assert until_gone(first, 30) == []
     assert flow_run_states(home) == {("sweep", "RUNNING")}
     before = fragments(run)
@@ -37,6 +38,35 @@ def test_a_killed_flow_leaves_no_process_and_goes_on_at_the_next_start(tmp_path:
     assert flow_run_states(home) == {("sweep", "CRASHED"), ("sweep", "COMPLETED")}
     study = get_preset("digits").replace(cells=["lem"], units=[6], networks=6, epochs=60)
     assert differences(RunDirectory(run).store.read(), undisturbed(study, tmp_path / "alone")) == []
+
+
+def test_a_study_killed_while_its_tables_are_made_leaves_no_process(tmp_path: Path) -> None:
+    """joblib's processes, which make them, would wait for more work for five minutes."""
+    environment = {"PREFECT_HOME": str(tmp_path / "home"), "PREFECT_API_URL": ""}
+    small = ["digits", "--cells", "rnn", "--units", "4", "--networks", "24", "--epochs", "1", "--splits", "2"]
+    run = RunDirectory(tmp_path / "run")
+    command = Command("study", *small, "-o", str(run), environment=environment, log=tmp_path / "log")
+    try:
+        command.until((run.analysis / "analysis.json").exists, 240, "analysed")
+        command.until(lambda: bool(loky(command)), 120, "making tables")
+        command.kill_first()
+        assert until_gone(command, 30) == []
+    finally:
+        command.kill()
+    assert not (run.analysis / "tables.json").exists()
+    assert run.store.read().num_rows == 24 * 2
+
+
+def loky(command: Command) -> list[psutil.Process]:
+    """joblib's processes of a command."""
+    return [process for process in command.processes() if "popen_loky_posix" in " ".join(cmdline(process))]
+
+
+def cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def test_a_process_is_known_to_have_gone_only_where_that_can_be_known() -> None:

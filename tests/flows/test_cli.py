@@ -10,18 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from aelle_core.study import RunDirectory, Study, run_study
+from tests.command import aelle
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Away from the source tree, where a study's default directory may hold one already."""
     monkeypatch.chdir(tmp_path)
-
-
-def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 @pytest.mark.parametrize(
@@ -47,6 +42,9 @@ def aelle(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["study", "--way", "fused"], "way 'fused' cannot train 'asrnn' on cpu: torch.nn has no such layer"),
         (["sweep", "--way", "pakced"], "unknown way 'pakced'"),
         (["analyse", "/nonexistent"], "no study in '/nonexistent'"),
+        (["analyse", "a", "b"], "2 runs without --together: expected one run, or several and a directory"),
+        (["analyse", "a", "--together", "b"], "1 run with --together: expected one run, or several and a directory"),
+        (["analyse", "/none", "/nor", "--together", "/nowhere"], "no study in '/none'"),
         (["report", "/nonexistent"], "no study in '/nonexistent'"),
         (["spectrum", "/nonexistent.safetensors"], "cannot be read"),
     ],
@@ -56,6 +54,15 @@ def test_mistakes_are_one_sentence_and_exit_code_2(arguments: list[str], message
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_mistake_from_the_shell() -> None:
+    """Nothing that is imported has a word to say beside the sentence."""
+    command = [sys.executable, "-m", "flows.cli", "study", "--cells", "rnn,grue"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aelle: unknown cell 'grue'")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
@@ -71,18 +78,19 @@ def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
 
 
 def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
-    done = aelle("study", "digits", "--dry-run", "-o", str(tmp_path / "run"))
+    done = aelle("study", "digits", "--cells", "rnn,lem", "--dry-run", "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
-    assert "320 networks in 20 packs" in done.stdout
+    assert "64 networks in 4 packs" in done.stdout
     assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
-    ("preset", "networks"), [("small-char", "240 networks in 15 packs"), ("small-target", "240 networks in 15 packs")]
+    ("arguments", "networks"),
+    [(["small-char", "--units", "32"], "80 networks in 5 packs"), (["small-target"], "240 networks in 15 packs")],
 )
-def test_dry_run_of_tasks_of_other_kinds(preset: str, networks: str) -> None:
-    done = aelle("study", preset, "--dry-run")
+def test_dry_run_of_tasks_of_other_kinds(arguments: list[str], networks: str) -> None:
+    done = aelle("study", *arguments, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert networks in done.stdout
     assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
@@ -115,7 +123,7 @@ def test_spectrum_of_a_state_dict_and_of_a_checkpoint(tmp_path: Path) -> None:
     assert picture.stat().st_size > 5000
     assert len(table.read_text().splitlines()) == 11
     run = RunDirectory(tmp_path / "run")
-    run_study(Study(cells=("cornn",), units=(4,), networks=2, epochs=1), run)
+    run_study(Study(cells=("cornn",), units=(4,), networks=2, epochs=1), run, way="packed")
     done = aelle("spectrum", str(run.checkpoint("cornn-4-pack0000")), "--network", "cornn-4-00001")
     assert done.returncode == 0, done.stderr
     assert "of 8" in done.stdout

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -45,11 +46,21 @@ def test_a_server_asks_for_its_password_is_started_again_when_killed_and_ends_wi
         httpx.get(f"{url}/health")
 
 
-@pytest.mark.xfail(strict=False, reason="not refused when another test has named a server: open")
-def test_a_port_that_is_in_use_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.server import prefect_server
+@pytest.fixture
+def no_server_named(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Neither the environment names a server, nor the settings that Prefect has read before: for another test, or from
+    a profile."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield
+
+
+@pytest.mark.usefixtures("no_server_named")
+def test_a_port_that_is_in_use_is_refused_at_once() -> None:
+    from flows.server import prefect_server
+
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with (

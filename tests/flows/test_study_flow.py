@@ -4,13 +4,18 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from aelle_core.errors import UserError
+from aelle_core.evaluation import Examples
 from aelle_core.report.figures import figures
 from aelle_core.study import RunDirectory, Study, run_study
+from aelle_core.trained import Trained, joint_examples
 from tests.faults.sweeps import assert_same_numbers
 
 pytestmark = pytest.mark.usefixtures("orchestration")
@@ -22,19 +27,27 @@ SMALL = Study(name="small", cells=("rnn", "lem"), units=(6,), networks=12, pack_
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """The same study in one process, without Prefect and Ray."""
     run = RunDirectory(tmp_path_factory.mktemp("alone") / "run")
-    run_study(SMALL, run)
+    run_study(SMALL, run, way="packed")
     return run
 
 
-def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory) -> None:
+def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.client.orchestration import get_client
 
     from flows.parameters import AnalysisParameters, StudyParameters
     from flows.study import study
 
     directory = tmp_path / "run"
+    read: list[Sequence[Trained]] = []
+
+    def watched(trained: Sequence[Trained]) -> tuple[dict[int, Examples], dict[str, int]]:
+        read.append(trained)
+        return joint_examples(trained)
+
+    monkeypatch.setattr("aelle_core.analysis.joint_examples", watched)
     report = Path(study(StudyParameters(**SMALL.to_dict()), str(directory), AnalysisParameters(splits=2)))
     run = RunDirectory(directory)
+    assert len(read) == 1  # for metrics, report and artifacts together
     assert run.store.read()["spectrum_hidden"].null_count == 0
     assert_same_numbers(run.store.read(), undisturbed.store.read())
     text = report.read_text()
@@ -63,21 +76,17 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory) -
 
 
 def workers_of(pack: str) -> list[int]:
-    """Processes that run the Ray task of that name."""
+    """Processes of this test's cluster that run the Ray task of that name."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                title = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if title.startswith(f"ray::{pack}".encode()):
-                found.append(int(entry.name))
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if " ".join(process.cmdline()).startswith(f"ray::{pack}"):
+                found.append(process.pid)
     return found
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
-    from flows.parameters import StudyParameters
+    from flows.parameters import Resources, StudyParameters
     from flows.sweep import sweep
 
     longer = SMALL.replace(name="killed", cells=["lem"], networks=6, epochs=30)
@@ -95,11 +104,11 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
 
     killer = threading.Thread(target=kill_after_the_third_epoch)
     killer.start()
-    sweep(StudyParameters(**longer.to_dict()), str(directory))
+    sweep(StudyParameters(**longer.to_dict()), str(directory), Resources(way="packed"))
     killer.join()
     assert killed, "the pack was done before it could be killed"
     alone = RunDirectory(tmp_path / "alone")
-    run_study(longer, alone)
+    run_study(longer, alone, way="packed")
     table = RunDirectory(directory).store.read()
     assert table.num_rows == 6 * 31
     assert table["spectrum_hidden"].null_count == 0

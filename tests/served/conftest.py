@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -51,6 +52,12 @@ class Served:
     def state(self, run: str) -> dict[str, Any]:
         """The state of a flow run."""
         return self.get(f"flow_runs/{run}")["state"]
+
+    def flow_process(self, run: str) -> psutil.Process:
+        """The process of a flow run that is under way."""
+        below = psutil.Process(self.process).children()
+        (process,) = (each for each in below if each.environ().get("PREFECT__FLOW_RUN_ID") == run)
+        return process
 
     def get(self, path: str) -> Any:
         """What the API holds at `path`."""

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from typing import Any
 
-import psutil
 import pytest
 
 from aelle_core.history import History
@@ -17,6 +16,7 @@ FIRST, SECOND = "2026-11-24", "2026-11-25"
 FORM: dict[str, Any] = {
     "changes": {"cells": ["rnn"], "units": [4], "networks": 12, "pack_size": 4, "epochs": 1},
     "analysis": {"splits": 2},
+    "packs": {"way": "packed"},
 }
 DRIFTING = "AeLLE PC1"
 
@@ -47,7 +47,7 @@ def series(served: Served) -> Series:
     await_fragment(served)
     again = served.submit("nightly", night=SECOND, **FORM)
     waited = await_waiting(served, again)
-    kill(served, killed)
+    served.flow_process(killed).kill()
     assert served.wait(again)["type"] == "COMPLETED", served.state(again)
     return Series(killed, again, waited, automation)
 
@@ -93,16 +93,6 @@ def await_waiting(served: Served, run: str) -> bool:
         assert state["type"] == "SCHEDULED", state
         time.sleep(0.2)
     return False
-
-
-def kill(served: Served, run: str) -> None:
-    """kill -9 the process of a flow run."""
-    found = []
-    for process in psutil.Process(served.process).children():
-        if process.environ().get("PREFECT__FLOW_RUN_ID") == run:
-            found.append(process)
-    assert len(found) == 1
-    found[0].kill()
 
 
 def test_two_nights_never_overlap(series: Series, served: Served) -> None:

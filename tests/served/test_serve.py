@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aelle_core.study import RunDirectory
+from tests.command import aelle
 from tests.served.conftest import Served
 
 SMALL = {"cells": ["rnn"], "units": [4], "networks": 3, "epochs": 1}
@@ -23,18 +24,28 @@ SMALL = {"cells": ["rnn"], "units": [4], "networks": 3, "epochs": 1}
         (["--host", "somewhere"], "'somewhere': expected an address of this machine"),
         (["--data", "/nonexistent"], "'/nonexistent' is not a directory"),
         (["--runs", "/dev/null"], "'/dev/null' is a file"),
-        (["--nightly", "every night"], "'every night': expected a cron expression such as '0 2 * * *'"),
         (["--timezone", "Berlin"], "timezone='Berlin': expected a name such as UTC or Europe/Berlin"),
     ],
 )
-def test_mistakes_are_refused_before_anything_starts(arguments: list[str], message: str, tmp_path: Path) -> None:
+def test_mistakes_are_refused_before_anything_starts(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_SERVER_API_AUTH_STRING", raising=False)
+    done = aelle("serve", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_nights_at_no_time_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    """In a process of its own: Prefect reads the expression, and is told its settings when it is imported."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "serve", *arguments],
+        [sys.executable, "-m", "flows.cli", "serve", "--nightly", "every night"],
         capture_output=True, text=True, timeout=60, check=False, env=environment | {"PREFECT_HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert message in done.stderr
+    assert done.stderr.startswith("aelle: --nightly 'every night': expected a cron expression such as '0 2 * * *'")
     assert len(done.stderr.strip().splitlines()) == 1
 
 
@@ -53,7 +64,7 @@ def test_deployments_are_registered_with_their_forms(served: Served) -> None:
 
 
 def test_a_submitted_sweep_runs_into_the_named_results(served: Served) -> None:
-    state = served.wait(served.submit("sweep", results="small", changes=SMALL))
+    state = served.wait(served.submit("sweep", results="small", changes=SMALL, packs={"way": "packed"}))
     assert state["type"] == "COMPLETED", state
     run = RunDirectory(served.runs / "small")
     assert run.store.read().num_rows == 6

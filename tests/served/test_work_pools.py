@@ -62,7 +62,11 @@ def test_a_process_worker_picks_up_a_run(
     prefect(prefect_server, tmp_path, "deploy", "--all", "--prefect-file", str(file))
     found = deployed(api, "aelle")
     assert set(found) == NAMES
-    form = {"results": "small", "changes": {"cells": ["rnn"], "units": [4], "networks": 2, "epochs": 1}}
+    form = {
+        "results": "small",
+        "changes": {"cells": ["rnn"], "units": [4], "networks": 2, "epochs": 1},
+        "packs": {"way": "packed"},
+    }
     answer = api.post(f"deployments/{found['sweep']['id']}/create_flow_run", json={"parameters": form})
     run = answer.raise_for_status().json()["id"]
     arguments = ("worker", "start", "--pool", "aelle", "--run-once", "--install-policy", "never")

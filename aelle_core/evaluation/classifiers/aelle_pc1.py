@@ -1,4 +1,4 @@
-"""The first AeLLE component, with a cut learned on validation networks."""
+"""The first AeLLE component, with a cut learned from known outcomes."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from aelle_core.evaluation.examples import Examples
 
 @classifiers.register("AeLLE PC1")
 class AellePC1(ScalarClassifier):
-    """The first AeLLE component, with a cut learned on validation networks."""
+    """The first AeLLE component, with a cut learned from known outcomes."""
 
     kind = "spectrum"
-    description = "First AeLLE component, cut at the best F1 on validation networks"
+    description = "First AeLLE component, cut at the best F1 on the networks that choose cuts"
 
     def feature(self, examples: Examples) -> np.ndarray:
         return self.aelle.transform(examples.spectra)[:, 0]

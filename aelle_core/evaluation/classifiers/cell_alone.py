@@ -12,7 +12,7 @@ class CellAlone(Classifier):
 
     kind = "baseline"
     uses_present = False
-    description = "More than half of the same cell's training and validation networks end well"
+    description = "More than half of the same cell's networks that are not for testing end well"
 
     def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
         cells = np.concatenate([train.cells, validation.cells])

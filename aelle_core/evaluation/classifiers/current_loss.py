@@ -13,7 +13,7 @@ class CurrentLoss(ScalarClassifier):
 
     kind = "baseline"
     uses_loss = True
-    description = "Validation loss at this epoch, cut at the best F1 on validation networks"
+    description = "Validation loss at this epoch, cut at the best F1 on the networks that choose cuts"
 
     def feature(self, examples: Examples) -> np.ndarray:
         return np.nan_to_num(examples.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)

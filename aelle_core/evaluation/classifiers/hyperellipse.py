@@ -13,11 +13,14 @@ class AelleHyperellipse(Classifier):
     """Good within an ellipse around the good training networks on the AeLLE plane (the first two components).
 
     Centre and axes are their mean and covariance, so the ellipse is a line of equal Mahalanobis distance; its size is
-    the one with the best F1 on the validation networks.
+    the one with the best F1 on the validation networks, or, where there are none, on the training networks.
     """
 
     kind = "spectrum"
-    description = "Mahalanobis distance to the good training networks on the AeLLE plane, cut on validation networks"
+    description = (
+        "Mahalanobis distance to the good training networks on the AeLLE plane, cut at the best F1 on the networks "
+        "that choose cuts"
+    )
 
     def _plane(self, examples: Examples) -> np.ndarray:
         return self.aelle.transform(examples.spectra)[:, :2]
@@ -26,7 +29,8 @@ class AelleHyperellipse(Classifier):
         plane, good = self._plane(train), train.final_loss < threshold
         # Two points span no ellipse: with fewer than three good networks all stand for them.
         self._ellipse = EmpiricalCovariance().fit(plane[good] if good.sum() > 2 else plane)
-        self._cut = best_f1_cut(self.score(validation), validation.final_loss < threshold)
+        cutting = validation if len(validation) else train
+        self._cut = best_f1_cut(self.score(cutting), cutting.final_loss < threshold)
 
     def score(self, examples: Examples) -> np.ndarray:
         return -self._ellipse.mahalanobis(self._plane(examples))

@@ -12,7 +12,7 @@ class LEMax(ScalarClassifier):
     """The maximum Lyapunov exponent."""
 
     kind = "spectrum"
-    description = "Largest exponent, cut at the best F1 on validation networks"
+    description = "Largest exponent, cut at the best F1 on the networks that choose cuts"
 
     def feature(self, examples: Examples) -> np.ndarray:
         return floored(examples, self.aelle.floor).max(axis=1)

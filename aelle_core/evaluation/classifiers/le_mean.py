@@ -12,7 +12,7 @@ class LEMean(ScalarClassifier):
     """The mean Lyapunov exponent."""
 
     kind = "spectrum"
-    description = "Mean exponent, cut at the best F1 on validation networks"
+    description = "Mean exponent, cut at the best F1 on the networks that choose cuts"
 
     def feature(self, examples: Examples) -> np.ndarray:
         return floored(examples, self.aelle.floor).mean(axis=1)

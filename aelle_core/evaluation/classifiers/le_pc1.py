@@ -15,7 +15,7 @@ class LEPC1(ScalarClassifier):
     """The first principal component of the raw exponents."""
 
     kind = "spectrum"
-    description = "First principal component of the exponents, cut at the best F1 on validation networks"
+    description = "First principal component of the exponents, cut at the best F1 on the networks that choose cuts"
 
     def prepare(self, train: Examples) -> None:
         spectra = floored(train, self.aelle.floor)

@@ -1,4 +1,4 @@
-"""What classifiers of one number share: its direction from training networks, its cut from validation networks."""
+"""What classifiers of one number share: its direction from training networks, its cut from those that choose cuts."""
 
 from abc import abstractmethod
 
@@ -12,7 +12,8 @@ from aelle_core.evaluation.examples import Examples
 
 
 class ScalarClassifier(Classifier):
-    """One number for each network; the cut is the one with the best F1 on the validation networks."""
+    """One number for each network; the cut is the one with the best F1 on the validation networks, or, where
+    there are none, on the training networks."""
 
     @abstractmethod
     def feature(self, examples: Examples) -> np.ndarray:
@@ -26,7 +27,8 @@ class ScalarClassifier(Classifier):
         values = self.feature(train)
         correlation = spearmanr(values, train.final_loss).statistic if np.ptp(values) > 0 else 0.0
         self._sign = -1.0 if correlation > 0 else 1.0
-        self._cut = best_f1_cut(self.score(validation), validation.final_loss < threshold)
+        cutting = validation if len(validation) else train
+        self._cut = best_f1_cut(self.score(cutting), cutting.final_loss < threshold)
 
     @property
     def boundary(self) -> float:

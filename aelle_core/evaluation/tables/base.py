@@ -49,7 +49,8 @@ class Table:
 
 
 class TableMaker(ABC):
-    """Makes one table from a study's networks."""
+    """Makes one table from a study's networks. In its caption {end} and {early} stand for the splits, {cutting} for the
+    networks that cuts are chosen on at the end of training."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -72,14 +73,20 @@ class TableMaker(ABC):
 
     def make(self, material: Material) -> Table:
         """The table; without entries, and with the reason, where the study has nothing to fill it."""
+        protocol = material.protocol
+        caption = self.caption.format(end=protocol.end, early=protocol.early, cutting=protocol.end.cutting)
         if reason := self.absent(material):
-            return Table(self.name, self.title, self.caption, (), (reason,))
+            return Table(self.name, self.title, caption, (), (reason,))
         entries = self.entries(material)
-        return Table(self.name, self.title, self.caption, entries, self.remarks(material, entries))
+        return Table(self.name, self.title, caption, entries, self.remarks(material, entries))
+
+
+BASELINES = ("cell alone", "cell and hyperparameters")
+"""What knows no dynamics: the last rows of the paper's tables."""
 
 
 class EarlyTable(TableMaker):
-    """Classifiers in the first half of training, one column for each epoch."""
+    """Classifiers in the first half of training, one column for each epoch, and the baselines beside them."""
 
     shown: ClassVar[Sequence[str]]
     metrics: ClassVar[Sequence[str]] = ("f1",)
@@ -94,7 +101,8 @@ class EarlyTable(TableMaker):
     def entries(self, material: Material) -> list[Entry]:
         columns = {epoch: column_of(epoch) for epoch in material.early_epochs}
         measurements = self.measured(material)
-        return entries_of(self.name, material.task, measurements, self.shown, self.metrics, columns)
+        rows = (*self.shown, *BASELINES)
+        return entries_of(self.name, material.task, measurements, rows, self.metrics, columns)
 
 
 table_makers: Registry[TableMaker] = Registry("table", "aelle_core.evaluation.tables")

@@ -9,7 +9,7 @@ from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestCla
 from aelle_core.evaluation.classifiers.scalar import floored
 from aelle_core.evaluation.examples import Examples
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.material import END, Material
+from aelle_core.evaluation.material import Material
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 
@@ -55,7 +55,7 @@ class Combinations(TableMaker):
     title = "What the spectrum adds"
     caption = (
         "F1 of a random forest on every combination of cell and hyperparameters, present validation loss, and the "
-        "spectrum (ten AeLLE components, AeLLE's predicted loss, largest and mean exponent); splits of 70, 10 and 20 %."
+        "spectrum (ten AeLLE components, AeLLE's predicted loss, largest and mean exponent); splits of {end}."
     )
     order = 5
 
@@ -67,7 +67,7 @@ class Combinations(TableMaker):
 
     def _measurements(self, material: Material) -> list[Measurement]:
         chosen = {" + ".join(parts): combination(parts) for parts in COMBINATIONS}
-        return material.measure(material.drawn(END), self._epochs(material), chosen)
+        return material.measure(material.drawn(material.protocol.end), self._epochs(material), chosen)
 
     def entries(self, material: Material) -> list[Entry]:
         self._measured = self._measurements(material)

@@ -15,8 +15,8 @@ class EndOfTraining(TableMaker):
 
     title = "End of training (sections 4.1 to 4.3)"
     caption = (
-        "F1 from final spectra; splits of 70, 10 and 20 % by network (the paper: one of 80 and 20 % for target "
-        "learning and text). The paper's AeLLE cuts the first component at its median; the other rows learn their cut."
+        "F1 from final spectra; splits of {end} by network, as in the paper, which has one. The paper's AeLLE cuts the "
+        "first component at its median; the other rows learn their cut, on the {cutting} networks."
     )
     order = 0
 

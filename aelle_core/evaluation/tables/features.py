@@ -19,7 +19,7 @@ class Features(EarlyTable):
     caption = (
         "F1 of the first principal component (of the exponents: LE PC1; of the latent code: AeLLE PC1), and of linear "
         "regression of the log loss on all exponents, on their principal components, and on the latent code; splits "
-        "of 20, 20 and 60 %."
+        "of {early}."
     )
     order = 3
     shown = ("LE PC1", "AeLLE PC1", "linear on raw", "linear on PCA", "linear on latent")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.material import END, Material
+from aelle_core.evaluation.material import Material
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 
@@ -20,7 +20,7 @@ class Kinds(TableMaker):
     title = "Full-state against hidden-state spectra"
     caption = (
         "F1 from the spectrum of the whole state (of an LSTM: h and c) and from the paper's, of h alone; the same "
-        "splits of 70, 10 and 20 %."
+        "splits of {end}."
     )
     order = 10
 
@@ -32,7 +32,7 @@ class Kinds(TableMaker):
         return None
 
     def entries(self, material: Material) -> list[Entry]:
-        splits, chosen = material.drawn(END), {name: classifiers[name] for name in _ROWS}
+        splits, chosen = material.drawn(material.protocol.end), {name: classifiers[name] for name in _ROWS}
         self._measured: list[Measurement] = [
             dataclasses.replace(one, classifier=f"{one.classifier}, {kind}")
             for kind in KINDS

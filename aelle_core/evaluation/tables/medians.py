@@ -4,7 +4,7 @@ import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier
 from aelle_core.evaluation.examples import Examples
-from aelle_core.evaluation.material import EARLY, Material
+from aelle_core.evaluation.material import Material
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.tables.base import EarlyTable, table_makers
 
@@ -66,7 +66,7 @@ class Medians(EarlyTable):
     title = "Table 4: cells between medians"
     caption = (
         "F1 where the medians of the first d AeLLE components cut the space into 2^d cells and a cell says what most "
-        "of its training networks did; splits of 20, 20 and 60 %. An empty cell takes the answer of the cell without "
+        "of its training networks did; splits of {early}. An empty cell takes the answer of the cell without "
         "its last median."
     )
     order = 4
@@ -74,4 +74,5 @@ class Medians(EarlyTable):
 
     def measured(self, material: Material) -> list[Measurement]:
         chosen = {_row(depth): median_cells(depth) for depth in DEPTHS}
-        return material.measure(material.drawn(EARLY), material.early_epochs, chosen)
+        splits = material.drawn(material.protocol.early)
+        return [*material.measure(splits, material.early_epochs, chosen), *material.early]

@@ -10,9 +10,9 @@ class Pretrained(EarlyTable):
     title = "Table 1: the pre-trained AeLLE and the loss"
     caption = (
         "The AeLLE is fitted to the final spectra of the training networks and applied to earlier ones as it is; "
-        "splits of 20, 20 and 60 % by network. The loss counts where it is below the threshold already (the paper's "
+        "splits of {early} by network. The loss counts where it is below the threshold already (the paper's "
         "predictor), or below a cut chosen anew at each epoch on validation networks (current loss)."
     )
     order = 1
-    shown = ("AeLLE median", "AeLLE predictor", "loss below threshold", "current loss", "cell and hyperparameters")
+    shown = ("AeLLE median", "AeLLE predictor", "loss below threshold", "current loss")
     metrics = ("precision", "recall", "f1")

@@ -10,7 +10,7 @@ class Statistics(EarlyTable):
     title = "Table 2: one number of the spectrum"
     caption = (
         "F1 of the mean, the largest exponent, the first principal component of the exponents and the first AeLLE "
-        "component, each cut where it does best on the validation networks of that epoch; splits of 20, 20 and 60 %."
+        "component, each cut where it does best on the validation networks of that epoch; splits of {early}."
     )
     order = 2
-    shown = ("LE mean", "LE max", "LE PC1", "AeLLE PC1", "cell and hyperparameters")
+    shown = ("LE mean", "LE max", "LE PC1", "AeLLE PC1")

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
@@ -12,6 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.figures.plane import plane_of
+from aelle_core.report.figures.scaling import plain_numbers
+from aelle_core.report.palette import blank
 
 _NO_UMAP = "umap-learn is not installed:\npip install 'aelle[embeddings]'"
 
@@ -52,7 +55,7 @@ class Embeddings(ReportFigure):
         flat = {"PCA": _pca(spectra), "t-SNE": _tsne(spectra), "UMAP": _umap(spectra)}
         flat["AeLLE"] = plane_of(data, final.spectra)
         rings = np.where(np.isin(final.networks, sorted(data.test_networks)), 0.7, 0.0).tolist()
-        figure = Figure(figsize=(11.5, 3.1), layout="constrained", facecolor="white")
+        figure = blank(10.0, 3.1)
         panels = figure.subplots(1, 4)
         colours = LogNorm(*np.quantile(final.final_loss, [0.05, 0.95]).tolist())
         for axes, (name, points) in zip(panels, flat.items(), strict=True):
@@ -65,5 +68,8 @@ class Embeddings(ReportFigure):
                 *points.T, c=final.final_loss, norm=colours, cmap="cividis", s=16, edgecolors="black",
                 linewidths=rings if name == "AeLLE" else 0,
             )  # fmt: skip
-        figure.colorbar(drawn, ax=panels, label=f"final validation {data.loss_name}")
+        ringed = Line2D([], [], marker="o", linestyle="", color="0.8", markeredgecolor="black", label="unseen by AeLLE")
+        figure.legend(handles=[ringed], loc="outside lower center", frameon=False)
+        bar = figure.colorbar(drawn, ax=panels, label=f"final validation {data.loss_name}")
+        plain_numbers(bar.ax.yaxis)
         return figure

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.figures.plane import plane_of
-from aelle_core.report.palette import cell_styles
+from aelle_core.report.figures.scaling import plain_numbers, symmetric_logarithm
+from aelle_core.report.palette import blank, cell_styles
 
 
 @figures.register("7_spectra_plane_losses")
@@ -25,9 +26,9 @@ class SpectraPlaneLosses(ReportFigure):
 
     @staticmethod
     def draw(data: ReportData) -> Figure:
-        figure = Figure(figsize=(11.5, 4.0), layout="constrained", facecolor="white")
+        figure = blank(10.0, 4.0)
         curves, plane_axes, losses = figure.subplots(1, 3)
-        _, names = data.groups or ("", np.array([]))
+        label, names = data.groups or ("", np.array([]))
         spectra = np.maximum(data.final.spectra, data.aelle.floor)
         plane, index = plane_of(data, data.final.spectra), np.arange(1, spectra.shape[1] + 1)
         jitter = np.random.default_rng(0)
@@ -43,13 +44,22 @@ class SpectraPlaneLosses(ReportFigure):
             losses.scatter(spread, data.final.final_loss[chosen], **style)
         losses.axhline(data.threshold, color="black", linewidth=1)
         losses.set(yscale="log", ylabel=f"final validation {data.loss_name}")
+        plain_numbers(losses.yaxis)
         losses.set_xticks(range(len(groups)), groups, rotation=45, ha="right")
         curves.axhline(0, color="0.7", linewidth=0.8)
         curves.set(xlabel="index of the exponent", ylabel="exponent (nats per step)")
         if np.abs(spectra).max() > 1:
-            curves.set_yscale("symlog", linthresh=1)
+            symmetric_logarithm(curves)
         plane_axes.set(xlabel="AeLLE component 1", ylabel="AeLLE component 2")
+        curves.set_title("median spectra with quartiles", fontsize=10)
+        plane_axes.set_title("AeLLE plane", fontsize=10)
+        losses.set_title(f"final losses; line: threshold, {data.threshold:.2f}", fontsize=10)
         for axes in (curves, plane_axes, losses):
             axes.spines[["top", "right"]].set_visible(False)
-        figure.legend(loc="outside right center", frameon=False)
+        figure.legend(
+            loc="outside right center",
+            frameon=False,
+            markerscale=1.6,
+            title="hidden units" if label == "size" else None,
+        )
         return figure

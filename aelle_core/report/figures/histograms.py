@@ -1,6 +1,7 @@
 """Good and bad networks along the first AeLLE component."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
@@ -30,7 +31,8 @@ class Histograms(ReportFigure):
             edgecolor="white",
             linewidth=0.4,
         )
-        axes.axvline(data.aelle.median_, color="black", linestyle="--", linewidth=1.2, label="median")
-        axes.legend(frameon=False)
+        axes.axvline(data.aelle.median_, color="black", linestyle="--", linewidth=1.2, label="median of component 1")
+        figure.legend(loc="outside upper left", ncols=3, frameon=False)
         axes.set(xlabel="AeLLE component 1", ylabel="networks")
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         return figure

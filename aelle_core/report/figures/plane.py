@@ -1,10 +1,13 @@
 """The AeLLE plane."""
 
 import numpy as np
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
+from aelle_core.report.figures.scaling import plain_numbers
 from aelle_core.report.palette import cell_styles, new_figure
 
 
@@ -14,9 +17,9 @@ def plane_of(data: ReportData, spectra: np.ndarray) -> np.ndarray:
     return plane if plane.shape[1] > 1 else np.pad(plane, ((0, 0), (0, 1)))
 
 
-def _coloured(data: ReportData, values: np.ndarray, label: str) -> Figure:
-    """PC1 and PC2 coloured by a number of each network, by its logarithm where it spans more than a factor of five;
-    unseen networks ringed."""
+def _coloured(data: ReportData, values: np.ndarray, label: str, *, linear: bool = False) -> Figure:
+    """PC1 and PC2 coloured by a number of each network, by its logarithm where it spans more than a factor of five,
+    unless `linear`; unseen networks ringed."""
     figure, axes = new_figure()
     plane = plane_of(data, data.final.spectra)
     unseen = np.isin(data.final.networks, sorted(data.test_networks))
@@ -25,14 +28,19 @@ def _coloured(data: ReportData, values: np.ndarray, label: str) -> Figure:
         plane[:, 0],
         plane[:, 1],
         c=values,
-        norm="log" if 0 < 5 * values.min() < values.max() else "linear",
+        norm="log" if not linear and 0 < 5 * values.min() < values.max() else "linear",
         cmap="cividis",
         s=34,
         edgecolors="black",
         linewidths=rings.tolist(),
     )
-    figure.colorbar(points, label=label)
-    axes.axvline(data.aelle.median_, color="0.4", linestyle="--", linewidth=1)
+    bar = figure.colorbar(points, label=label)
+    if isinstance(points.norm, LogNorm):
+        plain_numbers(bar.ax.yaxis)
+    median = axes.axvline(data.aelle.median_, color="0.4", linestyle="--", linewidth=1, label="median of component 1")
+    ringed = Line2D([], [], marker="o", linestyle="", color="0.8", markeredgecolor="black", label="not seen in the fit")
+    handles = [ringed, median] if unseen.any() else [median]
+    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
     axes.set(xlabel="AeLLE component 1 (predicted loss rises to the right)", ylabel="AeLLE component 2")
     return figure
 
@@ -52,7 +60,7 @@ class PlaneByAccuracy(ReportFigure):
     def draw(data: ReportData) -> Figure:
         if np.isnan(data.final.accuracy).all():
             return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}")
-        return _coloured(data, data.final.accuracy, "final validation accuracy")
+        return _coloured(data, data.final.accuracy, "final validation accuracy", linear=True)
 
 
 @figures.register("3_plane_by_scale")

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
+from aelle_core.report.figures.scaling import plain_numbers
 from aelle_core.report.palette import BAD, NEUTRAL, new_figure
 
 
@@ -28,15 +29,21 @@ class Predicted(ReportFigure):
         axes.scatter(
             predicted[known], final.final_loss[known], facecolors="none", edgecolors=NEUTRAL, s=20, label="seen"
         )
-        axes.scatter(predicted[unseen], final.final_loss[unseen], color=BAD, s=24, linewidths=0, label="not seen")
+        axes.scatter(
+            predicted[unseen], final.final_loss[unseen], color=BAD, s=24, linewidths=0, label="not seen in the fit"
+        )
         low, high = np.quantile(np.concatenate([predicted, final.final_loss]), [0.0, 0.99])
-        axes.axline((low, low), (high, high), color="black", linewidth=0.8)
+        axes.axline((low, low), (high, high), color="black", linewidth=0.8, label="as predicted")
         if data.aelle.target == "log":
             axes.set(xscale="log", yscale="log")
-        axes.axhline(data.threshold, color="0.5", linestyle="--", linewidth=1)
-        axes.set(xlim=(0.9 * low, 1.2 * high), ylim=(0.9 * low, 1.2 * high))
+            plain_numbers(axes.xaxis)
+            plain_numbers(axes.yaxis)
+        axes.axhline(data.threshold, color="0.5", linestyle="--", linewidth=1, label="threshold")
+        margin = 0.06 * (high - low)
+        limits = (max(low - margin, 0.95 * low), high + margin)  # what is positive stays so, for the logarithm
+        axes.set(xlim=limits, ylim=limits)
         axes.set(
             xlabel=f"{data.loss_name} predicted from the final spectrum", ylabel=f"final validation {data.loss_name}"
         )
-        axes.legend(frameon=False)
+        figure.legend(loc="outside upper left", ncols=4, frameon=False)
         return figure

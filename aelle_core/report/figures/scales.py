@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
+from aelle_core.report.figures.scaling import plain_numbers
 from aelle_core.report.palette import cell_styles, new_figure
 
 
@@ -33,9 +34,12 @@ class LossesByScale(ReportFigure):
                 linewidths=0,
                 label=cell,
             )
-        axes.axhline(data.threshold, color="black", linewidth=1)
+        axes.axhline(data.threshold, color="black", linewidth=1, label="threshold")
         if scales.max() > 5 * scales.min():
             axes.set(xscale="log")
         axes.set(yscale="log", xlabel="scale of the initial weights", ylabel=f"final validation {data.loss_name}")
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                plain_numbers(axis)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
         return figure

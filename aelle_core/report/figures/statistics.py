@@ -3,13 +3,14 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from aelle_core.evaluation import classifiers
 from aelle_core.evaluation.classifiers.scalar import ScalarClassifier
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
-from aelle_core.report.palette import BAD, GOOD
+from aelle_core.report.palette import BAD, GOOD, blank
 
 _SHOWN = ("LE mean", "LE max", "LE PC1", "AeLLE PC1")
 _STAGES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1)
@@ -39,7 +40,7 @@ class StatisticsThroughTraining(ReportFigure):
 
     @staticmethod
     def draw(data: ReportData) -> Figure:
-        figure = Figure(figsize=(9.0, 5.6), layout="constrained", facecolor="white")
+        figure = blank(9.0, 5.6)
         stages = data.stages(*_STAGES)
         places = np.arange(len(stages), dtype=float)
         for axes, name in zip(figure.subplots(2, 2).flat, _SHOWN, strict=True):
@@ -62,6 +63,10 @@ class StatisticsThroughTraining(ReportFigure):
             axes.spines[["top", "right"]].set_visible(False)
             unit = " (nats per step)" if name in ("LE mean", "LE max") else ""
             axes.set(xlabel="epoch", ylabel=f"value{unit}")
-        handles = [Patch(color=GOOD, alpha=0.6, label="ended well"), Patch(color=BAD, alpha=0.6, label="ended badly")]
-        figure.legend(handles=handles, loc="outside upper right", ncols=2, frameon=False)
+        handles = [
+            Patch(color=GOOD, alpha=0.6, label="ended well"),
+            Patch(color=BAD, alpha=0.6, label="ended badly"),
+            Line2D([], [], color="black", linewidth=1.8, label="cut with the best F1"),
+        ]
+        figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False)
         return figure

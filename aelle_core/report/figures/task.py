@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
-from aelle_core.report.palette import GOOD
+from aelle_core.report.palette import GOOD, blank
 
 
 @figures.register("0_task")
@@ -21,7 +21,7 @@ class Task(ReportFigure):
     @staticmethod
     def draw(data: ReportData) -> Figure:
         panels = [] if isinstance(data.illustration, str) else data.illustration
-        figure = Figure(figsize=(7.2, 2.4), layout="constrained", facecolor="white")
+        figure = blank(7.2, 2.4)
         for axes, (label, values) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             if values.ndim == 1 or values.shape[1] == 1:
                 axes.plot(values, color=GOOD, linewidth=1.6)

@@ -1,4 +1,4 @@
-"""A compiled recurrence along whole sequences, as one function of autograd."""
+"""A compiled recurrence with its readout: scores' hidden states, and losses as one function of autograd."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -7,15 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aelle_core.training.fusion.inputs import multiply, weight_adjoint
+from aelle_core.training.batches import MiniBatch
 from aelle_core.training.fusion.program import Program
 from aelle_core.training.fusion.recurrence import Recurrence
 from aelle_core.training.fusion.sequences import Sequences
 from aelle_core.training.fusion.workspace import Workspace
 
 _WORKSPACES = 4  # shapes that are kept: whole and last mini-batches, and evaluations
+_READOUT = ("readout_weight", "readout_bias")
 
-_sequences = lru_cache(maxsize=64)(Sequences)
+_sequences = lru_cache(maxsize=256)(Sequences)
 
 
 class SequenceFunction:
@@ -26,145 +27,162 @@ class SequenceFunction:
         self._units = units
         self._workspaces: dict[tuple[object, ...], Workspace] = {}
 
-    def hidden(
-        self, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None, cuts: Mapping[int, Tensor]
-    ) -> Tensor:
+    def hidden(self, batch: MiniBatch, weights: Mapping[str, Tensor]) -> Tensor:
         """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
-        steps, rows, units), of inputs (networks, steps, rows, features) or their codes (networks, steps, rows), weights
-        as the cell prepares them and noise (networks, steps, rows, width). Inputs get no gradient. After the steps that
-        `cuts` names none flows back, in the networks (networks,) that it marks there."""
-        if torch.is_grad_enabled() and any(each.requires_grad for each in weights.values()):
-            return _Function.apply(self, tuple(weights), inputs, noise, cuts, *weights.values())
-        workspace = self.workspace(inputs, training=False)
-        self.forward(workspace, inputs, weights, noise)
-        return self.outputs(workspace)
+        steps, rows, units), from weights as the cell prepares them; without gradients."""
+        workspace = self._workspace(batch.inputs, weights)
+        workspace.give(self._given(self.recurrence.forward, batch, weights))
+        for part in self.recurrence.step.outputs:
+            workspace.slot(f"state {part}", 0).zero_()
+        workspace.run(workspace.sequences.forward)
+        read_out = workspace.sequences.read_out
+        # A copy: the workspace will be used again.
+        if self.recurrence.every:
+            return workspace.whole(read_out).clone()
+        return workspace.slot(read_out, workspace.steps - 1).clone()
+
+    def losses(
+        self, batch: MiniBatch, targets: Tensor, weights: Mapping[str, Tensor], readout: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Mean cross-entropies in nats (networks,) against targets (networks, rows), or (networks, steps * rows) where
+        every step is read out; autograd can differentiate them by the cell's prepared weights and the `readout_weight`
+        (networks, classes, units) and `readout_bias` (networks, classes) in `readout`."""
+        tensors = {**weights, **{name: readout[name] for name in _READOUT}}
+        return _Losses.apply(self, batch, targets, tuple(tensors), *tensors.values())
 
     def release(self) -> None:
         """Give the arrays back."""
         self._workspaces.clear()
 
-    def workspace(self, inputs: Tensor, training: bool) -> Workspace:
-        """The arrays for inputs of this shape."""
-        training = training or self.recurrence.every
+    def gradient(
+        self, batch: MiniBatch, targets: Tensor, weights: Mapping[str, Tensor], readout: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean losses (networks,), and their adjoints of weights and readout, by name."""
+        weight, bias = (readout[name] for name in _READOUT)
+        classes = weight.shape[1]
+        workspace = self._workspace(batch.inputs, weights, classes)
+        networks, steps, rows = workspace.networks, workspace.steps, workspace.rows
+        times = steps if self.recurrence.every else 1
+        sequence = workspace.sequences.gradient
+        results = {name: torch.zeros(networks, 1, *sizes) for name, sizes in sequence.results.items()}
+        losses = torch.zeros(networks, 1, 1, 1)
+        workspace.give(
+            self._given(self.recurrence.training, batch, weights)
+            | results
+            | _matrices(self.recurrence.backward, weights, "matrix back")
+            | {
+                "matrix readout": weight.mT.contiguous().unsqueeze(1),
+                "matrix readout back": weight.contiguous().unsqueeze(1),
+                "readout bias": bias.unsqueeze(1).unsqueeze(1),
+                "targets": _numbers(targets, classes, "target").view(networks, times, rows, 1),
+                "share": torch.full((networks, 1, 1, 1), 1 / (times * rows)),
+                "total loss": losses,
+                "cuts": _marks(batch.cuts, networks, steps),
+            }
+        )
+        workspace.run(sequence)
+        found = self._adjoints({key: each.squeeze(1) for key, each in results.items()})
+        found |= dict(
+            zip(_READOUT, (results["gradient readout"][:, 0], results["total readout bias"][:, 0, 0]), strict=True)
+        )
+        return losses.flatten(), found
+
+    def _workspace(self, inputs: Tensor, weights: Mapping[str, Tensor], classes: int | None = None) -> Workspace:
+        """The arrays for inputs of this shape, and, where there are `classes`, for training."""
         networks, steps, rows = inputs.shape[:3]
-        features = inputs.shape[3] if inputs.is_floating_point() else None
-        key = (networks, steps, rows, features, training, torch.get_num_threads())
+        coded = not inputs.is_floating_point()
+        key = (networks, steps, rows, coded, classes)
         workspace = self._workspaces.pop(key, None)
         if workspace is None:
             if len(self._workspaces) == _WORKSPACES:
                 self._workspaces.pop(next(iter(self._workspaces)))
-            sequences = _sequences(self.recurrence, self._units, features)
-            workspace = Workspace(sequences, (networks, steps, rows), training, torch.get_num_threads())
+            step = self.recurrence.step
+            features = weights[step.input_weight].shape[2 if step.input_transposed else 1]
+            sequences = _sequences(self.recurrence, self._units, features, coded, classes or 0)
+            workspace = Workspace(sequences, (networks, steps, rows), training=classes is not None)
         self._workspaces[key] = workspace
         return workspace
 
-    def outputs(self, workspace: Workspace) -> Tensor:
-        """A copy of what is read out: the workspace will be used again."""
-        part = next(iter(self.recurrence.step.outputs))
-        if self.recurrence.every:
-            return workspace.whole(f"new {part}").clone()
-        return workspace.slot(f"new {part}", workspace.steps - 1).clone()
-
-    def forward(
-        self, workspace: Workspace, inputs: Tensor, weights: Mapping[str, Tensor], noise: Tensor | None
-    ) -> None:
-        """All steps, from a state of zeros."""
+    def _given(self, program: Program, batch: MiniBatch, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a pass forward reads."""
         step = self.recurrence.step
         given = {f"weight {name}": value.unsqueeze(1) for name, value in weights.items() if value.shape[1] == 1}
-        if noise is not None:
-            given["noise"] = noise
+        if batch.noise is not None:
+            given["noise"] = batch.noise
         right = weights[step.input_weight]
         right = right.mT.contiguous() if step.input_transposed else right.contiguous()
-        if inputs.is_floating_point():
-            given |= {"inputs": inputs, "matrix inputs": right.unsqueeze(1)}
+        given["matrix inputs"] = right.unsqueeze(1)
+        if batch.inputs.is_floating_point():
+            given["given inputs"] = batch.inputs
         else:
-            multiply(inputs, right, out=workspace.whole("drive").flatten(1, 2))
-        compiled = self.recurrence.training if workspace.training else self.recurrence.forward
-        workspace.give(given | _matrices(compiled, weights))
-        for part in step.outputs:
-            workspace.slot(f"state {part}", 0).zero_()
-        sequences = workspace.sequences
-        workspace.run(sequences.training if workspace.training else sequences.forward)
-        workspace.uses += 1
+            given["codes"] = _numbers(batch.inputs, right.shape[1], "code").unsqueeze(3)
+        return given | _matrices(program, weights, "matrix")
 
-    def backward(
-        self,
-        workspace: Workspace,
-        inputs: Tensor,
-        weights: Mapping[str, Tensor],
-        gradient: Tensor,
-        wanted: set[str],
-        cuts: Mapping[int, Tensor],
-    ) -> dict[str, Tensor]:
-        """From the adjoint of the outputs those of the wanted weights."""
-        recurrence, sequence = self.recurrence, workspace.sequences.backward
-        step = recurrence.step
-        results = {name: torch.zeros(workspace.networks, 1, *sizes) for name, sizes in sequence.results.items()}
-        outputs = {"d output": gradient} if recurrence.every else {"outputs' adjoint": gradient.unsqueeze(1)}
-        workspace.give(results | outputs | {"cuts": _marks(cuts, workspace)} | _matrices(recurrence.backward, weights))
-        workspace.run(sequence)
-        found: dict[str, Tensor] = {}
-        if step.input_weight in wanted:
-            if inputs.is_floating_point():
-                share = results["gradient inputs"].squeeze(1)
-            else:
-                axis = 2 if step.input_transposed else 1
-                drive = workspace.whole("d drive").flatten(1, 2)
-                share = weight_adjoint(inputs, drive, weights[step.input_weight].shape[axis])
-            found[step.input_weight] = share.mT if step.input_transposed else share
+    def _adjoints(self, results: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those of the prepared weights, from a sequence's sums."""
+        recurrence, step = self.recurrence, self.recurrence.step
+        share = results["gradient inputs"]
+        found = {step.input_weight: share.mT if step.input_transposed else share}
         for product in recurrence.training.multiplications:
-            if product.weight in wanted:
-                share = results[f"gradient {product.number}"].squeeze(1)
-                found[product.weight] = found[product.weight] + share if product.weight in found else share
+            share = results[f"gradient {product.number}"]
+            found[product.weight] = found[product.weight] + share if product.weight in found else share
         for name in recurrence.weights:
-            total = results["total drive" if name in recurrence.like_drive else f"total {name}"].squeeze(1)
+            total = results["total drive" if name in recurrence.like_drive else f"total {name}"]
             total = total if step.weights[name] else total.sum(dim=2, keepdim=True)
             found[name] = found[name] + total if name in found else total
         return found
 
 
-class _Function(torch.autograd.Function):
+class _Losses(torch.autograd.Function):
+    """The gradient is there when the losses are: both come from the same pass over each tile."""
+
     @staticmethod
     def forward(
         ctx: Any,
         function: SequenceFunction,
+        batch: MiniBatch,
+        targets: Tensor,
         names: tuple[str, ...],
-        inputs: Tensor,
-        noise: Tensor | None,
-        cuts: Mapping[int, Tensor],
         *tensors: Tensor,
     ) -> Tensor:
-        workspace = function.workspace(inputs, training=True)
-        function.forward(workspace, inputs, dict(zip(names, tensors, strict=True)), noise)
-        # The noise as well: the workspace knows no more than where it lies.
-        ctx.save_for_backward(inputs, *tensors, *([] if noise is None else [noise]))
-        ctx.function, ctx.names, ctx.cuts, ctx.workspace, ctx.use = function, names, cuts, workspace, workspace.uses
-        return function.outputs(workspace)
+        given = dict(zip(names, tensors, strict=True))
+        readout = {name: given.pop(name) for name in _READOUT}
+        losses, found = function.gradient(batch, targets, given, readout)
+        ctx.found = [found.get(name) for name in names]
+        return losses
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        if ctx.use != ctx.workspace.uses:
-            raise RuntimeError("the backward pass of an older mini-batch: a newer one has taken its arrays")
-        inputs, *tensors = ctx.saved_tensors
-        weights = dict(zip(ctx.names, tensors, strict=False))
-        wanted = {name for name, needed in zip(ctx.names, ctx.needs_input_grad[5:], strict=True) if needed}
-        found = ctx.function.backward(ctx.workspace, inputs, weights, gradients[0].contiguous(), wanted, ctx.cuts)
-        return None, None, None, None, None, *(found.get(name) if name in wanted else None for name in ctx.names)
+        (by_network,) = gradients
+        shaped = [
+            None if each is None or not needed else each * by_network.view(-1, *[1] * (each.dim() - 1))
+            for each, needed in zip(ctx.found, ctx.needs_input_grad[4:], strict=True)
+        ]
+        return None, None, None, None, *shaped
 
 
-def _marks(cuts: Mapping[int, Tensor], workspace: Workspace) -> Tensor:
+def _numbers(given: Tensor, count: int, what: str) -> Tensor:
+    """As compiled code reads them. Raises IndexError where one is not below `count`: it would reach beyond an array."""
+    least, largest = (int(each) for each in given.aminmax())
+    if least < 0 or largest >= count:
+        raise IndexError(f"{what} {least if least < 0 else largest}: expected 0 to {count - 1}")
+    return given.to(torch.int32)
+
+
+def _marks(cuts: Mapping[int, Tensor], networks: int, steps: int) -> Tensor:
     """1 where a network is cut after a step, (networks, steps, 1, 1)."""
-    marks = torch.zeros(workspace.networks, workspace.steps, 1, 1)
-    for step, networks in cuts.items():
-        marks[networks, step] = 1.0
+    marks = torch.zeros(networks, steps, 1, 1)
+    for step, chosen in cuts.items():
+        marks[chosen, step] = 1.0
     return marks
 
 
-def _matrices(program: Program, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _matrices(program: Program, weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The right sides of a program's products, (networks, 1, inner, columns)."""
     found = {}
     for each in program.multiplications:
         weight = weights[each.weight]
         weight = weight.mT.contiguous() if each.transposed else weight.contiguous()
-        found[f"matrix {each.number}"] = weight.unsqueeze(1)
+        found[f"{name} {each.number}"] = weight.unsqueeze(1)
     return found

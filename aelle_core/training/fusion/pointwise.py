@@ -6,7 +6,7 @@ from typing import Any
 from aelle_core.training.fusion.expressions import Expression, Leaf
 from aelle_core.training.fusion.functions import Functions
 from aelle_core.training.fusion.program import Place, Write
-from aelle_core.vector_code import Emitter, lanes
+from aelle_core.vector_code import Emitter
 
 _FLAGS = ("contract",)
 
@@ -14,30 +14,24 @@ _FLAGS = ("contract",)
 class Pointwise:
     """Writes columns of some arrays from columns of others, each (rows, columns * units) of float32.
 
-    `arrays` names them. Units must lie side by side; arrays that are written may be read as well: all is read before
-    anything is written.
+    `names` are those of the arrays. Units must lie side by side; arrays that are written may be read as well: all is
+    read before anything is written.
     """
 
     def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Place]) -> None:
         self.writes = writes
         self.known = known
-        self.arrays = tuple(dict.fromkeys([*self._read_arrays(), *(write.place.array for write in writes)]))
+        self.names = tuple(dict.fromkeys([*self._read_arrays(), *(write.place.array for write in writes)]))
 
     def emit(self, emit: Emitter, bases: Sequence[Any], by_row: Sequence[Any], rows: Any, units: int) -> None:
         """The loops for one network: `bases` are the arrays' first elements, `by_row` their strides."""
-        whole, left = units // lanes(4) * lanes(4), units % lanes(4)
-        bodies = {width: _Body(self, emit, bases, units, width) for width in (lanes(4) if whole else 0, left) if width}
+        bodies = {width: _Body(self, emit, bases, units, width) for width in dict.fromkeys(emit.widths(units))}
         for body in bodies.values():
             body.emit_spread()
 
         def row(index: Any, _: list[Any]) -> list[Any]:
             at = [emit.place(base, emit.builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)]
-            if whole:
-                body = bodies[lanes(4)]
-                emit.loop(emit.index(0), emit.index(whole), lanes(4), [], lambda unit, _: body.emit_at(at, unit))
-            if left:
-                bodies[left].emit_at(at, emit.index(whole))
-            return []
+            return emit.over_columns(units, [], lambda unit, width, _: bodies[width].emit_at(at, unit))
 
         emit.loop(emit.index(0), rows, 1, [], row)
 
@@ -82,7 +76,7 @@ class _Body:
             return False
         if isinstance(expression.value, Leaf):
             if expression.value.spread:
-                base = self._bases[self._work.arrays.index(expression.value.array)]
+                base = self._bases[self._work.names.index(expression.value.array)]
                 self._spread[expression] = self._emit.load_spread(base, self._width)
             return expression.value.spread
         shared = [self._visit_spread(argument) for argument in expression.arguments]
@@ -99,7 +93,7 @@ class _Body:
         return []
 
     def _place(self, place: Place, bases: Sequence[Any], unit: Any) -> Any:
-        return self._emit.place(bases[self._work.arrays.index(place.array)], self._units * place.column, unit)
+        return self._emit.place(bases[self._work.names.index(place.array)], self._units * place.column, unit)
 
     def _value(self, expression: Expression, values: dict[Expression, Any], bases: Sequence[Any], unit: Any) -> Any:
         if expression in values or expression.operation == "constant":

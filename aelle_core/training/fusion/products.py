@@ -106,7 +106,7 @@ def _column_blocks(emit: Emitter, columns: int, vectors: Callable[[Any, list[int
     if whole:
         emit.loop(emit.index(0), emit.index(whole), block, [], body)
     if left := columns - whole:
-        vectors(emit.index(whole), [width] * (left // width) + ([left % width] if left % width else []))
+        vectors(emit.index(whole), emit.widths(left))
 
 
 def _load_row(emit: Emitter, start: Any, widths: list[int]) -> list[Any]:

@@ -3,80 +3,59 @@
 import ctypes
 from collections.abc import Sequence as Listed
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from llvmlite import ir
 from numba.core import types
 
+from aelle_core.training.fusion.cross_entropy import emit_cross_entropy
 from aelle_core.training.fusion.machine_code import compile_module
+from aelle_core.training.fusion.operations import (
+    CrossEntropy,
+    Cut,
+    Gather,
+    Gradient,
+    LookUp,
+    Multiply,
+    Operation,
+    ScatterAdd,
+    Start,
+)
 from aelle_core.training.fusion.pointwise import Pointwise
 from aelle_core.training.fusion.products import emit_gradient, emit_product
 from aelle_core.training.fusion.program import Place
+from aelle_core.training.fusion.rows import add_row, code_at, copy_row, zero_rows
+from aelle_core.training.fusion.subroutines import call
 from aelle_core.vector_code import INDEX, Emitter
 
 _INDICES = INDEX.as_pointer()
 _FLOATS = ir.FloatType().as_pointer()
-_BYTES = ir.IntType(8).as_pointer()
 
 
 @dataclass(frozen=True)
-class Multiply:
-    """result = left right, for every row of the tile; zero at the first step where the left side is `at_rest`."""
+class Pass:
+    """What is done with a tile: `starts`, then `operations` at every step, forwards or `backwards` in time, or at the
+    `last` step only."""
 
-    left: Place
-    right: str
-    result: str
-    sizes: tuple[int, int]
-    at_rest: bool = False
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """result += left^T right over the tile's rows; nothing at the first step where the left side is `at_rest`."""
-
-    left: Place
-    right: Place
-    result: str
-    sizes: tuple[int, int]
-    at_rest: bool = False
-
-
-@dataclass(frozen=True)
-class Fill:
-    """Before a tile's first step: `target` becomes a copy of the array `source`, or zero; both are `width` wide."""
-
-    target: str
-    source: str | None
-    width: int
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The arrays, `width` wide, become zero at steps where `marks` is not."""
-
-    marks: str
-    arrays: tuple[str, ...]
-    width: int
-
-
-Operation = Multiply | Gradient | Pointwise | Cut
+    operations: tuple[Operation, ...]
+    starts: tuple[Start, ...] = ()
+    order: Literal["forwards", "backwards", "last"] = "forwards"
 
 
 class Sequence:
-    """The compiled loop over networks, tiles and steps, in which `operations` follow each other.
+    """The compiled loop over networks and their tiles, each of which goes through all `passes`.
 
     `arrays` names what it works on. A call takes two tables: the address of every array's first element at every step,
     array after array; and three strides in elements for each array: over networks, over rows, and over rows where a
     tile starts (zero for what belongs to the tile alone). Then the range of networks, rows, rows of a tile, and steps.
     """
 
-    def __init__(self, fills: Listed[Fill], operations: Listed[Operation], units: int, backwards: bool) -> None:
-        self._fills, self._operations, self._units, self._backwards = fills, operations, units, backwards
-        names = [name for each in fills for name in (each.target, each.source) if name is not None]
-        for each in operations:
-            names += _names(each)
-        self.arrays = tuple(dict.fromkeys(names))
-        self.results = {each.result: each.sizes for each in operations if isinstance(each, Gradient)}
+    def __init__(self, passes: Listed[Pass], units: int) -> None:
+        self._passes, self._units = passes, units
+        every = [each for one in passes for each in (*one.starts, *one.operations)]
+        self.arrays = tuple(dict.fromkeys(name for each in every for name in each.names))
+        self.results = {each.result: each.sizes for each in every if isinstance(each, Gradient | ScatterAdd)}
         """The sums over all rows that a call adds to, and their sizes."""
         self._engine = compile_module(self._emit())
         arguments = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 5]
@@ -122,35 +101,34 @@ class Sequence:
             return found
 
         final = builder.sub(steps, emit.index(1))
-        if self._fills:
-            bases = bases_at(final if self._backwards else emit.index(0))
-            for fill in self._fills:
-                self._emit_fill(emit, fill, bases, by_row, rows)
+        for one in self._passes:
+            bases = bases_at(emit.index(0) if one.order == "forwards" else final) if one.starts else []
+            for start in one.starts:
+                if isinstance(start, Gather):
+                    self._emit_gather(emit, start, bases_at, by_row, rows, steps)
+                else:
+                    zero_rows(emit, bases[self.arrays.index(start.target)], rows, start.width)
 
-        def step(index: Any, _: list[Any]) -> list[Any]:
-            time = builder.sub(final, index) if self._backwards else index
-            bases = bases_at(time)
-            for operation in self._operations:
-                self._emit_operation(emit, operation, time, bases, by_row, rows)
-            return []
+            def step(index: Any, _: list[Any], one: Pass = one) -> list[Any]:
+                time = index if one.order == "forwards" else builder.sub(final, index)
+                bases = bases_at(time)
+                for operation in one.operations:
+                    self._emit_operation(emit, operation, time, bases, by_row, rows)
+                return []
 
-        emit.loop(emit.index(0), steps, 1, [], step)
+            emit.loop(emit.index(0), emit.index(1) if one.order == "last" else steps, 1, [], step)
 
-    def _emit_fill(self, emit: Emitter, fill: Fill, bases: Listed[Any], by_row: Listed[Any], rows: Any) -> None:
-        target = self.arrays.index(fill.target)
-        if fill.source is None:
-            _zero(emit, bases[target], rows, fill.width)
-            return
-        source = self.arrays.index(fill.source)
-        builder = emit.builder
+    def _emit_gather(self, emit: Emitter, gather: Gather, bases_at: Any, by_row: Any, rows: Any, steps: Any) -> None:
+        target, source = (self.arrays.index(name) for name in gather.names)
 
+        # Rows outside: that is how they lie in the examples.
         def copy(row: Any, _: list[Any]) -> list[Any]:
-            pair = [
-                builder.bitcast(emit.place(bases[at], builder.mul(row, by_row[at])), _BYTES) for at in (target, source)
-            ]
-            intrinsic = builder.module.declare_intrinsic("llvm.memcpy", [_BYTES, _BYTES, INDEX])
-            builder.call(intrinsic, [*pair, emit.index(4 * fill.width), ir.Constant(ir.IntType(1), 0)])
-            return []
+            def copy_at(time: Any, _: list[Any]) -> list[Any]:
+                bases = bases_at(time)
+                copy_row(emit, (bases[source], by_row[source], row), (bases[target], by_row[target], row), gather.width)
+                return []
+
+            return emit.loop(emit.index(0), steps, 1, [], copy_at)
 
         emit.loop(emit.index(0), rows, 1, [], copy)
 
@@ -160,15 +138,32 @@ class Sequence:
         builder = emit.builder
         index = self.arrays.index
         if isinstance(operation, Pointwise):
-            places = [index(name) for name in operation.arrays]
-            operation.emit(emit, [bases[at] for at in places], [by_row[at] for at in places], rows, self._units)
+            places = [index(name) for name in operation.names]
+            count, number = len(places), [each for one in self._passes for each in one.operations].index(operation)
+
+            def pointwise(emit: Emitter, rows: Any, *given: Any) -> None:
+                operation.emit(emit, given[:count], given[count:], rows, self._units)
+
+            given = [rows, *(bases[at] for at in places), *(by_row[at] for at in places)]
+            call(emit, f"pointwise {number}", pointwise, given)
+            return
+
+        if isinstance(operation, CrossEntropy):
+            scores, bias, targets, share, total = (bases[index(name)] for name in operation.names)
+            stride = by_row[index(operation.targets)]
+            entropy = partial(emit_cross_entropy, classes=operation.classes)
+            call(emit, "cross-entropy", entropy, [scores, bias, targets, stride, share, total, rows])
+            return
+
+        if isinstance(operation, LookUp | ScatterAdd):
+            self._emit_by_codes(emit, operation, bases, by_row, rows)
             return
 
         if isinstance(operation, Cut):
             mark = builder.load(bases[index(operation.marks)])
             with builder.if_then(builder.fcmp_unordered("!=", mark, ir.Constant(emit.number, 0.0))):
                 for name in operation.arrays:
-                    _zero(emit, bases[index(name)], rows, operation.width)
+                    zero_rows(emit, bases[index(name)], rows, operation.width)
             return
 
         def operand(place: Place) -> tuple[Any, Any]:
@@ -180,12 +175,11 @@ class Sequence:
         def work() -> None:
             if isinstance(operation, Multiply):
                 right = bases[index(operation.right)]
-                emit_product(
-                    emit, *operand(operation.left), right, bases[result], by_row[result], rows, operation.sizes
-                )
+                given = [*operand(operation.left), right, bases[result], by_row[result], rows]
+                call(emit, f"product {operation.sizes}", partial(emit_product, sizes=operation.sizes), given)
             else:
-                left, right = operand(operation.left), operand(operation.right)
-                emit_gradient(emit, *left, *right, bases[result], rows, operation.sizes)
+                given = [*operand(operation.left), *operand(operation.right), bases[result], rows]
+                call(emit, f"gradient {operation.sizes}", partial(emit_gradient, sizes=operation.sizes), given)
 
         if not operation.at_rest:
             work()
@@ -193,28 +187,24 @@ class Sequence:
         with builder.if_else(builder.icmp_signed("==", time, emit.index(0))) as (at_first, later):
             with at_first:
                 if isinstance(operation, Multiply):
-                    _zero(emit, bases[result], rows, operation.sizes[1])
+                    zero_rows(emit, bases[result], rows, operation.sizes[1])
             with later:
                 work()
 
+    def _emit_by_codes(
+        self, emit: Emitter, operation: LookUp | ScatterAdd, bases: Listed[Any], by_row: Listed[Any], rows: Any
+    ) -> None:
+        codes, source, target = ((bases[at], by_row[at]) for at in map(self.arrays.index, operation.names))
 
-def _names(operation: Operation) -> list[str]:
-    if isinstance(operation, Pointwise):
-        return list(operation.arrays)
-    if isinstance(operation, Cut):
-        return [operation.marks, *operation.arrays]
-    right = operation.right if isinstance(operation.right, str) else operation.right.array
-    return [operation.left.array, right, operation.result]
+        def row(index: Any, _: list[Any]) -> list[Any]:
+            chosen = code_at(emit, *codes, index)
+            if isinstance(operation, LookUp):
+                copy_row(emit, (*source, chosen), (*target, index), operation.width)
+            else:
+                add_row(emit, (*source, index), (*target, chosen), operation.sizes[1])
+            return []
 
-
-def _zero(emit: Emitter, start: Any, rows: Any, width: int) -> None:
-    """Zero rows that lie one after the other."""
-    builder = emit.builder
-    intrinsic = builder.module.declare_intrinsic("llvm.memset", [_BYTES, INDEX])
-    size = builder.mul(rows, emit.index(4 * width))
-    builder.call(
-        intrinsic, [builder.bitcast(start, _BYTES), ir.Constant(ir.IntType(8), 0), size, ir.Constant(ir.IntType(1), 0)]
-    )
+        emit.loop(emit.index(0), rows, 1, [], row)
 
 
 def _loop_by(emit: Emitter, stop: Any, step: Any, body: Any) -> None:

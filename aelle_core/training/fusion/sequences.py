@@ -1,81 +1,120 @@
-"""The compiled sequences of a recurrence: forward, forward with what the backward pass needs, and backward."""
+"""The compiled sequences of a recurrence: forward, and from inputs and targets to losses and gradients."""
 
 import itertools
+from collections.abc import Iterator
 from functools import cached_property
 
 from aelle_core.training.fusion.adjoint import is_state
+from aelle_core.training.fusion.operations import (
+    CrossEntropy,
+    Cut,
+    Fill,
+    Gather,
+    Gradient,
+    LookUp,
+    Multiply,
+    Operation,
+    ScatterAdd,
+    Start,
+)
 from aelle_core.training.fusion.pointwise import Pointwise
 from aelle_core.training.fusion.program import Place, Program
 from aelle_core.training.fusion.recurrence import Recurrence
-from aelle_core.training.fusion.sequence import Cut, Fill, Gradient, Multiply, Operation, Sequence
+from aelle_core.training.fusion.sequence import Pass, Sequence
 
 
 class Sequences:
-    """The compiled sequences of one recurrence, for cells of some units; made when they are first needed.
+    """The compiled sequences of one recurrence, for cells of some units read out into some classes; made when they are
+    first needed.
 
-    With `features` inputs' product with the input weight is part of the sequences, without (codes) the drive is given.
-    Arrays are named as in Recurrence, and further: `inputs`; `matrix ...` the right sides of products, by the program's
-    number or `matrix inputs`; `ones`; `outputs' adjoint`; `cuts`, where a network's gradients stop; `gradient ...` of
-    the matrices by the forward program's number, or of the inputs' weight; `total ...` of a pointwise weight's adjoint.
+    Inputs are vectors of so many features, or `coded`: one-hot vectors of so many, given as codes. Arrays are named as
+    in Recurrence, and further: `given inputs` and a tile's own `inputs`, or `codes`; `matrix ...` the right sides of
+    products, by the forward program's number, or `back` and the backward program's, `inputs`, `readout` and `readout
+    back`; `scores`, which become their adjoints; `readout bias`, `targets`, `share` and `total loss` as
+    CrossEntropy takes them; `ones`; `cuts`, where a network's gradients stop; `gradient ...` of the matrices by the
+    forward program's number, or of `inputs` and `readout`; `total ...` of a pointwise weight's adjoint.
     """
 
-    def __init__(self, recurrence: Recurrence, units: int, features: int | None) -> None:
-        self.recurrence, self.units, self.features = recurrence, units, features
+    def __init__(self, recurrence: Recurrence, units: int, features: int, coded: bool, classes: int) -> None:
+        self.recurrence, self.units, self.features, self.classes = recurrence, units, features, classes
+        self.coded = coded
         step = recurrence.step
         self._at_rest = {number for number, product in enumerate(step.products) if is_state(product.operand)}
         self.drive_width = step.drive_columns * units
+        self.read_out = f"new {next(iter(step.outputs))}"
 
     @cached_property
     def forward(self) -> Sequence:
         """The step without keeping anything."""
-        return Sequence([], self._forward(self.recurrence.forward), self.units, backwards=False)
+        return Sequence([Pass((*self._forward(self.recurrence.forward),), self._gathers)], self.units)
 
     @cached_property
-    def training(self) -> Sequence:
-        """The step, keeping what `backward` reads."""
-        return Sequence([], self._forward(self.recurrence.training), self.units, backwards=False)
+    def gradient(self) -> Sequence:
+        """All steps with the readout's losses, and back, with the gradients of all weights."""
+        forward, back = tuple(self._forward(self.recurrence.training)), tuple(self._backward())
+        arrivals = list(itertools.chain.from_iterable(self.recurrence.arrivals.values()))
+        if self.recurrence.every:
+            passes = [Pass((*forward, *self._readout("d output")), self._gathers)]
+        else:
+            passes = [Pass(forward, self._gathers), Pass(tuple(self._readout(arrivals.pop(0))), order="last")]
+        fills = tuple(Fill(array, self.units) for array in arrivals)
+        return Sequence([*passes, Pass(back, fills, order="backwards")], self.units)
 
-    def _forward(self, program: Program) -> list[Operation]:
-        found: list[Operation] = []
-        if self.features is not None:
-            found.append(Multiply(Place("inputs", 0), "matrix inputs", "drive", (self.features, self.drive_width)))
-        return found + self._stages(program)
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """What the pass backward works on: of the arrays of the pass forward those that are kept for all steps."""
+        return frozenset(name for each in self._backward() for name in each.names)
 
-    def _stages(self, program: Program) -> list[Operation]:
-        found: list[Operation] = []
+    @property
+    def _gathers(self) -> tuple[Start, ...]:
+        return () if self.coded else (Gather("inputs", "given inputs", self.features),)
+
+    def _forward(self, program: Program) -> Iterator[Operation]:
+        if self.coded:
+            yield LookUp("codes", "matrix inputs", "drive", self.drive_width)
+        else:
+            yield Multiply(Place("inputs", 0), "matrix inputs", "drive", (self.features, self.drive_width))
+        yield from self._stages(program, "matrix")
+
+    def _stages(self, program: Program, matrices: str) -> Iterator[Operation]:
         for stage in program.stages:
             for each in stage.multiplications:
                 sizes = each.columns * self.units, each.result_columns * self.units
                 rest = each.number in self._at_rest
-                found.append(Multiply(each.operand, f"matrix {each.number}", each.result, sizes, rest))
+                yield Multiply(each.operand, f"{matrices} {each.number}", each.result, sizes, rest)
             if stage.writes:
-                found.append(Pointwise(stage.writes, stage.known))
-        return found
+                yield Pointwise(stage.writes, stage.known)
 
-    @cached_property
-    def backward(self) -> Sequence:
-        """The adjoint of all steps, with the gradients of all weights."""
+    def _readout(self, adjoint: str) -> Iterator[Operation]:
+        """Scores, losses, and the adjoint of the hidden state, with the gradients of the readout."""
+        hidden, scores = Place(self.read_out, 0), Place("scores", 0)
+        sizes = self.units, self.classes
+        yield Multiply(hidden, "matrix readout", "scores", sizes)
+        yield CrossEntropy("scores", "readout bias", "targets", "share", "total loss", self.classes)
+        yield Multiply(scores, "matrix readout back", adjoint, sizes[::-1])
+        yield Gradient(scores, hidden, "gradient readout", sizes[::-1])
+        yield Gradient(Place("ones", 0), scores, "total readout bias", (1, self.classes))
+
+    def _backward(self) -> Iterator[Operation]:
+        """One step back, with the gradients of the recurrence's weights."""
         recurrence, units = self.recurrence, self.units
-        arrivals = tuple(itertools.chain.from_iterable(recurrence.arrivals.values()))
-        fills = [Fill(array, None, units) for array in arrivals]
-        if not recurrence.every:
-            fills[0] = Fill(arrivals[0], "outputs' adjoint", units)
-        operations = [Cut("cuts", arrivals, units), *self._stages(recurrence.backward)]
+        yield Cut("cuts", tuple(itertools.chain.from_iterable(recurrence.arrivals.values())), units)
+        yield from self._stages(recurrence.backward, "matrix back")
         forward = recurrence.training.multiplications
         for product, adjoint in zip(forward, recurrence.backward.multiplications, strict=True):
             # Of a weight that is used transposed, the gradient is transposed as well.
             pair = [(product.operand, product.columns), (adjoint.operand, adjoint.columns)]
             (left, inner), (right, columns) = reversed(pair) if product.transposed else pair
-            sizes = inner * units, columns * units
             rest = product.number in self._at_rest
-            operations.append(Gradient(left, right, f"gradient {product.number}", sizes, rest))
+            yield Gradient(left, right, f"gradient {product.number}", (inner * units, columns * units), rest)
         drive, ones = Place("d drive", 0), Place("ones", 0)
-        if self.features is not None:
-            sizes = self.features, self.drive_width
-            operations.append(Gradient(Place("inputs", 0), drive, "gradient inputs", sizes))
+        sizes = self.features, self.drive_width
+        if self.coded:
+            yield ScatterAdd("codes", "d drive", "gradient inputs", sizes)
+        else:
+            yield Gradient(Place("inputs", 0), drive, "gradient inputs", sizes)
         if recurrence.like_drive:
-            operations.append(Gradient(ones, drive, "total drive", (1, self.drive_width)))
+            yield Gradient(ones, drive, "total drive", (1, self.drive_width))
         for name in sorted(recurrence.weights - recurrence.like_drive):
             width = max(1, recurrence.step.weights[name]) * units
-            operations.append(Gradient(ones, Place(f"d weight {name}", 0), f"total {name}", (1, width)))
-        return Sequence(fills, operations, units, backwards=True)
+            yield Gradient(ones, Place(f"d weight {name}", 0), f"total {name}", (1, width))

@@ -1,6 +1,5 @@
 """The arrays of one shape that compiled sequences run on, kept from mini-batch to mini-batch."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.training.fusion.recurrence import Recurrence
 from aelle_core.training.fusion.sequence import Sequence
 from aelle_core.training.fusion.sequences import Sequences
 
-_TILE_ROWS = 32  # what a tile keeps for itself and a weight matrix of 64 units lie in the second cache together
+_TILE_ROWS = (32, 16)  # fewer make gradients' sums too dear
+_TILE_BYTES = 800_000  # of a tile's own arrays, so that they and the weights stay near the second cache
 _MATRICES = ("matrix ", "gradient ", "total ")  # arrays that all rows share
 
 
@@ -33,55 +32,64 @@ class _Scratch:
 
 
 class Workspace:
-    """The arrays of mini-batches of one shape, shared by all tiles, and those of a tile for each thread."""
+    """The arrays of mini-batches of one shape: those that hold all tiles, and those of one tile after another.
 
-    def __init__(self, sequences: Sequences, shape: tuple[int, int, int], training: bool, threads: int) -> None:
+    In `training` a tile keeps all its steps to itself; of a forward pass the read-out states of all tiles are kept.
+    """
+
+    def __init__(self, sequences: Sequences, shape: tuple[int, int, int], training: bool) -> None:
         self.networks, self.steps, self.rows = shape
-        self.sequences, self.training, self.uses = sequences, training, 0
-        self.threads = min(threads, self.networks)
-        self.tile = min(self.rows, _TILE_ROWS)
+        self.sequences = sequences
         self._shared: dict[str, _Shared] = {}
-        self._scratch: list[dict[str, _Scratch]] = [{} for _ in range(self.threads)]
-        self._tables: dict[tuple[Sequence, int], tuple[np.ndarray, np.ndarray]] = {}
-        recurrence, units = sequences.recurrence, sequences.units
-        for part in recurrence.step.outputs:
-            states = torch.zeros(self.networks, self.steps + 1 if training else 2, self.rows, units)
-            self._shared[f"state {part}"], self._shared[f"new {part}"] = _Shared(states), _Shared(states, 1)
-        forward = recurrence.training if training else recurrence.forward
-        later = set(sequences.backward.arrays) if training else set()
-        if sequences.features is None:
-            later.add("drive")  # given by whoever looks the codes up
-        self._add("drive", recurrence.step.drive_columns, kept="drive" in later)
-        for each in forward.multiplications:
-            self._add(each.result, each.result_columns)
-        for name, columns in forward.written.items():
-            if name not in self._shared:
-                self._add(name, columns, kept=name in later)
-        if training:
-            self._add_backward(recurrence)
+        self._scratch: dict[str, _Scratch] = {}
+        self._tables: dict[Sequence, tuple[np.ndarray, np.ndarray]] = {}
+        for tile in _TILE_ROWS:
+            self.tile = min(self.rows, tile)
+            self._scratch.clear()
+            self._add_forward(training)
+            if training:
+                self._add_backward()
+            if sum({id(each.tensor): each.tensor.nbytes for each in self._scratch.values()}.values()) <= _TILE_BYTES:
+                break
 
-    def _add_backward(self, recurrence: Recurrence) -> None:
-        for scratch in self._scratch:
-            scratch["ones"] = _Scratch(torch.ones(1, self.tile, 1))
+    def _add_forward(self, training: bool) -> None:
+        sequences, recurrence = self.sequences, self.sequences.recurrence
+        program = recurrence.training if training else recurrence.forward
+        for part in recurrence.step.outputs:
+            if training:
+                self._add(f"state {part}", 1, self.steps + 1, shifted=f"new {part}")
+            else:
+                slots = self.steps + 1 if recurrence.every else 2
+                states = torch.zeros(self.networks, slots, self.rows, sequences.units)
+                self._shared[f"state {part}"], self._shared[f"new {part}"] = _Shared(states), _Shared(states, 1)
+        if not sequences.coded:
+            self._scratch["inputs"] = _Scratch(torch.zeros(self.steps, self.tile, sequences.features))
+        found = {each.result: each.result_columns for each in program.multiplications} | dict(program.written)
+        kept = sequences.kept if training else frozenset()
+        for name, columns in ({"drive": recurrence.step.drive_columns} | found).items():
+            if name not in self._shared and name not in self._scratch:
+                self._add(name, columns, self.steps if name in kept else 1)
+
+    def _add_backward(self) -> None:
+        sequences, recurrence = self.sequences, self.sequences.recurrence
+        self._scratch["ones"] = _Scratch(torch.ones(1, self.tile, 1))
+        self._scratch["scores"] = _Scratch(torch.zeros(1, self.tile, sequences.classes))
+        if recurrence.every:
+            self._add("d output", 1, self.steps)
         for each in recurrence.backward.multiplications:
-            self._add(each.result, each.result_columns, later="later " + each.result.removeprefix("d "))
+            self._add(each.result, each.result_columns, 2, shifted="later " + each.result.removeprefix("d "))
         for name, columns in recurrence.backward.written.items():
             if name.startswith("d rest "):
-                self._add(name, columns, later="later " + name.removeprefix("d "))
+                self._add(name, columns, 2, shifted="later " + name.removeprefix("d "))
             else:
-                self._add(name, columns, kept=name == "d drive" and self.sequences.features is None)
+                self._add(name, columns)
 
-    def _add(self, name: str, columns: int, kept: bool = False, later: str | None = None) -> None:
-        """An array of so many columns: one step of one tile; `kept` for all; with what it is called a step `later`."""
-        width = columns * self.sequences.units
-        if kept:
-            self._shared[name] = _Shared(torch.zeros(self.networks, self.steps, self.rows, width))
-            return
-        for scratch in self._scratch:
-            tensor = torch.zeros(2 if later else 1, self.tile, width)
-            scratch[name] = _Scratch(tensor)
-            if later:
-                scratch[later] = _Scratch(tensor, 1)
+    def _add(self, name: str, columns: int, slots: int = 1, shifted: str | None = None) -> None:
+        """A tile's own array of so many columns, for so many steps; with what it is called a step later."""
+        tensor = torch.zeros(slots, self.tile, columns * self.sequences.units)
+        self._scratch[name] = _Scratch(tensor)
+        if shifted:
+            self._scratch[shifted] = _Scratch(tensor, 1)
 
     def slot(self, name: str, step: int) -> Tensor:
         """A shared array at a step, (networks, rows, width)."""
@@ -97,32 +105,22 @@ class Workspace:
         """Arrays from outside, (networks, steps or 1, rows or 1, width), with what is in a row side by side."""
         for name, tensor in arrays.items():
             self._shared[name] = _Shared(tensor if tensor.stride(-1) == 1 else tensor.contiguous())
-            for (sequence, _), (addresses, strides) in self._tables.items():
+            for sequence, (addresses, strides) in self._tables.items():
                 if name in sequence.arrays:
                     self._fill(name, self._shared[name], sequence.arrays.index(name), addresses, strides)
 
     def run(self, sequence: Sequence) -> None:
-        """Run it on all networks, a share of them on each thread."""
-        bounds = np.linspace(0, self.networks, self.threads + 1).astype(int).tolist()
+        """Run it on all networks."""
+        addresses, strides = self._tables.get(sequence) or self._table(sequence)
+        place = addresses.ctypes.data, strides.ctypes.data
+        sequence.call(*place, 0, self.networks, self.rows, self.tile, self.steps)
 
-        def part(thread: int) -> None:
-            addresses, strides = self._tables.get((sequence, thread)) or self._table(sequence, thread)
-            place = addresses.ctypes.data, strides.ctypes.data
-            sequence.call(*place, bounds[thread], bounds[thread + 1], self.rows, self.tile, self.steps)
-
-        others = [threading.Thread(target=part, args=(thread,)) for thread in range(1, self.threads)]
-        for other in others:
-            other.start()
-        part(0)
-        for other in others:
-            other.join()
-
-    def _table(self, sequence: Sequence, thread: int) -> tuple[np.ndarray, np.ndarray]:
+    def _table(self, sequence: Sequence) -> tuple[np.ndarray, np.ndarray]:
         count = len(sequence.arrays)
         table = np.empty((count, self.steps), dtype=np.int64), np.zeros((count, 3), dtype=np.int64)
         for at, name in enumerate(sequence.arrays):
-            self._fill(name, self._scratch[thread].get(name) or self._shared[name], at, *table)
-        self._tables[sequence, thread] = table
+            self._fill(name, self._scratch.get(name) or self._shared[name], at, *table)
+        self._tables[sequence] = table
         return table
 
     def _fill(

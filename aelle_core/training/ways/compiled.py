@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, get_cell
+from aelle_core.training.batches import MiniBatch
 from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
-from aelle_core.training.ways.base import NO_CUTS, Cuts, Readout, Way, ways
+from aelle_core.training.ways.base import Readout, Way, ways
 
 if TYPE_CHECKING:
     from aelle_core.training.fusion.recurrence import Recurrence
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 @ways.register("compiled")
 class Compiled(Way):
-    """Some rows of one network go through all steps while they lie in the cache, forward, and then backward, where the
-    gradients of the weights are added up step by step. Each thread has networks of its own. See
-    aelle_core.training.fusion."""
+    """Some rows of one network go through all steps, the readout, and back, while they lie in the cache; on the way
+    back the gradients of the weights are added up step by step. Each thread has networks of its own, all the way from
+    inputs to Adam. See aelle_core.training.fusion."""
+
+    own_threads = True
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
         super().__init__(cell, readout, device)
@@ -41,26 +45,30 @@ class Compiled(Way):
             return f"its step does what is not compiled here ({error})"
         return None
 
-    def hidden(
-        self,
-        parameters: Mapping[str, Tensor],
-        constants: Mapping[str, Tensor],
-        inputs: Tensor,
-        noise: Tensor | None = None,
-        cuts: Cuts = NO_CUTS,
+    def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
+        """Without gradients, which come with the losses."""
+        with torch.no_grad():
+            weights = self.cell.prepare(parameters, constants)
+        return self._function.hidden(self._with_noise(batch), weights)
+
+    def losses(
+        self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch, targets: Tensor
     ) -> Tensor:
         weights = self.cell.prepare(parameters, constants)
-        # Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing.
-        if noise is None and self.cell.noise_channels:
-            like = next(iter(parameters.values()))
-            noise = like.new_zeros(1, 1, 1, self.cell.noise_channels * self.cell.units).expand(len(inputs), 1, -1, -1)
-        return self._function.hidden(inputs, weights, noise, cuts)
+        return self._function.losses(self._with_noise(batch), targets, weights, parameters)
+
+    def _with_noise(self, batch: MiniBatch) -> MiniBatch:
+        """Without noise (an evaluation) a cell that trains under it takes noise of zero, which changes nothing."""
+        if batch.noise is None and self.cell.noise_channels:
+            noise = torch.zeros(1, 1, 1, self.cell.noise_channels * self.cell.units)
+            return replace(batch, noise=noise.expand(len(batch.inputs), 1, -1, -1))
+        return batch
 
     def release(self) -> None:
         self._function.release()
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str]]:
     """The step of a registered cell, and the prepared weights that its parameters flow into."""
     cell = get_cell(name, input_size, units)
@@ -71,7 +79,7 @@ def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str
     return trace_step(cell, {key: value.detach() for key, value in weights.items()}), trained
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _taken_apart(step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
     from aelle_core.training.fusion.recurrence import Recurrence
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from aelle_core.cells import Cell
-from aelle_core.training.ways.base import NO_CUTS, Cuts, Way, ways
+from aelle_core.training.batches import MiniBatch
+from aelle_core.training.ways.base import Way, ways
 
 _LAYERS: dict[str, Callable[..., Any]] = {
     "rnn": torch.rnn_tanh,
@@ -27,15 +28,8 @@ class Fused(Way):
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
         return None if cell.name in _LAYERS else "torch.nn has no such layer"
 
-    def hidden(
-        self,
-        parameters: Mapping[str, Tensor],
-        constants: Mapping[str, Tensor],
-        inputs: Tensor,
-        noise: Tensor | None = None,
-        cuts: Cuts = NO_CUTS,
-    ) -> Tensor:
-        layer = _LAYERS[self.cell.name]
+    def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
+        layer, inputs, cuts = _LAYERS[self.cell.name], batch.inputs, batch.cuts
         like = parameters["weight_ih"]
         start = like.new_zeros(1, inputs.shape[2], self.cell.units)
         lstm, gradients = self.cell.name == "lstm", torch.is_grad_enabled()
@@ -43,7 +37,7 @@ class Fused(Way):
         hidden = []
         # unbind, not indexing: the backward pass of an index would write the whole pack once per network.
         weights = zip(*(parameters[name].unbind(0) for name in _ORDER), strict=True)
-        for network, (own_inputs, own_weights) in enumerate(zip(inputs.unbind(0), weights, strict=True)):
+        for network, (own_inputs, own_weights) in enumerate(zip(inputs.contiguous().unbind(0), weights, strict=True)):
             if not inputs.is_floating_point():
                 own_inputs = functional.one_hot(own_inputs.long(), self.cell.input_size).to(like.dtype)
             ends = [step + 1 for step in sorted(cuts) if cuts[step][network]]

@@ -1,0 +1,28 @@
+"""Processes that are of no use without the one that started them."""
+
+import os
+import signal
+import threading
+import time
+
+_LOOK_SECONDS = 0.5
+STOP_SECONDS = 5
+"""How long a process that is asked to end may take."""
+
+
+def wait_for_end(parent: int) -> None:
+    """Return when this process is no longer a child of `parent`: when that has ended, however it did."""
+    while os.getppid() == parent:  # an orphan gets another parent
+        time.sleep(_LOOK_SECONDS)
+
+
+def end_with(parent: int) -> None:
+    """Watch the parent from a thread of its own, and end this process when that is gone: gently, then at once."""
+
+    def watch() -> None:
+        wait_for_end(parent)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

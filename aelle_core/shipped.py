@@ -1,0 +1,57 @@
+"""The studies that come with the package, as an analysis reads them, and their tables."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aelle_core.analysis import prepare_joint_analysis, tables_of
+from aelle_core.errors import unknown_name
+from aelle_core.evaluation import protocol_of
+from aelle_core.evaluation.tables.base import Table
+from aelle_core.pretrained import load_spectra, manifest, shipped_file
+from aelle_core.study import Study
+from aelle_core.tables import read_tables
+from aelle_core.trained import Trained
+
+
+@dataclass(frozen=True)
+class ShippedSpectra:
+    """The spectra dataset of that name, from which an analysis reads."""
+
+    name: str
+
+    def read(self, *, study: str) -> pa.Table:
+        """All rows of the study of that identity."""
+        rows = load_spectra(self.name)
+        return rows.filter(pc.equal(rows["study"], study))
+
+
+def shipped_name(given: str) -> str | None:
+    """The name under which a study ships: its own, or that of the preset that it was made by; None where none does."""
+    by_preset = {entry["studies"][0]["name"]: name for name, entry in manifest().items()}
+    return given if given in manifest() else by_preset.get(given)
+
+
+def shipped_studies(name: str) -> list[Trained]:
+    """The studies of one shape that make up a dataset. Raises UserError, listing the known names, for any other."""
+    if name not in manifest():
+        raise unknown_name("shipped study", name, manifest())
+    spectra = ShippedSpectra(name)
+    return [Trained(spectra, Study.from_dict(settings)) for settings in manifest()[name]["studies"]]
+
+
+def shipped_tables(name: str, settings: dict[str, Any], *, anew: bool = False) -> list[Table]:
+    """The tables of a shipped study: those that ship with it where they were made with these settings ("splits", "seed"
+    and "regress"), else, and `anew`, made from its spectra. Raises UserError where the files have been changed."""
+    trained = shipped_studies(name)
+    wanted = {**settings, "shares": dataclasses.asdict(protocol_of(trained[0].study.task))}
+    if not anew:
+        with shipped_file(name, "tables") as path:
+            origin, tables = read_tables(path)
+        if {key: origin.get(key) for key in wanted} == wanted:
+            return tables
+    analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
+    return tables_of(analysis, settings)

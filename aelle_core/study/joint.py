@@ -1,0 +1,64 @@
+"""Several studies of one shape, with networks of their own, analysed as one."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from aelle_core.errors import UserError
+from aelle_core.study.directory import RunDirectory
+from aelle_core.study.model import Study
+
+_FREE = ("seed", "networks", "pack_size")
+_NAME_LENGTH = 58  # leaves room for what is added to it
+
+
+def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
+    """Make `together` the run directory of the studies in `runs`: it names them, and takes their joint analysis and
+    report. Does nothing where it names the same ones already.
+
+    Raises UserError when they differ in more than their seeds and numbers of networks, when two have the same seed, and
+    when the directory holds anything else.
+    """
+    runs = [each for run in runs for each in members(run) or [run]]
+    studies = [run.study() for run in runs]
+    check_joinable(studies)
+    first = studies[0]
+    study = first.replace(name=f"{first.name[:_NAME_LENGTH]}-joint", networks=sum(each.networks for each in studies))
+    places = [_place(run, together) for run in runs]
+    together.check(study)
+    if together.settings.exists() and (held := together.read_settings().get("joint", [])) != places:
+        raise UserError(
+            f"{str(together)!r} joins {', '.join(held)}: expected {', '.join(places)}; name another directory"
+        )
+    data = {each.identity: run.read_settings()["data"] for each, run in zip(studies, runs, strict=True)}
+    together.prepare(study, data, joint=places)
+
+
+def members(run: RunDirectory) -> list[RunDirectory]:
+    """The runs that a joint one names, none where it is a run of its own."""
+    named = run.read_settings().get("joint", [])
+    return [RunDirectory(each if "://" in each else os.path.normpath(Path(str(run)) / each)) for each in named]
+
+
+def check_joinable(studies: Sequence[Study]) -> None:
+    """Raise UserError when studies differ in more than their seeds and numbers of networks, and when two have the same
+    seed: their networks would be the same."""
+    first = studies[0].to_dict()
+    for study in studies[1:]:
+        differing = [name for name, value in study.to_dict().items() if name not in _FREE and value != first[name]]
+        if differing:
+            raise UserError(
+                f"studies {studies[0].identity} and {study.identity} differ in {', '.join(differing)}: expected them "
+                "to differ in their seeds and numbers of networks alone"
+            )
+    seeds = [study.seed for study in studies]
+    if len(set(seeds)) < len(seeds):
+        given = ", ".join(map(str, seeds))
+        raise UserError(f"studies of the seeds {given}: expected each seed once, or networks count twice")
+
+
+def _place(run: RunDirectory, together: RunDirectory) -> str:
+    """A run's place as it is seen from the joint one, so that both may be moved together."""
+    if isinstance(run.path, Path) and isinstance(together.path, Path):
+        return os.path.relpath(run.path.resolve(), together.path.resolve())
+    return str(run.path.resolve() if isinstance(run.path, Path) else run.path)

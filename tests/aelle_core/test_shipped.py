@@ -1,0 +1,104 @@
+"""The tables of the studies that ship, and `aelle paper` without a run."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aelle_core import shipped
+from aelle_core.analysis import prepare_joint_analysis, tables_recipe
+from aelle_core.cli import app
+from aelle_core.errors import UserError
+from aelle_core.evaluation.material import Material
+from aelle_core.evaluation.paper_numbers import paper_tasks
+from aelle_core.evaluation.tables.base import Entry, Table, table_makers
+from aelle_core.pretrained import manifest, shipped_file
+from aelle_core.report.comparison import comparison
+from aelle_core.shipped import shipped_name, shipped_studies, shipped_tables
+from aelle_core.shipping import SETTINGS
+from aelle_core.study import get_preset
+from aelle_core.tables import read_tables
+
+NAMES = sorted(manifest())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_that_ship_are_of_the_spectra_beside_them(name: str) -> None:
+    trained = shipped_studies(name)
+    analysis = prepare_joint_analysis(trained, splits=10, seed=0)
+    assert len(analysis.examples[trained[0].study.epochs]) == manifest()[name]["networks"]
+    assert analysis.threshold == manifest()[name]["threshold"]
+    with shipped_file(name, "tables") as path:
+        origin, tables = read_tables(path)
+    recipe = tables_recipe(trained[0].study, analysis, SETTINGS)
+    assert {key: origin[key] for key in recipe} == recipe
+    assert [table.name for table in tables] == sorted(table_makers, key=lambda each: table_makers[each].order)
+
+
+def test_a_table_that_ships_is_what_its_spectra_give() -> None:
+    trained = shipped_studies("target")
+    analysis = prepare_joint_analysis(trained, splits=10, seed=0)
+    made = Material("target_learning", {"hidden": analysis.examples}, analysis.threshold, 10, 0, {"target": "log"})
+    again = table_makers["end_of_training"]().make(made)
+    held = next(table for table in shipped_tables("target", SETTINGS) if table.name == again.name)
+    assert again.caption == held.caption
+    assert again.remarks == held.remarks
+    for one, other in zip(again.entries, held.entries, strict=True):
+        assert (one.row, one.metric, one.column, one.paper) == (other.row, other.metric, other.column, other.paper)
+        assert one.mean == pytest.approx(other.mean, abs=0.02)  # libraries of other versions round in other ways
+
+
+def test_a_study_that_ships_is_its_preset_but_for_the_place_of_its_data() -> None:
+    for name in ("char", "digits", "smnist", "target"):
+        study = shipped_studies(name)[0].study
+        assert study == get_preset(study.name)
+        assert shipped_name(study.name) == shipped_name(name) == name
+    assert shipped_name("paper-target") is None
+    with pytest.raises(UserError, match=r"unknown shipped study 'mnist': expected one of char, digits, .*'smnist'"):
+        shipped_studies("mnist")
+
+
+def test_other_settings_make_the_tables_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, object]] = []
+    monkeypatch.setattr(shipped, "tables_of", lambda analysis, settings: made.append(settings) or [])
+    assert shipped_tables("target", SETTINGS)
+    assert made == []
+    assert shipped_tables("target", {**SETTINGS, "splits": 3}) == []
+    assert shipped_tables("target", SETTINGS, anew=True) == []
+    assert [each["splits"] for each in made] == [3, 10]
+
+
+def test_aelle_paper_alone_shows_all_that_ships_beside_the_paper(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["paper", "--output", "pages"])
+    assert done.exit_code == 0, done.output
+    for name in NAMES:
+        assert f"{name} ({shipped_studies(name)[0].study.identity}): " in done.output
+    with (tmp_path / "pages" / "paper.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["table"] for row in rows} == {f"comparison_{task}" for task in paper_tasks()}
+    printed = {(row["table"], row["row"], row["column"]): row["paper"] for row in rows if row["paper"]}
+    assert printed["comparison_charlm", "LE max, at the end", "small-char"] == "0.859"
+    assert printed["comparison_smnist", "AeLLE median, epoch 1", "small-smnist"] in ("0.915", "0.836")
+    pages = {f"{shipped_studies(name)[0].study.name}.md" for name in NAMES} | {"paper.md"}
+    assert {path.name for path in (tmp_path / "pages").glob("*.md")} == pages
+
+
+def test_the_comparison_counts_on_which_side_the_paper_lies() -> None:
+    def one(row: str, paper: float | None, low: float, high: float) -> Entry:
+        return Entry(row, "f1", "end of training", (low + high) / 2, low, high, paper)
+
+    entries = [one("a", 0.5, 0.4, 0.6), one("b", 0.7, 0.4, 0.6), one("c", 0.3, 0.4, 0.6), one("d", 0.9, 0.4, 0.6)]
+    entries += [one("no number", None, 0.4, 0.6), one("cell and hyperparameters", None, 0.8, 0.9)]
+    table = Table("end_of_training", "", "", entries)
+    found = comparison([("smnist", "ours", [table]), ("digits", "other", [dataclasses.replace(table, entries=[])])])
+    assert [each.name for each in found] == ["comparison_smnist"]
+    expected = "ours: of 4 numbers of the paper 1 lie within our intervals, 2 above them and 1 below."
+    assert list(found[0].remarks) == [expected]
+    assert [row for row, _ in found[0].rows()] == [
+        "a, at the end", "b, at the end", "c, at the end", "d, at the end", "cell and hyperparameters, at the end",
+    ]  # fmt: skip

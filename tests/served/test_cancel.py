@@ -1,0 +1,79 @@
+"""A run that is cancelled in the interface: its processes end, its rows stay, and the same form goes on."""
+
+import time
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelled, Cancelling
+
+from aelle_core.study import RunDirectory
+from chaos.command import lives
+from flows.served.analyse import analyse
+from flows.served.compact import compact
+from flows.served.nightly import nightly
+from flows.served.study import study
+from flows.served.sweep import sweep
+from flows.stale_runs import cancel_below
+from tests.served.conftest import Served
+
+SECONDS = 90
+FORM: dict[str, Any] = {"results": "cancelled", "changes": {"cells": ["lem"], "units": [6], "networks": 6}}
+
+
+def test_a_cancelled_run_ends_with_its_processes_and_the_same_form_goes_on(served: Served) -> None:
+    run = RunDirectory(served.runs / "cancelled")
+    form = FORM | {"changes": FORM["changes"] | {"epochs": 120}}
+    cancelled = served.submit("sweep", **form)
+    until(lambda: stored(run) >= 3, 180)
+    process = served.flow_process(cancelled)
+    processes = [process, *process.children(recursive=True)]
+    assert any(each.name() == "raylet" for each in processes)
+
+    # What the interface's button sends.
+    served.post(f"flow_runs/{cancelled}/set_state", state={"type": "CANCELLING", "name": "Cancelling"})
+    assert served.wait(cancelled, SECONDS)["type"] == "CANCELLED"
+    until(lambda: not any(lives(each) for each in processes), SECONDS)
+    assert run.store.read().num_rows < 6 * 121
+    below = served.post("flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [cancelled]}})
+    assert not [each["name"] for each in below if each["state_type"] in ("RUNNING", "PENDING")]
+
+    again = served.wait(served.submit("sweep", **form), 300)
+    assert again["type"] == "COMPLETED", again
+    table = run.store.read()
+    rows = Counter(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
+    assert len(rows) == 6 * 121
+    assert set(rows.values()) == {1}
+
+
+def test_what_a_killed_process_left_under_way_is_cancelled_with_its_run(served: Served) -> None:
+    def started(**what: Any) -> str:
+        return str(served.post("flow_runs/", flow_id=flow, state={"type": "RUNNING"}, **what)["id"])
+
+    flow = served.post("flows/", name="under way")["id"]
+    above, other = started(), started()
+    task = served.post("task_runs/", flow_run_id=above, task_key="below", dynamic_key="0", state={"type": "RUNNING"})
+    below = started(parent_task_run_id=task["id"])
+    with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}), get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(above))
+        cancel_below(study, run, Cancelling())
+        assert client.read_flow_run(UUID(below)).state_name == "Cancelled"
+        assert [client.read_flow_run(UUID(each)).state_name for each in (above, other)] == ["Running", "Running"]
+        for each in (above, other):
+            client.set_flow_run_state(UUID(each), Cancelled(), force=True)
+    assert all(cancel_below in each.on_cancellation_hooks for each in (analyse, compact, nightly, study, sweep))
+
+
+def stored(run: RunDirectory) -> int:
+    """How many fragments of spectra there are."""
+    return len(run.store.files()) if run.settings.exists() else 0
+
+
+def until(condition: Any, seconds: float) -> None:
+    """Wait until the condition holds, so many seconds at most."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.1)

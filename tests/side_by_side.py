@@ -1,0 +1,43 @@
+"""Which tests share a process where several run the suite (`make test`, pytest -n), and which of them come first."""
+
+from pathlib import PurePosixPath
+
+from xdist.scheduler import LoadScopeScheduling
+
+_CLUSTER = (
+    "tests/faults/test_disk.py",
+    "tests/faults/test_nodes.py",
+    "tests/faults/test_packs.py",
+    "tests/flows/test_study_flow.py",
+    "tests/served/test_work_pools.py",
+)
+_FIRST = ("faults", "served", "deployments", "flows", "security", "benchmarks")
+
+
+def group(file: str) -> str:
+    """What is run by one process, one after the other: the tests that share a server and a cluster; the other tests of
+    faults, which kill what they start; those of `aelle serve`; those of deployments, whose hosts share a disk; any
+    other file by itself."""
+    directory = PurePosixPath(file).parent.name
+    if file in _CLUSTER:
+        return "cluster"
+    return directory if directory in ("faults", "served", "deployments") else file
+
+
+def file_of(test: str) -> str:
+    """The file of a test, given its id."""
+    return test.split("::")[0]
+
+
+def place(file: str) -> int:
+    """Where a file comes: those that wait for servers first, so that the rest fills the time."""
+    directory = PurePosixPath(file).parent.name
+    return _FIRST.index(directory) if directory in _FIRST else len(_FIRST)
+
+
+class Scheduler(LoadScopeScheduling):
+    """Gives groups to whichever process is free. (pytest-xdist's own way, a mark, does nothing under pytest 9.2:
+    pytest-dev/pytest-xdist#1386.)"""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(file_of(nodeid))
