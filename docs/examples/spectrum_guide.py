@@ -95,7 +95,7 @@ def saturation() -> None:
     axes.axhline(1e-6, color="0.6", linewidth=0.8, linestyle="--")
     axes.set_xlabel("gain of the recurrent and the input weights")
     axes.set_ylabel("largest error (nats per step)")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside upper left", frameon=False, fontsize="small")
     figure.savefig(PICTURES / "saturation.png", dpi=150)
 
 
