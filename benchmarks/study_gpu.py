@@ -22,6 +22,7 @@ from aelle_core.errors import UserError
 from aelle_core.study import Pack, RunDirectory, Study, cohorts, run_pack
 from aelle_core.tasks import Splits, Task, get_task
 from aelle_core.training.choice import Workload, fastest, time_ways
+from aelle_core.training.ways import check_way
 from benchmarks.cases import PAPER_CELLS
 from benchmarks.device import describe
 from benchmarks.product import product_rate
@@ -101,14 +102,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run = RunDirectory(given.output)
         task = get_task(study.task, seed=study.seed, options=study.task_options)
         run.check(study)
+        for name in study.cells if given.way else ():
+            check_way(given.way, get_cell(name, task.input_size, study.units[0]), device)
         run.prepare(study, task.statement())
+        records = Records.read(run.path / "timings.json")
+        begun = {start.way for start in records.starts.values()}
+        if given.way and begun - {given.way}:
+            raise UserError(
+                f"--way {given.way}: {str(run)!r} was begun in the ways {', '.join(sorted(begun))}; "
+                "expected no --way, or another --output"
+            )
     except UserError as error:
         raise SystemExit(str(error)) from error
-    records = Records.read(run.path / "timings.json")
     left_out = run_packs(study, task, run, device, records, until, given.way)
     rate = product_rate(_PRODUCT[device.type], torch.float32, 1.0, device)
     table = study_page.table_of(study, task, run, records, rate)
-    command = f"python -m benchmarks.study_gpu --networks {given.networks} --epochs {given.epochs}"
+    changed = [
+        f" --{name} {value}"
+        for name in ("data", "device", "cells", "networks", "epochs", "images", "way")
+        if (value := getattr(given, name)) != parser.get_default(name)
+    ]
+    command = "python -m benchmarks.study_gpu" + "".join(changed)
     text = study_page.page(table, describe(device), command, records, left_out)
     print(text)
     pages = [run.path / "study-gpu.md", given.page or (PAGE if device.type == "cuda" else None)]
@@ -142,14 +156,22 @@ def run_packs(
         if left <= 0 or (expected := prediction.seconds(pack)) > left:
             left_out.append(pack.name)
             continue
-        begun = records.starts[pack.cell].way
+        start = records.starts[pack.cell]
         print(
-            f"{place + 1}/{len(missing)} {pack.name}: {len(pack.variants)} networks, {begun}, about {expected:.0f} s; "
-            f"{left:.0f} s left",
+            f"{place + 1}/{len(missing)} {pack.name}: {len(pack.variants)} networks, {start.way}, about "
+            f"{expected:.0f} s; {left:.0f} s left",
             flush=True,
         )
         summary = run_pack(
-            study, pack, run, task=task, device=device, way=begun, on_epoch=_say, checkpoints=checkpoints
+            study,
+            pack,
+            run,
+            task=task,
+            device=device,
+            way=start.way,
+            at_once=start.networks_at_once,
+            on_epoch=_say,
+            checkpoints=checkpoints,
         )
         records.keep_pack(pack.cell, len(pack.variants), study.epochs, summary, prediction.training(pack))
         print(f"  {summary.seconds:.1f} s, of which spectra {summary.spectra_seconds:.1f} s", flush=True)
@@ -166,13 +188,15 @@ def _missing(study: Study, run: RunDirectory) -> Iterator[Pack]:
 
 def _start(study: Study, task: Task, pack: Pack, device: torch.device, way: str | None) -> Start:
     """The way that all packs of a cell are trained in, the same when a run goes on, and what it does with its time."""
-    networks = len(pack.variants)
+    networks, at_once = len(pack.variants), None
     if way is None:
         cell = get_cell(pack.cell, task.input_size, pack.units)
         workload = Workload.of(cell, task, study.batch_size, networks, device)
-        way = fastest(time_ways(workload, lambda sentence: print(f"  {sentence}", flush=True)))
+        timings = time_ways(workload, lambda sentence: print(f"  {sentence}", flush=True))
+        way = fastest(timings)
+        at_once = timings[way].networks_at_once
     shape = Shape(pack.cell, pack.units, task.steps, study.batch_size, task.input_size)
-    return Start(way, profile_pack(shape, networks, device, way))
+    return Start(way, at_once, profile_pack(shape, networks, device, way, at_once))
 
 
 def _say(pack: Pack, epoch: int) -> None:

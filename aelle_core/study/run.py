@@ -57,6 +57,7 @@ def run_pack(
     task: Task | None = None,
     device: torch.device | str = "cpu",
     way: str | None = None,
+    at_once: int | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoints: bool = True,
     stored: Collection[int] | None = None,
@@ -66,9 +67,9 @@ def run_pack(
     Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
     computed again. Without `checkpoints`, which need safetensors, it is trained again up to there. `task` may be
     handed in so that packs share the data they read, and the epochs that are `stored`, as SpectraStore.stored tells
-    them for all packs at once, so that not every pack asks for each. `way` forces a way of training; without it a pack
-    goes on in the way it was begun, and a new one takes the fastest on this machine. Raises StoreError when the run
-    directory has been removed under way.
+    them for all packs at once, so that not every pack asks for each. `way` forces a way of training, with `at_once`
+    networks together (None: all that fit into memory); without it a pack goes on in the way it was begun, and a new
+    one takes the fastest on this machine. Raises StoreError when the run directory has been removed under way.
     """
     started = time.monotonic()
     store = run.store
@@ -81,7 +82,7 @@ def run_pack(
     task = task or get_task(study.task, seed=study.seed, options=study.task_options)
     checkpoint = run.checkpoint(pack.name)
     begun = checkpoints and checkpoint.exists()
-    trainer = _trainer(study, pack, task, torch.device(device), way, checkpoint if begun else None)
+    trainer = _trainer(study, pack, task, torch.device(device), way, at_once, checkpoint if begun else None)
     diverged = 0
     clock = _Clock()
 
@@ -117,18 +118,24 @@ def run_pack(
 
 
 def _trainer(
-    study: Study, pack: Pack, task: Task, device: torch.device, way: str | None, begun: Place | None
+    study: Study,
+    pack: Pack,
+    task: Task,
+    device: torch.device,
+    way: str | None,
+    at_once: int | None,
+    begun: Place | None,
 ) -> Trainer:
-    """The pack before its first epoch, to be trained in `way`, or in the one that its checkpoint `begun` records, or
-    in the fastest on this machine."""
+    """The pack before its first epoch, to be trained in `way`, or in the one that its checkpoint `begun` records (with
+    as many networks at once), or in the fastest on this machine."""
     cell = get_cell(pack.cell, task.input_size, pack.units)
     settings = [variant.settings for variant in pack.variants]
     kind = trainers[task.trainer]
-    at_once = None
-    if way is None and begun is not None:
-        way, at_once = recorded_way(begun)
-        if way not in kind.ways(cell, device):
-            way = None  # begun on another kind of device: the last bits differ anyway
+    if begun is not None:
+        recorded, together = recorded_way(begun)
+        # Begun on another kind of device, in a way that is not here, the last bits differ anyway.
+        if way == recorded or (way is None and recorded in kind.ways(cell, device)):
+            way, at_once = recorded, together
     if way is None:
         way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), device)
     return kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)

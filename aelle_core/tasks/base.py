@@ -16,17 +16,26 @@ from aelle_core.errors import UserError
 from aelle_core.registry import Registry
 from aelle_core.streams import generator
 
+_CODES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 
 @dataclass(frozen=True)
 class Examples:
     """Sequences (count, time, features) in float32 with one class each (count,) in int64, or one for every step
     (count, time).
 
-    One-hot sequences are kept as codes, (count, time) of an integer type: k stands for a 1 at feature k.
+    One-hot sequences are kept as codes, (count, time) of an integer type: k stands for a 1 at feature k. Raises
+    UserError on numbers of other types.
     """
 
     inputs: Tensor
     targets: Tensor
+
+    def __post_init__(self) -> None:
+        if self.inputs.dtype not in (torch.float32, *_CODES):
+            raise UserError(f"inputs of {self.inputs.dtype}: expected torch.float32, or whole numbers as one-hot codes")
+        if self.targets.dtype != torch.int64:
+            raise UserError(f"targets of {self.targets.dtype}: expected torch.int64, a class each")
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -35,6 +44,16 @@ class Examples:
     def one_hot(self) -> bool:
         """Whether the inputs are codes."""
         return not self.inputs.is_floating_point()
+
+    def check(self, features: int, classes: int) -> None:
+        """Raise UserError where a code is no feature or a target no class: it would reach beyond an array, or into the
+        weights of another network."""
+        for what, numbers, count in (("code", self.inputs, features), ("target", self.targets, classes)):
+            if numbers.is_floating_point() or not numbers.numel():
+                continue
+            least, largest = (int(each) for each in numbers.aminmax())
+            if least < 0 or largest >= count:
+                raise UserError(f"{what} {least if least < 0 else largest}: expected 0 to {count - 1}")
 
     def to(self, device: torch.device | str) -> "Examples":
         """The same examples on `device`."""
@@ -112,8 +131,11 @@ class Classification(Task):
 
     @cached_property
     def splits(self) -> Splits:
-        """The examples, read once."""
-        return self.load()
+        """The examples, read once. Raises UserError where they are missing, broken or beyond what the task says."""
+        splits = self.load()
+        for each in (splits.training, splits.validation, splits.test):
+            each.check(self.input_size, self.classes)
+        return splits
 
     def spectrum_inputs(self, sequences: int) -> Tensor:
         chosen = self.splits.validation.inputs[:sequences]

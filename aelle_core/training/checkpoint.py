@@ -24,20 +24,27 @@ def save_checkpoint(path: Place, trainer: Trainer, result: EpochResult, names: S
     results = {f"result/{name}": getattr(result, name) for name in _RESULT_FIELDS}
     tensors = {**trainer.state(), **results}
     metadata = {
-        "format": _FORMAT,
+        **_identity(trainer),
         "epoch": str(trainer.epoch),
-        "trainer": trainer.name,
         "way": trainer.way_name,
         "networks_at_once": str(trainer.networks_at_once),
-        "cell": trainer.cell.name,
-        "input_size": str(trainer.cell.input_size),
-        "units": str(trainer.cell.units),
         "names": json.dumps(list(names)),
-        "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
     }
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     # The directory of checkpoints is made where it is missing, but not the run's, which may have been removed.
     write_atomically(path, lambda temporary: save_file(contents, temporary, metadata), within=path.parent.parent)
+
+
+def _identity(trainer: Trainer) -> dict[str, str]:
+    """What must be the same for training to go on."""
+    return {
+        "format": _FORMAT,
+        "trainer": trainer.name,
+        "cell": trainer.cell.name,
+        "input_size": str(trainer.cell.input_size),
+        "units": str(trainer.cell.units),
+        "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
+    }
 
 
 def recorded_way(path: Place) -> tuple[str, int | None]:
@@ -57,10 +64,10 @@ def load_checkpoint(path: Place, trainer: Trainer) -> EpochResult:
     Raises UserError naming the file when it is broken or belongs to other networks.
     """
     tensors, metadata = read_safetensors(path, "a pack's safetensors", "checkpoint ")
-    expected = json.dumps([dataclasses.asdict(each) for each in trainer.settings])
-    held = {name: metadata.get(name) for name in ("format", "trainer", "networks")}
-    if held != {"format": _FORMAT, "trainer": trainer.name, "networks": expected}:
-        raise UserError(f"checkpoint {str(path)!r} is not of this pack: expected the networks of this study")
+    for name, value in _identity(trainer).items():
+        if (held := metadata.get(name)) != value:
+            difference = "other networks" if name == "networks" else f"{name} {held}, expected {value}"
+            raise UserError(f"checkpoint {str(path)!r} is not of this pack: {difference}")
     trainer.restore(tensors)
     trainer.epoch = int(metadata["epoch"])
     return EpochResult(trainer.epoch, **{name: tensors[f"result/{name}"] for name in _RESULT_FIELDS})

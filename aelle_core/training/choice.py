@@ -1,6 +1,7 @@
 """Which way is the fastest for a pack on this machine: measured once, kept in the user's cache."""
 
 import hashlib
+import importlib.util
 import itertools
 import json
 import math
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from aelle_core.cells import Cell, get_cell
 from aelle_core.files import write_atomically
 from aelle_core.streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
+from aelle_core.training.memory import network_bytes, networks_at_once
 from aelle_core.training.pack import PackTrainer
 from aelle_core.training.trainer import NetworkSettings, Timing
 from aelle_core.training.ways import Readout, available_ways
@@ -62,52 +65,82 @@ class Workload:
             torch.get_num_threads(),
         )
 
+    @property
+    def place(self) -> torch.device:
+        """Its device."""
+        return torch.device(self.device)
+
+    @property
+    def timed(self) -> int:
+        """How many of the networks are timed together."""
+        if self.place.type != "cpu":
+            return self.networks
+        parameters = sum(math.prod(shape) for shape in self.recurrent().parameter_shapes().values())
+        return min(self.networks, max(_AT_ONCE, math.ceil(_PARAMETERS / parameters)))
+
+    def recurrent(self) -> Cell:
+        """Its cell."""
+        return get_cell(self.cell, self.features, self.units)
+
+    def fits(self) -> bool:
+        """Whether free memory has room for all that are timed."""
+        each = network_bytes(self.recurrent(), _RandomTask(self), self.batch_size)
+        return networks_at_once(each, self.place) >= self.timed
+
 
 class WayTimings:
-    """How fast the ways are: a small JSON file for each workload, in a directory for each
-    kind of machine (processor, torch's version, GPU)."""
+    """How fast the ways are: a small JSON file for each workload, in a directory for each kind of machine (processor,
+    GPU) and version of what computes there. Without platformdirs and llvmlite (a GPU box, say) nothing is kept."""
 
     def __init__(self, directory: Path | None = None) -> None:
-        from platformdirs import user_cache_path
+        if importlib.util.find_spec("platformdirs") and importlib.util.find_spec("llvmlite"):
+            from platformdirs import user_cache_path
 
-        self.directory = directory or user_cache_path("aelle") / "ways"
+            directory = directory or user_cache_path("aelle") / "ways"
+        self.directory = directory
 
-    def _path(self, workload: Workload) -> Path:
+    def _path(self, workload: Workload, directory: Path) -> Path:
         from llvmlite.binding import get_host_cpu_name
 
-        machine = f"{platform.machine()}-{get_host_cpu_name()}-torch{torch.__version__}"
+        versions = "-".join(f"{name}{version(name)}" for name in ("aelle", "torch", "llvmlite"))
+        machine = f"{platform.machine()}-{get_host_cpu_name()}-{versions}"
         if workload.device != "cpu":
             machine += f"-{torch.cuda.get_device_name(workload.device)}".replace(" ", "_")
         digest = hashlib.sha256(json.dumps(asdict(workload), sort_keys=True).encode()).hexdigest()[:16]
-        return self.directory / machine / f"{workload.cell}-{workload.units}-{digest}.json"
+        return directory / machine / f"{workload.cell}-{workload.units}-{digest}.json"
 
     def read(self, workload: Workload) -> dict[str, Timing] | None:
-        """What was measured on this kind of machine, or None: never, or the file is broken."""
+        """What was measured on this kind of machine, or None: never, the file is broken, or the ways are
+        others now."""
+        if self.directory is None:
+            return None
         try:
-            held = json.loads(self._path(workload).read_text())
-            return {str(way): Timing(**timing) for way, timing in held["timings"].items()}
+            held = json.loads(self._path(workload, self.directory).read_text())
+            timings = {str(way): Timing(**timing) for way, timing in held["timings"].items()}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return None
+        return timings if set(timings) == set(available_ways(workload.recurrent(), workload.place)) else None
 
     def measure(self, workload: Workload, say: Callable[[str], object] | None = None) -> dict[str, Timing]:
-        """Time every way on random data of the workload's shape and keep the result.
+        """Time every way on random data of the workload's shape and keep the result, unless memory that others hold at
+        the moment has told upon it.
 
         A cache that cannot be written costs another measurement next time, nothing else.
         """
         timings = time_ways(workload, say or _say)
+        if self.directory is None or not workload.fits():
+            return timings
         held = {way: asdict(timing) for way, timing in timings.items()}
         content = json.dumps({"workload": asdict(workload), "timings": held}, indent=2)
         try:
-            write_atomically(self._path(workload), lambda temporary: temporary.write_text(content))
+            write_atomically(self._path(workload, self.directory), lambda temporary: temporary.write_text(content))
         except OSError as error:
             (say or _say)(f"the times of the ways cannot be kept in {str(self.directory)!r}: {error}")
         return timings
 
     def chosen(self, workload: Workload) -> tuple[str, int]:
         """The way to train with and how many networks at once: measured before, or now."""
-        ways = available_ways(get_cell(workload.cell, workload.features, workload.units), torch.device(workload.device))
-        known = self.read(workload)
-        timings = known if known is not None and set(known) == set(ways) else self.measure(workload)
+        timings = self.read(workload) or self.measure(workload)
         way = fastest(timings)
         return way, timings[way].networks_at_once
 
@@ -120,12 +153,7 @@ def fastest(timings: Mapping[str, Timing]) -> str:
 
 def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, Timing]:
     """Every way's time for a mini-batch: forward, backward and the optimiser's step."""
-    cell = get_cell(workload.cell, workload.features, workload.units)
-    device = torch.device(workload.device)
-    networks = workload.networks
-    if device.type == "cpu":
-        parameters = sum(math.prod(shape) for shape in cell.parameter_shapes().values())
-        networks = min(networks, max(_AT_ONCE, math.ceil(_PARAMETERS / parameters)))
+    cell, device, networks = workload.recurrent(), workload.place, workload.timed
     settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(networks)]
     task = _RandomTask(workload)
     started, silent = time.perf_counter(), True

@@ -15,9 +15,9 @@ _SHARE = 0.5  # of free memory: estimates are rough, and others need some too
 def network_bytes(cell: Cell, task: Classification, batch_size: int) -> int:
     """About how many bytes training takes for each network of a pack: an upper estimate, over all ways.
 
-    A parameter comes with its gradient (twice, while they are gathered), Adam's two moments and their update. Every
-    step of every sequence keeps its inputs and noise, its pre-activations with what they become and their adjoints,
-    and the state with its successors.
+    A parameter comes with its gradient (twice, while they are gathered), Adam's two moments and their update, and
+    copies of it and of the moments, from before the epoch. Every step of every sequence keeps its inputs and noise,
+    its pre-activations with what they become and their adjoints, and the state with its successors.
     """
     shapes = {**cell.parameter_shapes(), "readout": (task.classes, cell.units + 1)}
     numbers = sum(torch.Size(shape).numel() for shape in shapes.values())
@@ -25,13 +25,14 @@ def network_bytes(cell: Cell, task: Classification, batch_size: int) -> int:
     per_step = (4 * gates + 6 * len(cell.parts) + cell.noise_channels) * cell.units + 2 * task.input_size
     if task.readout == "every":
         per_step += 3 * task.classes + cell.units
-    return int(4 * (6 * numbers + task.steps * batch_size * per_step))
+    return int(4 * (9 * numbers + task.steps * batch_size * per_step))
 
 
 def sequences_at_once(task: Classification, batch_size: int, networks: int) -> int:
-    """How many sequences of each network are evaluated together. Where every step is read out, all steps are kept, as
-    in training: no more of them than in training, then."""
-    return batch_size if task.readout == "every" else max(1, _EVALUATED_SEQUENCES // networks)
+    """How many sequences of each network are evaluated together, however many of a pack's `networks` are: with fewer
+    networks at once they take less memory. Where every step is read out, all steps are kept, as in training: no more
+    of them than in training, then."""
+    return batch_size if task.readout == "every" else max(batch_size, _EVALUATED_SEQUENCES // networks)
 
 
 def free_bytes(device: torch.device, threads: int) -> int:

@@ -16,7 +16,7 @@ from aelle_core.threads import own_threads
 from aelle_core.training.batches import MiniBatch, mini_batch, same_for_all
 from aelle_core.training.evaluation import loss_and_accuracy
 from aelle_core.training.gradient_plan import GradientPlan
-from aelle_core.training.memory import network_bytes, networks_at_once, sequences_at_once
+from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.optimiser import PackedAdam
 from aelle_core.training.parts import in_parts, shares
 from aelle_core.training.trainer import EpochResult, NetworkSettings, trainers
@@ -159,7 +159,9 @@ class PackTrainer(GradientPlan):
             yield noise
 
     def evaluate(self, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each."""
+        """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each. Raises
+        UserError where a code is no feature of the task, or a target none of its classes."""
+        examples.check(self.task.input_size, self.task.classes)
 
         def batches(share: slice, rows: int) -> Batches:
             return same_for_all(examples, share.stop - share.start, rows, self.task.readout, self.device)
@@ -177,6 +179,8 @@ class PackTrainer(GradientPlan):
         return self._evaluate(batches)
 
     def _evaluate(self, batches: Callable[[slice, int], Batches]) -> tuple[Tensor, Tensor]:
+        rows = sequences_at_once(self.task, self.batch_size, len(self.settings))
+
         @torch.no_grad()
         def evaluate(share: slice, way: Way, rows: int) -> tuple[Tensor, Tensor]:
             parameters, constants = self._part(share), self._constants(share)
@@ -185,11 +189,21 @@ class PackTrainer(GradientPlan):
                     lambda inputs: way.scores(parameters, constants, MiniBatch(inputs)), batches(share, rows)
                 )
 
-        def evaluate_part(part: slice) -> list[tuple[Tensor, Tensor]]:
-            rows = sequences_at_once(self.task, self.batch_size, part.stop - part.start)
+        def evaluate_rows(part: slice) -> list[tuple[Tensor, Tensor]]:
             several = self._shares(part)
             with own_threads(len(several)) as threads:
                 return threads.run([partial(evaluate, *each, rows) for each in several])
+
+        def evaluate_part(part: slice) -> list[tuple[Tensor, Tensor]]:
+            nonlocal rows
+            try:
+                return evaluate_rows(part)
+            except Exception as error:
+                if rows <= self.batch_size or not is_out_of_memory(error):
+                    raise
+            rows = self.batch_size  # as many as in training, before fewer networks than there
+            self._release()
+            return evaluate_rows(part)
 
         found = itertools.chain.from_iterable(self._in_parts(evaluate_part))
         losses, accuracies = zip(*found, strict=True)

@@ -22,7 +22,7 @@ class NetworkSettings:
     `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
     gradient; `constants` overrule the defaults in the cell's equation; `initialiser` is the family that its initial
     weights are drawn from; `truncation` the number of steps that gradients flow back, None for all. `seed` starts its
-    own streams for weights, order of examples and noise.
+    own streams for weights, order of examples and noise. Raises UserError on a truncation below one step.
     """
 
     seed: int
@@ -32,6 +32,10 @@ class NetworkSettings:
     constants: Mapping[str, float] = field(default_factory=dict)
     initialiser: str = "uniform"
     truncation: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.truncation is not None and self.truncation < 1:
+            raise UserError(f"truncation {self.truncation}: expected at least 1 step, or None for all")
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ class Trainer(ABC):
         at_once: int | None = None,
     ) -> None:
         self.check_way(way, cell, torch.device(device))
+        if not settings:
+            raise UserError(f"no networks of {cell.name!r} to train: expected the settings of at least one")
         self.cell = cell
         self.settings = list(settings)
         self.batch_size = batch_size

@@ -48,9 +48,11 @@ def group_of(name: str) -> str:
     return next((group for group, pattern in _GROUPS if pattern.search(name)), _REST)
 
 
-def profile_pack(shape: Shape, networks: int, device: torch.device, way: str) -> Profile:
-    """Trained on random sequences of the shape, after a first epoch that compiles and fills what is lazy."""
+def profile_pack(shape: Shape, networks: int, device: torch.device, way: str, at_once: int | None) -> Profile:
+    """Trained on random sequences of the shape, `at_once` networks together (None: all that fit), after a first
+    epoch that compiles and fills what is lazy."""
     trainer = packs.pack(shape, networks, _BATCHES, way, device)
+    trainer.networks_at_once = min(at_once or networks, trainer.networks_at_once)
     examples = trainer.task.splits.training
 
     def epoch() -> None:

@@ -36,8 +36,8 @@ class Share:
 
 
 def measure_share(of_cell: OfCell, way: str, budget: float) -> Share:
-    """One thread. An epoch of MNIST's size is its mini-batches times what one took in the tables before; one of the
-    digits is trained."""
+    """One thread, training in `way`. An epoch of MNIST's size is its mini-batches times what one took in the tables
+    before; one of the digits is trained."""
     shape = of_cell.small.shape
     study = get_preset("digits")
     digits = get_task(study.task, options=study.task_options)
@@ -46,6 +46,7 @@ def measure_share(of_cell: OfCell, way: str, budget: float) -> Share:
         digits,
         settings_of(NETWORKS, study.units[0]),
         batch_size=study.batch_size,
+        way=way,
     )
     trainer = packs.pack(shape, NETWORKS, 1, way)
     inputs = trainer.task.splits.training.inputs[:SEQUENCES]
@@ -71,7 +72,8 @@ def shares_table(shares: list[Share]) -> Table:
         "Spectra beside training, one thread",
         f"{NETWORKS} networks, hidden-state spectra of {SEQUENCES} sequences by pack_spectra, without its check. An "
         f"epoch of {IMAGES[0]:,} and of {IMAGES[1]:,} images is extrapolated from the milliseconds of a mini-batch of "
-        f"the tables above; *digits*: N = {study.units[0]}, 1,078 images, one epoch trained. Evaluation is in neither. "
+        f"the tables above; *digits*: N = {study.units[0]}, 1,078 images, one epoch trained, in the cell's best way "
+        f"above. Evaluation is in neither. "
         f"More than {LIMIT:.0%} of an epoch: {', '.join(over) or 'none'}; on the digits, whose epochs are short: "
         f"{', '.join(over_digits) or 'none'}.",
         (

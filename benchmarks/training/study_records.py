@@ -27,9 +27,10 @@ class PackRecord:
 
 @dataclass(frozen=True)
 class Start:
-    """The way that a cell's packs are trained in, and a profile of it."""
+    """The way that a cell's packs are trained in, how many networks at once (None: all that fit), and a profile."""
 
     way: str
+    networks_at_once: int | None
     profile: Profile
 
 
@@ -47,7 +48,10 @@ class Records:
         if not path.exists():
             return cls(path)
         content = json.loads(path.read_text())
-        starts = {cell: Start(each["way"], Profile(**each["profile"])) for cell, each in content["starts"].items()}
+        starts = {
+            cell: Start(each["way"], each["networks_at_once"], Profile(**each["profile"]))
+            for cell, each in content["starts"].items()
+        }
         return cls(path, starts, [PackRecord(**each) for each in content["packs"]])
 
     def keep_start(self, cell: str, start: Start) -> None:

@@ -95,8 +95,10 @@ def test_broken_or_foreign_checkpoints_are_named(tmp_path: Path) -> None:
     path = tmp_path / "pack.safetensors"
     pack = trainer("rnn", SETTINGS)
     save_checkpoint(path, pack, next(pack.run(0)), ["a", "b", "c"])
-    with pytest.raises(UserError, match="is not of this pack"):
+    with pytest.raises(UserError, match="is not of this pack: other networks"):
         load_checkpoint(path, trainer("rnn", SETTINGS[:2]))
+    with pytest.raises(UserError, match="is not of this pack: cell rnn, expected rnn_relu"):
+        load_checkpoint(path, trainer("rnn_relu", SETTINGS))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match=r"pack\.safetensors' cannot be read"):
         load_checkpoint(path, trainer("rnn", SETTINGS))

@@ -52,11 +52,24 @@ def test_times_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(timings, "measure", lambda workload: pytest.fail("measured twice"))
     assert timings.read(workload) == seconds
     assert timings.chosen(workload) == (fastest(seconds), seconds[fastest(seconds)].networks_at_once)
+    with monkeypatch.context() as without:
+        without.setattr(ways["fused"], "obstacle", lambda cell, device: "not here")
+        assert timings.read(workload) is None, "there are other ways now"
     other = Workload.of(get_cell("lstm", 8, 8), TASK, 64, 4, CPU)
     assert timings.read(other) is None
     file = next(tmp_path.rglob("*.json"))
     file.write_text(file.read_text()[:40])
     assert timings.read(workload) is None
+
+
+def test_times_on_a_machine_whose_memory_others_hold_are_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload = Workload.of(get_cell("gru", 8, 8), TASK, 64, 5, CPU)
+    needed = network_bytes(get_cell("gru", 8, 8), TASK, 64)
+    monkeypatch.setattr("aelle_core.training.memory.free_bytes", lambda device, threads: int(2.5 * needed))
+    assert {each.networks_at_once for each in WayTimings(tmp_path).measure(workload).values()} <= {2}
+    assert not list(tmp_path.rglob("*.json"))
 
 
 @pytest.mark.parametrize("way", ["compiled", "bfloat16"])
@@ -111,6 +124,55 @@ def test_when_memory_runs_out_the_pack_is_halved_and_goes_on_with_the_same_numbe
     for result, other in zip(results, expected, strict=True):
         torch.testing.assert_close(result.train_loss, other.train_loss, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(result.validation_loss, other.validation_loss, rtol=1e-5, atol=1e-6)
+
+
+def test_when_memory_runs_out_in_an_evaluation_its_sequences_become_fewer_then_networks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = trainer().evaluate(TASK.splits.training)
+    scores = ways["packed"].scores
+    room, sizes = 0, []
+
+    def greedy(own: Way, parameters: dict[str, Tensor], constants: object, batch: MiniBatch) -> Tensor:
+        networks, _, rows = batch.inputs.shape[:3]
+        sizes.append((networks, rows))
+        if networks * rows > room:
+            torch.empty(2**48)
+        return scores(own, parameters, constants, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ways["packed"], "scores", greedy)
+    for room, first, at_once in ((5 * 64, (5, 64), 5), (2 * 64, (2, 64), 2)):
+        pack = trainer()
+        sizes.clear()
+        found = pack.evaluate(TASK.splits.training)
+        assert sizes[0] == (5, len(TASK.splits.training))
+        assert next(size for size in sizes if size[0] * size[1] <= room) == first
+        assert pack.networks_at_once == at_once
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_pack_of_which_fewer_were_together_goes_on_so_in_a_forced_way_too(tmp_path: Path) -> None:
+    study = Study(cells=("lem",), units=(6,), networks=3, epochs=2)
+    pack, run = cohorts(study)[0].packs[0], RunDirectory(tmp_path)
+    run.prepare(study, TASK.statement())
+    path = run.checkpoint(pack.name)
+
+    class StoppedError(Exception):
+        pass
+
+    def train_to(last: int, way: str, at_once: int | None) -> tuple[str, int | None]:
+        def stop(_: object, epoch: int) -> None:
+            if epoch == last:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            run_pack(study, pack, run, way=way, at_once=at_once, on_epoch=stop)
+        return recorded_way(path)
+
+    assert train_to(0, "packed", 2) == ("packed", 2)
+    assert train_to(1, "packed", None) == ("packed", 2)
+    assert train_to(2, "compiled", None) == ("compiled", 3)
 
 
 def test_one_network_that_does_not_fit_is_an_error_and_others_errors_stay(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,8 @@ class Finder(PathFinder):
 place = sys.meta_path.index(PathFinder)
 sys.meta_path[place:] = [Finder]  # finders of editable installs go as well
 sys.path.insert(0, "")
-runpy.run_module("benchmarks.study_gpu", run_name="__main__", alter_sys=True)
 """
+THE_STUDY = 'runpy.run_module("benchmarks.study_gpu", run_name="__main__", alter_sys=True)'
 
 
 def absent_packages() -> set[str]:
@@ -61,13 +61,13 @@ def absent_packages() -> set[str]:
     }
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, program: str = THE_STUDY) -> subprocess.CompletedProcess[str]:
     absent = absent_packages()
     assert {"numba", "rich", "typer", "pooch", "safetensors", "prefect", "ray", "pydantic"} <= absent
     assert not absent & {"torch", "scipy", "sklearn", "matplotlib"}
     # Threads of OpenMP that wait for a core that another test has spin, and take it from that.
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT, ",".join(sorted(absent)), *arguments],
+        [sys.executable, "-c", WITHOUT + program, ",".join(sorted(absent)), *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -101,6 +101,30 @@ def test_it_runs_there_goes_on_and_says_what_it_left_out(
     assert "1/1 noisy-64-pack0000" in again.stdout
     assert SpectraStore(output / "spectra").read().equals(rows)
     assert len(json.loads((output / "timings.json").read_text())["packs"]) == 2
+
+
+def test_a_pack_is_trained_there_in_the_fastest_way(tmp_path: Path) -> None:
+    """Without what keeps the ways' times."""
+    program = """
+from aelle_core.study import RunDirectory, Study, cohorts, run_pack
+study = Study(cells=("rnn",), units=(4,), networks=2, epochs=1)
+run = RunDirectory(sys.argv[1])
+run.prepare(study, {})
+print(run_pack(study, cohorts(study)[0].packs[0], run, checkpoints=False).stored)
+"""
+    done = run(str(tmp_path), program=program)
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
+def test_another_way_than_was_begun_is_refused(mnist_directory: Path, tmp_path: Path) -> None:
+    place = ["--data", str(mnist_directory), "--output", str(tmp_path / "run")]
+    study_gpu.main([*ARGUMENTS, *place, "--way", "packed"])
+    page = (tmp_path / "run" / "study-gpu.md").read_text()
+    assert "--device cpu --cells rnn,noisy --networks 3 --epochs 1 --images 256 --way packed" in page
+    with pytest.raises(SystemExit, match=r"--way compiled: .* was begun in the ways packed"):
+        study_gpu.main([*ARGUMENTS, *place, "--way", "compiled"])
+    with pytest.raises(SystemExit, match="unknown way 'pakced'"):
+        study_gpu.main([*ARGUMENTS, *place, "--way", "pakced"])
 
 
 def test_other_settings_in_the_same_folder_are_refused(mnist_directory: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A compiled recurrence with its readout: scores' hidden states, and losses as one function of autograd."""
 
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,6 +18,7 @@ _WORKSPACES = 4  # shapes that are kept: whole and last mini-batches, and evalua
 _READOUT = ("readout_weight", "readout_bias")
 
 _sequences = lru_cache(maxsize=256)(Sequences)
+_compiling = threading.Lock()  # threads share what is compiled: the first to come makes it
 
 
 class SequenceFunction:
@@ -34,7 +36,9 @@ class SequenceFunction:
         workspace.give(self._given(self.recurrence.forward, batch, weights))
         for part in self.recurrence.step.outputs:
             workspace.slot(f"state {part}", 0).zero_()
-        workspace.run(workspace.sequences.forward)
+        with _compiling:
+            forward = workspace.sequences.forward
+        workspace.run(forward)
         read_out = workspace.sequences.read_out
         # A copy: the workspace will be used again.
         if self.recurrence.every:
@@ -63,7 +67,8 @@ class SequenceFunction:
         workspace = self._workspace(batch.inputs, weights, classes)
         networks, steps, rows = workspace.networks, workspace.steps, workspace.rows
         times = steps if self.recurrence.every else 1
-        sequence = workspace.sequences.gradient
+        with _compiling:
+            sequence = workspace.sequences.gradient
         results = {name: torch.zeros(networks, 1, *sizes) for name, sizes in sequence.results.items()}
         losses = torch.zeros(networks, 1, 1, 1)
         workspace.give(
@@ -98,7 +103,8 @@ class SequenceFunction:
                 self._workspaces.pop(next(iter(self._workspaces)))
             step = self.recurrence.step
             features = weights[step.input_weight].shape[2 if step.input_transposed else 1]
-            sequences = _sequences(self.recurrence, self._units, features, coded, classes or 0)
+            with _compiling:
+                sequences = _sequences(self.recurrence, self._units, features, coded, classes or 0)
             workspace = Workspace(sequences, (networks, steps, rows), training=classes is not None)
         self._workspaces[key] = workspace
         return workspace

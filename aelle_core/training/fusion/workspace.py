@@ -12,20 +12,14 @@ from aelle_core.training.fusion.sequences import Sequences
 
 _TILE_ROWS = (32, 16)  # fewer make gradients' sums too dear
 _TILE_BYTES = 800_000  # of a tile's own arrays, so that they and the weights stay near the second cache
+_WHOLE_NUMBERS = ("codes", "targets")
 _MATRICES = ("matrix ", "gradient ", "total ")  # arrays that all rows share
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """A tensor (networks, slots, rows, width); step t lies in slot t + shift, modulo `slots` where they are reused."""
-
-    tensor: Tensor
-    shift: int = 0
-
-
-@dataclass(frozen=True)
-class _Scratch:
-    """An array that belongs to one tile: (slots, rows, width)."""
+class _Array:
+    """A tensor (networks, slots, rows, width), where networks and rows are 1 and a tile's rows if it is the tile's own;
+    step t lies in slot t + shift, modulo `slots` where they are reused."""
 
     tensor: Tensor
     shift: int = 0
@@ -40,16 +34,16 @@ class Workspace:
     def __init__(self, sequences: Sequences, shape: tuple[int, int, int], training: bool) -> None:
         self.networks, self.steps, self.rows = shape
         self.sequences = sequences
-        self._shared: dict[str, _Shared] = {}
-        self._scratch: dict[str, _Scratch] = {}
+        self._shared: dict[str, _Array] = {}
+        self._own: dict[str, _Array] = {}  # of one tile after another
         self._tables: dict[Sequence, tuple[np.ndarray, np.ndarray]] = {}
         for tile in _TILE_ROWS:
             self.tile = min(self.rows, tile)
-            self._scratch.clear()
+            self._own.clear()
             self._add_forward(training)
             if training:
                 self._add_backward()
-            if sum({id(each.tensor): each.tensor.nbytes for each in self._scratch.values()}.values()) <= _TILE_BYTES:
+            if sum({id(each.tensor): each.tensor.nbytes for each in self._own.values()}.values()) <= _TILE_BYTES:
                 break
 
     def _add_forward(self, training: bool) -> None:
@@ -61,19 +55,19 @@ class Workspace:
             else:
                 slots = self.steps + 1 if recurrence.every else 2
                 states = torch.zeros(self.networks, slots, self.rows, sequences.units)
-                self._shared[f"state {part}"], self._shared[f"new {part}"] = _Shared(states), _Shared(states, 1)
+                self._shared[f"state {part}"], self._shared[f"new {part}"] = _Array(states), _Array(states, 1)
         if not sequences.coded:
-            self._scratch["inputs"] = _Scratch(torch.zeros(self.steps, self.tile, sequences.features))
+            self._own["inputs"] = _Array(torch.zeros(1, self.steps, self.tile, sequences.features))
         found = {each.result: each.result_columns for each in program.multiplications} | dict(program.written)
         kept = sequences.kept if training else frozenset()
         for name, columns in ({"drive": recurrence.step.drive_columns} | found).items():
-            if name not in self._shared and name not in self._scratch:
+            if name not in self._shared and name not in self._own:
                 self._add(name, columns, self.steps if name in kept else 1)
 
     def _add_backward(self) -> None:
         sequences, recurrence = self.sequences, self.sequences.recurrence
-        self._scratch["ones"] = _Scratch(torch.ones(1, self.tile, 1))
-        self._scratch["scores"] = _Scratch(torch.zeros(1, self.tile, sequences.classes))
+        self._own["ones"] = _Array(torch.ones(1, 1, self.tile, 1))
+        self._own["scores"] = _Array(torch.zeros(1, 1, self.tile, sequences.classes))
         if recurrence.every:
             self._add("d output", 1, self.steps)
         for each in recurrence.backward.multiplications:
@@ -86,10 +80,10 @@ class Workspace:
 
     def _add(self, name: str, columns: int, slots: int = 1, shifted: str | None = None) -> None:
         """A tile's own array of so many columns, for so many steps; with what it is called a step later."""
-        tensor = torch.zeros(slots, self.tile, columns * self.sequences.units)
-        self._scratch[name] = _Scratch(tensor)
+        tensor = torch.zeros(1, slots, self.tile, columns * self.sequences.units)
+        self._own[name] = _Array(tensor)
         if shifted:
-            self._scratch[shifted] = _Scratch(tensor, 1)
+            self._own[shifted] = _Array(tensor, 1)
 
     def slot(self, name: str, step: int) -> Tensor:
         """A shared array at a step, (networks, rows, width)."""
@@ -102,9 +96,13 @@ class Workspace:
         return array.tensor[:, array.shift : self.steps + array.shift]
 
     def give(self, arrays: Mapping[str, Tensor]) -> None:
-        """Arrays from outside, (networks, steps or 1, rows or 1, width), with what is in a row side by side."""
+        """Arrays from outside, (networks, steps or 1, rows or 1, width), with what is in a row side by side. Raises
+        TypeError where their numbers are not those that compiled code reads."""
         for name, tensor in arrays.items():
-            self._shared[name] = _Shared(tensor if tensor.stride(-1) == 1 else tensor.contiguous())
+            expected = torch.int32 if name in _WHOLE_NUMBERS else torch.float32
+            if tensor.dtype != expected:
+                raise TypeError(f"{name} of {tensor.dtype}: expected {expected}")
+            self._shared[name] = _Array(tensor if tensor.stride(-1) == 1 else tensor.contiguous())
             for sequence, (addresses, strides) in self._tables.items():
                 if name in sequence.arrays:
                     self._fill(name, self._shared[name], sequence.arrays.index(name), addresses, strides)
@@ -119,24 +117,21 @@ class Workspace:
         count = len(sequence.arrays)
         table = np.empty((count, self.steps), dtype=np.int64), np.zeros((count, 3), dtype=np.int64)
         for at, name in enumerate(sequence.arrays):
-            self._fill(name, self._scratch.get(name) or self._shared[name], at, *table)
+            self._fill(name, self._own.get(name) or self._shared[name], at, *table)
         self._tables[sequence] = table
         return table
 
-    def _fill(
-        self, name: str, array: "_Shared | _Scratch", at: int, addresses: np.ndarray, strides: np.ndarray
-    ) -> None:
+    def _fill(self, name: str, array: _Array, at: int, addresses: np.ndarray, strides: np.ndarray) -> None:
         """Where an array lies at every step, and its strides over networks, over rows, and over tiles' first rows."""
         tensor = array.tensor
-        axis = 0 if isinstance(array, _Scratch) else 1
-        slots = (np.arange(self.steps) + array.shift) % tensor.shape[axis]
-        addresses[at] = tensor.data_ptr() + tensor.element_size() * tensor.stride(axis) * slots
-        by_row = tensor.stride(axis + 1)
-        if isinstance(array, _Scratch):
+        by_network, by_slot, by_row, _ = tensor.stride()
+        slots = (np.arange(self.steps) + array.shift) % tensor.shape[1]
+        addresses[at] = tensor.data_ptr() + tensor.element_size() * by_slot * slots
+        if name in self._own:
             strides[at] = 0, by_row, 0
         elif name.startswith(_MATRICES):
-            strides[at] = tensor.stride(0), by_row, 0
+            strides[at] = by_network, by_row, 0
         else:
             # An array of one row, such as a bias, is the same for all rows.
             by_row = by_row if tensor.shape[2] > 1 or self.rows == 1 else 0
-            strides[at] = tensor.stride(0), by_row, by_row
+            strides[at] = by_network, by_row, by_row
