@@ -10,7 +10,8 @@ from chaos.cluster import Nodes
 from chaos.command import Command, until_gone
 from chaos.prefect_server import OutsideServer
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0  # generous: what it waits for takes one or two
+_GONE_SECONDS = 30.0  # Ray's agents would end by themselves after a minute
 _POLL_SECONDS = 0.02
 _AWAY_SECONDS = (1.0, 8.0)
 
@@ -70,8 +71,8 @@ def kill_flow(scene: Scene) -> str | None:
     if scene.command.process.poll() is not None:
         return None
     scene.command.kill_first()
-    if left := until_gone(scene.command, _PATIENCE_SECONDS):
-        raise RuntimeError(f"left of a killed flow after {_PATIENCE_SECONDS:g} s: {'; '.join(left)}")
+    if left := until_gone(scene.command, _GONE_SECONDS):
+        raise RuntimeError(f"left of a killed flow after {_GONE_SECONDS:g} s: {'; '.join(left)}")
     _until_idle(scene.nodes)
     scene.command = scene.start()
     return "flow"

@@ -9,7 +9,7 @@ from pathlib import Path
 from flows.environment import prepare_prefect
 from flows.server import await_answer
 
-_START_SECONDS = 180
+_START_SECONDS = 300
 
 
 class OutsideServer:
@@ -41,7 +41,11 @@ class OutsideServer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        await_answer(self.url, _START_SECONDS)
+        try:
+            await_answer(self.url, _START_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """End it at once, in the middle of whatever it does."""

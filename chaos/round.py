@@ -44,9 +44,12 @@ def play(
     moments = sorted(draw.uniform(0.05, 0.85) * total for _ in range(draw.randint(1, _MOST_FAULTS)))
     plan = [(round(moment), draw.choice(sorted(FAULTS))) for moment in moments]
 
+    # A server that is killed has this long to be back, on slow machines too.
+    environment = server.environment | {"AELLE_OUTAGE_SECONDS": "240"}
+
     def start() -> Command:
         arguments = ["sweep", *_ARGUMENTS, "--way", "packed", "--address", nodes.address, "-o", str(run)]
-        return Command(*arguments, environment=server.environment, log=place / "log")
+        return Command(*arguments, environment=environment, log=place / "log")
 
     verdict = Verdict(number)
     started = time.monotonic()
@@ -67,7 +70,7 @@ def play(
         table = RunDirectory(run).store.read()
         verdict.rows = table.num_rows
         verdict.problems += differences(table, expected)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, httpx.HTTPError) as error:
         verdict.problems.append(f"{type(error).__name__}: {str(error).strip()[-500:]}")
     finally:
         scene.command.kill()
@@ -79,7 +82,7 @@ def play(
 
 
 def _left_behind(scene: Scene) -> list[str]:
-    problems = [f"process left: {each}" for each in until_gone(scene.command, 10)]
+    problems = [f"process left: {each}" for each in until_gone(scene.command, 30)]
     problems += [f"worker still busy: {each.name()}" for each in scene.nodes.busy()]
     condition = {"flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}}
     running = httpx.post(f"{scene.server.url}/flow_runs/filter", json=condition, timeout=60).raise_for_status().json()

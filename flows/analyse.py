@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import closing
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -45,11 +46,12 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
             (f"split {split.number}", (shared, split, analysis.threshold, aelle_parameters, parameters.seed))
             for split in analysis.splits
         )
-        for outcome in fan_out(measure_split, jobs, request, resources):
-            if outcome.error is not None:
-                raise outcome.error
-            measurements += outcome.result
-            display().advance(_STAGE, 1, f"classifiers, {outcome.name}")
+        with closing(fan_out(measure_split, jobs, request, resources)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is not None:
+                    raise outcome.error
+                measurements += outcome.result
+                display().advance(_STAGE, 1, f"classifiers, {outcome.name}")
     return sorted(measurements, key=lambda one: (one.split, one.epoch, one.classifier))
 
 

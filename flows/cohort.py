@@ -1,7 +1,7 @@
 """The Prefect task that trains one cohort: a Ray task for each pack that is not stored yet."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -75,20 +75,21 @@ class _Training:
             self._progress.look(names)
 
         given_up = []
-        outcomes = fan_out(
+        packs = fan_out(
             train_pack, self._jobs(), self._request, self._resources, on_failure=self._failed, while_waiting=look
         )
-        for name, summary, error, attempts in outcomes:
-            number = self._numbers.pop(name)
-            if error is None:
-                self._trained(name, summary)
-            else:
-                networks = self._cohort.packs.networks(number)
-                pack = QuarantinedPack.now(name, networks, attempts, _cause(error))
-                self.run.quarantine.add(pack)
-                self._progress.settle(name, f"{name} quarantined")
-                self._logger.error("%s quarantined after %d attempts: %s", name, attempts, pack.cause)
-                given_up.append(pack)
+        with closing(packs) as outcomes:  # an error here cancels the packs that still train
+            for name, summary, error, attempts in outcomes:
+                number = self._numbers.pop(name)
+                if error is None:
+                    self._trained(name, summary)
+                else:
+                    networks = self._cohort.packs.networks(number)
+                    pack = QuarantinedPack.now(name, networks, attempts, _cause(error))
+                    self.run.quarantine.add(pack)
+                    self._progress.settle(name, f"{name} quarantined")
+                    self._logger.error("%s quarantined after %d attempts: %s", name, attempts, pack.cause)
+                    given_up.append(pack)
         return given_up
 
     def _jobs(self) -> Iterator[tuple[str, tuple[Any, ...]]]:

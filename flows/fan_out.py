@@ -4,7 +4,7 @@ import heapq
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -45,7 +45,7 @@ def fan_out(
     *,
     on_failure: Callable[[str, Exception, int], object] = lambda name, error, attempts: None,
     while_waiting: Callable[[list[str]], None] = lambda running: None,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """Run function(*arguments) as a Ray task for every named job, yielding what became of each as it ends.
 
     A job that fails, by an exception, with its worker or with its node, is tried again after a growing delay, up to
@@ -53,7 +53,7 @@ def fan_out(
     how far the job came: one that came further than at its last failure has all its retries anew. Only as many jobs
     are drawn from `jobs` and submitted as keep the cluster busy as it is now. `while_waiting` is called about every
     second with the jobs that are submitted. What a callback raises ends the fan-out; ending it, or closing the
-    iterator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job.
+    generator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job.
     """
     import ray
 

@@ -176,13 +176,15 @@ def ending_without_server(url: str, end: Callable[[str], object]) -> Iterator[No
     over = threading.Event()
 
     def watch() -> None:
-        answered = time.monotonic()
+        unanswered: float | None = None  # since when: nobody knows of the time between two questions
         while not over.wait(_LOOK_SECONDS):
+            asked = time.monotonic()
             try:
                 await_answer(url, _LOOK_SECONDS)
-                answered = time.monotonic()
+                unanswered = None
             except UserError:
-                if time.monotonic() - answered >= patience:
+                unanswered = asked if unanswered is None else unanswered
+                if time.monotonic() - unanswered >= patience:
                     end(f"the Prefect server at {url} has not answered for {patience:g} s")
                     return
 

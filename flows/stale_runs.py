@@ -29,14 +29,17 @@ def record_process(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[An
         client.update_flow_run_labels(flow_run.id, this_process())
 
 
-def cancel_below(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
-    """For a flow's `on_cancellation`: subflows and tasks that its process, killed while it ended, left under way."""
+def close_below(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
+    """For a flow's `on_cancellation` and `on_crashed`: the subflows and tasks that its process, killed before it could
+    end them, left under way are set to Cancelled or Crashed as well."""
     from prefect.client.orchestration import get_client
-    from prefect.states import Cancelled
+    from prefect.states import Cancelled, Crashed
 
+    ended, message = (
+        (Crashed, "the run above crashed") if state.is_crashed() else (Cancelled, "the run above was cancelled")
+    )
     with get_client(sync_client=True) as client:
-        for below in list(_under_way(client, flow_run)):
-            _close(client, below, "the run above was cancelled", Cancelled)
+        _close_below(client, flow_run, message, ended)
 
 
 def this_process() -> dict[str, Any]:
@@ -109,12 +112,18 @@ def _close(client: "SyncPrefectClient", run: "FlowRun", message: str, ended: "En
     Cancelled where that was under way and else Crashed."""
     from prefect.states import Cancelled, Crashed
 
+    _close_below(client, run, message, ended)
+    cancelling = run.state is not None and run.state.is_cancelling()
+    client.set_flow_run_state(run.id, (ended or (Cancelled if cancelling else Crashed))(message=message), force=True)
+
+
+def _close_below(client: "SyncPrefectClient", run: "FlowRun", message: str, ended: "Ended | None") -> None:
+    from prefect.states import Crashed
+
     for below in list(_under_way(client, run)):
         _close(client, below, message, ended)
     for task_run in _unfinished_tasks(client, run):
         client.set_task_run_state(task_run, (ended or Crashed)(message=message), force=True)
-    cancelling = run.state is not None and run.state.is_cancelling()
-    client.set_flow_run_state(run.id, (ended or (Cancelled if cancelling else Crashed))(message=message), force=True)
 
 
 def _unfinished_tasks(client: "SyncPrefectClient", run: "FlowRun") -> list[Any]:

@@ -30,4 +30,5 @@ def fails_in_one_sentence(function: Callable[P, Any]) -> Callable[P, Any]:
 def passed_on(flow: Flow[..., Any], *arguments: Any) -> State[Any]:
     """Run a flow below this one and end as it does: with its message or what it returns. Raises what it raises."""
     state = cast(State[Any], flow(*arguments, return_state=True))
-    return Completed(message=state.message or str(state.result()))
+    result = state.result()
+    return Completed(message=state.message or str(result))

@@ -11,10 +11,16 @@ from flows.parameters import AnalysisParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.stale_runs import cancel_below, record_process
+from flows.stale_runs import close_below, record_process
 
 
-@flow(name="AeLLE nightly", persist_result=False, on_running=[record_process], on_cancellation=[cancel_below])
+@flow(
+    name="AeLLE nightly",
+    persist_result=False,
+    on_running=[record_process],
+    on_cancellation=[close_below],
+    on_crashed=[close_below],
+)
 @fails_in_one_sentence
 def nightly(
     preset: PresetName = "digits",

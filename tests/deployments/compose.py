@@ -1,11 +1,9 @@
 """The compose file as a Docker engine reads it, for running each container's own command without one."""
 
-import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import yaml
 
 from tests.deployments.hosts import Host
+from tests.needs import search_path
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 
@@ -65,8 +64,11 @@ class Container:
     @property
     def environment(self) -> dict[str, str]:
         """The image's environment and the service's own; of this machine only where programs lie."""
-        path = f"{self.programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        machine = {"PATH": path, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "HOME": "/home/aelle"}
+        machine = {
+            "PATH": f"{self.programs}:{search_path()}",
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            "HOME": "/home/aelle",
+        }
         # Hosts here share one /tmp, containers do not.
         machine["RAY_TMPDIR"] = str(self.log.parent / self.host.name)
         return (

@@ -1,7 +1,6 @@
 """The images and the compose file: checked by the linters and schemas of their readers, then every container's own
 command run without Docker, each on a host of its own, against a real PostgreSQL."""
 
-import os
 import re
 import secrets
 import shutil
@@ -16,8 +15,9 @@ import pytest
 
 from tests.deployments.compose import Container, image_environment, install_image_programs, interpolated, read_compose
 from tests.deployments.hosts import Host, hosts, wait_for
-from tests.needs import missing
+from tests.needs import tool
 
+pytestmark = pytest.mark.timeout(1800)
 VARIABLES = {
     name: secrets.token_hex(16) for name in ("AELLE_DATABASE_PASSWORD", "AELLE_PREFECT_PASSWORD", "AELLE_RAY_TOKEN")
 }
@@ -27,14 +27,6 @@ done = httpx.request(sys.argv[1], sys.argv[2], auth=tuple(sys.argv[3].split(":")
                      json={} if sys.argv[1] == "POST" else None)
 print(json.dumps([done.status_code, done.text]))
 """
-
-
-def tool(name: str) -> str:
-    """The program `name`, from this Python's own or from PATH."""
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if found is None:
-        missing(f"{name} is not installed")
-    return str(found)
 
 
 def test_hadolint_finds_nothing(repository: Path) -> None:
@@ -80,6 +72,8 @@ def test_compose_lets_nobody_in(repository: Path) -> None:
         assert "no-new-privileges:true" in service["security_opt"]
         assert not service.get("privileged")
     assert compose["networks"]["database"]["internal"]
+    leases = compose["services"]["prefect"]["environment"]["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"]
+    assert leases.endswith(".filesystem")  # slots outlive a restart
     example = (repository / "docker" / ".env.example").read_text()
     values = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
     assert values == dict.fromkeys(VARIABLES, "")
@@ -143,7 +137,7 @@ class Composition:
             )
             container = waiting.pop(name)
             container.start()
-            wait_for(container.healthy, 240, container.log.read_text)
+            wait_for(container.healthy, 600, container.log.read_text)
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +157,7 @@ def composition(repository: Path) -> Iterator[Composition]:
 
 def prepare_database(container: Container, data: Path) -> None:
     """What the image's entry point does on its first start: a cluster with the user and the database named."""
-    tool("initdb")
+    initdb, postgres = tool("initdb"), tool("postgres")
     settings = container.service["environment"]
     data.mkdir()
     shutil.chown(data, "postgres", "postgres")
@@ -171,13 +165,13 @@ def prepare_database(container: Container, data: Path) -> None:
     password.write_text(VARIABLES["AELLE_DATABASE_PASSWORD"])
     shutil.chown(password, "postgres", "postgres")
     user = settings["POSTGRES_USER"]
-    initdb = ["initdb", "--pgdata", str(data), "--username", user, "--pwfile", str(password)]
+    arguments = ["--pgdata", str(data), "--username", user, "--pwfile", str(password)]
     as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     options = [settings["POSTGRES_INITDB_ARGS"], "--auth-local=trust", "--no-sync"]
-    subprocess.run([*as_postgres, *initdb, *options], check=True, capture_output=True, cwd="/")
+    subprocess.run([*as_postgres, initdb, *arguments, *options], check=True, capture_output=True, cwd="/")
     with (data / "pg_hba.conf").open("a") as rules:
         rules.write("host all all all scram-sha-256\n")
-    single = [*as_postgres, "postgres", "--single", "-D", str(data), "template1"]
+    single = [*as_postgres, postgres, "--single", "-D", str(data), "template1"]
     query = f"CREATE DATABASE {settings['POSTGRES_DB']}\n"
     subprocess.run(single, input=query, check=True, capture_output=True, text=True, cwd="/")
     container.service["command"] = [*as_postgres, *container.service["command"], "-D", str(data), "-k", str(data)]
@@ -219,7 +213,7 @@ def test_every_container_is_healthy_and_does_its_part(composition: Composition) 
         assert status == 200
         return set(re.findall(r'"name":"([a-z]+)"', text))
 
-    wait_for(lambda: {"study", "sweep", "analyse", "compact"} <= deployments(), 60, serve.log.read_text)
+    wait_for(lambda: {"study", "sweep", "analyse", "compact"} <= deployments(), 300, serve.log.read_text)
     counted = serve.host.run([sys.executable, "-c", connect, VARIABLES["AELLE_DATABASE_PASSWORD"]], serve.environment)
     assert int(counted.stdout) >= 4, counted.stderr
 

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,8 +19,9 @@ import yaml
 
 from aelle_core.study import RunDirectory
 from tests.deployments.hosts import Host, hosts, wait_for
-from tests.needs import missing
+from tests.needs import tool
 
+pytestmark = pytest.mark.timeout(1800)
 MEBIBYTE = 2**20
 CLOSED = {10001, 44217, 44227}  # what the recipe tells to keep closed
 
@@ -66,7 +66,7 @@ def cluster(repository: Path) -> Iterator[Cluster]:
         for host, role in ((head, ["head"]), (worker, ["worker", head.address])):
             host.start([node, *role, *size], environments[host.namespace], directory / f"{role[0]}.log")
         wait_for(
-            lambda: {6380, 6383} <= {port for _, port in worker.listening()}, 120, (directory / "worker.log").read_text
+            lambda: {6380, 6383} <= {port for _, port in worker.listening()}, 480, (directory / "worker.log").read_text
         )
         yield Cluster(head, worker, environments, directory)
 
@@ -97,13 +97,13 @@ def test_a_sweep_uses_both_hosts_and_a_wrong_token_is_refused(
     join = ["ray", "start", f"--address={address}", f"--node-ip-address={worker.address}", "--num-cpus=1"]
     joining = worker.start(join, intruder, tmp_path / "joining.log")
 
-    assert hosts_used(cluster, sweep, 240) == {head.name, worker.name}
+    assert hosts_used(cluster, sweep, 720) == {head.name, worker.name}
     assert sweep.returncode == 0, (tmp_path / "sweep.log").read_text()
     rows = RunDirectory(run).store.read()
     assert len(rows) == len({*zip(rows["network"].to_pylist(), rows["epoch"].to_pylist(), strict=True)}) == 64 * 2
 
-    assert driver.wait(120) == 2
-    assert joining.wait(120) != 0
+    assert driver.wait(300) == 2
+    assert joining.wait(300) != 0
     told = (tmp_path / "driver.log").read_text()
     assert told.splitlines()[-1] == (
         f"aelle: ray_address='{address}': the Ray cluster there asks for another token than this process has: expected "
@@ -122,7 +122,7 @@ def test_a_night_as_the_operations_page_starts_it_uses_both_hosts(cluster: Clust
     log = tmp_path / "serve.log"
     serve = head.start([sys.executable, "-m", "flows.cli", "serve", *options, *schedule], environment, log)
     try:
-        wait_for(lambda: "forms: http://127.0.0.1:4200/" in log.read_text(), 240, log.read_text)
+        wait_for(lambda: "forms: http://127.0.0.1:4200/" in log.read_text(), 480, log.read_text)
         changes = {"cells": ["lem"], "units": [6], "networks": 18, "pack_size": 3, "epochs": 12}
         form = {"night": "2026-11-25", "changes": changes, "analysis": {"splits": 2}, "packs": {"way": "packed"}}
         submit = ["deployment", "run", "AeLLE nightly/nightly", "--params", json.dumps(form), "--watch"]
@@ -131,11 +131,15 @@ def test_a_night_as_the_operations_page_starts_it_uses_both_hosts(cluster: Clust
             environment | {"PREFECT_API_URL": "http://127.0.0.1:4200/api"},
             tmp_path / "night.log",
         )
-        assert hosts_used(cluster, night, 420) == {head.name, cluster.worker.name}
+        assert hosts_used(cluster, night, 1000) == {head.name, cluster.worker.name}
         assert night.returncode == 0, (tmp_path / "night.log").read_text() + log.read_text()
     finally:
         serve.terminate()
-        serve.wait(60)
+        try:
+            serve.wait(120)
+        except subprocess.TimeoutExpired:
+            serve.kill()
+            raise
     results = tmp_path / "runs" / "nightly"
     assert RunDirectory(results / "nights" / "2026-11-25").store.read().num_rows == 18 * 13
     assert (results / "history.parquet").exists()
@@ -232,7 +236,4 @@ def test_kuberay_pods_are_pods_with_a_token_and_no_privileges(repository: Path) 
 
 
 def test_the_script_is_clean(repository: Path) -> None:
-    checker = shutil.which("shellcheck")
-    if checker is None:
-        missing("shellcheck is not installed")
-    subprocess.run([checker, str(repository / "deployments" / "ray" / "node")], check=True)
+    subprocess.run([tool("shellcheck"), str(repository / "deployments" / "ray" / "node")], check=True)

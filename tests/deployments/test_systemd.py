@@ -1,6 +1,5 @@
 """The units of docs/operations.md: what systemd itself thinks of them."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import aelle
-from tests.needs import missing
+from tests.needs import tool
 
 
 def units(repository: Path) -> list[Path]:
@@ -16,9 +15,7 @@ def units(repository: Path) -> list[Path]:
 
 
 def test_the_units_are_clean(repository: Path, tmp_path: Path) -> None:
-    checker = shutil.which("systemd-analyze")
-    if checker is None:
-        missing("systemd-analyze is not installed")
+    checker = tool("systemd-analyze")
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "aelle").symlink_to(sys.executable)  # that there is a program of this name; it is not started
@@ -31,7 +28,7 @@ def test_the_units_are_clean(repository: Path, tmp_path: Path) -> None:
         moved[-1].write_text(text)
     assert len(moved) == 3
     done = subprocess.run(
-        [str(checker), "verify", "--man=no", *map(str, moved)], capture_output=True, text=True, check=False
+        [checker, "verify", "--man=no", *map(str, moved)], capture_output=True, text=True, check=False
     )
     about_ours = [line for line in done.stderr.splitlines() if "aelle-" in line]
     assert not about_ours

@@ -14,11 +14,11 @@ from tests.faults.sweeps import alone, assert_same_numbers, once_stored, sweep_s
 pytestmark = pytest.mark.usefixtures("orchestration")
 
 STUDY = Study(name="disk", cells=("rnn", "lem"), units=(6,), networks=12, pack_size=6, epochs=12)
-SECONDS = 90  # generous: it takes two or three
+SECONDS = 120  # generous: it takes two or three
 
 
 def mount(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if done.returncode != 0:
         pytest.skip(f"a disk of its own cannot be mounted here: {done.stderr.strip()}")
     yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=30)
+    subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=120)
 
 
 def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_disk_that_becomes_read_only_ends_the_sweep(small_disk: Path) -> None:
         assert f"PlaceError: '{run}' cannot be written: read-only file system" in state.message
         assert run.store.read().num_rows >= 8 * 6
     finally:
-        subprocess.run(["umount", "--lazy", str(run)], check=False, timeout=30)
+        subprocess.run(["umount", "--lazy", str(run)], check=False, timeout=120)
 
 
 @pytest.mark.parametrize("part", ["run", "run/spectra"])

@@ -23,7 +23,7 @@ def test_another_process_is_refused_by_name_until_the_holder_is_gone(tmp_path: P
             pass
         holder.kill()
     with run_lease(tmp_path), run_lease(str(tmp_path)):
-        done = subprocess.run(command, input="", capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, input="", capture_output=True, text=True, timeout=240, check=False)
         assert f"process {os.getpid()} on" in done.stderr
 
 
@@ -31,7 +31,7 @@ def test_a_command_is_refused_before_it_starts_anything(tmp_path: Path) -> None:
     arguments = ["sweep", "digits", "--cells", "rnn", "-o", str(tmp_path)]
     with run_lease(tmp_path):
         done = subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "flows.cli", *arguments], capture_output=True, text=True, timeout=240, check=False
         )
     assert done.returncode == 2
     assert "is being worked on by process" in done.stderr

@@ -4,9 +4,12 @@ import itertools
 import json
 import os
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pytest
 import torch
@@ -130,6 +133,30 @@ def test_a_study_of_which_no_pack_can_be_trained_fails(tmp_path: Path) -> None:
     state = sweep_state(small, run.path, retries=0)
     assert state.is_failed()
     assert "no pack could be trained: packs rnn-6-pack0000, rnn-6-pack0001 quarantined: UserError" in state.message
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_packs_are_cancelled_when_the_sweep_cannot_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends a cohort here is neither a pack's failure nor the place's: its other packs must not train on."""
+    waits = tmp_path / "waits"
+
+    def train(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> None:
+        if number == 1:
+            waits.write_text(str(os.getpid()))
+            time.sleep(3600)
+        while not waits.exists():
+            time.sleep(0.1)
+
+    def fail(training: Any, name: str, summary: Any) -> None:
+        raise RuntimeError("disturbed")
+
+    monkeypatch.setattr("flows.cohort.train_pack", train)
+    monkeypatch.setattr("flows.cohort._Training._trained", fail)
+    state = sweep_state(STUDY.replace(cells=["rnn"]), tmp_path / "run")
+    assert state.is_failed()
+    assert "disturbed" in state.message  # the state holds the error, and with it all that led there
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(waits.read_text())).wait(60)
 
 
 @pytest.mark.usefixtures("orchestration")

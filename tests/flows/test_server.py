@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from aelle_core.errors import UserError
 
+SECONDS = 240  # generous: a server starts within 15 where nothing else runs
 HOLD = """
 import time
 from flows.server import prefect_server
@@ -34,14 +36,15 @@ def test_a_server_asks_for_its_password_is_started_again_when_killed_and_ends_wi
         assert parent.stdout is not None
         url = parent.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:")
-        assert httpx.get(f"{url}/admin/version").status_code == 401
-        assert httpx.get(f"{url}/admin/version", auth=("somebody", "secret")).status_code == 200
+        assert httpx.get(f"{url}/admin/version", timeout=SECONDS).status_code == 401
+        assert httpx.get(f"{url}/admin/version", auth=("somebody", "secret"), timeout=SECONDS).status_code == 200
         (first,) = psutil.Process(parent.pid).children()
         first.kill()
-        assert httpx.get(f"{url}/health", timeout=60).status_code == 200  # waits for the next server at the same port
+        # Waits for the next server at the same port.
+        assert httpx.get(f"{url}/health", timeout=SECONDS).status_code == 200
         (server,) = (each for each in psutil.Process(parent.pid).children() if each != first)
         parent.send_signal(signal.SIGKILL)
-    server.wait(timeout=15)
+    server.wait(timeout=60)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
 
@@ -81,3 +84,25 @@ def test_a_named_server_that_does_not_answer_is_refused_within_its_bound(monkeyp
     with pytest.raises(UserError, match="no Prefect server answers there within 1 s"), server.prefect_server():
         pass
     assert time.monotonic() - started < 20
+
+
+def test_an_outage_is_counted_from_the_first_question_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short one, that ended before, does not count; nor does the time before the question, when all was well."""
+    from flows import server
+
+    answers = iter([False, True])
+    refused: list[float] = []
+    over = threading.Event()
+
+    def ask(url: str, seconds: float) -> None:
+        if not next(answers, False):
+            refused.append(time.monotonic())
+            raise UserError("no answer")
+
+    monkeypatch.setattr(server, "_LOOK_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_outage_seconds", lambda: 1.0)
+    monkeypatch.setattr(server, "await_answer", ask)
+    with server.ending_without_server("http://127.0.0.1:1/api", lambda reason: over.set()):
+        assert over.wait(60)
+        ended = time.monotonic()
+    assert ended - refused[1] >= 1.0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
@@ -32,8 +33,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 
 def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
-    from prefect.client.orchestration import get_client
-
     from flows.parameters import AnalysisParameters, StudyParameters
     from flows.study import study
 
@@ -45,7 +44,8 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
         return joint_examples(trained)
 
     monkeypatch.setattr("aelle_core.analysis.joint_examples", watched)
-    report = Path(study(StudyParameters(**SMALL.to_dict()), str(directory), AnalysisParameters(splits=2)))
+    state = study(StudyParameters(**SMALL.to_dict()), str(directory), AnalysisParameters(splits=2), return_state=True)
+    report = Path(state.result())
     run = RunDirectory(directory)
     assert len(read) == 1  # for metrics, report and artifacts together
     assert run.store.read()["spectrum_hidden"].null_count == 0
@@ -59,11 +59,8 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
     assert "http" not in text.replace("http-equiv", "")
     for name in ("AeLLE PC1", "cell and hyperparameters", SMALL.identity):
         assert name in text
-    with get_client(sync_client=True) as client:
-        flows = {each.name for each in client.read_flows()}
-        names = {each.name for each in client.read_task_runs(limit=200)}
-        artifacts = {each.key for each in client.read_artifacts(limit=200)}
-    assert {"study", "sweep", "analyse"} <= flows
+    flows, names, artifacts = told(state.state_details.flow_run_id, {"digits rnn 6", "digits lem 6"})
+    assert flows == {"study", "sweep", "analyse"}
     assert {"digits rnn 6", "digits lem 6"} <= names
     assert {"classifier-metrics", "report", "digits-rnn-6"} <= artifacts
 
@@ -73,6 +70,34 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
 
     sweep(StudyParameters(**SMALL.to_dict()), str(directory))
     assert {path: path.stat().st_mtime_ns for path in run.store.files()} == before
+
+
+def told(run: UUID, awaited: set[str]) -> tuple[set[str], set[str], set[str]]:
+    """The flows, tasks and artifacts of a flow run and of those below it, by name. The server is told of tasks later:
+    waits for the awaited."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        FlowRunFilter,
+        FlowRunFilterId,
+        FlowRunFilterParentFlowRunId,
+    )
+
+    with get_client(sync_client=True) as client:
+        below = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run]))
+        )
+        runs = [run, *(each.id for each in below)]
+        condition = FlowRunFilter(id=FlowRunFilterId(any_=runs))
+        deadline = time.monotonic() + 120
+        names: set[str] = set()
+        while not awaited <= names and time.monotonic() < deadline:
+            names = {each.name for each in client.read_task_runs(flow_run_filter=condition)}
+            time.sleep(0.2)
+        flows = {each.name for each in client.read_flows(flow_run_filter=condition)}
+        made = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=runs)))
+        return flows, names, {str(each.key) for each in made}
 
 
 def workers_of(pack: str) -> list[int]:
@@ -94,7 +119,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:
     killed: list[int] = []
 
     def kill_after_the_third_epoch() -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline and not killed:
             if len(list(directory.glob("spectra/**/lem-6-pack0000.parquet"))) >= 3:
                 for process in workers_of("lem-6-pack0000"):

@@ -22,6 +22,7 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "known-object-store-key-77e1",
 }
 PARTS = ("gcs_server", "raylet", "ray::", "DashboardAgent", "RuntimeEnvAgent", "flows.server_process")
+pytestmark = pytest.mark.timeout(1500)
 STUDY = ["--cells", "rnn", "--units", "4", "--networks", "16", "--epochs", "1", "--splits", "2", "--way", "packed"]
 
 
@@ -71,7 +72,7 @@ def observed() -> Iterator[Observed]:
             study = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
         found = Observed(-1, "", set(), set(), directory)
         root = psutil.Process(study.pid)
-        deadline = time.monotonic() + 540
+        deadline = time.monotonic() + 1200
         while study.poll() is None and time.monotonic() < deadline:
             look(root, found)
             time.sleep(1)

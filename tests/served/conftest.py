@@ -15,6 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.served.api import SECONDS, ask
+
 _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -39,7 +41,7 @@ class Served:
         path = f"deployments/{identifier}/create_flow_run"
         return self.post(path, parameters=parameters, idempotency_key=key)["id"]
 
-    def wait(self, run: str, seconds: float = 180) -> dict[str, Any]:
+    def wait(self, run: str, seconds: float = 600) -> dict[str, Any]:
         """The state that a flow run ends in."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -61,19 +63,11 @@ class Served:
 
     def get(self, path: str) -> Any:
         """What the API holds at `path`."""
-        return self._answer("GET", path)
+        return ask(self.api, "GET", path).raise_for_status().json()
 
     def post(self, path: str, **content: object) -> Any:
         """What the API answers."""
-        return self._answer("POST", path, json=content)
-
-    def _answer(self, method: str, path: str, **content: object) -> Any:
-        deadline = time.monotonic() + 60
-        while True:  # a server under load asks to be asked again
-            answer = self.api.request(method, path, **content)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-                return answer.raise_for_status().json()
-            time.sleep(1)
+        return ask(self.api, "POST", path, json=content).raise_for_status().json()
 
 
 @pytest.fixture(scope="session")
@@ -107,15 +101,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         )
     try:
         url = _address(process, log)
-        with httpx.Client(base_url=f"{url}/api/", timeout=30) as api:
+        with httpx.Client(base_url=f"{url}/api/", timeout=SECONDS) as api:
             yield Served(process.pid, url, home / "runs", api, environment)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        try:
+            process.wait(120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
             if line.startswith("forms: "):

@@ -1,7 +1,6 @@
 """The forms as people see them: Prefect's own interface in a headless Chromium, from the deployment to the figures."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aelle_core.study import RunDirectory
-from tests.needs import missing
+from tests.needs import tool
 from tests.served.conftest import Served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = pytest.mark.timeout(1800)
+MILLISECONDS = 240_000  # generous: the interface takes a few seconds
 Picture = Callable[..., None]
 ARGUMENTS = [
     "--headless",
@@ -31,14 +32,16 @@ ARGUMENTS = [
 @pytest.fixture(scope="module")
 def page() -> "Iterator[Page]":
     """A page of Debian's Chromium. Without Chromium the tests are skipped, but where CI is set they fail."""
-    if (chromium := shutil.which("chromium")) is None:
-        missing("no chromium here: expected Debian's package of that name")
-    from playwright.sync_api import sync_playwright
+    chromium = tool("chromium")
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, headless=True, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium, headless=True, args=ARGUMENTS, timeout=MILLISECONDS
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(MILLISECONDS)
         yield page
         browser.close()
 
@@ -92,35 +95,36 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     picture("form")
     assert not page.get_by_text("is not one of").is_visible()
     run = page.get_by_role("textbox", name="Run Name").input_value()
-    with page.expect_response(lambda answer: "create_flow_run" in answer.url, timeout=180_000) as created:
+    with page.expect_response(lambda answer: "create_flow_run" in answer.url, timeout=600_000) as created:
         page.get_by_role("button", name="Submit").click()
     assert created.value.ok, created.value.text()
 
     page.get_by_role("link", name=run).first.click()
     page.get_by_role("tab", name="Subflow Runs").click()
     sweep = page.get_by_role("tabpanel").get_by_role("listitem").filter(has=page.get_by_role("link", name="sweep"))
-    sweep.get_by_role("link").last.click(timeout=180_000)
+    sweep.get_by_role("link").last.click(timeout=600_000)
     page.get_by_role("tab", name="Task Runs").click()
     for cohort in ("digits gru 32", "digits rnn 32"):
         page.get_by_role("tabpanel").get_by_role("link", name=cohort).wait_for()
     picture("cohorts")
     page.get_by_role("link", name=run).first.click()
     page.get_by_role("tab", name="Task Runs").click()
-    page.get_by_role("main").get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    page.get_by_role("main").get_by_text("Completed", exact=True).first.wait_for(timeout=900_000)
     page.get_by_role("tabpanel").get_by_role("link", name="publish metrics").wait_for()
     picture("completed")
 
     open_artifact(page, "classifier-metrics")
     page.get_by_role("link", name=run).wait_for()  # it is this run's
     page.get_by_role("columnheader", name="f1").wait_for()
-    assert page.get_by_role("row").count() > 5
+    page.get_by_role("row").nth(5).wait_for()
     picture("metrics")
     page.go_back()
     page.go_back()
     open_artifact(page, "report")
     figure = page.get_by_role("img", name="spectra by cell")
     figure.scroll_into_view_if_needed()
-    assert figure.evaluate("image => image.complete && image.naturalWidth > 300")
+    drawn = "image => image.complete && image.naturalWidth > 300"
+    page.wait_for_function(drawn, arg=figure.element_handle())
     picture("report", width=850)  # beside it stands where the report lies: a path of this machine
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))

@@ -1,13 +1,14 @@
-"""A run that is cancelled in the interface: its processes end, its rows stay, and the same form goes on."""
+"""A run that is cancelled in the interface, or killed: its processes end, its rows stay, and the same form goes on."""
 
 import time
 from collections import Counter
 from typing import Any
 from uuid import UUID
 
+import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Cancelled, Cancelling
+from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from aelle_core.study import RunDirectory
 from chaos.command import lives
@@ -16,10 +17,11 @@ from flows.served.compact import compact
 from flows.served.nightly import nightly
 from flows.served.study import study
 from flows.served.sweep import sweep
-from flows.stale_runs import cancel_below
+from flows.stale_runs import close_below
 from tests.served.conftest import Served
 
-SECONDS = 90
+SECONDS = 300  # generous: it takes a tenth of that where nothing else runs
+pytestmark = pytest.mark.timeout(1800)
 FORM: dict[str, Any] = {"results": "cancelled", "changes": {"cells": ["lem"], "units": [6], "networks": 6}}
 
 
@@ -27,7 +29,7 @@ def test_a_cancelled_run_ends_with_its_processes_and_the_same_form_goes_on(serve
     run = RunDirectory(served.runs / "cancelled")
     form = FORM | {"changes": FORM["changes"] | {"epochs": 120}}
     cancelled = served.submit("sweep", **form)
-    until(lambda: stored(run) >= 3, 180)
+    until(lambda: stored(run) >= 3, 600)
     process = served.flow_process(cancelled)
     processes = [process, *process.children(recursive=True)]
     assert any(each.name() == "raylet" for each in processes)
@@ -40,7 +42,7 @@ def test_a_cancelled_run_ends_with_its_processes_and_the_same_form_goes_on(serve
     below = served.post("flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [cancelled]}})
     assert not [each["name"] for each in below if each["state_type"] in ("RUNNING", "PENDING")]
 
-    again = served.wait(served.submit("sweep", **form), 300)
+    again = served.wait(served.submit("sweep", **form), 600)
     assert again["type"] == "COMPLETED", again
     table = run.store.read()
     rows = Counter(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
@@ -48,7 +50,29 @@ def test_a_cancelled_run_ends_with_its_processes_and_the_same_form_goes_on(serve
     assert set(rows.values()) == {1}
 
 
-def test_what_a_killed_process_left_under_way_is_cancelled_with_its_run(served: Served) -> None:
+def test_a_killed_run_is_crashed_with_what_it_left_under_way(served: Served) -> None:
+    """By `aelle serve`, which sees the end of its process, and not when no heartbeat has come for five minutes."""
+    run = RunDirectory(served.runs / "killed")
+    killed = served.submit("sweep", **FORM | {"results": "killed", "changes": FORM["changes"] | {"epochs": 1000}})
+    until(lambda: stored(run) >= 3, 600)
+    (below,) = served.post("flow_runs/filter", flow_runs={"parent_flow_run_id": {"any_": [killed]}})
+
+    def tasks() -> dict[str, str]:
+        found = served.post("task_runs/filter", flow_runs={"id": {"any_": [below["id"]]}})
+        return {each["name"]: each["state_type"] for each in found}
+
+    until(lambda: tasks() == {"digits lem 6": "RUNNING"}, SECONDS)
+    served.flow_process(killed).kill()
+    assert served.wait(killed)["type"] == "CRASHED"
+    state = served.wait(below["id"])
+    assert (state["type"], state["message"]) == ("CRASHED", "the run above crashed")
+    assert tasks() == {"digits lem 6": "CRASHED"}
+
+
+@pytest.mark.parametrize(("state", "ended"), [(Cancelling(), "Cancelled"), (Crashed(), "Crashed")])
+def test_what_a_killed_process_left_under_way_is_closed_with_its_run(
+    served: Served, state: "State[Any]", ended: str
+) -> None:
     def started(**what: Any) -> str:
         return str(served.post("flow_runs/", flow_id=flow, state={"type": "RUNNING"}, **what)["id"])
 
@@ -58,12 +82,15 @@ def test_what_a_killed_process_left_under_way_is_cancelled_with_its_run(served: 
     below = started(parent_task_run_id=task["id"])
     with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}), get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(above))
-        cancel_below(study, run, Cancelling())
-        assert client.read_flow_run(UUID(below)).state_name == "Cancelled"
+        close_below(study, run, state)
+        assert client.read_flow_run(UUID(below)).state_name == ended
+        assert client.read_task_run(UUID(task["id"])).state_name == ended
         assert [client.read_flow_run(UUID(each)).state_name for each in (above, other)] == ["Running", "Running"]
         for each in (above, other):
             client.set_flow_run_state(UUID(each), Cancelled(), force=True)
-    assert all(cancel_below in each.on_cancellation_hooks for each in (analyse, compact, nightly, study, sweep))
+    for each in (analyse, compact, nightly, study, sweep):
+        assert close_below in each.on_cancellation_hooks
+        assert close_below in each.on_crashed_hooks
 
 
 def stored(run: RunDirectory) -> int:

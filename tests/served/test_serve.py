@@ -9,8 +9,10 @@ import pytest
 
 from aelle_core.study import RunDirectory
 from tests.command import aelle
+from tests.served.api import ask
 from tests.served.conftest import Served
 
+pytestmark = pytest.mark.timeout(1800)
 SMALL = {"cells": ["rnn"], "units": [4], "networks": 3, "epochs": 1}
 
 
@@ -42,7 +44,7 @@ def test_nights_at_no_time_are_refused_before_anything_starts(tmp_path: Path) ->
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(
         [sys.executable, "-m", "flows.cli", "serve", "--nightly", "every night"],
-        capture_output=True, text=True, timeout=60, check=False, env=environment | {"PREFECT_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=240, check=False, env=environment | {"PREFECT_HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("aelle: --nightly 'every night': expected a cron expression such as '0 2 * * *'")
@@ -78,6 +80,7 @@ def test_a_submitted_sweep_runs_into_the_named_results(served: Served) -> None:
 MISTAKES = [
     ("sweep", {"results": "../elsewhere", "changes": SMALL}, "results='../elsewhere': expected up to 64 letters"),
     ("study", {"changes": {"data": "/etc"}}, "data='/etc': this server has no directory of data"),
+    ("sweep", {"results": "large", "changes": SMALL, "packs": {"cpus_per_pack": 1000}}, "a pack needs 1000 CPU"),
     ("analyse", {"results": "nothing"}, "no study in"),
 ]
 
@@ -93,8 +96,7 @@ def test_mistakes_fail_their_runs_in_one_sentence(served: Served) -> None:
 
 def test_what_is_out_of_bounds_is_refused_when_it_is_submitted(served: Served) -> None:
     identifier = served.deployment("sweep")["id"]
-    answer = served.api.post(
-        f"deployments/{identifier}/create_flow_run", json={"parameters": {"changes": {"networks": 0}}}
-    )
+    path, wrong = f"deployments/{identifier}/create_flow_run", {"changes": {"networks": 0}}
+    answer = ask(served.api, "POST", path, json={"parameters": wrong})
     assert answer.status_code == 409
     assert "0 is less than the minimum of 1" in answer.text

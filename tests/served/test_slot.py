@@ -9,6 +9,7 @@ import pytest
 
 from flows.environment import prepare_prefect
 from flows.server import PrefectServer, await_answer
+from tests.served.api import SECONDS, ask
 
 
 def test_a_night_keeps_its_slot_when_the_server_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,11 +18,11 @@ def test_a_night_keeps_its_slot_when_the_server_is_restarted(tmp_path: Path, mon
     prepare_prefect()
     server = PrefectServer()
     try:
-        server.wait()
-        with httpx.Client(base_url=f"{server.url}/", timeout=60) as api:
+        server.wait(SECONDS)
+        with httpx.Client(base_url=f"{server.url}/", timeout=SECONDS) as api:
 
             def post(path: str, **content: object) -> Any:
-                return api.post(path, json=content).raise_for_status().json()
+                return ask(api, "POST", path, json=content).raise_for_status().json()
 
             flow = post("flows/", name="nightly")["id"]
             limit = {"concurrency_limit": 1, "concurrency_options": {"collision_strategy": "ENQUEUE"}}
@@ -31,12 +32,13 @@ def test_a_night_keeps_its_slot_when_the_server_is_restarted(tmp_path: Path, mon
             lease = first["state"]["state_details"]["deployment_concurrency_lease_id"]
             before = server.process
             before.kill()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + SECONDS
             while server.process is before:
                 assert time.monotonic() < deadline, "the server is not started again"
                 time.sleep(0.1)
-            await_answer(server.url, 120)
-            renewed = api.post(f"v2/concurrency_limits/leases/{lease}/renew", json={"lease_duration": 300})
+            await_answer(server.url, SECONDS)
+            path = f"v2/concurrency_limits/leases/{lease}/renew"
+            renewed = ask(api, "POST", path, json={"lease_duration": 300})
             assert renewed.status_code == httpx.codes.NO_CONTENT, renewed.text
             second = post(f"flow_runs/{runs[1]}/set_state", state={"type": "PENDING"})
             assert second["state"]["name"] == "AwaitingConcurrencySlot"

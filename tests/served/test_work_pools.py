@@ -10,13 +10,15 @@ import httpx
 import pytest
 
 from aelle_core.study import RunDirectory
+from tests.served.api import SECONDS, ask
 
+pytestmark = pytest.mark.timeout(1800)
 NAMES = {"study", "sweep", "analyse", "nightly", "compact"}
 
 
 @pytest.fixture(scope="module")
 def api(prefect_server: str) -> httpx.Client:
-    return httpx.Client(base_url=f"{prefect_server}/", timeout=60)
+    return httpx.Client(base_url=f"{prefect_server}/", timeout=SECONDS)
 
 
 def prefect(server: str, home: Path, *arguments: str, **environment: str) -> None:
@@ -28,14 +30,14 @@ def prefect(server: str, home: Path, *arguments: str, **environment: str) -> Non
         env=os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": str(repository), "HOME": str(home)} | environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def deployed(api: httpx.Client, pool: str) -> dict[str, dict[str, Any]]:
-    answer = api.post("deployments/filter", json={"work_pools": {"name": {"any_": [pool]}}})
+    answer = ask(api, "POST", "deployments/filter", json={"work_pools": {"name": {"any_": [pool]}}})
     return {each["name"]: each for each in answer.raise_for_status().json()}
 
 
@@ -57,7 +59,7 @@ def test_deployments_for_containers(prefect_server: str, api: httpx.Client, tmp_
 def test_a_process_worker_picks_up_a_run(
     prefect_server: str, api: httpx.Client, tmp_path: Path, repository: Path
 ) -> None:
-    api.post("work_pools/", json={"name": "aelle", "type": "process"}).raise_for_status()
+    ask(api, "POST", "work_pools/", json={"name": "aelle", "type": "process"}).raise_for_status()
     file = repository / "deployments" / "prefect.yaml"
     prefect(prefect_server, tmp_path, "deploy", "--all", "--prefect-file", str(file))
     found = deployed(api, "aelle")
@@ -67,10 +69,10 @@ def test_a_process_worker_picks_up_a_run(
         "changes": {"cells": ["rnn"], "units": [4], "networks": 2, "epochs": 1},
         "packs": {"way": "packed"},
     }
-    answer = api.post(f"deployments/{found['sweep']['id']}/create_flow_run", json={"parameters": form})
+    answer = ask(api, "POST", f"deployments/{found['sweep']['id']}/create_flow_run", json={"parameters": form})
     run = answer.raise_for_status().json()["id"]
     arguments = ("worker", "start", "--pool", "aelle", "--run-once", "--install-policy", "never")
     prefect(prefect_server, tmp_path, *arguments, AELLE_RUNS=str(tmp_path / "runs"))
-    state = api.get(f"flow_runs/{run}").raise_for_status().json()["state"]
+    state = ask(api, "GET", f"flow_runs/{run}").raise_for_status().json()["state"]
     assert state["type"] == "COMPLETED", state
     assert RunDirectory(tmp_path / "runs" / "small").store.read().num_rows == 4
