@@ -17,7 +17,7 @@ from aelle_core.evaluation import (
     Examples,
     Measurement,
     Split,
-    Summary,
+    all_networks,
     classifiers,
     good_fraction_by_cell,
     measurements_from_table,
@@ -77,10 +77,11 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
     """
     study = trained[0].study
     examples, status_counts = joint_examples(trained)
-    final = examples[study.epochs]
-    threshold = median_threshold(final.final_loss) if study.threshold is None else study.threshold
-    if not 0 < np.count_nonzero(final.final_loss < threshold) < len(final):
-        low, high = final.final_loss.min(), final.final_loss.max()
+    everyone = all_networks(examples)
+    losses = everyone.final_loss
+    threshold = median_threshold(losses) if study.threshold is None else study.threshold
+    if not 0 < np.count_nonzero(losses < threshold) < len(losses):
+        low, high = losses.min(), losses.max()
         raise UserError(
             f"study {study.identity}: all final losses, {low:.3g} to {high:.3g}, are on one side of the threshold "
             f"{threshold:g}: expected networks on both"
@@ -90,7 +91,7 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
         given_up = [pack for each in trained for pack in each.quarantined]
         networks = sum(each.study.total_networks for each in trained)
         missing = f"{count} of {networks} networks are missing: {quarantined_sentence(given_up)}"
-    drawn = splits_by_network(final, splits, seed=seed, shares=protocol_of(study.task).end)
+    drawn = splits_by_network(everyone, splits, seed=seed, shares=protocol_of(study.task).end)
     return Analysis(trained, examples, threshold, drawn, status_counts, missing)
 
 
@@ -148,9 +149,9 @@ def save_analysis(
     write_atomically(run.analysis / "analysis.json", lambda temporary: temporary.write_text(text))
 
 
-def saved_summaries(run: RunDirectory) -> list[Summary]:
-    """Means and intervals of all metrics of a run's saved analysis."""
-    return summarise(measurements_from_table(_read_table(run.analysis / "measurements.parquet")))
+def saved_measurements(run: RunDirectory) -> list[Measurement]:
+    """What a run's saved analysis found, split by split."""
+    return measurements_from_table(_read_table(run.analysis / "measurements.parquet"))
 
 
 def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportData:
@@ -168,7 +169,7 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
     if analysis is None:
         analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
     trained, joined = analysis.trained, " ".join(map(str, members(run)))
-    found = shown(analysis, study, AeLLE.load(run.analysis / "aelle.safetensors"), saved_summaries(run))
+    found = shown(analysis, study, AeLLE.load(run.analysis / "aelle.safetensors"), saved_measurements(run))
     return dataclasses.replace(
         found,
         versions=held["versions"],
@@ -184,10 +185,10 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
     )
 
 
-def shown(analysis: Analysis, study: Study, aelle: AeLLE, summaries: list[Summary]) -> ReportData:
+def shown(analysis: Analysis, study: Study, aelle: AeLLE, measurements: Sequence[Measurement]) -> ReportData:
     """What the figures of an analysis are drawn from; `study` is what it goes by. What a report says of a run, its
     versions, tables and places, is empty, and its task is not shown."""
-    nights, final = analysis.nights, analysis.examples[study.epochs]
+    nights = analysis.nights
     return ReportData(
         title=_title(study, nights, [each.study.seed for each in analysis.trained]),
         study=study.to_dict() | {"identity": study.identity},
@@ -199,10 +200,10 @@ def shown(analysis: Analysis, study: Study, aelle: AeLLE, summaries: list[Summar
         threshold=analysis.threshold,
         threshold_origin="the median of all" if study.threshold is None else "as the study says",
         loss_name=tasks[study.task].loss_name,
-        summaries=summaries,
+        summaries=summarise(measurements),
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
-        verdicts=[*filter(None, [analysis.missing]), *verdicts(summaries, study.epochs)],
-        good_fraction_by_cell=good_fraction_by_cell(final, analysis.threshold),
+        verdicts=[*filter(None, [analysis.missing]), *verdicts(measurements, study.epochs)],
+        good_fraction_by_cell=good_fraction_by_cell(all_networks(analysis.examples), analysis.threshold),
         tables=[],
         illustration="The task's data were not asked for.",
         status_counts=analysis.status_counts,

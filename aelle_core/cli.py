@@ -78,8 +78,8 @@ def paper(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Directories or addresses of finished studies, or names of those that ship with the package (char, "
-            "digits, smnist, target); by default all that ship and all in runs/.",
+            help="Directories or addresses of finished studies, or names of those that ship with the package, such as "
+            "smnist_paper; by default all that ship and all in runs/.",
             show_default=False,
         ),
     ] = None,

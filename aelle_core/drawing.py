@@ -7,7 +7,7 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from aelle_core.analysis import fit_aelle, prepare_joint_analysis, shown
-from aelle_core.evaluation import evaluate_split, summarise
+from aelle_core.evaluation import evaluate_split
 from aelle_core.places import Place
 from aelle_core.report import ReportData, draw_figures, save_figures
 from aelle_core.trained import Trained
@@ -25,7 +25,7 @@ def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportDa
             delayed(evaluate_split)(analysis.examples, split, seed=settings["seed"], **how) for split in analysis.splits
         )
     aelle = fit_aelle(analysis, study, {"target": settings["regress"], "random_state": settings["seed"]})
-    return shown(analysis, study, aelle, summarise([one for each in measured for one in each]))
+    return shown(analysis, study, aelle, [one for each in measured for one in each])
 
 
 def draw_studies(trained: Sequence[Trained], settings: dict[str, Any], directory: Path) -> list[Place]:

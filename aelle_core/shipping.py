@@ -31,7 +31,7 @@ from aelle_core.tasks import get_task
 from aelle_core.trained import Trained, trained_studies
 
 HOME = Path(__file__).parent / "pretrained"
-METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "cell and hyperparameters")
+METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "forest on spectrum", "cell and hyperparameters")
 SEED = 0
 SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "log"}
 

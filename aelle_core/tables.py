@@ -16,22 +16,20 @@ from aelle_core.files import write_atomically
 from aelle_core.places import Place
 from aelle_core.workers import ending_with_this
 
-_FORMAT = "aelle-tables-2"
+_FORMAT = "aelle-tables-3"
 _SOURCES = ("evaluation", "aelle.py", "autoencoder.py", "interpolation.py", "analysis.py")
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
 
 
 @cache
 def makers_digest() -> str:
-    """SHA-256 of all that decides the tables' numbers and words but for the data: the sources of what makes them, and
-    the versions of the libraries that compute. Kept tables of another digest are made anew."""
+    """SHA-256 of the sources of what makes tables. Kept tables of another digest, or of other versions of the libraries
+    that compute, are made anew; those that ship must be of this one."""
     found = hashlib.sha256(_FORMAT.encode())
     root = files("aelle_core")
     for source in _SOURCES:
         for each in sorted(_files(root.joinpath(source)), key=str):
             found.update(f"\n{each.name}\n".encode() + each.read_bytes())
-    for name in _LIBRARIES:
-        found.update(f"\n{name} {version(name)}".encode())
     return found.hexdigest()
 
 
@@ -61,7 +59,8 @@ def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[T
 
 
 def _origin(settings: dict[str, Any]) -> dict[str, Any]:
-    return {"format": _FORMAT, "makers": makers_digest(), **settings}
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {"format": _FORMAT, "makers": makers_digest(), "libraries": libraries, **settings}
 
 
 def write_tables(path: Place, settings: dict[str, Any], tables: Sequence[Table]) -> None:

@@ -71,7 +71,8 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
     arrays. Networks of several studies are different networks: the study's identity goes before their names.
 
     An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
-    diverged before the end counts with the largest final loss of those that did not. Spectra of several sizes are
+    diverged before the end counts, at the epochs that it reached, with the largest final loss of those that did not.
+    Spectra of several sizes are
     interpolated to the largest. Raises UserError when not all else that was planned is stored, and when the studies
     differ in more than their seeds and numbers of networks.
     """
@@ -94,11 +95,11 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
     accuracy = {row["network"]: row["validation_accuracy"] for row in last}
     column = f"spectrum_{kind or study.spectra[0]}"
     size = max(len(row[column]) for row in rows if row[column] is not None)
+    names = sorted({name for row in rows for name, _ in row["hyperparameters"]})
     examples = {}
     for epoch in filter(study.has_spectra, range(study.epochs + 1)):
         chosen = [row for row in rows if row["epoch"] == epoch and row[column] is not None]
         hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
-        names = sorted({name for each in hyperparameters for name in each})
         examples[epoch] = Examples(
             spectra=np.stack([interpolate_spectrum(np.asarray(row[column]), size) for row in chosen]),
             loss=np.array([row["validation_loss"] for row in chosen]),

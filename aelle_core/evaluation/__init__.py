@@ -2,11 +2,12 @@
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.evaluate import evaluate_split
-from aelle_core.evaluation.examples import Examples, good_fraction_by_cell, median_threshold
+from aelle_core.evaluation.examples import Examples, all_networks, good_fraction_by_cell, median_threshold
 from aelle_core.evaluation.measurements import Measurement, measurements_from_table, measurements_table
 from aelle_core.evaluation.protocol import Protocol, Shares, protocol_of
 from aelle_core.evaluation.splits import Split, splits_by_network
-from aelle_core.evaluation.summary import Summary, finalists, standings, summarise, verdicts
+from aelle_core.evaluation.summary import Summary, finalists, standings, summarise
+from aelle_core.evaluation.verdicts import verdicts
 
 __all__ = [
     "Classifier",
@@ -16,6 +17,7 @@ __all__ = [
     "Shares",
     "Split",
     "Summary",
+    "all_networks",
     "classifiers",
     "evaluate_split",
     "finalists",

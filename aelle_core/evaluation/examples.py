@@ -1,5 +1,6 @@
 """Networks at one epoch, as arrays."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,15 @@ class Examples:
     def of(self, networks: frozenset[str]) -> "Examples":
         """The rows of the named networks."""
         return self.select(np.isin(self.networks, sorted(networks)))
+
+
+def all_networks(examples: Mapping[int, Examples]) -> Examples:
+    """Every network that is there at some epoch, once: those after the last epoch, and, as they last were, those that
+    had diverged by then."""
+    found, *earlier = (present for _, present in sorted(examples.items(), reverse=True))
+    for present in earlier:
+        found = found.with_rows(present.select(~np.isin(present.networks, found.networks)))
+    return found
 
 
 def median_threshold(final_loss: np.ndarray) -> float:

@@ -11,15 +11,13 @@ from aelle_core.aelle import AeLLE
 from aelle_core.errors import UserError
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.evaluate import evaluate_classifiers, fit_to_training
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import Examples, all_networks
 from aelle_core.evaluation.left_out import splits_by_group
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.protocol import Protocol, Shares, protocol_of
 from aelle_core.evaluation.splits import Split, splits_by_network
 
 MINIMUM = 20
-COMPONENTS = 10
-"""Components of the AeLLE: what the largest of table 4's classifiers cuts. The first two are the plane."""
 
 
 @dataclass(eq=False)
@@ -72,6 +70,11 @@ class Material:
         """The networks after the last epoch."""
         return self.examples[self.last_epoch]
 
+    @cached_property
+    def everyone(self) -> Examples:
+        """All networks, with those that diverged under way."""
+        return all_networks(self.examples)
+
     @property
     def early_epochs(self) -> list[int]:
         """Epochs of the first half of training (rounded up), at most seven, the first and the last among them;
@@ -91,7 +94,7 @@ class Material:
 
     def drawn(self, shares: Shares) -> list[Split]:
         """The seeded splits with these shares."""
-        return splits_by_network(self.final, self.splits, seed=self.seed, shares=shares)
+        return splits_by_network(self.everyone, self.splits, seed=self.seed, shares=shares)
 
     def aelle(self, split: Split, kind: str | None = None) -> AeLLE:
         """The AeLLE of the split's training networks."""
@@ -119,10 +122,9 @@ class Material:
         return [one for each in found for one in each]
 
     def _fit(self, splits: Sequence[Split], kind: str) -> None:
-        parameters = {"components": COMPONENTS, **self.aelle_parameters}
         final = {self.last_epoch: self.kinds[kind][self.last_epoch]}
         fitted = Parallel(n_jobs=self.jobs)(
-            delayed(fit_to_training)(final, split, parameters, self.seed) for split in splits
+            delayed(fit_to_training)(final, split, self.aelle_parameters, self.seed) for split in splits
         )
         self._fitted |= {(kind, split.train): aelle for split, aelle in zip(splits, fitted, strict=True)}
 
@@ -140,6 +142,8 @@ class Material:
         """The groups of the networks by `label`, "cells" or "units", and every classifier at three moments trained
         without a group and tested on it; `split` of a measurement is the place of its group."""
         if label not in self._left_out:
-            groups, splits = zip(*splits_by_group(self.final, getattr(self.final, label), seed=self.seed), strict=True)
+            groups, splits = zip(
+                *splits_by_group(self.everyone, getattr(self.everyone, label), seed=self.seed), strict=True
+            )
             self._left_out[label] = list(groups), self.measure(list(splits), self.moments, classifiers)
         return self._left_out[label]

@@ -90,26 +90,3 @@ def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tupl
     spectrum = max((one for one in entries if one.kind == "spectrum"), key=lambda one: one.mean, default=None)
     baseline = max((one for one in entries if one.kind == "baseline"), key=lambda one: one.mean, default=None)
     return None if spectrum is None or baseline is None else (spectrum, baseline)
-
-
-def verdicts(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
-    """Plain sentences: before training and at its end, the best spectrum classifier against the best baseline.
-
-    At the end the current loss is the outcome itself, so it is left out of the contest there.
-    """
-    sentences = []
-    for epoch, moment in ((0, "Before any training"), (last_epoch, f"After the last epoch ({last_epoch})")):
-        if (best := finalists(summaries, epoch, last_epoch)) is None:
-            continue
-        spectrum, baseline = best
-        wins = "the spectrum wins" if spectrum.mean > baseline.mean else "the baseline wins"
-        clear = "" if spectrum.low > baseline.high or baseline.low > spectrum.high else ", but the intervals overlap"
-        sentences.append(f"{moment}, {wins}{clear}: {_f1(spectrum)} against {_f1(baseline)}.")
-    sentences.append(
-        "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."
-    )
-    return sentences
-
-
-def _f1(one: Summary) -> str:
-    return f"{one.classifier} (F1 {one.mean:.3f}, {one.low:.3f} to {one.high:.3f})"

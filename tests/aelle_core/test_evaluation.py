@@ -11,6 +11,7 @@ from aelle_core.aelle import AeLLE
 from aelle_core.evaluation import (
     Examples,
     Shares,
+    all_networks,
     classifiers,
     evaluate_split,
     good_fraction_by_cell,
@@ -21,6 +22,7 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
+from aelle_core.evaluation.material import Material
 from aelle_core.evaluation.measurements import measured, rank_correlation_within_cells
 from aelle_core.evaluation.summary import corrected_interval
 
@@ -86,6 +88,32 @@ def test_every_classifier_learns_without_looking_at_the_test_outcomes(name: str,
         assert (predicted == (test.final_loss < THRESHOLD)).mean() > 0.75
 
 
+@pytest.mark.parametrize("name", list(classifiers))
+def test_validation_networks_choose_cuts_and_teach_nothing(name: str, aelle: AeLLE) -> None:
+    train, validation, test = (EXAMPLES[1].of(part) for part in (SPLIT.train, SPLIT.validation, SPLIT.test))
+    scores = []
+    for outcomes in (validation.final_loss, validation.final_loss[::-1].copy()):
+        classifier = classifiers[name](aelle, seed=0)
+        classifier.fit(train, dataclasses.replace(validation, final_loss=outcomes), THRESHOLD)
+        scores.append(classifier.score(test))
+    np.testing.assert_array_equal(*scores)
+
+
+def test_networks_that_diverged_are_split_and_judged_with_the_others() -> None:
+    worst = EXAMPLES[0].final_loss.max()
+    lost = np.arange(150) % 5 == 0
+    early = dataclasses.replace(EXAMPLES[0], final_loss=np.where(lost, worst, EXAMPLES[0].final_loss))
+    examples = {0: early, 1: EXAMPLES[1].select(~lost)}
+    everyone = all_networks(examples)
+    assert sorted(everyone.networks) == sorted(early.networks)
+    assert (everyone.of(frozenset(early.networks[lost])).final_loss == worst).all()
+    whole = Material("digits", {"hidden": examples}, THRESHOLD, 3, aelle_parameters={"epochs": 5})
+    for split in whole.drawn(whole.protocol.early):
+        assert len(split.train | split.validation | split.test) == 150
+    early_tested = {one.test_networks for one in whole.early if one.epoch == 0}
+    assert early_tested == {90}
+
+
 def test_measurements_and_verdicts() -> None:
     splits = splits_by_network(EXAMPLES[1], 3, seed=0, shares=Shares(0.7, 0.1, 0.2))
     measurements = []
@@ -98,7 +126,7 @@ def test_measurements_and_verdicts() -> None:
     f1 = {(one.classifier, one.epoch): one for one in summaries if one.metric == "f1"}
     assert f1["linear on raw", 0].mean > 0.8 > f1["cell alone", 0].mean
     assert all(0 <= one.low <= one.mean <= one.high <= 1 for one in f1.values())
-    sentences = verdicts(summaries, 1)
+    sentences = verdicts(measurements, 1)
     assert sentences[0].startswith("Before any training, the spectrum wins")
     assert "current loss (F1" not in sentences[1]
 

@@ -19,7 +19,7 @@ from aelle_core.evaluation.left_out import splits_by_group
 from aelle_core.evaluation.material import Material
 from aelle_core.evaluation.measurements import Measurement
 from aelle_core.evaluation.paper_numbers import paper_number, paper_tasks
-from aelle_core.evaluation.tables.base import Table, make_tables
+from aelle_core.evaluation.tables.base import Table, make_tables, table_makers
 from aelle_core.evaluation.tables.combinations import combination
 from aelle_core.evaluation.tables.medians import median_cells
 from aelle_core.report.tables import comma_separated, grid, markdown
@@ -93,6 +93,22 @@ def test_no_network_is_on_two_sides_of_a_split() -> None:
         assert sum(map(len, sides)) == len(frozenset().union(*sides)) == COUNT
     early = made.drawn(made.protocol.early)[0]
     assert (len(early.train), len(early.validation), len(early.test)) == (24, 24, 72)
+
+
+def test_the_best_on_a_cell_never_seen_is_found_where_some_end_on_one_side_only() -> None:
+    """Two further cells, all good and all bad: nobody has a balanced accuracy there."""
+    examples = {}
+    for epoch in (0, 4):
+        present = networks(epoch)
+        cells = np.where(np.arange(COUNT) % 10, present.cells, np.where(present.final_loss < 1, "good", "bad"))
+        examples[epoch] = replace(present, cells=cells)
+    table = table_makers["cell_left_out"]().make(Material("smnist", {"hidden": examples}, 1.0, 2, 0, FAST))
+    remarks = " ".join(table.remarks)
+    assert "Balanced accuracy is over 3 of 5 cells" in remarks
+    found = {row: table.at(row, "balanced_accuracy", "epoch 0") for row in ("LE mean", "cell and hyperparameters")}
+    assert found["LE mean"] is not None
+    assert found["LE mean"].mean > 0.95
+    assert "does better than" in remarks.split("At epoch 0, the best of each kind:")[1]
 
 
 def test_the_group_left_out_is_all_that_is_tested_and_never_trained_on() -> None:

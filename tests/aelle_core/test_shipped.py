@@ -19,7 +19,7 @@ from aelle_core.report.comparison import comparison
 from aelle_core.shipped import shipped_name, shipped_studies, shipped_tables
 from aelle_core.shipping import SETTINGS
 from aelle_core.study import get_preset
-from aelle_core.tables import read_tables
+from aelle_core.tables import makers_digest, read_tables
 
 NAMES = sorted(manifest())
 
@@ -34,6 +34,7 @@ def test_tables_that_ship_are_of_the_spectra_beside_them(name: str) -> None:
         origin, tables = read_tables(path)
     recipe = tables_recipe(trained[0].study, analysis, SETTINGS)
     assert {key: origin[key] for key in recipe} == recipe
+    assert origin["makers"] == makers_digest(), f"made by other code: expected `python -m aelle_core.shipping {name}`"
     assert [table.name for table in tables] == sorted(table_makers, key=lambda each: table_makers[each].order)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aelle_core.aelle import AeLLE
-from aelle_core.analysis import saved_summaries
+from aelle_core.analysis import saved_measurements
 from aelle_core.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 
@@ -144,7 +144,7 @@ def test_a_malicious_file_is_refused_and_not_executed(run: RunDirectory, tmp_pat
     (root / "analysis").mkdir()
     disguise(trap, root / "analysis" / "measurements.parquet")
     with pytest.raises(UserError, match="measurements"):
-        saved_summaries(run)
+        saved_measurements(run)
     disguise(trap, root / "analysis" / "aelle.safetensors")
     with pytest.raises(UserError, match=r"aelle\.safetensors"):
         AeLLE.load(root / "analysis" / "aelle.safetensors")

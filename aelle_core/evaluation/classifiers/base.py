@@ -13,11 +13,11 @@ from aelle_core.registry import Registry
 class Classifier(ABC):
     """Tells from networks at one epoch which of them will end below a threshold of the loss.
 
-    `kind` is "spectrum" for what looks at spectra, "baseline" for what knows no dynamics, "combination" for what takes
-    both. `aelle` is fitted to the training networks' final spectra; `fit` may look at training and validation networks
-    only. `uses_loss` says that the present loss is looked at, which after the last epoch is the outcome itself;
-    `uses_present` that anything is looked at that training changes: what looks at nothing of the kind says the same at
-    every epoch.
+    `kind` is "spectrum" for what looks at spectra, "baseline" for what knows no dynamics, "combination" for what
+    takes both. `aelle` is fitted to the training networks' final spectra, as all that is learned is learned from
+    these; validation networks choose cuts. `uses_loss` says that the present loss is looked at, which after the
+    last epoch is the outcome itself; `uses_present` that anything is looked at that training changes: what looks at
+    nothing of the kind says the same at every epoch.
     """
 
     name: ClassVar[str]
@@ -32,8 +32,8 @@ class Classifier(ABC):
 
     @abstractmethod
     def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
-        """Learn from networks whose outcome is known. `validation` is empty where no networks are set apart for cuts:
-        these are then chosen on the training networks."""
+        """Learn from `train`, networks whose outcome is known, and choose a cut, where there is one, on `validation`.
+        That is empty where no networks are set apart for cuts: these are then chosen on the training networks."""
 
     @abstractmethod
     def score(self, examples: Examples) -> np.ndarray:

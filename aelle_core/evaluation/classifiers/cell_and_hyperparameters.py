@@ -29,9 +29,8 @@ class ForestClassifier(Classifier):
 
     def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
         self.prepare(train)
-        known = train.with_rows(validation)
         forest = RandomForestClassifier(100, random_state=self.seed)
-        self._forest = forest.fit(self.features(known), known.final_loss < threshold)
+        self._forest = forest.fit(self.features(train), train.final_loss < threshold)
 
     def score(self, examples: Examples) -> np.ndarray:
         position = list(self._forest.classes_).index(True) if True in self._forest.classes_ else None

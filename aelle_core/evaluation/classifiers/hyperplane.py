@@ -20,8 +20,7 @@ class AelleHyperplane(Classifier):
         return self.aelle.transform(examples.spectra)[:, :2]
 
     def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
-        known = train.with_rows(validation)
-        features, good = self._plane(known), known.final_loss < threshold
+        features, good = self._plane(train), train.final_loss < threshold
         if good.all() or not good.any():  # no line where there is one side only
             self._line: Pipeline | None = None
             self._constant = float(good.all()) - 0.5

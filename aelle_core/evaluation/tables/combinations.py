@@ -6,7 +6,7 @@ import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier
 from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
-from aelle_core.evaluation.classifiers.scalar import floored
+from aelle_core.evaluation.classifiers.forest_on_spectrum import spectrum_features
 from aelle_core.evaluation.examples import Examples
 from aelle_core.evaluation.gains import gain, told
 from aelle_core.evaluation.material import Material
@@ -17,6 +17,10 @@ PARTS = ("hyperparameters", "loss", "spectrum")
 COMBINATIONS = (
     ("hyperparameters",), ("loss",), ("spectrum",), ("hyperparameters", "loss"), ("hyperparameters", "spectrum"),
     ("loss", "spectrum"), ("hyperparameters", "loss", "spectrum"),
+)  # fmt: skip
+_COMPARED = (
+    ("spectrum", "hyperparameters"), ("loss + spectrum", "loss"), ("hyperparameters + spectrum", "hyperparameters"),
+    ("hyperparameters + loss + spectrum", "hyperparameters + loss"),
 )  # fmt: skip
 
 
@@ -36,9 +40,7 @@ class Combination(ForestClassifier):
         if "loss" in self.parts:
             blocks.append(np.nan_to_num(examples.loss, nan=1e30, posinf=1e30).clip(max=1e30)[:, None])
         if "spectrum" in self.parts:
-            spectra = floored(examples, self.aelle.floor)
-            numbers = [spectra.max(axis=1), spectra.mean(axis=1), self.aelle.predict(examples.spectra)]
-            blocks += [self.aelle.transform(examples.spectra), np.stack(numbers, axis=1)]
+            blocks.append(spectrum_features(examples, self.aelle))
         return np.concatenate(blocks, axis=1)
 
 
@@ -78,7 +80,6 @@ class Combinations(TableMaker):
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         sentences = super().remarks(material, entries)
         for epoch in self._epochs(material):
-            known = ("hyperparameters",) if epoch == min(material.examples) else ("hyperparameters", "loss")
-            over, row = " + ".join(known), " + ".join((*known, "spectrum"))
-            sentences.append(f"At epoch {epoch}, {told(gain(self._measured, row, over, epoch), row, over, 'F1')}")
+            for row, over in _COMPARED:
+                sentences.append(f"At epoch {epoch}, {told(gain(self._measured, row, over, epoch), row, over, 'F1')}")
         return sentences
