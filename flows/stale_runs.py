@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,14 @@ def close_below(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]"
     )
     with get_client(sync_client=True) as client:
         _close_below(client, flow_run, message, ended)
+
+
+WATCHED: Mapping[str, Any] = {
+    "on_running": [record_process],
+    "on_cancellation": [close_below],
+    "on_crashed": [close_below],
+}
+"""What Prefect calls at a served flow's changes of state, as arguments of `flow`."""
 
 
 def this_process() -> dict[str, Any]:

@@ -49,11 +49,8 @@ class Examples:
         """Raise UserError where a code is no feature or a target no class: it would reach beyond an array, or into the
         weights of another network."""
         for what, numbers, count in (("code", self.inputs, features), ("target", self.targets, classes)):
-            if numbers.is_floating_point() or not numbers.numel():
-                continue
-            least, largest = (int(each) for each in numbers.aminmax())
-            if least < 0 or largest >= count:
-                raise UserError(f"{what} {least if least < 0 else largest}: expected 0 to {count - 1}")
+            if not numbers.is_floating_point() and (found := beyond(numbers, count)) is not None:
+                raise UserError(f"{what} {found}: expected 0 to {count - 1}")
 
     def to(self, device: torch.device | str) -> "Examples":
         """The same examples on `device`."""
@@ -179,6 +176,16 @@ def _digest(examples: Examples) -> str:
     digest = hashlib.sha256(np.ascontiguousarray(examples.inputs.numpy()).tobytes())
     digest.update(np.ascontiguousarray(examples.targets.numpy()).tobytes())
     return digest.hexdigest()[:16]
+
+
+def beyond(numbers: Tensor, count: int) -> int | None:
+    """The least or the largest of whole numbers where it is not from 0 to count - 1; None where all are."""
+    if not numbers.numel():
+        return None
+    least, largest = (int(each) for each in numbers.aminmax())
+    if least >= 0 and largest < count:
+        return None
+    return least if least < 0 else largest
 
 
 def cross_entropy(scores: Tensor, targets: Tensor) -> Tensor:

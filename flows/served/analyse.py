@@ -11,16 +11,10 @@ from flows.parameters import AnalysisParameters
 from flows.served.forms import PackResources, resources
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.stale_runs import close_below, record_process
+from flows.stale_runs import WATCHED
 
 
-@flow(
-    name="AeLLE analyse",
-    persist_result=False,
-    on_running=[record_process],
-    on_cancellation=[close_below],
-    on_crashed=[close_below],
-)
+@flow(name="AeLLE analyse", persist_result=False, **WATCHED)
 @fails_in_one_sentence
 def analyse(
     results: str = "digits",

@@ -11,16 +11,10 @@ from aelle_core.study import RunDirectory
 from aelle_core.study.nights import Nights
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.stale_runs import close_below, record_process
+from flows.stale_runs import WATCHED
 
 
-@flow(
-    name="AeLLE compact",
-    persist_result=False,
-    on_running=[record_process],
-    on_cancellation=[close_below],
-    on_crashed=[close_below],
-)
+@flow(name="AeLLE compact", persist_result=False, **WATCHED)
 @fails_in_one_sentence
 def compact(results: str = "digits") -> Any:
     """Merge the files of stored spectra. Runs that write to them, and readers, may go on beside it.

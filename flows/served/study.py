@@ -11,17 +11,11 @@ from flows.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence
-from flows.stale_runs import close_below, record_process
+from flows.stale_runs import WATCHED
 from flows.sweep import sweep as whole_sweep
 
 
-@flow(
-    name="AeLLE study",
-    persist_result=False,
-    on_running=[record_process],
-    on_cancellation=[close_below],
-    on_crashed=[close_below],
-)
+@flow(name="AeLLE study", persist_result=False, **WATCHED)
 @fails_in_one_sentence
 def study(
     preset: PresetName = "digits",

@@ -7,17 +7,11 @@ from prefect import flow
 from flows.parameters import StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence, passed_on
-from flows.stale_runs import close_below, record_process
+from flows.stale_runs import WATCHED
 from flows.sweep import sweep as whole_sweep
 
 
-@flow(
-    name="AeLLE sweep",
-    persist_result=False,
-    on_running=[record_process],
-    on_cancellation=[close_below],
-    on_crashed=[close_below],
-)
+@flow(name="AeLLE sweep", persist_result=False, **WATCHED)
 @fails_in_one_sentence
 def sweep(
     preset: PresetName = "digits",

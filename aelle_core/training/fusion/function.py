@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aelle_core.tasks.base import beyond
 from aelle_core.training.batches import MiniBatch
 from aelle_core.training.fusion.program import Program
 from aelle_core.training.fusion.recurrence import Recurrence
@@ -170,9 +171,8 @@ class _Losses(torch.autograd.Function):
 
 def _numbers(given: Tensor, count: int, what: str) -> Tensor:
     """As compiled code reads them. Raises IndexError where one is not below `count`: it would reach beyond an array."""
-    least, largest = (int(each) for each in given.aminmax())
-    if least < 0 or largest >= count:
-        raise IndexError(f"{what} {least if least < 0 else largest}: expected 0 to {count - 1}")
+    if (found := beyond(given, count)) is not None:
+        raise IndexError(f"{what} {found}: expected 0 to {count - 1}")
     return given.to(torch.int32)
 
 
