@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # How many processes the tests run in.
 JOBS ?= 2
 
-.PHONY: help study test lint chaos bench bench-spectrum bench-force bench-orchestration bench-store clean
+.PHONY: help study test lint fault_injection bench bench-spectrum bench-force bench-orchestration bench-store clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
@@ -14,7 +14,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
-	@echo "make chaos   20 small studies with workers, nodes, server and flow killed, compared row by row"
+	@echo "make fault_injection   20 small studies with workers, nodes, server and flow killed, compared row by row"
 	@echo "make bench-orchestration   10,000 packs through flow, Ray and store, without their training"
 	@echo "make bench-store   writing, asking, reading and merging 10,000 packs"
 	@echo "make bench-force   FORCE in packs against the published program: half a minute"
@@ -26,7 +26,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV): a few minutes, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
-	@$(BIN)/python -m aelle_core.lyapunov.householder
+	@$(BIN)/python -m aelle_core.lyapunov.kernels.householder
 	@touch $@
 
 study: $(VENV)/installed
@@ -51,7 +51,7 @@ bench-spectrum: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.spectrum
 
 bench-force: $(VENV)/benchmarks
-	@$(BIN)/python -m benchmarks.force
+	@$(BIN)/python -m benchmarks.training.force
 
 bench-orchestration: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.orchestration
@@ -59,8 +59,8 @@ bench-orchestration: $(VENV)/benchmarks
 bench-store: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.store
 
-chaos: $(VENV)/installed
-	@$(BIN)/python -m chaos
+fault_injection: $(VENV)/installed
+	@$(BIN)/python -m fault_injection
 
 clean:
 	rm -rf $(VENV) runs

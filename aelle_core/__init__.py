@@ -7,19 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aelle_core.aelle import AeLLE
+    from aelle_core.aelle.estimator import AeLLE
     from aelle_core.cells import get_cell
     from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-    from aelle_core.store import SpectraStore
+    from aelle_core.store.dataset import SpectraStore
     from aelle_core.study import Study
     from aelle_core.tasks import get_task
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AeLLE": "aelle_core.aelle",
+    "AeLLE": "aelle_core.aelle.estimator",
     "LyapunovSpectrum": "aelle_core.lyapunov",
-    "SpectraStore": "aelle_core.store",
+    "SpectraStore": "aelle_core.store.dataset",
     "Study": "aelle_core.study",
     "get_cell": "aelle_core.cells",
     "get_task": "aelle_core.tasks",

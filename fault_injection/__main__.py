@@ -1,4 +1,4 @@
-"""`python -m chaos`: seeded rounds of kills, each checked row by row against an undisturbed study."""
+"""`python -m fault_injection`: seeded rounds of kills, each checked row by row against an undisturbed study."""
 
 import sys
 import tempfile
@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from chaos.cluster import ray_nodes
-from chaos.prefect_server import OutsideServer
-from chaos.round import STUDY, Verdict, play
-from chaos.rows import undisturbed
+from fault_injection.cluster import ray_nodes
+from fault_injection.prefect_server import OutsideServer
+from fault_injection.round import STUDY, Verdict, play
+from fault_injection.rows import undisturbed
 
 
 def main(

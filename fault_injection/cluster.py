@@ -9,8 +9,8 @@ from typing import Any
 
 import psutil
 
-from chaos.command import MARK, has_mark
-from flows.environment import prepare_ray
+from fault_injection.command import MARK, has_mark
+from flows.processes.environment import prepare_ray
 
 _OBJECT_STORE_BYTES = 96 * 2**20
 # Ray takes 127.0.0.1 for the address that others know this machine by, where nobody is to listen.

@@ -27,7 +27,7 @@ class Command:
         self._seen: set[psutil.Process] = set()
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flows.cli", *arguments],
+                [sys.executable, "-m", "flows.command.main", *arguments],
                 env=os.environ | (environment or {}) | {MARK: self.mark},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from chaos.cluster import Nodes
-from chaos.command import Command, until_gone
-from chaos.prefect_server import OutsideServer
+from fault_injection.cluster import Nodes
+from fault_injection.command import Command, until_gone
+from fault_injection.prefect_server import OutsideServer
 
 _PATIENCE_SECONDS = 120.0  # generous: what it waits for takes one or two
 _GONE_SECONDS = 30.0  # Ray's agents would end by themselves after a minute

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.environment import prepare_prefect
-from flows.server import await_answer
+from flows.processes.environment import prepare_prefect
+from flows.processes.server import await_answer
 
 _START_SECONDS = 300
 

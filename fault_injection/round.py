@@ -9,11 +9,11 @@ import httpx
 import pyarrow as pa
 
 from aelle_core.study import RunDirectory, Study, cohorts, get_preset
-from chaos.cluster import Nodes
-from chaos.command import Command, fragments, until_gone
-from chaos.faults import FAULTS, Scene
-from chaos.prefect_server import OutsideServer
-from chaos.rows import differences
+from fault_injection.cluster import Nodes
+from fault_injection.command import Command, fragments, until_gone
+from fault_injection.faults import FAULTS, Scene
+from fault_injection.prefect_server import OutsideServer
+from fault_injection.rows import differences
 
 STUDY: Study = get_preset("digits").replace(cells=["lem", "rnn", "gru"], units=[5], networks=6, epochs=40)
 _ARGUMENTS = ["digits", "--cells", "lem,rnn,gru", "--units", "5", "--networks", "6", "--epochs", "40"]

@@ -8,13 +8,13 @@ from typing import Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from aelle_core.errors import PlaceError, first_line
+from aelle_core.foundation.errors import PlaceError, first_line
 from aelle_core.study import Cohort, QuarantinedPack, RunDirectory
 from aelle_core.study.faults import check_there, place_failures_named
-from flows.cohort_progress import CohortProgress
-from flows.fan_out import fan_out
+from flows.progress.cohort import CohortProgress
+from flows.ray_tasks.fan_out import fan_out
 from flows.parameters import Resources
-from flows.worker import train_pack
+from flows.ray_tasks.train_pack import train_pack
 
 
 class Stop:

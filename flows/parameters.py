@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args,
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from aelle_core.cells import cells
-from aelle_core.errors import unknown_name
+from aelle_core.foundation.errors import unknown_name
 from aelle_core.study import Study
 from aelle_core.tasks import tasks
 

@@ -8,17 +8,17 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from aelle_core.places import resolved
+from aelle_core.files.places import resolved
 from aelle_core.study import Cohort, QuarantinedPack, RunDirectory, cohorts
 from aelle_core.study.quarantine import incomplete, quarantined_sentence
 from aelle_core.tasks import get_task
-from flows.cluster import ray_cluster
+from flows.processes.cluster import ray_cluster
 from flows.cohort import stopping_together, train_cohort
-from flows.cohort_progress import STAGE
-from flows.lease import run_lease
+from flows.progress.cohort import STAGE
+from flows.processes.run_lock import run_lease
 from flows.parameters import Resources, StudyParameters
-from flows.progress import display
-from flows.stale_runs import record_process
+from flows.progress.display import display
+from flows.processes.stale_runs import record_process
 
 _COHORTS_AT_ONCE = 16
 

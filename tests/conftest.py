@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.object_store import ObjectStore, running_object_store
-from tests.side_by_side import Scheduler, file_of, group, place
+from tests.helpers.object_store import ObjectStore, running_object_store
+from tests.helpers.side_by_side import Scheduler, file_of, group, place
 
 torch.set_num_threads(1)
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported, by whichever test comes first
@@ -41,7 +41,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setenv("PREFECT_HOME", str(home))
         patch.setenv("PREFECT_PROFILES_PATH", str(home / "profiles.toml"))
         patch.delenv("PREFECT_API_URL", raising=False)
-        from flows.server import prefect_server
+        from flows.processes.server import prefect_server
 
         with prefect_server() as url:
             yield url
@@ -50,7 +50,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def orchestration(prefect_server: str) -> Iterator[None]:
     """A Prefect server, and a local Ray cluster of two cores."""
-    from flows.environment import prepare_ray
+    from flows.processes.environment import prepare_ray
 
     prepare_ray(local=True)
     import ray

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import aelle
+from tests.helpers.command import aelle
 
 FOUNDATION = {"errors", "registry", "ranges", "streams", "files", "places", "interpolation", "vector_code", "threads"}
 ALLOWED = {
@@ -75,7 +75,7 @@ def test_the_rules_would_catch_a_wrong_import(tmp_path: Path) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\nfrom flows.cli import app\nfrom typer.testing import CliRunner\n"
+        "import sys\nfrom flows.command.main import app\nfrom typer.testing import CliRunner\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         "heavy = ('torch', 'prefect', 'ray', 'sklearn', 'pyarrow', 'matplotlib')\n"
         "print([name for name in heavy if name in sys.modules])"
@@ -96,7 +96,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 
 def test_help_from_the_shell_comes_soon() -> None:
     started = time.monotonic()
-    command = [sys.executable, "-m", "flows.cli", "study", "--help"]
+    command = [sys.executable, "-m", "flows.command.main", "study", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "aelle study" in done.stdout
     assert time.monotonic() - started < 30

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from aelle_core.analysis import fit_aelle, prepare_joint_analysis, shown
+from aelle_core.analysis.prepare import fit_aelle, prepare_joint_analysis, shown
 from aelle_core.evaluation import evaluate_split
-from aelle_core.places import Place
+from aelle_core.files.places import Place
 from aelle_core.report import ReportData, draw_figures, save_figures
-from aelle_core.trained import Trained
-from aelle_core.workers import ending_with_this
+from aelle_core.analysis.trained import Trained
+from aelle_core.foundation.workers import ending_with_this
 
 
 def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportData:

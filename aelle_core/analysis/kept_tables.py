@@ -10,11 +10,11 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation.tables.base import Entry, Table
-from aelle_core.files import write_atomically
-from aelle_core.places import Place
-from aelle_core.workers import ending_with_this
+from aelle_core.files.atomic import write_atomically
+from aelle_core.files.places import Place
+from aelle_core.foundation.workers import ending_with_this
 
 _FORMAT = "aelle-tables-3"
 _SOURCES = ("evaluation", "aelle.py", "autoencoder.py", "interpolation.py", "analysis.py")

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from aelle_core.cells.blocks import Blocks
 from aelle_core.cells.initialisers import initialisers
-from aelle_core.errors import UserError
-from aelle_core.ranges import Range
-from aelle_core.registry import Registry
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.ranges import Range
+from aelle_core.foundation.registry import Registry
 
 State = dict[str, Tensor]
 """Part name -> (networks, batch, units)."""

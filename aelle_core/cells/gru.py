@@ -14,7 +14,7 @@ from aelle_core.cells.derivatives import (
     tanh_complements,
     tanh_with_derivative,
 )
-from aelle_core.ranges import Range
+from aelle_core.foundation.ranges import Range
 
 
 @cells.register("gru")

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.registry import Registry
+from aelle_core.foundation.registry import Registry
 
 
 class Initialiser(ABC):

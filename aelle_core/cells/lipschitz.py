@@ -9,7 +9,7 @@ from torch import Tensor
 from aelle_core.cells.base import Cell, State, cells
 from aelle_core.cells.blocks import Block, Blocks
 from aelle_core.cells.derivatives import tanh_with_derivative
-from aelle_core.ranges import Range
+from aelle_core.foundation.ranges import Range
 
 
 @cells.register("lipschitz")

@@ -10,7 +10,7 @@ from aelle_core.cells.base import Cell, State, cells
 from aelle_core.cells.blocks import Block, Blocks
 from aelle_core.cells.derivatives import tanh_with_derivative
 from aelle_core.cells.exponential import skew_exponential
-from aelle_core.ranges import Range
+from aelle_core.foundation.ranges import Range
 
 
 @cells.register("ornn")

@@ -9,8 +9,8 @@ from torch import Tensor
 from aelle_core.cells.base import Cell, State, cells
 from aelle_core.cells.blocks import Block, Blocks, rows_scaled
 from aelle_core.cells.derivatives import tanh_with_derivative
-from aelle_core.errors import UserError
-from aelle_core.ranges import Range
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.ranges import Range
 
 DENSITY = 0.1
 

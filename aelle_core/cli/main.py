@@ -66,7 +66,7 @@ def report(run: Run) -> None:
 
     Example: `aelle report runs/digits`
     """
-    from aelle_core.analysis import draw_report, report_data
+    from aelle_core.analysis.prepare import draw_report, report_data
     from aelle_core.study import RunDirectory
 
     directory = RunDirectory(run)
@@ -116,7 +116,7 @@ def paper(
 
     `aelle paper runs/seed-0 runs/seed-1 runs/seed-2 --together runs/three-seeds`
     """
-    from aelle_core.paper import show_paper
+    from aelle_core.cli.paper import show_paper
 
     show_paper(runs, output, figures=figures, together=together, anew=anew, splits=splits, seed=seed, regress=regress)
 
@@ -181,10 +181,10 @@ def spectrum(
 
     from rich.console import Console
 
-    from aelle_core import spectrum_report
+    from aelle_core.cli.main import spectrum_report
     from aelle_core.lyapunov import lyapunov_spectrum
-    from aelle_core.places import place
-    from aelle_core.weights import load
+    from aelle_core.files.places import place
+    from aelle_core.loading.networks import load
 
     for path, picture in ((output, False), (plot, True)):
         if path is not None:
@@ -234,13 +234,13 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
 
     Example: `aelle predict runs/digits lstm.safetensors --inputs sequences.npy`
     """
-    from aelle_core.aelle import AeLLE
-    from aelle_core.errors import UserError
+    from aelle_core.aelle.estimator import AeLLE
+    from aelle_core.foundation.errors import UserError
     from aelle_core.lyapunov import lyapunov_spectrum
-    from aelle_core.places import place
+    from aelle_core.files.places import place
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import tasks
-    from aelle_core.weights import load
+    from aelle_core.loading.networks import load
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -271,8 +271,8 @@ def _checked_device(name: str | None) -> "torch.device | None":
     """The device of that name. Raises UserError when there is none here."""
     import torch
 
-    from aelle_core.errors import UserError
-    from aelle_core.lyapunov.checks import checked_device
+    from aelle_core.foundation.errors import UserError
+    from aelle_core.lyapunov.accepting.checks import checked_device
 
     try:
         return checked_device(name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.summary import corrected_interval
 
 

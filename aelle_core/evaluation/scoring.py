@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from aelle_core.aelle import AeLLE
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.examples import Examples
-from aelle_core.evaluation.measurements import Measurement, measured
-from aelle_core.evaluation.splits import Split
+from aelle_core.evaluation.metrics import Measurement, measured
+from aelle_core.evaluation.splits.by_network import Split
 
 COMPONENTS = 10
 """Components of the AeLLE: what the largest of table 4's classifiers cuts. The first two are the plane."""

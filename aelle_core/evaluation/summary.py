@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import t
 
 from aelle_core.evaluation.classifiers.base import classifiers
-from aelle_core.evaluation.measurements import METRICS, Measurement
+from aelle_core.evaluation.metrics import METRICS, Measurement
 
 _LOWEST = {"rank_correlation": -1.0}
 

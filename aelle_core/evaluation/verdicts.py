@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aelle_core.evaluation.gains import gain
-from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.summary import Summary, finalists, summarise
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs

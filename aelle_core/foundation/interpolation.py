@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 
 def interpolate_spectrum(spectrum: np.ndarray, size: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aelle_core.errors import UserError, unknown_name
+from aelle_core.foundation.errors import UserError, unknown_name
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from aelle_core.errors import unknown_name
+from aelle_core.foundation.errors import unknown_name
 
 T = TypeVar("T")
 

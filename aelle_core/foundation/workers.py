@@ -5,7 +5,7 @@ from typing import Any
 
 from joblib import parallel_config
 
-from aelle_core.parent import end_with
+from aelle_core.foundation.child_processes import end_with
 
 
 def ending_with_this(**configuration: Any) -> parallel_config:

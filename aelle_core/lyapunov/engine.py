@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.extended import ExtendedTangents
-from aelle_core.lyapunov.factored import FactoredJacobians
-from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
-from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.lyapunov.kernels.extended import ExtendedTangents
+from aelle_core.lyapunov.kernels.factored import FactoredJacobians
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems import System
-from aelle_core.lyapunov.tangents import Frame, Kernel, TorchTangents
-from aelle_core.threads import one_torch_thread
+from aelle_core.lyapunov.kernels.tangents import Frame, Kernel, TorchTangents
+from aelle_core.foundation.threads import one_torch_thread
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256
@@ -123,7 +123,7 @@ def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:
     if system.pushes(k) or system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
         return TorchTangents
     try:
-        from aelle_core.lyapunov.householder.tangents import HouseholderTangents, prepare_kernel
+        from aelle_core.lyapunov.kernels.householder.tangents import HouseholderTangents, prepare_kernel
 
         prepare_kernel(dtype)
     except (ImportError, RuntimeError, NotImplementedError) as error:  # no place for its cache, or numba is disabled

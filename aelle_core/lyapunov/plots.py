@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.result import LyapunovSpectrum
 
 _COLOUR = "#4477aa"

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aelle_core.interpolation import interpolate_spectrum
+from aelle_core.foundation.interpolation import interpolate_spectrum
 
 Status = Literal["ok", "non-finite"]
 Precision = Literal["exact", "fast", "extended"]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network
-from aelle_core.errors import UserError
-from aelle_core.lyapunov.adapters import build_system
-from aelle_core.lyapunov.checks import checked_device, checked_inputs, is_whole
+from aelle_core.foundation.errors import UserError
+from aelle_core.lyapunov.accepting.adapters import build_system
+from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, is_whole
 from aelle_core.lyapunov.engine import Growth
 from aelle_core.lyapunov.precision import RESOLUTION, growth_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision

@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aelle_core.errors import UserError, unknown_name
+from aelle_core.foundation.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from aelle_core.aelle import AeLLE
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation import Examples, Summary
 from aelle_core.evaluation.tables.base import Table
 

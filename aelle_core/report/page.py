@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 
 from aelle_core.evaluation import protocol_of, standings
-from aelle_core.files import write_atomically
-from aelle_core.places import Place
+from aelle_core.files.atomic import write_atomically
+from aelle_core.files.places import Place
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures import ReportFigure, figures
-from aelle_core.report.tables import METRICS, grid, has_intervals
+from aelle_core.report.text_tables import METRICS, grid, has_intervals
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.dataset as pds
 import pyarrow.parquet as pq
 
-from aelle_core.files import write_atomically
-from aelle_core.places import Place, arrow_file, has_no_answer, unreachable
-from aelle_core.records import FILE_SCHEMA, SCHEMA_VERSION, StoreError
+from aelle_core.files.atomic import write_atomically
+from aelle_core.files.places import Place, arrow_file, has_no_answer, unreachable
+from aelle_core.store.schema import FILE_SCHEMA, SCHEMA_VERSION, StoreError
 
 SUFFIX = ".parquet"
 MERGED = "merged-"

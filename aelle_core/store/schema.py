@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 SCHEMA_VERSION = "1"
 Selection = str | int | Sequence[str] | Sequence[int] | None

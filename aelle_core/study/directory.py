@@ -8,10 +8,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aelle_core.errors import UserError
-from aelle_core.files import write_atomically
-from aelle_core.places import ObjectPath, Place, place, unreachable
-from aelle_core.store import SpectraStore, StoreError
+from aelle_core.foundation.errors import UserError
+from aelle_core.files.atomic import write_atomically
+from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
 from aelle_core.study.quarantine import Quarantine
 
@@ -33,7 +33,7 @@ class RunDirectory:
     analysis/         the AeLLE model and the metrics
     report.html, figures/
 
-    Raises UserError on an address of another form or with credentials in it; see aelle_core.places.place.
+    Raises UserError on an address of another form or with credentials in it; see aelle_core.files.places.place.
     """
 
     def __init__(self, path: "str | PathLike[str] | ObjectPath") -> None:

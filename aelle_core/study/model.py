@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aelle_core.errors import UserError
-from aelle_core.ranges import Choice, Range
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.ranges import Choice, Range
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:

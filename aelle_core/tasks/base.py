@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aelle_core.errors import UserError
-from aelle_core.registry import Registry
-from aelle_core.streams import generator
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.registry import Registry
+from aelle_core.foundation.random_streams import generator
 
 _CODES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 

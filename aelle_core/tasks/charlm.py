@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.base import Classification, Examples, Splits, tasks
 from aelle_core.tasks.texts import PYTHON, read_text
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.base import Classification, Examples, Splits, permutation, tasks
 
 _PIXELS = 64

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 _UNSIGNED_BYTE = 0x08
 

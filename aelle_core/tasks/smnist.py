@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.base import Classification, Examples, Splits, permutation, tasks
 from aelle_core.tasks.idx import find_idx, read_idx
 

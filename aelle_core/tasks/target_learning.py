@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.base import Task, tasks
 
 _AMPLITUDES = (1.3 / 1.5, 1.3 / 3, 1.3 / 9, 1.3 / 4.5)  # Sussillo & Abbott's program: 1.3 / 1.5 (1, 1/2, 1/6, 1/3)

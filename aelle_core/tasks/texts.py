@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 PYTHON = "python"
 WAR_AND_PEACE = "war-and-peace"

@@ -14,7 +14,7 @@ class MiniBatch:
     """What networks run along: `inputs` (networks, time, batch, features), or (networks, time, batch) codes of one-hot
     inputs, and `noise`, for cells that train under it, (networks, time, batch, noise_channels * units). After the steps
     that `cuts` names no gradient flows back, in the networks (networks,) that it marks there (see
-    aelle_core.training.truncation)."""
+    aelle_core.training.gradient.truncation)."""
 
     inputs: Tensor
     noise: Tensor | None = None

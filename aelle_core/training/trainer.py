@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
-from aelle_core.errors import UserError
-from aelle_core.ranges import Choice, Range
-from aelle_core.registry import Registry
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.ranges import Choice, Range
+from aelle_core.foundation.registry import Registry
 from aelle_core.tasks import Task
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 
 from aelle_core.cells import Cell, get_cell
-from aelle_core.files import write_atomically
-from aelle_core.streams import generator
+from aelle_core.files.atomic import write_atomically
+from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training.memory import network_bytes, networks_at_once
-from aelle_core.training.pack import PackTrainer
+from aelle_core.training.gradient.trainer import PackTrainer
 from aelle_core.training.trainer import NetworkSettings, Timing
 from aelle_core.training.ways import Readout, available_ways
 

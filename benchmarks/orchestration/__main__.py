@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from benchmarks.stub_pack import store_random_pack
+from benchmarks.orchestration.stub_pack import store_random_pack
 
 MILLION = 1_000_000
 SIZE = 16  # networks of a pack
@@ -131,12 +131,12 @@ class Measured:
 
 def measure(packs: int, epochs: int, directory: Path) -> Measured:
     """Run it all in a directory."""
-    from aelle_core.compaction import compact
+    from aelle_core.store.compaction import compact
     from aelle_core.study import RunDirectory
     from flows import cohort
-    from flows.cluster import ray_cluster
+    from flows.processes.cluster import ray_cluster
     from flows.parameters import Resources, StudyParameters
-    from flows.server import prefect_server
+    from flows.processes.server import prefect_server
     from flows.sweep import sweep
 
     cohort.train_pack = store_random_pack

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from aelle_core.records import NetworkRecord
+from aelle_core.store.schema import NetworkRecord
 from aelle_core.study import Packs, PackSummary, RunDirectory
 from aelle_core.study.faults import place_failures_named
 
@@ -12,7 +12,7 @@ from aelle_core.study.faults import place_failures_named
 def store_random_pack(
     packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None
 ) -> PackSummary:
-    """In the place of flows.worker.train_pack: store random numbers for every epoch of the pack, as `run_pack` does."""
+    """In the place of flows.ray_tasks.train_pack.train_pack: store random numbers for every epoch of the pack, as `run_pack` does."""
     started = time.monotonic()
     run, study, pack = RunDirectory(directory), packs.study, packs[number]
     drawn = np.random.default_rng(number)

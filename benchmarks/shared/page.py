@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.tables import Table
+from benchmarks.shared.tables import Table
 
 
 def describe_machine(*packages: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks.timing import Spread
+from benchmarks.shared.timing import Spread
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

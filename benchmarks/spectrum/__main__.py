@@ -1,8 +1,8 @@
 """`make bench-spectrum`: the spectrum engine against its peers, in one run on one machine.
 
-Tables to the terminal and to docs/spectrum-benchmark.md, a picture to docs/spectrum-cost.{png,svg}, progress to
+Tables to the terminal and to docs/benchmarks/spectrum.md, a picture to docs/spectrum-cost.{png,svg}, progress to
 stderr. Under ten minutes on two cores; `--quick` takes one minute, prints small sizes and writes nothing. With a CUDA
-device the GPU part follows (benchmarks/spectrum_gpu.py).
+device the GPU part follows (benchmarks/spectrum/spectrum_gpu.py).
 """
 
 import argparse
@@ -16,16 +16,22 @@ import torch
 from rich.console import Console
 
 from aelle_core.cells import cells
-from aelle_core.lyapunov.householder.tangents import prepare_kernel
-from benchmarks import accuracy, comparison, figure, growth, memory, page, spectrum_gpu
-from benchmarks.cases import LENGTHS, SEED, Case, kinds, measured_at
-from benchmarks.comparison import Turns
-from benchmarks.peak import measure_peak, peak_table
+from aelle_core.lyapunov.kernels.householder.tangents import prepare_kernel
+from benchmarks.spectrum import accuracy
+from benchmarks.spectrum import comparison
+from benchmarks.spectrum import figure
+from benchmarks.spectrum import growth
+from benchmarks.spectrum import memory
+from benchmarks.shared import page
+from benchmarks.spectrum import spectrum_gpu
+from benchmarks.spectrum.cases import LENGTHS, SEED, Case, kinds, measured_at
+from benchmarks.spectrum.comparison import Turns
+from benchmarks.spectrum.peak import measure_peak, peak_table
 from benchmarks.peers.published import CELLS as PUBLISHED
-from benchmarks.progress import Steps, progress_of, statement
-from benchmarks.tables import Table
-from benchmarks.timing import Spread, on_threads, take_turns
-from benchmarks.ways import ways_of
+from benchmarks.shared.progress import Steps, progress_of, statement
+from benchmarks.shared.tables import Table
+from benchmarks.shared.timing import Spread, on_threads, take_turns
+from benchmarks.training.ways import ways_of
 
 DOCS = Path("docs")
 MOST_SECONDS = 540.0  # after so many nothing new is begun

@@ -1,4 +1,4 @@
-"""Errors against arithmetic of many digits (mpmath, tests/references.py)."""
+"""Errors against arithmetic of many digits (mpmath, tests/helpers/references.py)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from torch import Tensor
 from aelle_core.cells import Network, dense_jacobian, to_torch
 from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.lyapunov.result import Precision
-from benchmarks.cases import Case, Kind, draw_inputs, draw_network
+from benchmarks.spectrum.cases import Case, Kind, draw_inputs, draw_network
 from benchmarks.peers import published
 from benchmarks.peers.autodiff import autodiff_spectrum
 from benchmarks.peers.covariant import clvlib_spectrum
-from benchmarks.tables import Table
-from tests.references import arrays_of, reference_spectrum
+from benchmarks.shared.tables import Table
+from tests.helpers.references import arrays_of, reference_spectrum
 
 STEPS = 3
 DIGITS = 60  # enough where nothing saturates; saturated networks take what the reference asks for

@@ -1,8 +1,8 @@
-"""What coarser products do to where networks end: python -m benchmarks.arithmetic
+"""What coarser products do to where networks end: python -m benchmarks.spectrum.arithmetic
 
 The same networks of the preset digits are trained in float32, in every rounded way that the device has, and in float32
 by another way, whose sums are only in another order: a rounding error grows in training, so that even the last bit
-moves a loss. What a rounded way does beyond that is its own. Writes docs/training-arithmetic.md.
+moves a loss. What a rounded way does beyond that is its own. Writes docs/benchmarks/arithmetic.md.
 """
 
 import argparse
@@ -19,12 +19,12 @@ from aelle_core.cells import get_cell
 from aelle_core.study import Study, cohorts, get_preset
 from aelle_core.tasks import get_task
 from aelle_core.training import available_ways, trainers
-from aelle_core.training.choice import REFERENCE
-from benchmarks import page
-from benchmarks.tables import Table
-from benchmarks.timing import on_threads
+from aelle_core.training.way_timings import REFERENCE
+from benchmarks.shared import page
+from benchmarks.shared.tables import Table
+from benchmarks.shared.timing import on_threads
 
-PAGE = Path("docs/training-arithmetic.md")
+PAGE = Path("docs/benchmarks/arithmetic.md")
 INTRODUCTION = """# What coarser products do to where networks end
 
 Ways that round products more coarsely than float32 are never chosen: they are asked for, as in `--way bfloat16`. Here
@@ -110,7 +110,7 @@ def table_of(pairs: list[Pairs], threshold: float) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.arithmetic", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.spectrum.arithmetic", description=__doc__)
     parser.add_argument("--networks", type=int, default=32, help="of each cell")
     parser.add_argument("--epochs", type=int, help="instead of the preset's")
     parser.add_argument("--device", default="cpu")
@@ -127,7 +127,7 @@ def main() -> None:
     changed += [f"--epochs {options.epochs}"] if options.epochs else []
     changed += [f"--device {options.device}"] if options.device != "cpu" else []
     introduction = INTRODUCTION.format(
-        command=" ".join(["python -m benchmarks.arithmetic", *changed]),
+        command=" ".join(["python -m benchmarks.spectrum.arithmetic", *changed]),
         control=pairs[0].way,
         epochs=study.epochs,
         seed=study.seed,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Network, cells, get_cell
-from aelle_core.streams import generator
+from aelle_core.foundation.random_streams import generator
 
 Kind = Literal["full", "hidden"]
 

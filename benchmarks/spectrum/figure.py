@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.drawing import logarithmic, save
-from benchmarks.growth import BASE_STEPS, SEQUENCES, UNITS, Curve
-from benchmarks.memory import Growth
+from benchmarks.shared.drawing import logarithmic, save
+from benchmarks.spectrum.growth import BASE_STEPS, SEQUENCES, UNITS, Curve
+from benchmarks.spectrum.memory import Growth
 
 _STYLES = {
     "exact": ("#0072B2", "o", "ours, exact"),

@@ -1,6 +1,6 @@
 """How often an exponent that is marked resolved is off all the same: random networks against mpmath.
 
-    python -m benchmarks.honesty          # two minutes on one core
+    python -m benchmarks.spectrum.honesty          # two minutes on one core
 
 Two kinds, one sequence each, which leaves the check the fewest chances: `ordinary` networks of every cell, 2 to 6
 units, 1 to 6 steps, gain 0.1 to 30 on recurrent and input weights; and `saturated` gated ones, the whole state, 2 to 6
@@ -20,8 +20,8 @@ from rich.table import Table
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
 from aelle_core.lyapunov.result import Precision
-from benchmarks.cases import draw_inputs, draw_network
-from tests.references import arrays_of, reference_spectrum
+from benchmarks.spectrum.cases import draw_inputs, draw_network
+from tests.helpers.references import arrays_of, reference_spectrum
 
 SCALE = 0.5
 EACH = 1000

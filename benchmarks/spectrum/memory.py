@@ -1,6 +1,6 @@
 """Memory against the length of a sequence: how much the resident peak of a fresh process grows in one run.
 
-`python -m benchmarks.memory WAY STEPS` prints the growth in bytes; a short run of the same way comes before, so that
+`python -m benchmarks.spectrum.memory WAY STEPS` prints the growth in bytes; a short run of the same way comes before, so that
 compiled code and libraries are in memory already.
 """
 
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from aelle_core.cells import to_torch
 from aelle_core.lyapunov import lyapunov_spectrum
-from benchmarks.cases import SEQUENCES, draw_inputs, draw_network
+from benchmarks.spectrum.cases import SEQUENCES, draw_inputs, draw_network
 from benchmarks.peers.published import published_spectrum
-from benchmarks.tables import DASH, Table, number
-from benchmarks.timing import on_threads
+from benchmarks.shared.tables import DASH, Table, number
+from benchmarks.shared.timing import on_threads
 
 UNITS = 64
 STEPS = {"exact": (100, 1000, 10_000), "fast": (100, 10_000), "published": (100, 1000)}
@@ -36,7 +36,7 @@ class Growth:
 def measure_all(steps: dict[str, tuple[int, ...]]) -> list[Growth]:
     """Each in a process of its own."""
     return [
-        Growth(way, length, int(answer_of("benchmarks.memory", way, str(length))))
+        Growth(way, length, int(answer_of("benchmarks.spectrum.memory", way, str(length))))
         for way, lengths in steps.items()
         for length in lengths
     ]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.device import synchronise
-from benchmarks.timing import seconds
+from benchmarks.shared.device import synchronise
+from benchmarks.shared.timing import seconds
 
 
 def product_rate(size: int, dtype: torch.dtype, budget: float, device: torch.device | str = "cpu") -> float:

@@ -1,4 +1,4 @@
-"""The spectra of a whole study on one GPU: `python -m benchmarks.spectrum_gpu`.
+"""The spectra of a whole study on one GPU: `python -m benchmarks.spectrum.spectrum_gpu`.
 
 11,200 networks of 64 units (1,400 of each of eight cells), 28 steps, 15 sequences, hidden-state spectra, by
 `pack_spectra`; beside it the published way on the same GPU, on a sample of its three cells. Needs torch and numpy only.
@@ -21,8 +21,8 @@ from torch import Tensor
 from aelle_core.cells import Network, get_cell, to_torch
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.lyapunov.result import Precision
-from benchmarks.cases import PAPER_CELLS as CELLS
-from benchmarks.device import describe, synchronise
+from benchmarks.spectrum.cases import PAPER_CELLS as CELLS
+from benchmarks.shared.device import describe, synchronise
 from benchmarks.peers.published import CELLS as PUBLISHED
 from benchmarks.peers.published import published_spectrum
 
@@ -159,7 +159,7 @@ def report(options: Options, ours: dict[Precision, dict[str, Tally]], theirs: di
     lines = [
         "# Spectra of a study on one GPU",
         "",
-        f"Measured by `python -m benchmarks.spectrum_gpu` on {time.strftime('%Y-%m-%d')}: {describe(options.device)}; "
+        f"Measured by `python -m benchmarks.spectrum.spectrum_gpu` on {time.strftime('%Y-%m-%d')}: {describe(options.device)}; "
         f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}. {options.networks:,} "
         f"networks of N = {options.units}, {options.steps} steps, {options.sequences} sequences, hidden-state spectra, "
         "in packs by `pack_spectra` without the check. Seconds include the forward pass and the way of weights to the "
@@ -201,7 +201,7 @@ def report(options: Options, ours: dict[Precision, dict[str, Tally]], theirs: di
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.spectrum_gpu", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.spectrum.spectrum_gpu", description=__doc__)
     parser.add_argument("--device", default="cuda", help="cuda (default), or cpu for a trial")
     parser.add_argument("--networks", type=int, default=11_200)
     parser.add_argument("--units", type=int, default=64)

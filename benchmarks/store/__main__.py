@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from aelle_core.compaction import compact
-from aelle_core.records import NetworkRecord
-from aelle_core.store import SpectraStore
+from aelle_core.store.compaction import compact
+from aelle_core.store.schema import NetworkRecord
+from aelle_core.store.dataset import SpectraStore
 
 STUDY, CELL = "scale-1", "gru"
 ASKED = 200  # packs of which `has` is asked

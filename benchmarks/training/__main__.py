@@ -1,6 +1,6 @@
 """`make bench`: training packs of networks beside the ways that frameworks offer, in one run on one machine.
 
-Tables and a verdict to the terminal and to docs/training-benchmark.md, a picture to docs/training-speed.{png,svg},
+Tables and a verdict to the terminal and to docs/benchmarks/training.md, a picture to docs/training-speed.{png,svg},
 progress to stderr. Under ten minutes on two cores; `--quick` takes less than a minute, and writes nothing.
 """
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import page
-from benchmarks.cases import SEED
-from benchmarks.progress import progress_of, statement
+from benchmarks.shared import page
+from benchmarks.spectrum.cases import SEED
+from benchmarks.shared.progress import progress_of, statement
 from benchmarks.training import figure
 from benchmarks.training.plan import FULL, QUICK
 from benchmarks.training.run import Run

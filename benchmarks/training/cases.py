@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from aelle_core.cells import cells, get_cell
-from aelle_core.streams import generator
+from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings
-from benchmarks.cases import SEED
+from benchmarks.spectrum.cases import SEED
 from benchmarks.peers.layers import CELLS as LAYER_CELLS
 from benchmarks.peers.loops import LOOPS
 

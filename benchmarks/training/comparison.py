@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables import DASH, Table, number, spread, times
-from benchmarks.timing import Spread
+from benchmarks.shared.tables import DASH, Table, number, spread, times
+from benchmarks.shared.timing import Spread
 from benchmarks.training import peers
 from benchmarks.training.measure import ENSEMBLE_OF_LAYERS, ENSEMBLE_OF_LOOPS, ENSEMBLE_SIZE, Pack, Times
 from benchmarks.training.processes import Rates

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.drawing import logarithmic, plain, save
+from benchmarks.shared.drawing import logarithmic, plain, save
 from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import LOOP_GAIN, OfCell
 from benchmarks.training.growth import Curve

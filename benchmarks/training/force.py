@@ -1,4 +1,4 @@
-"""FORCE in packs against the published program, one NumPy loop a network: python -m benchmarks.force"""
+"""FORCE in packs against the published program, one NumPy loop a network: python -m benchmarks.training.force"""
 
 import argparse
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from rich.console import Console
 from aelle_core.cells import get_cell
 from aelle_core.tasks.target_learning import TargetLearning
 from aelle_core.training import ForceTrainer, NetworkSettings
-from benchmarks.tables import Table, number, times
-from benchmarks.timing import Spread, on_threads, ratio, seconds
-from tests.published_force import published_force
+from benchmarks.shared.tables import Table, number, times
+from benchmarks.shared.timing import Spread, on_threads, ratio, seconds
+from tests.helpers.published_force import published_force
 
 PERIOD = 300  # steps of one measurement
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.tables import DASH, Table, number, times
-from benchmarks.timing import Spread
+from benchmarks.shared.tables import DASH, Table, number, times
+from benchmarks.shared.timing import Spread
 from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import OfCell
 from benchmarks.training.measure import Pack, measure

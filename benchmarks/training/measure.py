@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.timing import Spread, Way, on_threads, ratio, take_turns
+from benchmarks.shared.timing import Spread, Way, on_threads, ratio, take_turns
 from benchmarks.training import packs, peers
 from benchmarks.training.cases import RandomSequences, Shape
 

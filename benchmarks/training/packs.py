@@ -4,9 +4,9 @@ import torch
 
 from aelle_core.cells import get_cell
 from aelle_core.training import PackTrainer
-from aelle_core.training.choice import REFERENCE, Workload, fastest, time_ways
+from aelle_core.training.way_timings import REFERENCE, Workload, fastest, time_ways
 from aelle_core.training.ways import available_ways
-from benchmarks.timing import on_threads
+from benchmarks.shared.timing import on_threads
 from benchmarks.training.cases import RandomSequences, Shape, settings_of
 
 

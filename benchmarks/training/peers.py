@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from aelle_core.streams import generator
+from aelle_core.foundation.random_streams import generator
 from aelle_core.training import PackTrainer
 from benchmarks.peers.alone import Alone
 from benchmarks.peers.ensembles import Ensemble

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 
-from benchmarks.timing import Spread, on_threads, ratio, seconds
+from benchmarks.shared.timing import Spread, on_threads, ratio, seconds
 from benchmarks.training import peers
 from benchmarks.training.cases import Shape
 from benchmarks.training.measure import Pack, way_alone, way_of_ours

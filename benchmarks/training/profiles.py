@@ -8,8 +8,8 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.device import synchronise
-from benchmarks.timing import seconds
+from benchmarks.shared.device import synchronise
+from benchmarks.shared.timing import seconds
 from benchmarks.training import packs
 from benchmarks.training.cases import Shape
 

@@ -10,9 +10,9 @@ import torch
 from aelle_core.cells import get_cell
 from aelle_core.study import RunDirectory, Study, cohorts, get_preset, run_study
 from aelle_core.tasks import get_task
-from aelle_core.training.choice import WayTimings, Workload
-from benchmarks.tables import Table, number
-from benchmarks.timing import on_threads, seconds
+from aelle_core.training.way_timings import WayTimings, Workload
+from benchmarks.shared.tables import Table, number
+from benchmarks.shared.timing import on_threads, seconds
 from benchmarks.training import peers
 from benchmarks.training.cases import Shape
 

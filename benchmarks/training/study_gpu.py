@@ -1,4 +1,4 @@
-"""The whole paper-smnist study on one GPU, in one process without Prefect or Ray: `python -m benchmarks.study_gpu`.
+"""The whole paper-smnist study on one GPU, in one process without Prefect or Ray: `python -m benchmarks.training.study_gpu`.
 
 Eight cells, 200 networks of N = 64 each, row-wise MNIST (`--data`: a folder with its four IDX files), batch 128, ten
 epochs, hidden-state spectra of 15 sequences before training and after every epoch. Needs torch, numpy, scikit-learn,
@@ -18,14 +18,14 @@ from pathlib import Path
 import torch
 
 from aelle_core.cells import get_cell
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import Pack, RunDirectory, Study, cohorts, run_pack
 from aelle_core.tasks import Splits, Task, get_task
-from aelle_core.training.choice import Workload, fastest, time_ways
+from aelle_core.training.way_timings import Workload, fastest, time_ways
 from aelle_core.training.ways import check_way
-from benchmarks.cases import PAPER_CELLS
-from benchmarks.device import describe
-from benchmarks.product import product_rate
+from benchmarks.spectrum.cases import PAPER_CELLS
+from benchmarks.shared.device import describe
+from benchmarks.spectrum.product import product_rate
 from benchmarks.training import study_page
 from benchmarks.training.cases import Shape
 from benchmarks.training.profiles import profile_pack
@@ -74,7 +74,7 @@ class Prediction:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.study_gpu", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.study_gpu", description=__doc__)
     parser.add_argument("--data", help="folder with MNIST's four IDX files (default: downloaded, which needs pooch)")
     parser.add_argument("--device", default="cuda", help="cuda (default), or cpu for a trial")
     parser.add_argument("--cells", default=",".join(PAPER_CELLS), help="cells, separated by commas")
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in ("data", "device", "cells", "networks", "epochs", "images", "way")
         if (value := getattr(given, name)) != parser.get_default(name)
     ]
-    command = "python -m benchmarks.study_gpu" + "".join(changed)
+    command = "python -m benchmarks.training.study_gpu" + "".join(changed)
     text = study_page.page(table, describe(device), command, records, left_out)
     print(text)
     pages = [run.path / "study-gpu.md", given.page or (PAGE if device.type == "cuda" else None)]

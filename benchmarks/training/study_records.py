@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aelle_core.files import write_atomically
+from aelle_core.files.atomic import write_atomically
 from aelle_core.study import PackSummary
 from benchmarks.training.profiles import Profile
 

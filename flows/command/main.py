@@ -1,4 +1,4 @@
-"""The command `aelle`: study, sweep and analyse on Prefect and Ray, with the commands of aelle_core.cli."""
+"""The command `aelle`: study, sweep and analyse on Prefect and Ray, with the commands of aelle_core.cli.main."""
 
 import sys
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from aelle_core.cli import app
-from flows.options import (
+from aelle_core.cli.main import app
+from flows.command.options import (
     Address,
     Cells,
     Cpus,
@@ -36,7 +36,7 @@ from flows.options import (
     checked_output,
     joined,
 )
-from flows.served.command import serve
+from flows.command.serve import serve
 
 if TYPE_CHECKING:
     from aelle_core.report import ReportData
@@ -199,15 +199,15 @@ def plan(
 
     `aelle plan digits --task smnist --data ~/mnist --measure`
     """
-    from flows.ways import show_ways
+    from flows.command.ways import show_ways
 
     study = asked_study(preset, cells, units, networks, epochs, None, task, data, None)
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
 def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
-    from flows.plan import show_plan
-    from flows.ways import show_ways
+    from flows.command.plan import show_plan
+    from flows.command.ways import show_ways
 
     show_plan(plan, directory)
     show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
@@ -218,11 +218,11 @@ def _run(job: Callable[[], None], directory: str) -> "ReportData | None":
     it early becomes one sentence and an exit code."""
     from rich.console import Console
 
-    from aelle_core.errors import UserError
-    from flows.interruption import exiting_on_signals
-    from flows.lease import run_lease
-    from flows.progress import terminal_display
-    from flows.server import ending_without_server, prefect_server
+    from aelle_core.foundation.errors import UserError
+    from flows.processes.interruption import exiting_on_signals
+    from flows.processes.run_lock import run_lease
+    from flows.progress.display import terminal_display
+    from flows.processes.server import ending_without_server, prefect_server
 
     console = Console(stderr=True)
     kept = f"what was finished is kept in {directory}; the same command goes on from there"
@@ -275,7 +275,7 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 
 def main() -> None:
     """The command `aelle`. A mistake of the user is one sentence on standard error and exit code 2."""
-    from aelle_core.errors import UserError
+    from aelle_core.foundation.errors import UserError
 
     try:
         app()

@@ -60,7 +60,7 @@ def asked_study(
 ) -> "Study":
     """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
     where that is no study."""
-    from aelle_core.errors import UserError
+    from aelle_core.foundation.errors import UserError
     from aelle_core.study import changed_study, get_preset
 
     base = get_preset(preset)
@@ -79,7 +79,7 @@ def asked_study(
 
 def checked_output(output: str | None, plan: "Study") -> str:
     """The directory or address for the results, after everything that can be known to fail has been refused."""
-    from aelle_core.places import resolved
+    from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
 
@@ -92,8 +92,8 @@ def checked_output(output: str | None, plan: "Study") -> str:
 def joined(runs: list[str], together: str | None) -> str:
     """The run to analyse: the one that was named, or that which several were joined to. Raises UserError where several
     come without a directory of their own, or one with it, and where they cannot be joined."""
-    from aelle_core.errors import UserError
-    from aelle_core.places import resolved
+    from aelle_core.foundation.errors import UserError
+    from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory, join
 
     if (together is None) != (len(runs) == 1):
@@ -140,7 +140,7 @@ def _validated(model: Callable[..., Made], **values: Any) -> Made:
     """A pydantic model, with its complaints as one sentence."""
     from pydantic import ValidationError
 
-    from aelle_core.errors import UserError
+    from aelle_core.foundation.errors import UserError
 
     try:
         return model(**values)

@@ -5,7 +5,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from aelle_core.cells import get_cell
-from aelle_core.records import estimated_row_bytes
+from aelle_core.store.schema import estimated_row_bytes
 from aelle_core.study import Study, cohorts
 from aelle_core.tasks import get_task
 from aelle_core.training import trainers

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.options import Address
+from flows.command.options import Address
 
 Host = Annotated[str, typer.Option(help="Address to listen on; others than loopback only with authentication.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")]

@@ -1,4 +1,4 @@
-"""Ends processes that would stay when another has gone, as `python -m flows.orphans PARENT PROCESS...`."""
+"""Ends processes that would stay when another has gone, as `python -m flows.processes.orphans PARENT PROCESS...`."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import Annotated
 import psutil
 import typer
 
-from aelle_core.parent import wait_for_end
+from aelle_core.foundation.child_processes import wait_for_end
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def ending_with_this(processes: Iterable[psutil.Process]) -> Iterator[None]:
     if not named:
         yield
         return
-    command = [sys.executable, "-m", "flows.orphans", str(os.getpid()), *named]
+    command = [sys.executable, "-m", "flows.processes.orphans", str(os.getpid()), *named]
     nothing = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=nothing, stdout=nothing, start_new_session=True) as watcher:
         try:

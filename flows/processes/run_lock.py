@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aelle_core.lease import alone
+from aelle_core.files.lock import alone
 from aelle_core.study import RunDirectory
 
 _NAME = "_aelle-run.lock"

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from aelle_core.errors import UserError
-from aelle_core.parent import STOP_SECONDS
-from flows.environment import prepare_prefect
-from flows.stale_runs import close_stale_runs
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.child_processes import STOP_SECONDS
+from flows.processes.environment import prepare_prefect
+from flows.processes.stale_runs import close_stale_runs
 
 _START_SECONDS = 180
 _LOOK_SECONDS = 5
@@ -51,7 +51,7 @@ class PrefectServer:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         descriptor = self._listening.fileno()
-        command = [sys.executable, "-m", "flows.server_process", str(descriptor), str(os.getpid())]
+        command = [sys.executable, "-m", "flows.processes.server_process", str(descriptor), str(os.getpid())]
         return subprocess.Popen(
             [*command, "--interface"] if self._interface else command,
             pass_fds=[descriptor],
@@ -130,7 +130,7 @@ def prefect_server(
 ) -> Iterator[str]:
     """A Prefect server for the block, named in PREFECT_API_URL to this process and its children. Yields its address.
 
-    Runs that it holds of processes of this machine that have gone are closed: see flows.stale_runs.
+    Runs that it holds of processes of this machine that have gone are closed: see flows.processes.stale_runs.
     Where a server is named already, by PREFECT_API_URL or by Prefect's profile, that one is used and none is started.
     Its data lie in PREFECT_HOME, which several servers may share. With PREFECT_SERVER_API_AUTH_STRING in the
     environment, the server asks for it and this process gives it.

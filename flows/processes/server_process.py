@@ -1,4 +1,4 @@
-"""What a Prefect server of ours runs, as `python -m flows.server_process`: it serves an open socket while its parent
+"""What a Prefect server of ours runs, as `python -m flows.processes.server_process`: it serves an open socket while its parent
 lives."""
 
 import fcntl
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from aelle_core.parent import STOP_SECONDS, end_with
+from aelle_core.foundation.child_processes import STOP_SECONDS, end_with
 
 
 def serve(

@@ -2,9 +2,9 @@
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-from aelle_core.store import SpectraStore
+from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import Cohort
-from flows.progress import display
+from flows.progress.display import display
 
 STAGE = "Training"
 _PUBLISHED_PERCENT = 10

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from aelle_core.errors import UserError
-from flows.cluster import capacity, missing_resources
-from flows.interruption import raise_if_interrupted
+from aelle_core.foundation.errors import UserError
+from flows.processes.cluster import capacity, missing_resources
+from flows.processes.interruption import raise_if_interrupted
 from flows.parameters import Request, Resources
 
 _LOOK_SECONDS = 1.0

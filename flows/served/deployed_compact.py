@@ -6,12 +6,12 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 
-from aelle_core.compaction import compact as merge
+from aelle_core.store.compaction import compact as merge
 from aelle_core.study import RunDirectory
 from aelle_core.study.nights import Nights
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.stale_runs import WATCHED
+from flows.processes.stale_runs import WATCHED
 
 
 @flow(name="AeLLE compact", persist_result=False, **WATCHED)

@@ -7,7 +7,7 @@ from prefect import flow
 from flows.parameters import StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence, passed_on
-from flows.stale_runs import WATCHED
+from flows.processes.stale_runs import WATCHED
 from flows.sweep import sweep as whole_sweep
 
 

@@ -6,11 +6,11 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.deployments.runner import EntrypointType, RunnerDeployment
 from prefect.schedules import Cron
 
-from flows.served.analyse import analyse
-from flows.served.compact import compact
-from flows.served.nightly import nightly
-from flows.served.study import study
-from flows.served.sweep import sweep
+from flows.served.deployed_analyse import analyse
+from flows.served.deployed_compact import compact
+from flows.served.deployed_nightly import nightly
+from flows.served.deployed_study import study
+from flows.served.deployed_sweep import sweep
 
 # A night that finds another running waits: one that were cancelled instead would leave its date without networks, and
 # so would a night that is started again while the slot of the killed one is still held.

@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, cast
 from prefect import Flow
 from prefect.states import Completed, Failed, State
 
-from aelle_core.errors import PlaceError, UserError
+from aelle_core.foundation.errors import PlaceError, UserError
 from flows.sweep import SweepError
 
 P = ParamSpec("P")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import typer
 
-from aelle_core.errors import UserError
-from flows.environment import prepare_prefect, prepare_ray
-from flows.server import prefect_server
-from flows.stale_runs import crash_without_heartbeats
+from aelle_core.foundation.errors import UserError
+from flows.processes.environment import prepare_prefect, prepare_ray
+from flows.processes.server import prefect_server
+from flows.processes.stale_runs import crash_without_heartbeats
 
 
 @dataclass(frozen=True)

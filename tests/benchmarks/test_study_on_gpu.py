@@ -11,8 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from aelle_core.store import SpectraStore
-from benchmarks import study_gpu
+from aelle_core.store.dataset import SpectraStore
+from benchmarks.training import study_gpu
 from benchmarks.training.profiles import group_of
 from benchmarks.training.study_records import Records
 
@@ -35,7 +35,7 @@ place = sys.meta_path.index(PathFinder)
 sys.meta_path[place:] = [Finder]  # finders of editable installs go as well
 sys.path.insert(0, "")
 """
-THE_STUDY = 'runpy.run_module("benchmarks.study_gpu", run_name="__main__", alter_sys=True)'
+THE_STUDY = 'runpy.run_module("benchmarks.training.study_gpu", run_name="__main__", alter_sys=True)'
 
 
 def absent_packages() -> set[str]:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network, cells, dense_jacobian, from_torch, get_cell, to_torch
-from aelle_core.errors import UserError
-from aelle_core.streams import generator
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 
 NETWORKS, BATCH, UNITS, FEATURES = 3, 2, 5, 4
 TORCH_CELLS = ("rnn", "rnn_relu", "gru", "lstm")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.tasks import Classification, Task, cross_entropy, get_task, tasks
 from aelle_core.training import trainers
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployments.compose import Container, image_environment, install_image_programs, interpolated, read_compose
-from tests.deployments.hosts import Host, hosts, wait_for
-from tests.needs import tool
+from tests.helpers.compose import Container, image_environment, install_image_programs, interpolated, read_compose
+from tests.helpers.hosts import Host, hosts, wait_for
+from tests.helpers.needs import tool
 
 pytestmark = pytest.mark.timeout(1800)
 VARIABLES = {

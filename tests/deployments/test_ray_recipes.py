@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from aelle_core.study import RunDirectory
-from tests.deployments.hosts import Host, hosts, wait_for
-from tests.needs import tool
+from tests.helpers.hosts import Host, hosts, wait_for
+from tests.helpers.needs import tool
 
 pytestmark = pytest.mark.timeout(1800)
 MEBIBYTE = 2**20
@@ -82,7 +82,7 @@ def test_a_sweep_uses_both_hosts_and_a_wrong_token_is_refused(
 
     def arguments(run: Path) -> list[str]:
         sweep = ["sweep", "digits", *study, "--output", str(run), "--address", address]
-        return [sys.executable, "-m", "flows.cli", *sweep]
+        return [sys.executable, "-m", "flows.command.main", *sweep]
 
     run = tmp_path / "run"
     sweep = head.start(arguments(run), cluster.environments[head.namespace], tmp_path / "sweep.log")
@@ -120,7 +120,7 @@ def test_a_night_as_the_operations_page_starts_it_uses_both_hosts(cluster: Clust
     options = ["--runs", str(tmp_path / "runs"), "--address", f"{head.address}:6379"]
     schedule = ["--nightly", "0 2 31 12 *", "--timezone", "Europe/Berlin"]
     log = tmp_path / "serve.log"
-    serve = head.start([sys.executable, "-m", "flows.cli", "serve", *options, *schedule], environment, log)
+    serve = head.start([sys.executable, "-m", "flows.command.main", "serve", *options, *schedule], environment, log)
     try:
         wait_for(lambda: "forms: http://127.0.0.1:4200/" in log.read_text(), 480, log.read_text)
         changes = {"cells": ["lem"], "units": [6], "networks": 18, "pack_size": 3, "epochs": 12}

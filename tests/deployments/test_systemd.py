@@ -1,4 +1,4 @@
-"""The units of docs/operations.md: what systemd itself thinks of them."""
+"""The units of docs/operating/install.md: what systemd itself thinks of them."""
 
 import subprocess
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import aelle
-from tests.needs import tool
+from tests.helpers.command import aelle
+from tests.helpers.needs import tool
 
 
 def units(repository: Path) -> list[Path]:

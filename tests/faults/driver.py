@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import Packs
 from flows import cohort
 from flows.parameters import Resources, StudyParameters
@@ -17,7 +17,7 @@ def where(places: Path) -> Any:
     def train(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> Any:
         import ray
 
-        from flows.worker import train_pack
+        from flows.ray_tasks.train_pack import train_pack
 
         node = ray.get_runtime_context().get_node_id()
         (gpus,) = (each["Resources"].get("GPU", 0) for each in ray.nodes() if each["NodeID"] == node)

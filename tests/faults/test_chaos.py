@@ -1,4 +1,4 @@
-"""Two rounds of the chaos command, in which each kind of thing is killed once; every row is compared."""
+"""Two rounds of the fault_injection command, in which each kind of thing is killed once; every row is compared."""
 
 import signal
 import subprocess
@@ -11,16 +11,16 @@ SEED = 258  # kills a worker, the server and the flow in its first round, a node
 
 @pytest.mark.timeout(1500)
 def test_two_rounds_of_chaos_lose_nothing() -> None:
-    command = [sys.executable, "-m", "chaos", "--rounds", "2", "--seed", str(SEED), "--limit", "500"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as chaos:
+    command = [sys.executable, "-m", "fault_injection", "--rounds", "2", "--seed", str(SEED), "--limit", "500"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as fault_injection:
         try:
-            told, _ = chaos.communicate(timeout=1300)
+            told, _ = fault_injection.communicate(timeout=1300)
         except subprocess.TimeoutExpired:
-            chaos.send_signal(signal.SIGINT)  # killed at once, it would leave its server, nodes and command behind
-            told, _ = chaos.communicate(timeout=90)
+            fault_injection.send_signal(signal.SIGINT)  # killed at once, it would leave its server, nodes and command behind
+            told, _ = fault_injection.communicate(timeout=90)
         finally:
-            chaos.kill()
-    assert chaos.returncode == 0, told
+            fault_injection.kill()
+    assert fault_injection.returncode == 0, told
     assert "2 of 2 rounds ended with every row as it should be" in " ".join(told.split())
     for killed in ("worker ", "Prefect server at", "flow at", "node 127.0.0."):
         assert killed in told

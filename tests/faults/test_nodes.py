@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study
 from tests.faults.sweeps import alone, assert_same_numbers, sweep_state
 
@@ -26,7 +26,7 @@ HOST = "127.0.0.11"  # loopback, but not 127.0.0.1, which Ray would replace by a
 @pytest.fixture(scope="module")
 def cluster(prefect_server: str) -> Iterator[Any]:
     """A head node that takes no packs; tests add workers."""
-    from flows.environment import prepare_ray
+    from flows.processes.environment import prepare_ray
 
     prepare_ray(local=True)
     from ray.cluster_utils import Cluster
@@ -163,7 +163,7 @@ def test_cohorts_that_are_not_in_the_study_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("orchestration")
 def test_waiting_for_workers_is_bounded() -> None:
-    from flows.cluster import check_resources
+    from flows.processes.cluster import check_resources
     from flows.parameters import Request
 
     begun = time.monotonic()

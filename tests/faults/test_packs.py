@@ -161,7 +161,7 @@ def test_packs_are_cancelled_when_the_sweep_cannot_go_on(tmp_path: Path, monkeyp
 
 @pytest.mark.usefixtures("orchestration")
 def test_progress_gives_all_tries_again() -> None:
-    from flows.fan_out import fan_out
+    from flows.ray_tasks.fan_out import fan_out
     from flows.parameters import Request, Resources
 
     failures: list[int] = []

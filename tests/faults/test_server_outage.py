@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from aelle_core.study import RunDirectory, get_preset
-from chaos.command import Command, fragments, until_gone
-from chaos.prefect_server import OutsideServer
-from chaos.rows import differences, undisturbed
+from fault_injection.command import Command, fragments, until_gone
+from fault_injection.prefect_server import OutsideServer
+from fault_injection.rows import differences, undisturbed
 from tests.faults.test_signals import flow_run_states
 
 pytestmark = pytest.mark.timeout(1500)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.command import Command, fragments, until_gone
+from fault_injection.command import Command, fragments, until_gone
 
 pytestmark = pytest.mark.timeout(1500)
 FAR_FROM_DONE = [

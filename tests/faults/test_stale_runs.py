@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from aelle_core.study import RunDirectory, get_preset
-from chaos.command import Command, fragments, until_gone
-from chaos.rows import differences, undisturbed
-from flows.stale_runs import has_gone, this_process
+from fault_injection.command import Command, fragments, until_gone
+from fault_injection.rows import differences, undisturbed
+from flows.processes.stale_runs import has_gone, this_process
 from tests.faults.test_signals import flow_run_states
 
 pytestmark = pytest.mark.timeout(1500)
@@ -96,7 +96,7 @@ def test_a_process_is_known_to_have_gone_only_where_that_can_be_known() -> None:
 
 
 def test_after_a_reboot_all_processes_have_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import stale_runs
+    from flows.processes import stale_runs
 
     read = {"/etc/machine-id": "machine", "/proc/sys/kernel/random/boot_id": "first"}
     monkeypatch.setattr(stale_runs, "_read", read.__getitem__)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from aelle_core.study import RunDirectory, Study, run_study
-from tests.command import aelle
+from tests.helpers.command import aelle
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_mistakes_are_one_sentence_and_exit_code_2(arguments: list[str], message
 
 def test_a_mistake_from_the_shell() -> None:
     """Nothing that is imported has a word to say beside the sentence."""
-    command = [sys.executable, "-m", "flows.cli", "study", "--cells", "rnn,grue"]
+    command = [sys.executable, "-m", "flows.command.main", "study", "--cells", "rnn,grue"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("aelle: unknown cell 'grue'")

@@ -10,7 +10,7 @@ import pytest
 HOLD = """
 import os, signal, subprocess, sys
 import psutil
-from flows.orphans import ending_with_this
+from flows.processes.orphans import ending_with_this
 
 command = [sys.executable, "-c", "import time; time.sleep(600)"]
 orphan = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)

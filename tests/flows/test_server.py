@@ -14,12 +14,12 @@ import httpx
 import psutil
 import pytest
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 SECONDS = 240  # generous: a server starts within 15 where nothing else runs
 HOLD = """
 import time
-from flows.server import prefect_server
+from flows.processes.server import prefect_server
 from prefect.client.orchestration import get_client
 with prefect_server() as url:
     with get_client(sync_client=True) as client:
@@ -62,7 +62,7 @@ def no_server_named(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_server_named")
 def test_a_port_that_is_in_use_is_refused_at_once() -> None:
-    from flows.server import prefect_server
+    from flows.processes.server import prefect_server
 
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -74,7 +74,7 @@ def test_a_port_that_is_in_use_is_refused_at_once() -> None:
 
 
 def test_a_named_server_that_does_not_answer_is_refused_within_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import server
+    from flows.processes import server
 
     monkeypatch.setattr(server, "_NAMED_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -88,7 +88,7 @@ def test_a_named_server_that_does_not_answer_is_refused_within_its_bound(monkeyp
 
 def test_an_outage_is_counted_from_the_first_question_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short one, that ended before, does not count; nor does the time before the question, when all was well."""
-    from flows import server
+    from flows.processes import server
 
     answers = iter([False, True])
     refused: list[float] = []

@@ -12,11 +12,11 @@ from uuid import UUID
 import psutil
 import pytest
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import Examples
 from aelle_core.report.figures import figures
 from aelle_core.study import RunDirectory, Study, run_study
-from aelle_core.trained import Trained, joint_examples
+from aelle_core.analysis.trained import Trained, joint_examples
 from tests.faults.sweeps import assert_same_numbers
 
 pytestmark = pytest.mark.usefixtures("orchestration")
@@ -43,7 +43,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
         read.append(trained)
         return joint_examples(trained)
 
-    monkeypatch.setattr("aelle_core.analysis.joint_examples", watched)
+    monkeypatch.setattr("aelle_core.analysis.prepare.joint_examples", watched)
     state = study(StudyParameters(**SMALL.to_dict()), str(directory), AnalysisParameters(splits=2), return_state=True)
     report = Path(state.result())
     run = RunDirectory(directory)

@@ -7,7 +7,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from unittest.mock import patch
 
-from flows.cli import main
+from flows.command.main import main
 
 
 def aelle(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from tests.deployments.hosts import Host
-from tests.needs import search_path
+from tests.helpers.hosts import Host
+from tests.helpers.needs import search_path
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 

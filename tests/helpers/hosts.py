@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.needs import tool
+from tests.helpers.needs import tool
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ SECRETS = {
     "RAY_AUTH_TOKEN": "known0ray0token0known0ray0token0known0ray0token0known0ray0token0",
     "AWS_SECRET_ACCESS_KEY": "known-object-store-key-77e1",
 }
-PARTS = ("gcs_server", "raylet", "ray::", "DashboardAgent", "RuntimeEnvAgent", "flows.server_process")
+PARTS = ("gcs_server", "raylet", "ray::", "DashboardAgent", "RuntimeEnvAgent", "flows.processes.server_process")
 pytestmark = pytest.mark.timeout(1500)
 STUDY = ["--cells", "rnn", "--units", "4", "--networks", "16", "--epochs", "1", "--splits", "2", "--way", "packed"]
 
@@ -66,7 +66,7 @@ def observed() -> Iterator[Observed]:
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_LOGGING_SERVER_LEVEL": "DEBUG",
     }
-    command = [sys.executable, "-m", "flows.cli", "study", "digits", *STUDY, "--output", str(directory / "run")]
+    command = [sys.executable, "-m", "flows.command.main", "study", "digits", *STUDY, "--output", str(directory / "run")]
     try:
         with (directory / "output").open("wb") as output:
             study = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -88,7 +88,7 @@ def test_everything_listens_on_loopback_only(observed: Observed) -> None:
     assert observed.code == 0, observed.output
     for part in PARTS:
         assert any(part in name for name in observed.processes), f"{part} was not seen among {observed.processes}"
-    for part in ("gcs_server", "raylet", "DashboardAgent", "flows.server_process"):
+    for part in ("gcs_server", "raylet", "DashboardAgent", "flows.processes.server_process"):
         assert any(part in name for name, _, _ in observed.listeners), f"{part} was not seen listening"
     open_to_others = {
         (name[:80], address, port)

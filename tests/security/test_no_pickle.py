@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from aelle_core.aelle import AeLLE
-from aelle_core.analysis import saved_measurements
-from aelle_core.errors import UserError
+from aelle_core.aelle.estimator import AeLLE
+from aelle_core.analysis.prepare import saved_measurements
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 
 PRODUCT = ("aelle_core", "flows")

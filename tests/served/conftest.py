@@ -97,7 +97,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     log = home / "serve.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *arguments], stdout=output, stderr=output, env=environment
+            [sys.executable, "-m", "flows.command.main", *arguments], stdout=output, stderr=output, env=environment
         )
     try:
         url = _address(process, log)

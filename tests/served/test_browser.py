@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aelle_core.study import RunDirectory
-from tests.needs import tool
+from tests.helpers.needs import tool
 from tests.served.conftest import Served
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     page.get_by_role("link", name="study", exact=True).wait_for()
     picture("deployments")
     page.get_by_role("link", name="study", exact=True).click()
-    page.get_by_text("flows.served.study.study").wait_for()  # the page is there
+    page.get_by_text("flows.served.deployed_study.study").wait_for()  # the page is there
     page.wait_for_load_state("networkidle")
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Custom run").click()

@@ -11,13 +11,13 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from aelle_core.study import RunDirectory
-from chaos.command import lives
-from flows.served.analyse import analyse
-from flows.served.compact import compact
-from flows.served.nightly import nightly
-from flows.served.study import study
-from flows.served.sweep import sweep
-from flows.stale_runs import close_below
+from fault_injection.command import lives
+from flows.served.deployed_analyse import analyse
+from flows.served.deployed_compact import compact
+from flows.served.deployed_nightly import nightly
+from flows.served.deployed_study import study
+from flows.served.deployed_sweep import sweep
+from flows.processes.stale_runs import close_below
 from tests.served.conftest import Served
 
 SECONDS = 300  # generous: it takes a tenth of that where nothing else runs

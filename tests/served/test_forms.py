@@ -9,7 +9,7 @@ from prefect.utilities.schema_tools.validation import validate
 from pydantic import ValidationError
 
 from aelle_core.cells import cells
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import get_preset, presets
 from aelle_core.tasks import tasks
 from flows.served.forms import Changes, PackResources, resources
@@ -135,6 +135,6 @@ def test_the_cluster_is_the_server_s(settings: ServedSettings) -> None:
 
 
 def test_the_schema_read_from_source_is_that_of_the_function() -> None:
-    from flows.served.study import study
+    from flows.served.deployed_study import study
 
     assert parameter_schema(study).model_dump_for_openapi() == form("study")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aelle_core.history import History
+from aelle_core.analysis.nights.history import History
 from aelle_core.study import RunDirectory
 from aelle_core.study.nights import Nights
 from tests.served.conftest import Served

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aelle_core.study import RunDirectory
-from tests.command import aelle
+from tests.helpers.command import aelle
 from tests.served.api import ask
 from tests.served.conftest import Served
 
@@ -43,7 +43,7 @@ def test_nights_at_no_time_are_refused_before_anything_starts(tmp_path: Path) ->
     """In a process of its own: Prefect reads the expression, and is told its settings when it is imported."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", "serve", "--nightly", "every night"],
+        [sys.executable, "-m", "flows.command.main", "serve", "--nightly", "every night"],
         capture_output=True, text=True, timeout=240, check=False, env=environment | {"PREFECT_HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from flows.served.settings import ServedSettings
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.environment import prepare_prefect
-from flows.server import PrefectServer, await_answer
+from flows.processes.environment import prepare_prefect
+from flows.processes.server import PrefectServer, await_answer
 from tests.served.api import SECONDS, ask
 
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aelle_core.evaluation import Summary
-from aelle_core.files import write_atomically
-from aelle_core.places import arrow_file
+from aelle_core.files.atomic import write_atomically
+from aelle_core.files.places import arrow_file
 from aelle_core.study import RunDirectory
 
 _SCHEMA = pa.schema(

@@ -5,9 +5,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from aelle_core.aelle import AeLLE
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.examples import Examples
-from aelle_core.registry import Registry
+from aelle_core.foundation.registry import Registry
 
 
 class Classifier(ABC):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aelle_core.aelle import AeLLE
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
 from aelle_core.evaluation.classifiers.scalar import floored

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from aelle_core.evaluation.examples import Examples
-from aelle_core.evaluation.splits import Split
+from aelle_core.evaluation.splits.by_network import Split
 
 
 def splits_by_group(

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from aelle_core.evaluation.examples import Examples
-from aelle_core.evaluation.protocol import Shares
+from aelle_core.evaluation.splits.protocol import Shares
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 
 @dataclass(frozen=True)

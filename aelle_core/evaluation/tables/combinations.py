@@ -9,8 +9,8 @@ from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestCla
 from aelle_core.evaluation.classifiers.forest_on_spectrum import spectrum_features
 from aelle_core.evaluation.examples import Examples
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.material import Material
-from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 
 PARTS = ("hyperparameters", "loss", "spectrum")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.material import Material
+from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.tables.base import Entry, TableMaker, entries_of, table_makers
 
 _ROWS = (

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.material import Material
-from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 
 _ROWS = ("LE mean", "LE max", "LE PC1", "AeLLE PC1", "AeLLE predictor", "linear on raw")

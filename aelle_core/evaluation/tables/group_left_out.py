@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.material import Material
-from aelle_core.evaluation.measurements import Measurement
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 
 _ROWS = (

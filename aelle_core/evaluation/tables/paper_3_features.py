@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aelle_core.evaluation.material import Material
+from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.summary import corrected_interval
 from aelle_core.evaluation.tables.base import EarlyTable, Entry, table_makers
 

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aelle_core.errors import UserError
-from aelle_core.exported.archive import read_archive
-from aelle_core.exported.program import Program
-from aelle_core.exported.recurrent import State, has_recurrent_layer, recurrent_layer
-from aelle_core.exported.step import ExportedStep, starting_state, step_program
+from aelle_core.foundation.errors import UserError
+from aelle_core.loading.torch_export.archive import read_archive
+from aelle_core.loading.torch_export.program import Program
+from aelle_core.loading.torch_export.recurrent import State, has_recurrent_layer, recurrent_layer
+from aelle_core.loading.torch_export.step import ExportedStep, starting_state, step_program
 
 __all__ = ["ExportedStep", "load_exported"]
 

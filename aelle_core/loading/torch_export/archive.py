@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 SCHEMA = 8  # major version of the graph's JSON: what torch 2.13 writes
 

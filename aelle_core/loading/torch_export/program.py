@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function
 
-from aelle_core.exported.archive import DTYPES, Archive
+from aelle_core.loading.torch_export.archive import DTYPES, Archive
 
 _ATEN = re.compile(r"torch\.ops\.aten\.([A-Za-z]\w*|_\w+)\.([A-Za-z]\w*)")
 # The file chooses what is called: torch's public tensor operations, these private ones, and arithmetic on sizes.

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aelle_core.errors import UserError
-from aelle_core.exported.archive import Value
-from aelle_core.exported.program import AbsentError, Node, Program, Values, value_names
+from aelle_core.foundation.errors import UserError
+from aelle_core.loading.torch_export.archive import Value
+from aelle_core.loading.torch_export.program import AbsentError, Node, Program, Values, value_names
 
 _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
     "torch.ops.aten.rnn_tanh.input": nn.RNN,

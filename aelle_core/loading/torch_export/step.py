@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aelle_core.errors import UserError
-from aelle_core.exported.archive import Value
-from aelle_core.exported.program import AbsentError, Program
+from aelle_core.foundation.errors import UserError
+from aelle_core.loading.torch_export.archive import Value
+from aelle_core.loading.torch_export.program import AbsentError, Program
 
 
 class ExportedStep(nn.Module):

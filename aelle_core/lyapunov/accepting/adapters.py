@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch
-from aelle_core.errors import UserError, first_line
-from aelle_core.lyapunov.checks import (
+from aelle_core.foundation.errors import UserError, first_line
+from aelle_core.lyapunov.accepting.checks import (
     checked_device,
     checked_inputs,
     checked_length,
@@ -18,7 +18,7 @@ from aelle_core.lyapunov.checks import (
     joined_state,
     real_tensor_of,
 )
-from aelle_core.lyapunov.modules import RECURRENT, layer_inside
+from aelle_core.lyapunov.accepting.modules import RECURRENT, layer_inside
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Network
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 
 _COMPUTED = {"cpu", "cuda"}
 _PLAIN = {torch.float64, torch.float32, torch.float16, torch.bfloat16}

@@ -6,8 +6,8 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from aelle_core.errors import UserError, first_line
-from aelle_core.lyapunov.checks import tensor_of
+from aelle_core.foundation.errors import UserError, first_line
+from aelle_core.lyapunov.accepting.checks import tensor_of
 
 RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.errors import UserError
-from aelle_core.lyapunov.factored import FactoredJacobians
-from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
-from aelle_core.lyapunov.tangents import Frame
+from aelle_core.foundation.errors import UserError
+from aelle_core.lyapunov.kernels.factored import FactoredJacobians
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.tangents import Frame
 
 Numbers = np.ndarray
 """An array of gmpy2.mpfr."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from aelle_core.cells import Blocks
 from aelle_core.cells.blocks import Through
-from aelle_core.lyapunov.jacobians import BlockJacobians, rows_finite
-from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
+from aelle_core.lyapunov.kernels.rounding import Rounding
 
 
 @dataclass(frozen=True)

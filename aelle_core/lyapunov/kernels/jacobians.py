@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aelle_core.cells import Blocks
 from aelle_core.cells.blocks import merged
-from aelle_core.lyapunov.rounding import Rounding, around_one
+from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 
 Places = tuple[tuple[int, int], ...]
 """(block row, block column) of each term."""

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.jacobians import Jacobians
-from aelle_core.lyapunov.orthogonalisation import orthogonalise
-from aelle_core.lyapunov.rounding import around_one
+from aelle_core.lyapunov.kernels.jacobians import Jacobians
+from aelle_core.lyapunov.kernels.orthogonalisation import orthogonalise
+from aelle_core.lyapunov.kernels.rounding import around_one
 
 
 @dataclass(frozen=True)

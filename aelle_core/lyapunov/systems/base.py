@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from aelle_core.lyapunov.jacobians import Jacobians
-from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.lyapunov.kernels.jacobians import Jacobians
+from aelle_core.lyapunov.kernels.rounding import Rounding
 
 
 class System(Protocol):

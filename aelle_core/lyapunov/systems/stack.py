@@ -9,9 +9,9 @@ from torch import Tensor
 from aelle_core.cells import Cell, Network, dense_jacobian
 from aelle_core.cells.base import State
 from aelle_core.cells.blocks import gates_scaled
-from aelle_core.lyapunov.factored import FactoredJacobians
-from aelle_core.lyapunov.jacobians import BlockJacobians
-from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.lyapunov.kernels.factored import FactoredJacobians
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+from aelle_core.lyapunov.kernels.rounding import Rounding
 
 
 class StackSystem:

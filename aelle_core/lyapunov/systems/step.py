@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from aelle_core.errors import UserError, first_line
-from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians, PushedJacobians
-from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.foundation.errors import UserError, first_line
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians, PushedJacobians
+from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
 
 Step = Callable[[Tensor | None, Tensor], Tensor]

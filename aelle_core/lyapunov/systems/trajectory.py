@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.jacobians import BlockJacobians
-from aelle_core.lyapunov.rounding import Rounding
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+from aelle_core.lyapunov.kernels.rounding import Rounding
 
 
 class TrajectorySystem:

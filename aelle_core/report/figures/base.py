@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from matplotlib.figure import Figure
 
-from aelle_core.registry import Registry
+from aelle_core.foundation.registry import Registry
 from aelle_core.report.data import ReportData
 
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from aelle_core.registry import Registry
+from aelle_core.foundation.registry import Registry
 from aelle_core.study.model import Study
 
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import reduce
 
-from aelle_core.training.fusion import expressions as e
-from aelle_core.training.fusion.expressions import Expression, Leaf
-from aelle_core.training.fusion.trace import Columns, NotTraceableError, Product, Step
+from aelle_core.training.compiler import expressions as e
+from aelle_core.training.compiler.expressions import Expression, Leaf
+from aelle_core.training.compiler.trace import Columns, NotTraceableError, Product, Step
 
 
 @dataclass(frozen=True)

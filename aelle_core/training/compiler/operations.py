@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from aelle_core.training.fusion.pointwise import Pointwise
-from aelle_core.training.fusion.program import Place
+from aelle_core.training.compiler.emit.pointwise import Pointwise
+from aelle_core.training.compiler.schedule import Place
 
 
 @dataclass(frozen=True)

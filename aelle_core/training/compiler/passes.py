@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Iterator
 from functools import cached_property
 
-from aelle_core.training.fusion.adjoint import is_state
-from aelle_core.training.fusion.operations import (
+from aelle_core.training.compiler.adjoint import is_state
+from aelle_core.training.compiler.operations import (
     CrossEntropy,
     Cut,
     Fill,
@@ -17,10 +17,10 @@ from aelle_core.training.fusion.operations import (
     ScatterAdd,
     Start,
 )
-from aelle_core.training.fusion.pointwise import Pointwise
-from aelle_core.training.fusion.program import Place, Program
-from aelle_core.training.fusion.recurrence import Recurrence
-from aelle_core.training.fusion.sequence import Pass, Sequence
+from aelle_core.training.compiler.emit.pointwise import Pointwise
+from aelle_core.training.compiler.schedule import Place, Program
+from aelle_core.training.compiler.recurrence import Recurrence
+from aelle_core.training.compiler.emit.loops import Pass, Sequence
 
 
 class Sequences:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from aelle_core.training.fusion import expressions as e
-from aelle_core.training.fusion.adjoint import differentiate, used_weights
-from aelle_core.training.fusion.expressions import Expression, Leaf
-from aelle_core.training.fusion.program import Place, arrange
-from aelle_core.training.fusion.trace import Columns, Step
+from aelle_core.training.compiler import expressions as e
+from aelle_core.training.compiler.adjoint import differentiate, used_weights
+from aelle_core.training.compiler.expressions import Expression, Leaf
+from aelle_core.training.compiler.schedule import Place, arrange
+from aelle_core.training.compiler.trace import Columns, Step
 
 
 class Recurrence:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from aelle_core.training.fusion import expressions as e
-from aelle_core.training.fusion.expressions import Expression, Leaf
-from aelle_core.training.fusion.trace import Columns, Product
+from aelle_core.training.compiler import expressions as e
+from aelle_core.training.compiler.expressions import Expression, Leaf
+from aelle_core.training.compiler.trace import Columns, Product
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, fx
 
 from aelle_core.cells import Cell
-from aelle_core.training.fusion import expressions as e
-from aelle_core.training.fusion.expressions import Expression
+from aelle_core.training.compiler import expressions as e
+from aelle_core.training.compiler.expressions import Expression
 
 Columns = tuple[Expression, ...]
 """A tensor (networks, batch, columns * units) as one expression for each column."""

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.training.fusion.sequence import Sequence
-from aelle_core.training.fusion.sequences import Sequences
+from aelle_core.training.compiler.emit.loops import Sequence
+from aelle_core.training.compiler.passes import Sequences
 
 _TILE_ROWS = (32, 16)  # fewer make gradients' sums too dear
 _TILE_BYTES = 800_000  # of a tile's own arrays, so that they and the weights stay near the second cache

@@ -9,7 +9,7 @@ import torch
 
 from aelle_core.cells import Cell
 from aelle_core.cells.initialisers import initialisers
-from aelle_core.ranges import Choice, Range, WholeRange
+from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.tasks import Classification
 from aelle_core.training.memory import network_bytes
 from aelle_core.training.trainer import Timing, Trainer
@@ -48,7 +48,7 @@ class GradientPlan(Trainer):
         networks: int,
         device: torch.device,
     ) -> tuple[str, int]:
-        from aelle_core.training.choice import WayTimings, Workload  # which times packs of this trainer
+        from aelle_core.training.way_timings import WayTimings, Workload  # which times packs of this trainer
 
         return WayTimings().chosen(Workload.of(cell, task, batch_size, networks, device))
 
@@ -63,7 +63,7 @@ class GradientPlan(Trainer):
         *,
         anew: bool = False,
     ) -> dict[str, Timing]:
-        from aelle_core.training.choice import WayTimings, Workload
+        from aelle_core.training.way_timings import WayTimings, Workload
 
         timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
         found = (None if anew else timings.read(workload)) or timings.measure(workload, say=lambda sentence: None)

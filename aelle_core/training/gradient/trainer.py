@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
-from aelle_core.errors import UserError
-from aelle_core.streams import generator
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import Classification, Examples
-from aelle_core.threads import own_threads
-from aelle_core.training.batches import MiniBatch, mini_batch, same_for_all
-from aelle_core.training.evaluation import loss_and_accuracy
-from aelle_core.training.gradient_plan import GradientPlan
+from aelle_core.foundation.threads import own_threads
+from aelle_core.training.mini_batches import MiniBatch, mini_batch, same_for_all
+from aelle_core.training.gradient.losses import loss_and_accuracy
+from aelle_core.training.gradient.plan import GradientPlan
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
-from aelle_core.training.optimiser import PackedAdam
-from aelle_core.training.parts import in_parts, shares
+from aelle_core.training.gradient.optimiser import PackedAdam
+from aelle_core.training.gradient.parts import in_parts, shares
 from aelle_core.training.trainer import EpochResult, NetworkSettings, trainers
-from aelle_core.training.truncation import cuts
+from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.ways import Way, get_way
 
 Result = TypeVar("Result")

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from aelle_core.cells import Cell
-from aelle_core.errors import UserError
-from aelle_core.registry import Registry
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.registry import Registry
 from aelle_core.tasks import cross_entropy
-from aelle_core.training.batches import MiniBatch
+from aelle_core.training.mini_batches import MiniBatch
 
 Readout = Literal["last", "every"]
 

@@ -10,25 +10,25 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, get_cell
-from aelle_core.training.batches import MiniBatch
-from aelle_core.training.fusion.trace import NotTraceableError, Step, trace_step
+from aelle_core.training.mini_batches import MiniBatch
+from aelle_core.training.compiler.trace import NotTraceableError, Step, trace_step
 from aelle_core.training.ways.base import Readout, Way, ways
 
 if TYPE_CHECKING:
-    from aelle_core.training.fusion.recurrence import Recurrence
+    from aelle_core.training.compiler.recurrence import Recurrence
 
 
 @ways.register("compiled")
 class Compiled(Way):
     """Some rows of one network go through all steps, the readout, and back, while they lie in the cache; on the way
     back the gradients of the weights are added up step by step. Each thread has networks of its own, all the way from
-    inputs to Adam. See aelle_core.training.fusion."""
+    inputs to Adam. See aelle_core.training.compiler."""
 
     own_threads = True
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
         super().__init__(cell, readout, device)
-        from aelle_core.training.fusion.function import SequenceFunction
+        from aelle_core.training.compiler.autograd import SequenceFunction
 
         step, trained = _traced(cell.name, cell.input_size, cell.units)
         self._function = SequenceFunction(_taken_apart(step, trained, readout == "every"), cell.units)
@@ -81,6 +81,6 @@ def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str
 
 @lru_cache(maxsize=256)
 def _taken_apart(step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
-    from aelle_core.training.fusion.recurrence import Recurrence
+    from aelle_core.training.compiler.recurrence import Recurrence
 
     return Recurrence(step, trained, every)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from aelle_core.cells import Cell
-from aelle_core.training.batches import MiniBatch
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways.base import Way, ways
 
 _LAYERS: dict[str, Callable[..., Any]] = {

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell
-from aelle_core.training.batches import MiniBatch
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways.base import Way, ways
 
 

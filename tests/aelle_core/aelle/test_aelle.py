@@ -9,9 +9,9 @@ from scipy.stats import spearmanr
 from sklearn.metrics import f1_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from aelle_core.aelle import AeLLE
-from aelle_core.autoencoder import Autoencoder, Gradients, train_stages
-from aelle_core.errors import UserError
+from aelle_core.aelle.estimator import AeLLE
+from aelle_core.aelle.autoencoder import Autoencoder, Gradients, train_stages
+from aelle_core.foundation.errors import UserError
 
 
 @parametrize_with_checks([AeLLE(target="loss", epochs=2, random_state=0)])

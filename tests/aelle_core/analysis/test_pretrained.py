@@ -11,13 +11,13 @@ import pytest
 from sklearn.metrics import f1_score
 
 from aelle_core import AeLLE, pretrained
-from aelle_core.errors import UserError
-from aelle_core.interpolation import interpolate_spectrum
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.pretrained import MANIFEST, load_spectra, manifest
-from aelle_core.records import SCHEMA
-from aelle_core.shipping import card
+from aelle_core.store.schema import SCHEMA
+from aelle_core.analysis.shipped.__main__ import card
 from aelle_core.study import Study
-from aelle_core.taken import TakenSpectra
+from aelle_core.aelle.accepted_spectra import TakenSpectra
 
 NAMES = sorted(manifest())
 

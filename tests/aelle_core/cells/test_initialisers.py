@@ -5,8 +5,8 @@ import torch
 
 from aelle_core.cells import Cell, cells, get_cell
 from aelle_core.cells.initialisers import initialisers
-from aelle_core.errors import UserError
-from aelle_core.streams import generator
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 
 
 @pytest.mark.parametrize("family", list(initialisers))

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
-from aelle_core.cli import app
-from aelle_core.errors import UserError
-from aelle_core.spectrum_report import reading, unresolved
+from aelle_core.cli.main import app
+from aelle_core.foundation.errors import UserError
+from aelle_core.cli.spectrum_report import reading, unresolved
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch.export, about recurrent layers
 
@@ -246,7 +246,7 @@ def test_a_disk_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("aelle_core.spectrum_report.write_atomically", fails)
+    monkeypatch.setattr("aelle_core.cli.spectrum_report.write_atomically", fails)
     result = run(*GOOD, "--output", "spectrum.csv")
     assert str(result.exception) == (
         "'spectrum.csv' cannot be written (No space left on device): expected a writable path"
@@ -255,7 +255,7 @@ def test_a_disk_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_from_the_shell(files: Path) -> None:
-    command = [sys.executable, "-m", "flows.cli", "spectrum", "inside.pt2", "--inputs"]
+    command = [sys.executable, "-m", "flows.command.main", "spectrum", "inside.pt2", "--inputs"]
     path = str(Path(__file__).resolve().parents[2])
     options: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "env": {"PYTHONPATH": path}}
     good = subprocess.run([*command, "x.npy"], **options)
@@ -303,7 +303,7 @@ def test_why_exponents_are_not_resolved() -> None:
     assert unresolved(made([-1.0, -2.0], 0.01, [0.0, 1e-9])) == "0 of 2: rounding has spoilt none"
     found = unresolved(made([0.5, -1.0, -9.0, -700.0], 0.01, [1e-2, 0.0, 1.0, np.inf]))
     assert found.startswith("3 of 4. Likely 1 by underflow")
-    assert "; 1 by chaos: rounding decides which trajectory is followed" in found
+    assert "; 1 by fault_injection: rounding decides which trajectory is followed" in found
     assert found.endswith("parallel directions, where digits are lost; try --precision extended")
     found = unresolved(made([-0.5, -1.0], 0.01, [1e-2, 0.0], precision="fast"))
     assert found == (

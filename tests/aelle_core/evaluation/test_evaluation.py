@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr, t
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-from aelle_core.aelle import AeLLE
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation import (
     Examples,
     Shares,
@@ -22,8 +22,8 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
-from aelle_core.evaluation.material import Material
-from aelle_core.evaluation.measurements import measured, rank_correlation_within_cells
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.metrics import measured, rank_correlation_within_cells
 from aelle_core.evaluation.summary import corrected_interval
 
 

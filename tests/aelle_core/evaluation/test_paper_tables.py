@@ -10,19 +10,19 @@ import pytest
 from cloudpickle import dumps, loads
 from joblib import parallel_config
 
-from aelle_core.aelle import AeLLE
-from aelle_core.errors import UserError
+from aelle_core.aelle.estimator import AeLLE
+from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import Examples, Split, classifiers
-from aelle_core.evaluation.evaluate import evaluate_classifiers
+from aelle_core.evaluation.scoring import evaluate_classifiers
 from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.left_out import splits_by_group
-from aelle_core.evaluation.material import Material
-from aelle_core.evaluation.measurements import Measurement
-from aelle_core.evaluation.paper_numbers import paper_number, paper_tasks
+from aelle_core.evaluation.splits.by_group import splits_by_group
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.metrics import Measurement
+from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_tasks
 from aelle_core.evaluation.tables.base import Table, make_tables, table_makers
 from aelle_core.evaluation.tables.combinations import combination
-from aelle_core.evaluation.tables.medians import median_cells
-from aelle_core.report.tables import comma_separated, grid, markdown
+from aelle_core.evaluation.tables.paper_4_medians import median_cells
+from aelle_core.report.text_tables import comma_separated, grid, markdown
 
 COUNT = 120
 FAST = {"epochs": 60, "alphas": (200.0,)}

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from aelle_core.errors import UserError
-from aelle_core.files import local_copy, read_safetensors, write_atomically
-from aelle_core.places import ObjectPath, files_below, place, resolved
-from aelle_core.store import SpectraStore, StoreError
+from aelle_core.foundation.errors import UserError
+from aelle_core.files.atomic import local_copy, read_safetensors, write_atomically
+from aelle_core.files.places import ObjectPath, files_below, place, resolved
+from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study
-from tests.object_store import ObjectStore
+from tests.helpers.object_store import ObjectStore
 
 BIG = 21 * 2**20
 """Three parts of an upload."""
@@ -130,7 +130,7 @@ def test_an_upload_that_fails_in_the_middle_leaves_no_object(object_store: Objec
 def test_an_upload_that_is_killed_leaves_no_object(object_store: ObjectStore, bucket: str) -> None:
     where = place(object_store.address(bucket, "run")) / "checkpoint"
     code = (
-        "from aelle_core.files import write_atomically\nfrom aelle_core.places import place\n"
+        "from aelle_core.files.atomic import write_atomically\nfrom aelle_core.files.places import place\n"
         f"write_atomically(place({str(where)!r}), lambda temporary: temporary.write_bytes(b'x' * {BIG}))"
     )
     arrived = []
@@ -197,9 +197,9 @@ def test_without_credentials_nothing_is_begun(object_store: ObjectStore, bucket:
     environment |= {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
     with object_store.failing(unsigned):
         done = subprocess.run(
-            [sys.executable, "-c", f"from aelle_core.store import SpectraStore\nSpectraStore({address!r})"],
+            [sys.executable, "-c", f"from aelle_core.store.dataset import SpectraStore\nSpectraStore({address!r})"],
             env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("aelle_core.records.StoreError: 's3://")
+    assert last.startswith("aelle_core.store.schema.StoreError: 's3://")
     assert last.endswith("expected credentials in the environment that may read and write there")

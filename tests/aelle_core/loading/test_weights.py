@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from aelle_core import lyapunov_spectrum
-from aelle_core.errors import UserError
-from aelle_core.weights import Loaded, load, load_array
+from aelle_core.foundation.errors import UserError
+from aelle_core.loading.networks import Loaded, load, load_array
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch.export, about recurrent layers
 TOLERANCE = {"rtol": 0, "atol": 1e-9}

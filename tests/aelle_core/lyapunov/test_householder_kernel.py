@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.householder.tangents import HouseholderTangents
-from aelle_core.lyapunov.jacobians import BlockJacobians
-from aelle_core.lyapunov.orthogonalisation import by_elimination, by_sorted_householder
-from aelle_core.lyapunov.tangents import Frame, Kernel, TorchTangents
-from aelle_core.streams import generator
+from aelle_core.lyapunov.kernels.householder.tangents import HouseholderTangents
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+from aelle_core.lyapunov.kernels.orthogonalisation import by_elimination, by_sorted_householder
+from aelle_core.lyapunov.kernels.tangents import Frame, Kernel, TorchTangents
+from aelle_core.foundation.random_streams import generator
 
 SIZES = [1, 2, 7, 8, 9, 16, 31, 40, 63, 64, 65, 130]
 
@@ -178,9 +178,9 @@ def test_narrow_registers(tmp_path: Path) -> None:
     """As on a CPU without AVX-512, where a register is half a panel."""
     code = """
 import numpy as np
-from aelle_core import vector_code
+from aelle_core.foundation import vector_instructions as vector_code
 vector_code._REGISTER_BYTES = 32
-from tests.aelle_core.test_householder_kernel import by_numpy, moved, random
+from tests.aelle_core.lyapunov.test_householder_kernel import by_numpy, moved, random
 assert vector_code.lanes(8) == 4
 for size in (3, 9, 20, 66):
     jacobians = random(2, 2, size, size)

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.jacobians import BlockJacobians
-from aelle_core.lyapunov.tangents import Frame, TorchTangents
-from aelle_core.streams import generator
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+from aelle_core.lyapunov.kernels.tangents import Frame, TorchTangents
+from aelle_core.foundation.random_streams import generator
 
 pytest.importorskip("numba")
 
-from aelle_core.lyapunov.householder.tangents import HouseholderTangents
+from aelle_core.lyapunov.kernels.householder.tangents import HouseholderTangents
 
 LIKE = torch.empty(0, dtype=torch.float64)
 

@@ -11,8 +11,8 @@ import torch
 
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, cells, get_cell
-from aelle_core.streams import generator
-from tests.references import arrays_of, reference_spectrum
+from aelle_core.foundation.random_streams import generator
+from tests.helpers.references import arrays_of, reference_spectrum
 
 SCALE, UNITS, FEATURES, STEPS, SEQUENCES = 0.5, 8, 4, 8, 2
 GAINS = [1.0, 10.0, 30.0, 100.0]

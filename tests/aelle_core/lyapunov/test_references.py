@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from aelle_core.cells import cells, get_cell
-from tests.references import EQUATIONS, Equations, Numbers, reference_spectrum, to_numbers
+from tests.helpers.references import EQUATIONS, Equations, Numbers, reference_spectrum, to_numbers
 
 UNITS, FEATURES = 3, 2
 DIGITS = 60

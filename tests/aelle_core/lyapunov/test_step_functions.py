@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from tests.references import reference_spectrum
+from tests.helpers.references import reference_spectrum
 
 UNITS, FEATURES, STEPS = 5, 3, 5
 Step = Callable[[Tensor, Tensor], Tensor]

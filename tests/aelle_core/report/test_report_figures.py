@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
-from aelle_core import tables
-from aelle_core.aelle import AeLLE
-from aelle_core.analysis import fit_aelle, prepare_analysis, report_data, save_analysis, saved_measurements
+from aelle_core.analysis import kept_tables as tables
+from aelle_core.aelle.estimator import AeLLE
+from aelle_core.analysis.prepare import fit_aelle, prepare_analysis, report_data, save_analysis, saved_measurements
 from aelle_core.cells import cells
-from aelle_core.cli import app
-from aelle_core.errors import UserError
+from aelle_core.cli.main import app
+from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import classifiers, evaluate_split, summarise, verdicts
 from aelle_core.pretrained import manifest
 from aelle_core.report import ReportData
@@ -28,7 +28,7 @@ from aelle_core.report.figures.early import Early
 from aelle_core.report.page import picture, save_figures, write_report
 from aelle_core.report.palette import cell_styles
 from aelle_core.study import RunDirectory, Study, run_study
-from aelle_core.tables import kept_tables
+from aelle_core.analysis.kept_tables import kept_tables
 
 SETTINGS = {"splits": 2, "seed": 0, "regress": "log"}
 STUDY = Study(
@@ -186,11 +186,11 @@ def test_kept_tables_are_made_once_and_again_where_anything_differs(
         with pytest.raises(AssertionError):
             kept_tables(path, settings | other, never)
     with monkeypatch.context() as patch:
-        patch.setattr("aelle_core.tables.makers_digest", lambda: "another version's")
+        patch.setattr("aelle_core.analysis.kept_tables.makers_digest", lambda: "another version's")
         with pytest.raises(AssertionError):
             kept_tables(path, settings, never)
     with monkeypatch.context() as patch:
-        patch.setattr("aelle_core.tables.version", lambda name: "99")
+        patch.setattr("aelle_core.analysis.kept_tables.version", lambda name: "99")
         with pytest.raises(AssertionError):
             kept_tables(path, settings, never)
     assert kept_tables(path, settings, never)

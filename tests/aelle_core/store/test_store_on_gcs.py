@@ -7,14 +7,14 @@ from urllib.parse import quote
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from aelle_core.compaction import compact
-from aelle_core.errors import UserError
-from aelle_core.files import write_atomically
-from aelle_core.lease import alone
-from aelle_core.places import place
-from aelle_core.store import SpectraStore, StoreError
+from aelle_core.store.compaction import compact
+from aelle_core.foundation.errors import UserError
+from aelle_core.files.atomic import write_atomically
+from aelle_core.files.lock import alone
+from aelle_core.files.places import place
+from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study, run_study
-from tests.aelle_core.test_store import filled, records
+from tests.aelle_core.store.test_store import filled, records
 
 SMALL = Study(name="small", cells=("rnn",), units=(4,), networks=2, epochs=1)
 

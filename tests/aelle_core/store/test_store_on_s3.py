@@ -14,19 +14,19 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from aelle_core.analysis import draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
-from aelle_core.cli import app
-from aelle_core.compaction import compact
-from aelle_core.errors import PlaceError, UserError
+from aelle_core.analysis.prepare import draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.cli.main import app
+from aelle_core.store.compaction import compact
+from aelle_core.foundation.errors import PlaceError, UserError
 from aelle_core.evaluation import evaluate_split
-from aelle_core.lease import TakenError, alone
-from aelle_core.places import ObjectPath, place
-from aelle_core.store import SpectraStore, StoreError
+from aelle_core.files.lock import TakenError, alone
+from aelle_core.files.places import ObjectPath, place
+from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study, cohorts, run_pack, run_study
 from aelle_core.study.faults import place_failures_named
-from aelle_core.tables import kept_tables
-from tests.aelle_core.test_store import filled, keys, records
-from tests.object_store import ObjectStore
+from aelle_core.analysis.kept_tables import kept_tables
+from tests.aelle_core.store.test_store import filled, keys, records
+from tests.helpers.object_store import ObjectStore
 
 SMALL = Study(name="small", cells=("rnn", "gru"), units=(4,), networks=6, pack_size=3, epochs=2)
 
@@ -189,7 +189,7 @@ def remove(where: Any) -> None:
 
 def test_processes_that_write_the_same_fragments(address: str) -> None:
     code = (
-        "from aelle_core.store import SpectraStore\nfrom tests.aelle_core.test_store import records\n"
+        "from aelle_core.store.dataset import SpectraStore\nfrom tests.aelle_core.store.test_store import records\n"
         f"store = SpectraStore({address!r})\nfor pack in range(8): store.write(records(pack, 0))"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
@@ -249,7 +249,7 @@ def test_two_compactions_at_once_double_and_lose_nothing(address: str, tmp_path:
 
 def merged_by_hand(store: SpectraStore, packs: tuple[int, ...], sources: list[Any] | None = None) -> Any:
     """A merged file as a compaction writes it that knows of nothing else."""
-    from aelle_core.compaction import _write_merged
+    from aelle_core.store.compaction import _write_merged
 
     directory = store.contents.directory("a-1", "gru", 0)
     return _write_merged(
@@ -266,13 +266,13 @@ def test_of_two_compactions_one_gives_way(address: str) -> None:
 
 def test_a_lease_runs_out_and_is_noticed(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     root = place(address)
-    monkeypatch.setattr("aelle_core.lease.LEASE_SECONDS", 1.0)
+    monkeypatch.setattr("aelle_core.files.lock.LEASE_SECONDS", 1.0)
     with alone(root, "_lock") as renew:
         renew()
         time.sleep(1.1)
         with alone(root, "_lock"), pytest.raises(TakenError, match="one at a time"):
             renew()
-    monkeypatch.setattr("aelle_core.lease.LEASE_SECONDS", 4.0)  # three, as the store tells times in whole seconds
+    monkeypatch.setattr("aelle_core.files.lock.LEASE_SECONDS", 4.0)  # three, as the store tells times in whole seconds
     with alone(root, "_lock") as renew:
         begun = time.monotonic()
         while time.monotonic() - begun < 6:

@@ -13,13 +13,13 @@ import torch
 from torch.nn import functional
 
 from aelle_core.cells import get_cell
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 from aelle_core.tasks import Classification, Examples, get_task
 from aelle_core.tasks.charlm import CharacterLanguageModel
-from aelle_core.trained import load_examples
+from aelle_core.analysis.trained import load_examples
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways
-from aelle_core.training.batches import mini_batch
+from aelle_core.training.mini_batches import mini_batch
 
 LETTERS = "".join(np.random.default_rng(0).choice(list("etaoin shrdlu.\n"), 6000))
 SETTINGS = [NetworkSettings(seed, 0.3, 1e-2) for seed in range(3)]
@@ -209,7 +209,7 @@ def test_a_network_sees_its_share_and_no_other_sequence(letters: Path, monkeypat
         seen.append(chosen)
         return mini_batch(examples, chosen, readout)
 
-    monkeypatch.setattr("aelle_core.training.pack.mini_batch", watched)
+    monkeypatch.setattr("aelle_core.training.gradient.trainer.mini_batch", watched)
     trainer.train_epoch()
     trainer.train_epoch()
     rows = torch.cat(seen, dim=1)

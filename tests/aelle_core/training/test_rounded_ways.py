@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aelle_core.cells import cells, get_cell
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.tasks import get_task
 from aelle_core.training import (
     NetworkSettings,

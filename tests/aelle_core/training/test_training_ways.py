@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import get_cell
-from aelle_core.errors import UserError
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, cohorts, run_pack, run_study
 from aelle_core.tasks import get_task
 from aelle_core.training import (
@@ -20,7 +20,7 @@ from aelle_core.training import (
     recorded_way,
     ways,
 )
-from aelle_core.training.batches import MiniBatch
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.memory import is_out_of_memory, network_bytes
 from aelle_core.training.ways import Way
 

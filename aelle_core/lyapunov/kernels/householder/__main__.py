@@ -1,8 +1,8 @@
-"""`python -m aelle_core.lyapunov.householder`: compile the kernel into numba's cache now, not in a first call."""
+"""`python -m aelle_core.lyapunov.kernels.householder`: compile the kernel into numba's cache now, not in a first call."""
 
 import torch
 
-from aelle_core.lyapunov.householder.tangents import prepare_kernel
+from aelle_core.lyapunov.kernels.householder.tangents import prepare_kernel
 
 for dtype in (torch.float64, torch.float32):
     prepare_kernel(dtype)

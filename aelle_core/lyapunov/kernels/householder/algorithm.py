@@ -24,12 +24,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from aelle_core import vector_code
-from aelle_core.lyapunov.householder import emitter, factor, push, reflectors, vectors
-from aelle_core.lyapunov.householder.emitter import COMPILED, PANEL, compiled
-from aelle_core.lyapunov.householder.factor import dead_to_the_end, factorise
-from aelle_core.lyapunov.householder.push import add_squares, multiply_tangents, push_tangents
-from aelle_core.lyapunov.householder.vectors import lanes_of
+from aelle_core.foundation import vector_instructions as vector_code
+from aelle_core.lyapunov.kernels.householder import emitter
+from aelle_core.lyapunov.kernels.householder import factor
+from aelle_core.lyapunov.kernels.householder import push
+from aelle_core.lyapunov.kernels.householder import reflectors
+from aelle_core.lyapunov.kernels.householder import vectors
+from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, PANEL, compiled
+from aelle_core.lyapunov.kernels.householder.factor import dead_to_the_end, factorise
+from aelle_core.lyapunov.kernels.householder.push import add_squares, multiply_tangents, push_tangents
+from aelle_core.lyapunov.kernels.householder.vectors import lanes_of
 
 CALM = 2e7
 SMALLEST = 1e-200  # of |r| over two steps: far from underflow

@@ -6,7 +6,7 @@ from typing import Any
 from numba import njit
 from numba.core import types
 
-from aelle_core.vector_code import INDEX, LANE, Emitter, lanes
+from aelle_core.foundation.vector_instructions import INDEX, LANE, Emitter, lanes
 
 __all__ = ["COMPILED", "INDEX", "LANE", "PANEL", "Emitter", "compiled", "lanes", "pointers", "returns_nothing"]
 

@@ -1,8 +1,8 @@
 """A row-pivoted Householder factorisation, panel by panel of columns, that leaves reflectors."""
 
-from aelle_core.lyapunov.householder.emitter import PANEL, compiled
-from aelle_core.lyapunov.householder.reflectors import combine, eliminate
-from aelle_core.lyapunov.householder.vectors import exchange, reflect
+from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
+from aelle_core.lyapunov.kernels.householder.reflectors import combine, eliminate
+from aelle_core.lyapunov.kernels.householder.vectors import exchange, reflect
 
 _LARGE_ENOUGH = 0.25  # of a column's largest entry: spares three exchanges of four, and rows grow little more
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from aelle_core.lyapunov.householder.emitter import PANEL, compiled
-from aelle_core.lyapunov.householder.vectors import accumulate, multiply, reflect, transpose
+from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
+from aelle_core.lyapunov.kernels.householder.vectors import accumulate, multiply, reflect, transpose
 
 
 @compiled

@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from aelle_core.lyapunov.householder.emitter import INDEX, LANE, PANEL, Emitter, pointers, returns_nothing
+from aelle_core.lyapunov.kernels.householder.emitter import INDEX, LANE, PANEL, Emitter, pointers, returns_nothing
 
 
 @intrinsic

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.householder.algorithm import advance
-from aelle_core.lyapunov.householder.emitter import PANEL, lanes
-from aelle_core.lyapunov.jacobians import BlockJacobians, Jacobians
-from aelle_core.lyapunov.rounding import around_one
-from aelle_core.lyapunov.tangents import Frame
+from aelle_core.lyapunov.kernels.householder.algorithm import advance
+from aelle_core.lyapunov.kernels.householder.emitter import PANEL, lanes
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.rounding import around_one
+from aelle_core.lyapunov.kernels.tangents import Frame
 
 _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte, in any second-level cache
 _NOISE = 8192

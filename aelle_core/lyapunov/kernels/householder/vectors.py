@@ -1,6 +1,6 @@
 """Inner loops over blocks of columns, written as vector code for LLVM.
 
-numba's own loops reach two fifths of what these do (docs/spectrum-benchmark.md): the sums must stay in registers over
+numba's own loops reach two fifths of what these do (docs/benchmarks/spectrum.md): the sums must stay in registers over
 a whole pass, which loops over arrays do not express. Every array is C-contiguous, real, and all of one type; places
 in them are given in elements.
 """
@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from aelle_core.lyapunov.householder.emitter import INDEX, LANE, PANEL, Emitter, lanes, pointers, returns_nothing
+from aelle_core.lyapunov.kernels.householder.emitter import INDEX, LANE, PANEL, Emitter, lanes, pointers, returns_nothing
 
 
 @intrinsic

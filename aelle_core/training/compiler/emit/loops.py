@@ -9,9 +9,9 @@ from typing import Any, Literal
 from llvmlite import ir
 from numba.core import types
 
-from aelle_core.training.fusion.cross_entropy import emit_cross_entropy
-from aelle_core.training.fusion.machine_code import compile_module
-from aelle_core.training.fusion.operations import (
+from aelle_core.training.compiler.emit.cross_entropy import emit_cross_entropy
+from aelle_core.training.compiler.emit.machine_code import compile_module
+from aelle_core.training.compiler.operations import (
     CrossEntropy,
     Cut,
     Gather,
@@ -22,12 +22,12 @@ from aelle_core.training.fusion.operations import (
     ScatterAdd,
     Start,
 )
-from aelle_core.training.fusion.pointwise import Pointwise
-from aelle_core.training.fusion.products import emit_gradient, emit_product
-from aelle_core.training.fusion.program import Place
-from aelle_core.training.fusion.rows import add_row, code_at, copy_row, zero_rows
-from aelle_core.training.fusion.subroutines import call
-from aelle_core.vector_code import INDEX, Emitter
+from aelle_core.training.compiler.emit.pointwise import Pointwise
+from aelle_core.training.compiler.emit.products import emit_gradient, emit_product
+from aelle_core.training.compiler.schedule import Place
+from aelle_core.training.compiler.emit.rows import add_row, code_at, copy_row, zero_rows
+from aelle_core.training.compiler.emit.subroutines import call
+from aelle_core.foundation.vector_instructions import INDEX, Emitter
 
 _INDICES = INDEX.as_pointer()
 _FLOATS = ir.FloatType().as_pointer()

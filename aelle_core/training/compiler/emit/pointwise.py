@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aelle_core.training.fusion.expressions import Expression, Leaf
-from aelle_core.training.fusion.functions import Functions
-from aelle_core.training.fusion.program import Place, Write
-from aelle_core.vector_code import Emitter
+from aelle_core.training.compiler.expressions import Expression, Leaf
+from aelle_core.training.compiler.emit.elementary_functions import Functions
+from aelle_core.training.compiler.schedule import Place, Write
+from aelle_core.foundation.vector_instructions import Emitter
 
 _FLAGS = ("contract",)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from aelle_core.vector_code import REGISTERS, Emitter, lanes
+from aelle_core.foundation.vector_instructions import REGISTERS, Emitter, lanes
 
 Sizes = tuple[int, int]
 _ROWS = 4  # rows whose sums are kept in registers together

@@ -4,7 +4,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from aelle_core.vector_code import INDEX, Emitter
+from aelle_core.foundation.vector_instructions import INDEX, Emitter
 
 _BYTES = ir.IntType(8).as_pointer()
 _CODES = ir.IntType(32).as_pointer()

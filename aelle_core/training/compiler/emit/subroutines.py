@@ -6,7 +6,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from aelle_core.vector_code import Emitter
+from aelle_core.foundation.vector_instructions import Emitter
 
 
 def call(emit: Emitter, name: str, body: Callable[..., None], arguments: Sequence[Any]) -> None:

@@ -1,0 +1,5 @@
+"""AeLLE: an autoencoder of spectra with a linear predictor of the loss, and PCA of its latent space."""
+
+from aelle_core.aelle.estimator import AeLLE
+
+__all__ = ["AeLLE"]

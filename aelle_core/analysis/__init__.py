@@ -1,0 +1,1 @@
+"""Finished studies -> tables, models, reports, and what ships."""

@@ -1,0 +1,1 @@
+"""Nightly series: their history, and what has drifted since the night before."""

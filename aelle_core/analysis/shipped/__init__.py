@@ -1,0 +1,1 @@
+"""Studies whose spectra, tables and models come with the package."""

@@ -1,0 +1,1 @@
+"""Seeded, disjoint splits of networks."""

@@ -1,0 +1,1 @@
+"""Atomic files, local paths and buckets, locks."""

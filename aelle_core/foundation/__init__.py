@@ -1,0 +1,1 @@
+"""Errors, ranges, registry, random streams, threads, vector instructions: used by all rooms, importing none."""

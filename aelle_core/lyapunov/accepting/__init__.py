@@ -1,0 +1,1 @@
+"""What a person hands in -> a system of the engine."""

@@ -1,0 +1,1 @@
+"""Jacobians, tangents and factorisations: the arithmetic of a spectrum."""

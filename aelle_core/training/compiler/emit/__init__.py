@@ -1,0 +1,1 @@
+"""From scheduled operations to LLVM code."""

@@ -1,0 +1,1 @@
+"""FORCE: readouts learned by recursive least squares."""

@@ -1,0 +1,1 @@
+"""Packs trained by Adam on mini-batches."""

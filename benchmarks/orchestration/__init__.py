@@ -1,0 +1,1 @@
+"""What flow, Ray and store cost without training."""

@@ -1,0 +1,1 @@
+"""Timing, devices, pages and drawings that all benchmarks use."""

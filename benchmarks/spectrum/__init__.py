@@ -1,0 +1,1 @@
+"""The spectrum engine against its peers."""

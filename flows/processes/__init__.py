@@ -1,0 +1,1 @@
+"""Processes that flows start, watch and end: Prefect servers, Ray clusters, orphans."""

@@ -1,0 +1,1 @@
+"""Ray tasks and how they are fanned out."""
