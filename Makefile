@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # How many processes the tests run in.
 JOBS ?= 2
 
-.PHONY: help study test lint fault_injection bench bench-spectrum bench-force bench-orchestration bench-store clean
+.PHONY: help study test lint faults bench bench-spectrum bench-force bench-orchestration bench-store clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
@@ -14,7 +14,7 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
-	@echo "make fault_injection   20 small studies with workers, nodes, server and flow killed, compared row by row"
+	@echo "make faults  20 small studies with workers, nodes, server and flow killed, compared row by row"
 	@echo "make bench-orchestration   10,000 packs through flow, Ray and store, without their training"
 	@echo "make bench-store   writing, asking, reading and merging 10,000 packs"
 	@echo "make bench-force   FORCE in packs against the published program: half a minute"
@@ -59,7 +59,7 @@ bench-orchestration: $(VENV)/benchmarks
 bench-store: $(VENV)/benchmarks
 	@$(BIN)/python -m benchmarks.store
 
-fault_injection: $(VENV)/installed
+faults: $(VENV)/installed
 	@$(BIN)/python -m fault_injection
 
 clean:

@@ -8,19 +8,26 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from aelle_core.analysis.prepare import Analysis, draw_report, fit_aelle, prepare_joint_analysis, report_data, save_analysis
+from aelle_core.analysis.prepare import (
+    Analysis,
+    draw_report,
+    fit_aelle,
+    prepare_joint_analysis,
+    report_data,
+    save_analysis,
+)
+from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, standings
 from aelle_core.files.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
-from aelle_core.analysis.trained import trained_studies
-from flows.processes.cluster import ray_cluster
-from flows.ray_tasks.fan_out import fan_out
-from flows.processes.run_lock import run_lease
 from flows.parameters import AnalysisParameters, Request, Resources
-from flows.progress.display import display
-from flows.ray_tasks.measure_split import measure_split
+from flows.processes.cluster import ray_cluster
+from flows.processes.run_lock import run_lease
 from flows.processes.stale_runs import record_process
+from flows.progress.display import display
+from flows.ray_tasks.fan_out import fan_out
+from flows.ray_tasks.measure_split import measure_split
 
 _STAGE = "Analysing"
 

@@ -11,9 +11,9 @@ from prefect.cache_policies import NO_CACHE
 from aelle_core.foundation.errors import PlaceError, first_line
 from aelle_core.study import Cohort, QuarantinedPack, RunDirectory
 from aelle_core.study.faults import check_there, place_failures_named
+from flows.parameters import Resources
 from flows.progress.cohort import CohortProgress
 from flows.ray_tasks.fan_out import fan_out
-from flows.parameters import Resources
 from flows.ray_tasks.train_pack import train_pack
 
 

@@ -11,13 +11,13 @@ from prefect.events import emit_event
 from prefect.states import Completed, State
 
 from aelle_core.analysis.nights.drift import Check, checks, network_summaries
-from aelle_core.foundation.errors import UserError
-from aelle_core.evaluation import Summary
 from aelle_core.analysis.nights.history import History
+from aelle_core.analysis.trained import Trained, joint_examples
+from aelle_core.evaluation import Summary
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study
 from aelle_core.study.nights import Nights, is_trained
 from aelle_core.tasks import get_task
-from aelle_core.analysis.trained import Trained, joint_examples
 from flows.analyse import run_analysis
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
 from flows.sweep import SweepError, sweep

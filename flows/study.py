@@ -4,8 +4,8 @@ from prefect import flow
 
 from aelle_core.study import RunDirectory
 from flows.analyse import analyse
-from flows.processes.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
+from flows.processes.cluster import ray_cluster
 from flows.processes.stale_runs import record_process
 from flows.sweep import completed, sweep
 

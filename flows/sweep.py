@@ -12,13 +12,13 @@ from aelle_core.files.places import resolved
 from aelle_core.study import Cohort, QuarantinedPack, RunDirectory, cohorts
 from aelle_core.study.quarantine import incomplete, quarantined_sentence
 from aelle_core.tasks import get_task
-from flows.processes.cluster import ray_cluster
 from flows.cohort import stopping_together, train_cohort
-from flows.progress.cohort import STAGE
-from flows.processes.run_lock import run_lease
 from flows.parameters import Resources, StudyParameters
-from flows.progress.display import display
+from flows.processes.cluster import ray_cluster
+from flows.processes.run_lock import run_lease
 from flows.processes.stale_runs import record_process
+from flows.progress.cohort import STAGE
+from flows.progress.display import display
 
 _COHORTS_AT_ONCE = 16
 

@@ -13,13 +13,13 @@ from sklearn.decomposition import PCA
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aelle_core.aelle.autoencoder import Autoencoder, train_stages
-from aelle_core.foundation.errors import UserError
-from aelle_core.files.atomic import read_safetensors, write_atomically
-from aelle_core.foundation.interpolation import interpolate_spectrum
-from aelle_core.files.places import Place, place
-from aelle_core.pretrained import shipped_file
 from aelle_core.aelle.accepted_spectra import TakenSpectra
+from aelle_core.aelle.autoencoder import Autoencoder, train_stages
+from aelle_core.files.atomic import read_safetensors, write_atomically
+from aelle_core.files.places import Place, place
+from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.interpolation import interpolate_spectrum
+from aelle_core.pretrained import shipped_file
 
 _FORMAT = "aelle-model-1"
 

@@ -7,11 +7,11 @@ from typing import Any
 from joblib import Parallel, delayed
 
 from aelle_core.analysis.prepare import fit_aelle, prepare_joint_analysis, shown
+from aelle_core.analysis.trained import Trained
 from aelle_core.evaluation import evaluate_split
 from aelle_core.files.places import Place
+from aelle_core.foundation.child_processes import joblib_ending_with_this
 from aelle_core.report import ReportData, draw_figures, save_figures
-from aelle_core.analysis.trained import Trained
-from aelle_core.foundation.workers import ending_with_this
 
 
 def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportData:
@@ -20,7 +20,7 @@ def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportDa
     study = trained[0].study
     analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
     how = {"threshold": analysis.threshold, "aelle_parameters": {"target": settings["regress"]}}
-    with ending_with_this(n_jobs=-1):
+    with joblib_ending_with_this(n_jobs=-1):
         measured = Parallel()(
             delayed(evaluate_split)(analysis.examples, split, seed=settings["seed"], **how) for split in analysis.splits
         )

@@ -1,45 +1,22 @@
 """The tables that a run keeps, so that they are made once."""
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation.tables.base import Entry, Table
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
-from aelle_core.foundation.workers import ending_with_this
+from aelle_core.foundation.child_processes import joblib_ending_with_this
+from aelle_core.foundation.errors import UserError
 
 _FORMAT = "aelle-tables-3"
-_SOURCES = ("evaluation", "aelle.py", "autoencoder.py", "interpolation.py", "analysis.py")
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
-
-
-@cache
-def makers_digest() -> str:
-    """SHA-256 of the sources of what makes tables. Kept tables of another digest, or of other versions of the libraries
-    that compute, are made anew; those that ship must be of this one."""
-    found = hashlib.sha256(_FORMAT.encode())
-    root = files("aelle_core")
-    for source in _SOURCES:
-        for each in sorted(_files(root.joinpath(source)), key=str):
-            found.update(f"\n{each.name}\n".encode() + each.read_bytes())
-    return found.hexdigest()
-
-
-def _files(place: Traversable) -> Iterator[Traversable]:
-    if place.is_file():
-        if place.name.endswith((".py", ".toml")):
-            yield place
-    else:
-        for each in place.iterdir():
-            yield from _files(each)
+MAKERS_VERSION = 3
+"""The version of what computes tables. Raise it when a change of code changes a number of a table: kept tables of
+another version are then made again, and the tables that ship must be made again before the tests pass."""
 
 
 def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
@@ -52,7 +29,7 @@ def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[T
         held, tables = read_tables(path)
         if held == _origin(settings):
             return tables
-    with ending_with_this():
+    with joblib_ending_with_this():
         tables = make()
     write_tables(path, settings, tables)
     return tables
@@ -60,7 +37,7 @@ def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[T
 
 def _origin(settings: dict[str, Any]) -> dict[str, Any]:
     libraries = {name: version(name) for name in _LIBRARIES}
-    return {"format": _FORMAT, "makers": makers_digest(), "libraries": libraries, **settings}
+    return {"format": _FORMAT, "makers": MAKERS_VERSION, "libraries": libraries, **settings}
 
 
 def write_tables(path: Place, settings: dict[str, Any], tables: Sequence[Table]) -> None:

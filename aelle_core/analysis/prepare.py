@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.foundation.errors import UserError
+from aelle_core.analysis.kept_tables import kept_tables
+from aelle_core.analysis.trained import MISSING, Trained, joint_examples, trained_studies
 from aelle_core.evaluation import (
     Examples,
     Measurement,
@@ -28,19 +29,18 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
-from aelle_core.evaluation.tables.material import MINIMUM, Material
 from aelle_core.evaluation.tables.base import Table, make_tables
+from aelle_core.evaluation.tables.material import MINIMUM, Material
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place, arrow_file
+from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study
 from aelle_core.study.joint import members
 from aelle_core.study.nights import Nights
 from aelle_core.study.quarantine import quarantined_sentence
-from aelle_core.analysis.kept_tables import kept_tables
 from aelle_core.tasks import get_task, tasks
-from aelle_core.analysis.trained import MISSING, Trained, joint_examples, trained_studies
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import Examples
+from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study

@@ -181,10 +181,10 @@ def spectrum(
 
     from rich.console import Console
 
-    from aelle_core.cli.main import spectrum_report
-    from aelle_core.lyapunov import lyapunov_spectrum
+    from aelle_core.cli import spectrum_report
     from aelle_core.files.places import place
     from aelle_core.loading.networks import load
+    from aelle_core.lyapunov import lyapunov_spectrum
 
     for path, picture in ((output, False), (plot, True)):
         if path is not None:
@@ -235,12 +235,12 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     Example: `aelle predict runs/digits lstm.safetensors --inputs sequences.npy`
     """
     from aelle_core.aelle.estimator import AeLLE
-    from aelle_core.foundation.errors import UserError
-    from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.files.places import place
+    from aelle_core.foundation.errors import UserError
+    from aelle_core.loading.networks import load
+    from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import tasks
-    from aelle_core.loading.networks import load
 
     directory = RunDirectory(run)
     study = directory.study()

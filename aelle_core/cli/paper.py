@@ -10,18 +10,18 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Grid
 
-from aelle_core.analysis.prepare import prepare_joint_analysis, study_tables
 from aelle_core.analysis.figures import draw_studies
-from aelle_core.foundation.errors import UserError
-from aelle_core.evaluation.tables.paper_numbers import paper_tasks
-from aelle_core.evaluation.tables.base import Table
-from aelle_core.files.atomic import write_atomically
-from aelle_core.pretrained import manifest
-from aelle_core.evaluation.tables.paper_and_us import comparison
-from aelle_core.report.text_tables import comma_separated, grid, markdown
+from aelle_core.analysis.prepare import prepare_joint_analysis, study_tables
 from aelle_core.analysis.shipped.studies import shipped_name, shipped_studies, shipped_tables
-from aelle_core.study import RunDirectory, join
 from aelle_core.analysis.trained import Trained, trained_studies
+from aelle_core.evaluation.tables.base import Table
+from aelle_core.evaluation.tables.paper_and_us import comparison
+from aelle_core.evaluation.tables.paper_numbers import paper_tasks
+from aelle_core.files.atomic import write_atomically
+from aelle_core.foundation.errors import UserError
+from aelle_core.pretrained import manifest
+from aelle_core.report.text_tables import comma_separated, grid, markdown
+from aelle_core.study import RunDirectory, join
 
 
 @dataclass(frozen=True)

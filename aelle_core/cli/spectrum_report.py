@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.atomic import write_atomically
+from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov import LyapunovSpectrum
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def unresolved(result: LyapunovSpectrum) -> str:
         (underflowed, "by underflow: numbers along those directions become too small to hold"),
         (
             drowned,
-            "by fault_injection: rounding decides which trajectory is followed, which costs about a standard error or less; more "
+            "by chaos: rounding decides which trajectory is followed, which costs about a standard error or less; more "
             "sequences or steps lessen both",
         ),
         (~underflowed & ~drowned, f"by saturated units or nearly parallel directions, where digits are lost{remedy}"),

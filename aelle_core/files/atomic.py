@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.places import ObjectPath, Place, place
+from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.places import ObjectPath, Place
+from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo

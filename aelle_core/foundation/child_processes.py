@@ -1,9 +1,12 @@
-"""Processes that are of no use without the one that started them."""
+"""Child processes that end when their parent does."""
 
 import os
 import signal
 import threading
 import time
+from typing import Any
+
+from joblib import parallel_config
 
 _LOOK_SECONDS = 0.5
 STOP_SECONDS = 5
@@ -26,3 +29,11 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def joblib_ending_with_this(**configuration: Any) -> parallel_config:
+    """Return a context in which joblib's worker processes end with this process.
+
+    Idle workers otherwise outlive a killed parent by minutes.
+    """
+    return parallel_config("loky", initializer=end_with, initargs=(os.getpid(),), **configuration)

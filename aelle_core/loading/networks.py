@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch, get_cell
-from aelle_core.foundation.errors import UserError
-from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.files.atomic import read_safetensors
 from aelle_core.files.places import Place
+from aelle_core.foundation.errors import UserError
+from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 

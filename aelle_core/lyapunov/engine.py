@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aelle_core.foundation.threads import one_torch_thread
 from aelle_core.lyapunov.kernels.extended import ExtendedTangents
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
-from aelle_core.lyapunov.systems import System
 from aelle_core.lyapunov.kernels.tangents import Frame, Kernel, TorchTangents
-from aelle_core.foundation.threads import one_torch_thread
+from aelle_core.lyapunov.systems import System
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 256

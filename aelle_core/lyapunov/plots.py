@@ -1,16 +1,18 @@
 """Pictures of one spectrum."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov.result import LyapunovSpectrum
+
+if TYPE_CHECKING:
+    from aelle_core.lyapunov.result import LyapunovSpectrum
 
 _COLOUR = "#4477aa"
 
 
-def plot_spectrum(spectrum: LyapunovSpectrum, axes: Any = None) -> Any:
+def plot_spectrum(spectrum: "LyapunovSpectrum", axes: Any = None) -> Any:
     """Exponents over their index with standard errors: filled where resolved, hollow where not."""
     axes = _axes(axes)
     exponents = spectrum.exponents
@@ -49,7 +51,7 @@ def plot_spectrum(spectrum: LyapunovSpectrum, axes: Any = None) -> Any:
     return axes
 
 
-def plot_running(spectrum: LyapunovSpectrum, axes: Any = None) -> Any:
+def plot_running(spectrum: "LyapunovSpectrum", axes: Any = None) -> Any:
     """Finite-time exponents over counted steps, one line for each; at most twelve, evenly spread over the index."""
     if spectrum.running is None or spectrum.running_steps is None:
         raise UserError("no finite-time exponents were recorded: expected lyapunov_spectrum(..., running=steps)")

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from aelle_core.store.listing import Directory
 from aelle_core.files.atomic import write_atomically
-from aelle_core.store.fragments import MERGED, REPLACES, SUFFIX, WRITING, packs_of, read_whole, replaced_by
 from aelle_core.files.lock import TakenError, alone
 from aelle_core.files.places import Place, each_of
-from aelle_core.store.schema import FILE_SCHEMA
 from aelle_core.store.dataset import SpectraStore, StoreError
+from aelle_core.store.fragments import MERGED, REPLACES, SUFFIX, WRITING, packs_of, read_whole, replaced_by
+from aelle_core.store.listing import Directory
+from aelle_core.store.schema import FILE_SCHEMA
 
 _ABANDONED_SECONDS = 3600
 _LOCK = "_compaction.lock"

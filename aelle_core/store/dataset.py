@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
-from aelle_core.store.listing import Contents, Directory
 from aelle_core.files.atomic import write_atomically
-from aelle_core.store.fragments import CHECKED, SUFFIX, broken, check_name, opened, read_whole, write_table
 from aelle_core.files.places import ObjectPath, Place, each_of, place, unreachable
+from aelle_core.store.fragments import CHECKED, SUFFIX, broken, check_name, opened, read_whole, write_table
+from aelle_core.store.listing import Contents, Directory
 from aelle_core.store.schema import (
     FILE_SCHEMA,
     PARTITION_KEYS,

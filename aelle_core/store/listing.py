@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from aelle_core.store.fragments import MERGED, SUFFIX, packs_of, replaced_by
 from aelle_core.files.places import Place, each_of, files_below, unreachable
+from aelle_core.store.fragments import MERGED, SUFFIX, packs_of, replaced_by
 from aelle_core.store.schema import StoreError
 
 _DIRECTORY = re.compile(r"study=([A-Za-z0-9][A-Za-z0-9._-]*)/cell=([A-Za-z0-9][A-Za-z0-9._-]*)/epoch=([0-9]+)")

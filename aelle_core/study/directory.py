@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
 from aelle_core.study.quarantine import Quarantine

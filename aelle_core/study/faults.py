@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aelle_core.foundation.errors import PlaceError, first_line
 from aelle_core.files.places import has_no_answer
+from aelle_core.foundation.errors import PlaceError, first_line
 from aelle_core.store.dataset import StoreError
 from aelle_core.study.directory import RunDirectory
 

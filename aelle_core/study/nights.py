@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from datetime import date
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.places import Place
+from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import stream_seed
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
-from aelle_core.foundation.errors import UserError, some_of
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
+from aelle_core.foundation.errors import UserError, some_of
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import get_cell
-from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.files.places import Place
+from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.store.dataset import NetworkRecord, SpectraStore
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study

@@ -6,8 +6,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.foundation.random_streams import stream_seed
+from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.study.model import Study
 from aelle_core.training import NetworkSettings
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.foundation.registry import Registry
 from aelle_core.foundation.random_streams import generator
+from aelle_core.foundation.registry import Registry
 
 _CODES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 

@@ -1,11 +1,11 @@
 """Packed training: many networks of one shape side by side, each with its own fate, by gradients or by FORCE."""
 
 from aelle_core.training.checkpoint import load_checkpoint, recorded_way, save_checkpoint
-from aelle_core.training.way_timings import WayTimings, Workload, fastest
 from aelle_core.training.force.trainer import ForceTrainer
 from aelle_core.training.gradient.optimiser import PackedAdam
 from aelle_core.training.gradient.trainer import PackTrainer
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.way_timings import WayTimings, Workload, fastest
 from aelle_core.training.ways import available_ways, ways
 
 __all__ = [

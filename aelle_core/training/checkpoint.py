@@ -4,9 +4,9 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.atomic import read_metadata, read_safetensors, write_atomically
 from aelle_core.files.places import Place
+from aelle_core.foundation.errors import UserError
 from aelle_core.training.trainer import EpochResult, Trainer
 
 _FORMAT = "aelle-pack-2"

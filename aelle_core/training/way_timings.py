@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,8 +21,7 @@ from aelle_core.files.atomic import write_atomically
 from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training.memory import network_bytes, networks_at_once
-from aelle_core.training.gradient.trainer import PackTrainer
-from aelle_core.training.trainer import NetworkSettings, Timing
+from aelle_core.training.trainer import NetworkSettings, Timing, Trainer
 from aelle_core.training.ways import Readout, available_ways
 
 REFERENCE = "packed"
@@ -90,9 +90,11 @@ class Workload:
 
 class WayTimings:
     """How fast the ways are: a small JSON file for each workload, in a directory for each kind of machine (processor,
-    GPU) and version of what computes there. Without platformdirs and llvmlite (a GPU box, say) nothing is kept."""
+    GPU) and version of what computes there. Without platformdirs and llvmlite (a GPU box, say) nothing is kept.
+    `trainer` is the class whose packs are timed."""
 
-    def __init__(self, directory: Path | None = None) -> None:
+    def __init__(self, trainer: type[Trainer], directory: Path | None = None) -> None:
+        self._trainer = trainer
         if importlib.util.find_spec("platformdirs") and importlib.util.find_spec("llvmlite"):
             from platformdirs import user_cache_path
 
@@ -127,7 +129,7 @@ class WayTimings:
 
         A cache that cannot be written costs another measurement next time, nothing else.
         """
-        timings = time_ways(workload, say or _say)
+        timings = time_ways(self._trainer, workload, say or _say)
         if self.directory is None or not workload.fits():
             return timings
         held = {way: asdict(timing) for way, timing in timings.items()}
@@ -151,27 +153,27 @@ def fastest(timings: Mapping[str, Timing]) -> str:
     return best if timings[best].seconds * _GAIN <= timings[REFERENCE].seconds else REFERENCE
 
 
-def time_ways(workload: Workload, say: Callable[[str], object]) -> dict[str, Timing]:
-    """Every way's time for a mini-batch: forward, backward and the optimiser's step."""
+def time_ways(trainer: type[Trainer], workload: Workload, say: Callable[[str], object]) -> dict[str, Timing]:
+    """Return every way's time for a mini-batch of `trainer`: forward, backward and the optimiser's step."""
     cell, device, networks = workload.recurrent(), workload.place, workload.timed
     settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(networks)]
     task = _RandomTask(workload)
     started, silent = time.perf_counter(), True
-    trainers = {}
+    packs: dict[str, Any] = {}
     times: dict[tuple[str, int], list[float]] = {}
     for name in available_ways(cell, device):
-        trainers[name] = PackTrainer(cell, task, settings, batch_size=workload.batch_size, device=device, way=name)
-    fitting = min(trainer.networks_at_once for trainer in trainers.values())
+        packs[name] = trainer(cell, task, settings, batch_size=workload.batch_size, device=device, way=name)
+    fitting = min(pack.networks_at_once for pack in packs.values())
     for round_ in range(_ROUNDS + 1):
         # In turn, so that all see the same neighbours.
-        for name, at_once in itertools.product(trainers, sorted({min(_AT_ONCE, fitting), fitting})):
-            trainer = trainers[name]
-            trainer.networks_at_once = at_once
+        for name, at_once in itertools.product(packs, sorted({min(_AT_ONCE, fitting), fitting})):
+            pack = packs[name]
+            pack.networks_at_once = at_once
             if silent and time.perf_counter() - started > _SILENT_SECONDS:
                 say(f"measuring ways to train {workload.cell} {workload.units} on {workload.device}, once")
                 silent = False
             begun = time.perf_counter()
-            trainer.train_epoch().sum().item()  # .item() waits for a device
+            pack.train_epoch().sum().item()  # .item() waits for a device
             if round_:
                 times.setdefault((name, at_once), []).append(time.perf_counter() - begun)
     timings: dict[str, Timing] = {}

@@ -134,8 +134,8 @@ def measure(packs: int, epochs: int, directory: Path) -> Measured:
     from aelle_core.store.compaction import compact
     from aelle_core.study import RunDirectory
     from flows import cohort
-    from flows.processes.cluster import ray_cluster
     from flows.parameters import Resources, StudyParameters
+    from flows.processes.cluster import ray_cluster
     from flows.processes.server import prefect_server
     from flows.sweep import sweep
 

@@ -12,7 +12,7 @@ from aelle_core.study.faults import place_failures_named
 def store_random_pack(
     packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None
 ) -> PackSummary:
-    """In the place of flows.ray_tasks.train_pack.train_pack: store random numbers for every epoch of the pack, as `run_pack` does."""
+    """Store random numbers for every epoch of the pack, in place of flows.ray_tasks.train_pack."""
     started = time.monotonic()
     run, study, pack = RunDirectory(directory), packs.study, packs[number]
     drawn = np.random.default_rng(number)

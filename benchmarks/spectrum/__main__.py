@@ -1,6 +1,6 @@
 """`make bench-spectrum`: the spectrum engine against its peers, in one run on one machine.
 
-Tables to the terminal and to docs/benchmarks/spectrum.md, a picture to docs/spectrum-cost.{png,svg}, progress to
+Tables to the terminal and to docs/benchmarks/spectrum.md, a picture beside it to spectrum-cost.{png,svg}, progress to
 stderr. Under ten minutes on two cores; `--quick` takes one minute, prints small sizes and writes nothing. With a CUDA
 device the GPU part follows (benchmarks/spectrum/spectrum_gpu.py).
 """
@@ -17,23 +17,18 @@ from rich.console import Console
 
 from aelle_core.cells import cells
 from aelle_core.lyapunov.kernels.householder.tangents import prepare_kernel
-from benchmarks.spectrum import accuracy
-from benchmarks.spectrum import comparison
-from benchmarks.spectrum import figure
-from benchmarks.spectrum import growth
-from benchmarks.spectrum import memory
-from benchmarks.shared import page
-from benchmarks.spectrum import spectrum_gpu
-from benchmarks.spectrum.cases import LENGTHS, SEED, Case, kinds, measured_at
-from benchmarks.spectrum.comparison import Turns
-from benchmarks.spectrum.peak import measure_peak, peak_table
 from benchmarks.peers.published import CELLS as PUBLISHED
+from benchmarks.shared import page
 from benchmarks.shared.progress import Steps, progress_of, statement
 from benchmarks.shared.tables import Table
 from benchmarks.shared.timing import Spread, on_threads, take_turns
+from benchmarks.spectrum import accuracy, comparison, figure, growth, memory, spectrum_gpu
+from benchmarks.spectrum.cases import LENGTHS, SEED, Case, kinds, measured_at
+from benchmarks.spectrum.comparison import Turns
+from benchmarks.spectrum.peak import measure_peak, peak_table
 from benchmarks.training.ways import ways_of
 
-DOCS = Path("docs")
+DOCS = Path("docs/benchmarks")
 MOST_SECONDS = 540.0  # after so many nothing new is begun
 GROUP_SECONDS = 40.0  # nor, after so many for one group of ways, another turn
 INTRODUCTION = """# The spectrum engine against its peers
@@ -103,7 +98,7 @@ QUICK = Plan(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.spectrum", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one minute, small sizes, writes nothing")
-    parser.add_argument("--output", type=Path, help="folder for the page and the picture (default: docs)")
+    parser.add_argument("--output", type=Path, help="folder for the page and the picture (default: docs/benchmarks)")
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
     folder = options.output or (None if options.quick else DOCS)
@@ -124,8 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         figure.draw(folder, measured.by_size, measured.by_steps, measured.by_sequences, measured.growths)
         command = "make bench-spectrum" if folder == DOCS else "python -m benchmarks.spectrum"
         introduction = INTRODUCTION.format(command=command, seed=SEED, machine=machine, timing=timing)
-        page.write(folder / "spectrum-benchmark.md", introduction, measured.tables)
-        console.print(f"Written: {folder / 'spectrum-benchmark.md'}, {folder / 'spectrum-cost.png'} and .svg")
+        page.write(folder / "spectrum.md", introduction, measured.tables)
+        console.print(f"Written: {folder / 'spectrum.md'}, {folder / 'spectrum-cost.png'} and .svg")
     spectrum_gpu.main([])
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 from aelle_core.cells import Network, dense_jacobian, to_torch
 from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.lyapunov.result import Precision
-from benchmarks.spectrum.cases import Case, Kind, draw_inputs, draw_network
 from benchmarks.peers import published
 from benchmarks.peers.autodiff import autodiff_spectrum
 from benchmarks.peers.covariant import clvlib_spectrum
 from benchmarks.shared.tables import Table
+from benchmarks.spectrum.cases import Case, Kind, draw_inputs, draw_network
 from tests.helpers.references import arrays_of, reference_spectrum
 
 STEPS = 3

@@ -6,11 +6,11 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks.spectrum.cases import LENGTHS, SEQUENCES, Case, kinds
-from benchmarks.spectrum.peak import Peak
 from benchmarks.peers import published
 from benchmarks.shared.tables import DASH, Table, error, number, spread, times
 from benchmarks.shared.timing import Spread, ratio
+from benchmarks.spectrum.cases import LENGTHS, SEQUENCES, Case, kinds
+from benchmarks.spectrum.peak import Peak
 
 # Least ratios aimed at: the published way over ours in float64, on the same threads.
 TARGETS = {

@@ -1,4 +1,4 @@
-"""docs/spectrum-cost: cost against N, T and B, and memory against T, on logarithmic axes."""
+"""spectrum-cost.png and .svg: cost against N, T and B, and memory against T, on logarithmic axes."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from aelle_core.cells import to_torch
 from aelle_core.lyapunov import lyapunov_spectrum
-from benchmarks.spectrum.cases import SEQUENCES, draw_inputs, draw_network
 from benchmarks.peers.published import published_spectrum
 from benchmarks.shared.tables import Table
 from benchmarks.shared.timing import Way, on_threads, take_turns
+from benchmarks.spectrum.cases import SEQUENCES, draw_inputs, draw_network
 
 UNITS = 64
 BASE_STEPS = 28

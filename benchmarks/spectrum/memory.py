@@ -1,7 +1,7 @@
 """Memory against the length of a sequence: how much the resident peak of a fresh process grows in one run.
 
-`python -m benchmarks.spectrum.memory WAY STEPS` prints the growth in bytes; a short run of the same way comes before, so that
-compiled code and libraries are in memory already.
+`python -m benchmarks.spectrum.memory WAY STEPS` prints the growth in bytes; a short run of the same way comes before,
+so that compiled code and libraries are in memory already.
 """
 
 import resource
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from aelle_core.cells import to_torch
 from aelle_core.lyapunov import lyapunov_spectrum
-from benchmarks.spectrum.cases import SEQUENCES, draw_inputs, draw_network
 from benchmarks.peers.published import published_spectrum
 from benchmarks.shared.tables import DASH, Table, number
 from benchmarks.shared.timing import on_threads
+from benchmarks.spectrum.cases import SEQUENCES, draw_inputs, draw_network
 
 UNITS = 64
 STEPS = {"exact": (100, 1000, 10_000), "fast": (100, 10_000), "published": (100, 1000)}

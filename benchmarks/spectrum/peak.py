@@ -11,9 +11,9 @@ from numba import njit
 
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL
 from aelle_core.lyapunov.kernels.householder.vectors import reflect
-from benchmarks.spectrum.product import best_rate, product_rate
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import on_threads
+from benchmarks.spectrum.product import best_rate, product_rate
 
 _PRODUCT = 1024  # rows and columns of the matrices that torch multiplies
 _STRIPE = 64

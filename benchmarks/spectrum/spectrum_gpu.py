@@ -21,10 +21,10 @@ from torch import Tensor
 from aelle_core.cells import Network, get_cell, to_torch
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.lyapunov.result import Precision
-from benchmarks.spectrum.cases import PAPER_CELLS as CELLS
-from benchmarks.shared.device import describe, synchronise
 from benchmarks.peers.published import CELLS as PUBLISHED
 from benchmarks.peers.published import published_spectrum
+from benchmarks.shared.device import describe, synchronise
+from benchmarks.spectrum.cases import PAPER_CELLS as CELLS
 
 PAGE = Path("docs/results/spectrum-gpu.md")
 FEATURES = 28
@@ -159,7 +159,8 @@ def report(options: Options, ours: dict[Precision, dict[str, Tally]], theirs: di
     lines = [
         "# Spectra of a study on one GPU",
         "",
-        f"Measured by `python -m benchmarks.spectrum.spectrum_gpu` on {time.strftime('%Y-%m-%d')}: {describe(options.device)}; "
+        f"Measured by `python -m benchmarks.spectrum.spectrum_gpu` on {time.strftime('%Y-%m-%d')}: "
+        f"{describe(options.device)}; "
         f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}. {options.networks:,} "
         f"networks of N = {options.units}, {options.steps} steps, {options.sequences} sequences, hidden-state spectra, "
         "in packs by `pack_spectra` without the check. Seconds include the forward pass and the way of weights to the "

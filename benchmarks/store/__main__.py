@@ -21,8 +21,8 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from aelle_core.store.compaction import compact
-from aelle_core.store.schema import NetworkRecord
 from aelle_core.store.dataset import SpectraStore
+from aelle_core.store.schema import NetworkRecord
 
 STUDY, CELL = "scale-1", "gru"
 ASKED = 200  # packs of which `has` is asked

@@ -1,6 +1,6 @@
 """`make bench`: training packs of networks beside the ways that frameworks offer, in one run on one machine.
 
-Tables and a verdict to the terminal and to docs/benchmarks/training.md, a picture to docs/training-speed.{png,svg},
+Tables and a verdict to the terminal and to docs/benchmarks/training.md, a picture beside to training-speed.{png,svg},
 progress to stderr. Under ten minutes on two cores; `--quick` takes less than a minute, and writes nothing.
 """
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.shared import page
-from benchmarks.spectrum.cases import SEED
 from benchmarks.shared.progress import progress_of, statement
+from benchmarks.spectrum.cases import SEED
 from benchmarks.training import figure
 from benchmarks.training.plan import FULL, QUICK
 from benchmarks.training.run import Run
 
-DOCS = Path("docs")
+DOCS = Path("docs/benchmarks")
 MOST_SECONDS = 540.0  # after so many nothing new is begun
 INTRODUCTION = """# Training many networks: packs against one by one
 
@@ -37,7 +37,7 @@ the least and the largest turn.
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less than a minute, few cells, writes nothing")
-    parser.add_argument("--output", type=Path, help="folder for the page and the picture (default: docs)")
+    parser.add_argument("--output", type=Path, help="folder for the page and the picture (default: docs/benchmarks)")
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
     folder = options.output or (None if options.quick else DOCS)
@@ -63,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             timing=timing,
             verdicts="\n\n".join(measured.verdicts),
         )
-        page.write(folder / "training-benchmark.md", introduction, measured.tables)
-        console.print(f"Written: {folder / 'training-benchmark.md'}, {folder / 'training-speed.png'} and .svg")
+        page.write(folder / "training.md", introduction, measured.tables)
+        console.print(f"Written: {folder / 'training.md'}, {folder / 'training-speed.png'} and .svg")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from aelle_core.cells import cells, get_cell
 from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings
-from benchmarks.spectrum.cases import SEED
 from benchmarks.peers.layers import CELLS as LAYER_CELLS
 from benchmarks.peers.loops import LOOPS
+from benchmarks.spectrum.cases import SEED
 
 CELLS = (*LAYER_CELLS, *(name for name in cells if name in LOOPS and name not in LAYER_CELLS))  # trained by gradients
 CLASSES = 10

@@ -1,4 +1,4 @@
-"""docs/training-speed: how many times faster than one by one, and networks per second against P, N and T."""
+"""training-speed.png and .svg: how many times faster than one by one, and networks per second against P, N and T."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.spectrum.memory import answer_of, resident_peak
 from benchmarks.shared.tables import DASH, Table, number
 from benchmarks.shared.timing import on_threads
+from benchmarks.spectrum.memory import answer_of, resident_peak
 from benchmarks.training import packs, peers
 from benchmarks.training.cases import RandomSequences, Shape
 

@@ -28,4 +28,4 @@ def chosen(shape: Shape, networks: int) -> str:
     trainer = pack(shape, networks, 1, REFERENCE)
     with on_threads(1):
         workload = Workload.of(trainer.cell, trainer.task, shape.batch, networks, trainer.device)
-        return fastest(time_ways(workload, lambda sentence: None))
+        return fastest(time_ways(PackTrainer, workload, lambda sentence: None))

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from aelle_core.lyapunov.kernels.householder.tangents import prepare_kernel
-from benchmarks.spectrum.product import product_rate
 from benchmarks.shared.progress import Steps
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import on_threads
+from benchmarks.spectrum.product import product_rate
 from benchmarks.training import comparison, growth, memory, packs, peers, spectra, studies
 from benchmarks.training.cases import Shape
 from benchmarks.training.comparison import OfCell

@@ -7,9 +7,9 @@ from aelle_core.lyapunov import pack_spectra
 from aelle_core.study import get_preset
 from aelle_core.tasks import get_task
 from aelle_core.training import PackTrainer
-from benchmarks.spectrum.cases import SEQUENCES
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import Spread, Way, on_threads, take_turns
+from benchmarks.spectrum.cases import SEQUENCES
 from benchmarks.training import packs
 from benchmarks.training.cases import settings_of
 from benchmarks.training.comparison import OfCell

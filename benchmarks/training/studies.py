@@ -10,6 +10,7 @@ import torch
 from aelle_core.cells import get_cell
 from aelle_core.study import RunDirectory, Study, cohorts, get_preset, run_study
 from aelle_core.tasks import get_task
+from aelle_core.training import PackTrainer
 from aelle_core.training.way_timings import WayTimings, Workload
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import on_threads, seconds
@@ -52,7 +53,7 @@ def _choose_ways(study: Study) -> None:
     for pack in (pack for cohort in cohorts(study) for pack in cohort.packs):
         cell = get_cell(pack.cell, task.input_size, pack.units)
         size = len(pack.variants)
-        WayTimings().chosen(Workload.of(cell, task, study.batch_size, size, torch.device("cpu")))
+        WayTimings(PackTrainer).chosen(Workload.of(cell, task, study.batch_size, size, torch.device("cpu")))
 
 
 def seconds_alone() -> float:

@@ -1,4 +1,6 @@
-"""The whole paper-smnist study on one GPU, in one process without Prefect or Ray: `python -m benchmarks.training.study_gpu`.
+"""The whole paper-smnist study on one GPU, in one process without Prefect or Ray.
+
+Run it as `python -m benchmarks.training.study_gpu`.
 
 Eight cells, 200 networks of N = 64 each, row-wise MNIST (`--data`: a folder with its four IDX files), batch 128, ten
 epochs, hidden-state spectra of 15 sequences before training and after every epoch. Needs torch, numpy, scikit-learn,
@@ -21,10 +23,11 @@ from aelle_core.cells import get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import Pack, RunDirectory, Study, cohorts, run_pack
 from aelle_core.tasks import Splits, Task, get_task
+from aelle_core.training import PackTrainer
 from aelle_core.training.way_timings import Workload, fastest, time_ways
 from aelle_core.training.ways import check_way
-from benchmarks.spectrum.cases import PAPER_CELLS
 from benchmarks.shared.device import describe
+from benchmarks.spectrum.cases import PAPER_CELLS
 from benchmarks.spectrum.product import product_rate
 from benchmarks.training import study_page
 from benchmarks.training.cases import Shape
@@ -192,7 +195,7 @@ def _start(study: Study, task: Task, pack: Pack, device: torch.device, way: str 
     if way is None:
         cell = get_cell(pack.cell, task.input_size, pack.units)
         workload = Workload.of(cell, task, study.batch_size, networks, device)
-        timings = time_ways(workload, lambda sentence: print(f"  {sentence}", flush=True))
+        timings = time_ways(PackTrainer, workload, lambda sentence: print(f"  {sentence}", flush=True))
         way = fastest(timings)
         at_once = timings[way].networks_at_once
     shape = Shape(pack.cell, pack.units, task.steps, study.batch_size, task.input_size)

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from aelle_core.cells import Network, to_torch
 from aelle_core.lyapunov import lyapunov_spectrum
-from benchmarks.spectrum.cases import LENGTHS, SEQUENCES, Case, draw_inputs, draw_network, kinds
 from benchmarks.peers import published
 from benchmarks.peers.autodiff import autodiff_spectrum
 from benchmarks.peers.covariant import clvlib_spectrum
 from benchmarks.shared.timing import Way
+from benchmarks.spectrum.cases import LENGTHS, SEQUENCES, Case, draw_inputs, draw_network, kinds
 
 _CHECKED_UP_TO = 256  # dimensions; beyond, the check would take minutes to cost what it costs below
 _OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""The pictures of the guide to spectra: fault_injection, saturation, convergence.
+"""The pictures of the guide to spectra: chaos, saturation, convergence.
 
 python docs/examples/spectrum_guide.py        # about two minutes on one core
 """
@@ -31,8 +31,8 @@ def random_rnn(units: int, gain: float, inputs: int = 1, driven: float = 0.0, se
     return Network(cell, {"weight_ih": by_input, "weight_hh": recurrent, "bias_ih": zeros, "bias_hh": zeros})
 
 
-def fault_injection() -> None:
-    """An autonomous random network loses its rest at gain 1; input tames the fault_injection beyond."""
+def chaos() -> None:
+    """An autonomous random network loses its rest at gain 1; input tames the chaos beyond."""
     units, steps, warmup = 100, 1000, 200
     start = torch.randn(5, units, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     still = torch.zeros(5, steps, 1, dtype=torch.float64)
@@ -160,6 +160,6 @@ def convergence() -> None:
 
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    fault_injection()
+    chaos()
     saturation()
     convergence()

@@ -221,8 +221,8 @@ def _run(job: Callable[[], None], directory: str) -> "ReportData | None":
     from aelle_core.foundation.errors import UserError
     from flows.processes.interruption import exiting_on_signals
     from flows.processes.run_lock import run_lease
-    from flows.progress.display import terminal_display
     from flows.processes.server import ending_without_server, prefect_server
+    from flows.progress.display import terminal_display
 
     console = Console(stderr=True)
     kept = f"what was finished is kept in {directory}; the same command goes on from there"

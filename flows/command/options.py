@@ -92,8 +92,8 @@ def checked_output(output: str | None, plan: "Study") -> str:
 def joined(runs: list[str], together: str | None) -> str:
     """The run to analyse: the one that was named, or that which several were joined to. Raises UserError where several
     come without a directory of their own, or one with it, and where they cannot be joined."""
-    from aelle_core.foundation.errors import UserError
     from aelle_core.files.places import resolved
+    from aelle_core.foundation.errors import UserError
     from aelle_core.study import RunDirectory, join
 
     if (together is None) != (len(runs) == 1):

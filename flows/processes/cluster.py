@@ -11,11 +11,11 @@ from typing import Any
 import psutil
 
 from aelle_core.foundation.errors import UserError, some_of
+from flows.parameters import Request, Resources
 from flows.processes.environment import prepare_ray
 from flows.processes.interruption import kept_signal_handlers, telling_threads
 from flows.processes.malloc_arenas import share_arenas
 from flows.processes.orphans import ending_with_this
-from flows.parameters import Request, Resources
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to files
 

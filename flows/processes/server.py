@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.child_processes import STOP_SECONDS
+from aelle_core.foundation.errors import UserError
 from flows.processes.environment import prepare_prefect
 from flows.processes.stale_runs import close_stale_runs
 

@@ -1,5 +1,5 @@
-"""What a Prefect server of ours runs, as `python -m flows.processes.server_process`: it serves an open socket while its parent
-lives."""
+"""What a Prefect server of ours runs (`python -m flows.processes.server_process`): serve an open socket while the
+parent lives."""
 
 import fcntl
 import socket

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from aelle_core.foundation.errors import UserError
+from flows.parameters import Request, Resources
 from flows.processes.cluster import capacity, missing_resources
 from flows.processes.interruption import raise_if_interrupted
-from flows.parameters import Request, Resources
 
 _LOOK_SECONDS = 1.0
 _LONGEST_DELAY = 300.0

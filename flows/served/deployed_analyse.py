@@ -8,10 +8,10 @@ from prefect.states import Completed
 from aelle_core.study import RunDirectory
 from flows.analyse import run_analysis
 from flows.parameters import AnalysisParameters
+from flows.processes.stale_runs import WATCHED
 from flows.served.forms import PackResources, resources
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.processes.stale_runs import WATCHED
 
 
 @flow(name="AeLLE analyse", persist_result=False, **WATCHED)

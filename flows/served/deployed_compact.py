@@ -9,9 +9,9 @@ from prefect.states import Completed
 from aelle_core.store.compaction import compact as merge
 from aelle_core.study import RunDirectory
 from aelle_core.study.nights import Nights
+from flows.processes.stale_runs import WATCHED
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.processes.stale_runs import WATCHED
 
 
 @flow(name="AeLLE compact", persist_result=False, **WATCHED)

@@ -8,10 +8,10 @@ from prefect import flow, runtime
 
 from flows.nightly import run_night
 from flows.parameters import AnalysisParameters
+from flows.processes.stale_runs import WATCHED
 from flows.served.forms import Changes, PackResources, PresetName, resources
 from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
-from flows.processes.stale_runs import WATCHED
 
 
 @flow(name="AeLLE nightly", persist_result=False, **WATCHED)

@@ -7,11 +7,11 @@ from prefect.states import Completed
 
 from aelle_core.study import RunDirectory
 from flows.analyse import run_analysis
-from flows.processes.cluster import ray_cluster
 from flows.parameters import AnalysisParameters, StudyParameters
+from flows.processes.cluster import ray_cluster
+from flows.processes.stale_runs import WATCHED
 from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence
-from flows.processes.stale_runs import WATCHED
 from flows.sweep import sweep as whole_sweep
 
 

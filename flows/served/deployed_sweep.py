@@ -5,9 +5,9 @@ from typing import Any
 from prefect import flow
 
 from flows.parameters import StudyParameters
+from flows.processes.stale_runs import WATCHED
 from flows.served.forms import Changes, PackResources, PresetName, submitted
 from flows.served.mistakes import fails_in_one_sentence, passed_on
-from flows.processes.stale_runs import WATCHED
 from flows.sweep import sweep as whole_sweep
 
 

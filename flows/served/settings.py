@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.places import place, resolved
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import check_name
 
 

@@ -10,8 +10,8 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import Classification, Examples, Splits
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways, ways
-from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.gradient.truncation import cuts
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways import get_way
 
 CPU = torch.device("cpu")

@@ -47,7 +47,7 @@ def test_the_unit_of_serve_starts_a_command_that_there_is(repository: Path, monk
 
 
 def test_the_operations_page_names_files_and_ports_that_there_are(repository: Path) -> None:
-    page = (repository / "docs" / "operations.md").read_text()
+    page = (repository / "docs" / "operating" / "install.md").read_text()
     node = (repository / "deployments" / "ray" / "node").read_text()
     for unit in units(repository):
         assert unit.stem in page

@@ -1,4 +1,4 @@
-"""Two rounds of the fault_injection command, in which each kind of thing is killed once; every row is compared."""
+"""Two rounds of the fault injection command, in which each kind of thing is killed once; every row is compared."""
 
 import signal
 import subprocess
@@ -12,15 +12,15 @@ SEED = 258  # kills a worker, the server and the flow in its first round, a node
 @pytest.mark.timeout(1500)
 def test_two_rounds_of_chaos_lose_nothing() -> None:
     command = [sys.executable, "-m", "fault_injection", "--rounds", "2", "--seed", str(SEED), "--limit", "500"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as fault_injection:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as chaos:
         try:
-            told, _ = fault_injection.communicate(timeout=1300)
+            told, _ = chaos.communicate(timeout=1300)
         except subprocess.TimeoutExpired:
-            fault_injection.send_signal(signal.SIGINT)  # killed at once, it would leave its server, nodes and command behind
-            told, _ = fault_injection.communicate(timeout=90)
+            chaos.send_signal(signal.SIGINT)  # killed at once, it would leave its server, nodes and command behind
+            told, _ = chaos.communicate(timeout=90)
         finally:
-            fault_injection.kill()
-    assert fault_injection.returncode == 0, told
+            chaos.kill()
+    assert chaos.returncode == 0, told
     assert "2 of 2 rounds ended with every row as it should be" in " ".join(told.split())
     for killed in ("worker ", "Prefect server at", "flow at", "node 127.0.0."):
         assert killed in told

@@ -10,7 +10,12 @@ import pytest
 from aelle_core.foundation.errors import UserError
 from flows.processes.run_lock import run_lease
 
-HOLD = "import sys; from flows.processes.run_lock import run_lease\nwith run_lease(sys.argv[1]): print(1, flush=True); input()"
+HOLD = """import sys
+from flows.processes.run_lock import run_lease
+with run_lease(sys.argv[1]):
+    print(1, flush=True)
+    input()
+"""
 
 
 def test_another_process_is_refused_by_name_until_the_holder_is_gone(tmp_path: Path) -> None:
@@ -31,7 +36,11 @@ def test_a_command_is_refused_before_it_starts_anything(tmp_path: Path) -> None:
     arguments = ["sweep", "digits", "--cells", "rnn", "-o", str(tmp_path)]
     with run_lease(tmp_path):
         done = subprocess.run(
-            [sys.executable, "-m", "flows.command.main", *arguments], capture_output=True, text=True, timeout=240, check=False
+            [sys.executable, "-m", "flows.command.main", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
     assert done.returncode == 2
     assert "is being worked on by process" in done.stderr

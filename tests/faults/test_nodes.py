@@ -163,8 +163,8 @@ def test_cohorts_that_are_not_in_the_study_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("orchestration")
 def test_waiting_for_workers_is_bounded() -> None:
-    from flows.processes.cluster import check_resources
     from flows.parameters import Request
+    from flows.processes.cluster import check_resources
 
     begun = time.monotonic()
     with pytest.raises(UserError, match="many: a pack needs 99 CPU and 0 GPU on one node; the cluster has 1 node with"):

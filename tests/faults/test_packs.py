@@ -161,8 +161,8 @@ def test_packs_are_cancelled_when_the_sweep_cannot_go_on(tmp_path: Path, monkeyp
 
 @pytest.mark.usefixtures("orchestration")
 def test_progress_gives_all_tries_again() -> None:
-    from flows.ray_tasks.fan_out import fan_out
     from flows.parameters import Request, Resources
+    from flows.ray_tasks.fan_out import fan_out
 
     failures: list[int] = []
 

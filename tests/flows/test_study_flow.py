@@ -12,11 +12,11 @@ from uuid import UUID
 import psutil
 import pytest
 
-from aelle_core.foundation.errors import UserError
+from aelle_core.analysis.trained import Trained, joint_examples
 from aelle_core.evaluation import Examples
+from aelle_core.foundation.errors import UserError
 from aelle_core.report.figures import figures
 from aelle_core.study import RunDirectory, Study, run_study
-from aelle_core.analysis.trained import Trained, joint_examples
 from tests.faults.sweeps import assert_same_numbers
 
 pytestmark = pytest.mark.usefixtures("orchestration")

@@ -66,7 +66,16 @@ def observed() -> Iterator[Observed]:
         "PREFECT_LOGGING_LEVEL": "DEBUG",
         "PREFECT_LOGGING_SERVER_LEVEL": "DEBUG",
     }
-    command = [sys.executable, "-m", "flows.command.main", "study", "digits", *STUDY, "--output", str(directory / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.command.main",
+        "study",
+        "digits",
+        *STUDY,
+        "--output",
+        str(directory / "run"),
+    ]
     try:
         with (directory / "output").open("wb") as output:
             study = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -12,12 +12,12 @@ from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from aelle_core.study import RunDirectory
 from fault_injection.command import lives
+from flows.processes.stale_runs import close_below
 from flows.served.deployed_analyse import analyse
 from flows.served.deployed_compact import compact
 from flows.served.deployed_nightly import nightly
 from flows.served.deployed_study import study
 from flows.served.deployed_sweep import sweep
-from flows.processes.stale_runs import close_below
 from tests.served.conftest import Served
 
 SECONDS = 300  # generous: it takes a tenth of that where nothing else runs

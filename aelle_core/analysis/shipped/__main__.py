@@ -2,8 +2,8 @@
 
 RUN is the directory of a finished study, or of a joint one. Its spectra become one Parquet file, an AeLLE is fitted to
 all final spectra, the tables are made, and all are entered in the manifest with what they were made by.
-`python -m aelle_core.analysis.shipped NAME` makes the tables of a shipped study again from its spectra, and without arguments
-the card's table is printed.
+`python -m aelle_core.analysis.shipped NAME` makes the tables of a shipped study again from its spectra; without
+arguments the card's table is printed.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.aelle.estimator import AeLLE
+from aelle_core.analysis.kept_tables import read_tables, write_tables
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis, tables_of, tables_recipe
-from aelle_core.foundation.errors import UserError
+from aelle_core.analysis.shipped.studies import shipped_studies
+from aelle_core.analysis.trained import Trained, trained_studies
 from aelle_core.evaluation.tables.base import Table
 from aelle_core.files.atomic import write_atomically
-from aelle_core.store.fragments import WRITING
+from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import MANIFEST, manifest, shipped_file
-from aelle_core.analysis.shipped.studies import shipped_studies
+from aelle_core.store.fragments import WRITING
 from aelle_core.study import RunDirectory, Study
-from aelle_core.analysis.kept_tables import read_tables, write_tables
-from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.tasks import get_task
-from aelle_core.analysis.trained import Trained, trained_studies
 
 HOME = Path(__file__).parent / "pretrained"
 METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "forest on spectrum", "cell and hyperparameters")

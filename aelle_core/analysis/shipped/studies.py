@@ -7,14 +7,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from aelle_core.analysis.kept_tables import read_tables
 from aelle_core.analysis.prepare import prepare_joint_analysis, tables_of
-from aelle_core.foundation.errors import unknown_name
+from aelle_core.analysis.trained import Trained
 from aelle_core.evaluation import protocol_of
 from aelle_core.evaluation.tables.base import Table
+from aelle_core.foundation.errors import unknown_name
 from aelle_core.pretrained import load_spectra, manifest, shipped_file
 from aelle_core.study import Study
-from aelle_core.analysis.kept_tables import read_tables
-from aelle_core.analysis.trained import Trained
 
 
 @dataclass(frozen=True)

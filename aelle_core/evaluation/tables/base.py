@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import Measurement
-from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_remarks
 from aelle_core.evaluation.summary import summarise
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_remarks
 from aelle_core.foundation.registry import Registry
 
 

@@ -8,10 +8,10 @@ from aelle_core.evaluation.classifiers.base import Classifier
 from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
 from aelle_core.evaluation.classifiers.forest_on_spectrum import spectrum_features
 from aelle_core.evaluation.examples import Examples
-from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.verdicts import gain, gain_sentence
 
 PARTS = ("hyperparameters", "loss", "spectrum")
 COMBINATIONS = (
@@ -81,5 +81,7 @@ class Combinations(TableMaker):
         sentences = super().remarks(material, entries)
         for epoch in self._epochs(material):
             for row, over in _COMPARED:
-                sentences.append(f"At epoch {epoch}, {told(gain(self._measured, row, over, epoch), row, over, 'F1')}")
+                sentences.append(
+                    f"At epoch {epoch}, {gain_sentence(gain(self._measured, row, over, epoch), row, over, 'F1')}"
+                )
         return sentences

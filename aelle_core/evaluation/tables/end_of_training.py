@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.tables.base import Entry, TableMaker, entries_of, table_makers
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.verdicts import gain, gain_sentence
 
 _ROWS = (
     "LE mean", "LE max", "LE PC1", "AeLLE median", "AeLLE PC1", "AeLLE hyperplane", "AeLLE hyperellipse",
@@ -32,5 +32,5 @@ class EndOfTraining(TableMaker):
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         found = gain(material.at_the_end, *_SAME_LEARNER, material.last_epoch)
-        sentence = f"The same learner, on the same splits: {told(found, *_SAME_LEARNER, 'F1')}"
+        sentence = f"The same learner, on the same splits: {gain_sentence(found, *_SAME_LEARNER, 'F1')}"
         return [*super().remarks(material, entries), sentence]

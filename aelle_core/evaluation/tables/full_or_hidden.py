@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from aelle_core.evaluation.classifiers.base import classifiers
-from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.verdicts import gain, gain_sentence
 
 _ROWS = ("LE mean", "LE max", "LE PC1", "AeLLE PC1", "AeLLE predictor", "linear on raw")
 KINDS = ("full", "hidden")
@@ -45,7 +45,7 @@ class Kinds(TableMaker):
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         first = min(material.examples)
         return [
-            f"At epoch {first}, {told(gain(self._measured, one, other, first), one, other, 'F1')}"
+            f"At epoch {first}, {gain_sentence(gain(self._measured, one, other, first), one, other, 'F1')}"
             for name in ("AeLLE predictor", "linear on raw")
             for one, other in [(f"{name}, full", f"{name}, hidden")]
         ]

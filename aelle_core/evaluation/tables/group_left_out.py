@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.verdicts import gain, gain_sentence
 
 _ROWS = (
     "LE mean", "LE max", "LE PC1", "AeLLE PC1", "AeLLE predictor", "linear on raw", "forest on spectrum",
@@ -53,7 +53,9 @@ class LeftOut(TableMaker):
             row = _best(measurements, "spectrum", epoch)
             over = _best(measurements, "baseline", epoch)
             found = gain(measurements, row, over, epoch, "balanced_accuracy")
-            sentences.append(f"At epoch {epoch}, the best of each kind: {told(found, row, over, 'balanced accuracy')}")
+            sentences.append(
+                f"At epoch {epoch}, the best of each kind: {gain_sentence(found, row, over, 'balanced accuracy')}"
+            )
         return sentences
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from sklearn.utils.parallel import Parallel, delayed
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.scoring import evaluate_classifiers, fit_to_training
 from aelle_core.evaluation.examples import Examples, all_networks
-from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.metrics import Measurement
-from aelle_core.evaluation.splits.protocol import Protocol, Shares, protocol_of
+from aelle_core.evaluation.scoring import evaluate_classifiers, fit_to_training
+from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.splits.by_network import Split, splits_by_network
+from aelle_core.evaluation.splits.protocol import Protocol, Shares, protocol_of
+from aelle_core.foundation.errors import UserError
 
 MINIMUM = 20
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.summary import corrected_interval
 from aelle_core.evaluation.tables.base import EarlyTable, Entry, table_makers
+from aelle_core.evaluation.tables.material import Material
 
 _OURS, _OTHERS = "linear on latent", ("linear on raw", "linear on PCA")
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier
 from aelle_core.evaluation.examples import Examples
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import EarlyTable, table_makers
+from aelle_core.evaluation.tables.material import Material
 
 DEPTHS = (1, 2, 4, 10)
 

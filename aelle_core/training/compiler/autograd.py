@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from aelle_core.tasks.base import beyond
-from aelle_core.training.mini_batches import MiniBatch
-from aelle_core.training.compiler.schedule import Program
-from aelle_core.training.compiler.recurrence import Recurrence
 from aelle_core.training.compiler.passes import Sequences
+from aelle_core.training.compiler.recurrence import Recurrence
+from aelle_core.training.compiler.schedule import Program
 from aelle_core.training.compiler.workspace import Workspace
+from aelle_core.training.mini_batches import MiniBatch
 
 _WORKSPACES = 4  # shapes that are kept: whole and last mini-batches, and evaluations
 _READOUT = ("readout_weight", "readout_bias")

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from aelle_core.training.compiler.adjoint import is_state
+from aelle_core.training.compiler.emit.loops import Pass, Sequence
+from aelle_core.training.compiler.emit.pointwise import Pointwise
 from aelle_core.training.compiler.operations import (
     CrossEntropy,
     Cut,
@@ -17,10 +19,8 @@ from aelle_core.training.compiler.operations import (
     ScatterAdd,
     Start,
 )
-from aelle_core.training.compiler.emit.pointwise import Pointwise
-from aelle_core.training.compiler.schedule import Place, Program
 from aelle_core.training.compiler.recurrence import Recurrence
-from aelle_core.training.compiler.emit.loops import Pass, Sequence
+from aelle_core.training.compiler.schedule import Place, Program
 
 
 class Sequences:

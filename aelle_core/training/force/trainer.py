@@ -10,8 +10,8 @@ from torch import Tensor
 
 from aelle_core.cells import Cell, Network
 from aelle_core.cells.rank1 import RankOneNetwork
-from aelle_core.foundation.ranges import Range
 from aelle_core.foundation.random_streams import generator
+from aelle_core.foundation.ranges import Range
 from aelle_core.tasks.target_learning import TargetLearning
 from aelle_core.training.force.least_squares import RecursiveLeastSquares
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers

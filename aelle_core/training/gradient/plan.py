@@ -1,77 +1,45 @@
-"""What can be told of training by gradient before a pack is trained: what is drawn, ways, times, memory, sizes."""
+"""Estimates for training by gradient that need no pack: sizes, the fastest way, seconds of an epoch."""
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 
 from aelle_core.cells import Cell
-from aelle_core.cells.initialisers import initialisers
-from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.tasks import Classification
-from aelle_core.training.memory import network_bytes
 from aelle_core.training.trainer import Timing, Trainer
-from aelle_core.training.ways import available_ways, check_way
+from aelle_core.training.way_timings import WayTimings, Workload
 
 
-class GradientPlan(Trainer):
-    """The half of PackTrainer that needs no pack."""
+def size_of(cell: Cell, task: Classification) -> tuple[int, int]:
+    """Return how many numbers one network trains, and how many bytes its checkpoint takes."""
+    shapes = [*cell.parameter_shapes().values(), (task.classes, cell.units), (task.classes,)]
+    count = sum(math.prod(shape) for shape in shapes)
+    return count, 12 * count  # float32 weights and Adam's two moments
 
-    ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(2e-3, 1e-2), "clip": Range(1.0, 1.0)}
-    optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {
-        "initialiser": lambda value: Choice.parse(value, "initialiser", list(initialisers)),
-        "truncation": WholeRange.parse,
-    }
 
-    @classmethod
-    def size(cls, cell: Cell, task: Classification) -> tuple[int, int]:  # type: ignore[override]
-        shapes = [*cell.parameter_shapes().values(), (task.classes, cell.units), (task.classes,)]
-        count = sum(math.prod(shape) for shape in shapes)
-        return count, 12 * count  # float32 weights and Adam's two moments
+def measured_fastest_way(
+    trainer: type[Trainer], cell: Cell, task: Classification, batch_size: int, networks: int, device: torch.device
+) -> tuple[str, int]:
+    """Return the fastest way for a pack on this machine, and how many of its networks compute at once."""
+    return WayTimings(trainer).chosen(Workload.of(cell, task, batch_size, networks, device))
 
-    @classmethod
-    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
-        return available_ways(cell, device, rounded=True)
 
-    @classmethod
-    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
-        check_way(name, cell, device)
-
-    @classmethod
-    def fastest_way(
-        cls,
-        cell: Cell,
-        task: Classification,  # type: ignore[override]
-        batch_size: int,
-        networks: int,
-        device: torch.device,
-    ) -> tuple[str, int]:
-        from aelle_core.training.way_timings import WayTimings, Workload  # which times packs of this trainer
-
-        return WayTimings().chosen(Workload.of(cell, task, batch_size, networks, device))
-
-    @classmethod
-    def epoch_timings(
-        cls,
-        cell: Cell,
-        task: Classification,  # type: ignore[override]
-        batch_size: int,
-        networks: int,
-        device: torch.device,
-        *,
-        anew: bool = False,
-    ) -> dict[str, Timing]:
-        from aelle_core.training.way_timings import WayTimings, Workload
-
-        timings, workload = WayTimings(), Workload.of(cell, task, batch_size, networks, device)
-        found = (None if anew else timings.read(workload)) or timings.measure(workload, say=lambda sentence: None)
-        own = task.examples_per_network
-        validation = len(task.splits.validation) / (3 * own)  # a forward pass is about a third of a training step
-        batches = math.ceil(own / batch_size) * (1 + validation)
-        return {way: replace(timing, seconds=timing.seconds * batches) for way, timing in found.items()}
-
-    @classmethod
-    def network_bytes(cls, cell: Cell, task: Classification, batch_size: int) -> int:  # type: ignore[override]
-        return network_bytes(cell, task, batch_size)
+def measured_epochs(
+    trainer: type[Trainer],
+    cell: Cell,
+    task: Classification,
+    batch_size: int,
+    networks: int,
+    device: torch.device,
+    *,
+    anew: bool,
+) -> dict[str, Timing]:
+    """Return what an epoch with its validation takes in each way, measured where no measurement is kept, or `anew`."""
+    timings, workload = WayTimings(trainer), Workload.of(cell, task, batch_size, networks, device)
+    kept = None if anew else timings.read(workload)
+    per_batch = kept or timings.measure(workload, say=lambda sentence: None)
+    own = task.examples_per_network
+    validation = len(task.splits.validation) / (3 * own)  # a forward pass is about a third of a training step
+    batches = math.ceil(own / batch_size) * (1 + validation)
+    return {way: replace(timing, seconds=timing.seconds * batches) for way, timing in per_batch.items()}

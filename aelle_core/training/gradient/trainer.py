@@ -3,32 +3,34 @@
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network
+from aelle_core.cells.initialisers import initialisers
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
-from aelle_core.tasks import Classification, Examples
+from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.foundation.threads import own_threads
-from aelle_core.training.mini_batches import MiniBatch, mini_batch, same_for_all
+from aelle_core.tasks import Classification, Examples
 from aelle_core.training.gradient.losses import loss_and_accuracy
-from aelle_core.training.gradient.plan import GradientPlan
-from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.gradient.optimiser import PackedAdam
 from aelle_core.training.gradient.parts import in_parts, shares
-from aelle_core.training.trainer import EpochResult, NetworkSettings, trainers
+from aelle_core.training.gradient.plan import measured_epochs, measured_fastest_way, size_of
 from aelle_core.training.gradient.truncation import cuts
-from aelle_core.training.ways import Way, get_way
+from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
+from aelle_core.training.mini_batches import MiniBatch, mini_batch, same_for_all
+from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.ways import Way, available_ways, check_way, get_way
 
 Result = TypeVar("Result")
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 @trainers.register("gradient")
-class PackTrainer(GradientPlan):
+class PackTrainer(Trainer):
     """Networks of one cell trained by Adam on the mini-batches of a task, each as if it were alone.
 
     Each network draws its weights, its order of examples and its noise from its own seed, so that what it becomes
@@ -37,6 +39,12 @@ class PackTrainer(GradientPlan):
     No more than `networks_at_once` networks are trained together: `at_once`, or all, as long as they fit into free
     memory; the number is halved when memory runs out all the same. Raises UserError where one alone does not fit.
     """
+
+    ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(2e-3, 1e-2), "clip": Range(1.0, 1.0)}
+    optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {
+        "initialiser": lambda value: Choice.parse(value, "initialiser", list(initialisers)),
+        "truncation": WholeRange.parse,
+    }
 
     def __init__(
         self,
@@ -269,3 +277,43 @@ class PackTrainer(GradientPlan):
             optimiser.second[name].copy_(state[f"second/{name}"])
         optimiser.alive.copy_(state["alive"])
         optimiser.steps = int(state["adam_steps"])
+
+    @classmethod
+    def size(cls, cell: Cell, task: Classification) -> tuple[int, int]:  # type: ignore[override]
+        return size_of(cell, task)
+
+    @classmethod
+    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
+        return available_ways(cell, device, rounded=True)
+
+    @classmethod
+    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
+        check_way(name, cell, device)
+
+    @classmethod
+    def fastest_way(
+        cls,
+        cell: Cell,
+        task: Classification,  # type: ignore[override]
+        batch_size: int,
+        networks: int,
+        device: torch.device,
+    ) -> tuple[str, int]:
+        return measured_fastest_way(cls, cell, task, batch_size, networks, device)
+
+    @classmethod
+    def epoch_timings(
+        cls,
+        cell: Cell,
+        task: Classification,  # type: ignore[override]
+        batch_size: int,
+        networks: int,
+        device: torch.device,
+        *,
+        anew: bool = False,
+    ) -> dict[str, Timing]:
+        return measured_epochs(cls, cell, task, batch_size, networks, device, anew=anew)
+
+    @classmethod
+    def network_bytes(cls, cell: Cell, task: Classification, batch_size: int) -> int:  # type: ignore[override]
+        return network_bytes(cell, task, batch_size)

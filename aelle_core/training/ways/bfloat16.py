@@ -14,8 +14,9 @@ from aelle_core.training.ways.packed import Packed
 @ways.register("bfloat16")
 class BFloat16(Packed):
     """Factors and results of batched products are rounded to 8 significant bits, forward and backward; all else is
-    float32, as are the parameters. Another network, a little, than in float32: `python -m benchmarks.spectrum.arithmetic` says
-    how much. Spectra are computed from the parameters in float64, whatever trained them."""
+    float32, as are the parameters. The trained networks differ a little from those of float32:
+    `python -m benchmarks.spectrum.arithmetic` says how much. Spectra are computed
+    from the parameters in float64, whatever trained them."""
 
     rounded = True
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, get_cell
-from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.compiler.trace import NotTraceableError, Step, trace_step
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways.base import Readout, Way, ways
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import f1_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from aelle_core.aelle.estimator import AeLLE
 from aelle_core.aelle.autoencoder import Autoencoder, Gradients, train_stages
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.foundation.errors import UserError
 
 

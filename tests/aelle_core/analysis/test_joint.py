@@ -9,12 +9,12 @@ from typer.testing import CliRunner
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.prepare import draw_report, prepare_joint_analysis, report_data, save_analysis
+from aelle_core.analysis.trained import joint_examples, trained_studies
 from aelle_core.cli.main import app
-from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import evaluate_split
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, join, run_study
 from aelle_core.study.joint import members
-from aelle_core.analysis.trained import joint_examples, trained_studies
 
 SHARED = Study(name="pair", cells=("rnn", "gru"), units=(4,), networks=6, pack_size=3, epochs=1)
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.nights.drift import checks, network_summaries
-from aelle_core.foundation.errors import UserError
-from aelle_core.evaluation import Summary
 from aelle_core.analysis.nights.history import History
+from aelle_core.analysis.prepare import prepare_joint_analysis
+from aelle_core.analysis.trained import Trained, joint_examples, trained_studies
+from aelle_core.evaluation import Summary
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 from aelle_core.study.nights import Nights, is_trained
-from aelle_core.analysis.trained import Trained, joint_examples, trained_studies
 
 SHARED = Study(name="nights", cells=("rnn",), units=(4,), networks=6, pack_size=3, epochs=1, seed=3)
 FIRST, SECOND = "2026-11-24", "2026-11-25"

@@ -11,13 +11,13 @@ import pytest
 from sklearn.metrics import f1_score
 
 from aelle_core import AeLLE, pretrained
+from aelle_core.aelle.accepted_spectra import TakenSpectra
+from aelle_core.analysis.shipped.__main__ import card
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.pretrained import MANIFEST, load_spectra, manifest
 from aelle_core.store.schema import SCHEMA
-from aelle_core.analysis.shipped.__main__ import card
 from aelle_core.study import Study
-from aelle_core.aelle.accepted_spectra import TakenSpectra
 
 NAMES = sorted(manifest())
 
@@ -123,7 +123,7 @@ def test_the_manifest_knows_every_file_and_no_place_of_the_machine_that_made_it(
 
 
 def test_the_data_card_says_what_the_manifest_says(repository: Path) -> None:
-    assert card() in (repository / "docs" / "data-card.md").read_text()
+    assert card() in (repository / "docs" / "guide" / "pretrained.md").read_text()
 
 
 def test_what_is_taken_is_said_in_words() -> None:

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cli.main import app
-from aelle_core.foundation.errors import UserError
 from aelle_core.cli.spectrum_report import reading, unresolved
+from aelle_core.foundation.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch.export, about recurrent layers
 
@@ -303,7 +303,7 @@ def test_why_exponents_are_not_resolved() -> None:
     assert unresolved(made([-1.0, -2.0], 0.01, [0.0, 1e-9])) == "0 of 2: rounding has spoilt none"
     found = unresolved(made([0.5, -1.0, -9.0, -700.0], 0.01, [1e-2, 0.0, 1.0, np.inf]))
     assert found.startswith("3 of 4. Likely 1 by underflow")
-    assert "; 1 by fault_injection: rounding decides which trajectory is followed" in found
+    assert "; 1 by chaos: rounding decides which trajectory is followed" in found
     assert found.endswith("parallel directions, where digits are lost; try --precision extended")
     found = unresolved(made([-0.5, -1.0], 0.01, [1e-2, 0.0], precision="fast"))
     assert found == (

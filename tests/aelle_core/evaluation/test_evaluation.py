@@ -22,9 +22,9 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import measured, rank_correlation_within_cells
 from aelle_core.evaluation.summary import corrected_interval
+from aelle_core.evaluation.tables.material import Material
 
 
 def made(epoch: int = 0, count: int = 150) -> Examples:

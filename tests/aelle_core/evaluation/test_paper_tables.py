@@ -11,17 +11,17 @@ from cloudpickle import dumps, loads
 from joblib import parallel_config
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import Examples, Split, classifiers
-from aelle_core.evaluation.scoring import evaluate_classifiers
-from aelle_core.evaluation.gains import gain, told
-from aelle_core.evaluation.splits.by_group import splits_by_group
-from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.metrics import Measurement
-from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_tasks
+from aelle_core.evaluation.scoring import evaluate_classifiers
+from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.tables.base import Table, make_tables, table_makers
 from aelle_core.evaluation.tables.combinations import combination
+from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.tables.paper_4_medians import median_cells
+from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_tasks
+from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.foundation.errors import UserError
 from aelle_core.report.text_tables import comma_separated, grid, markdown
 
 COUNT = 120
@@ -208,8 +208,8 @@ def test_gains_are_taken_split_by_split() -> None:
         [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)], "x", "y", 0
     )
     assert found == pytest.approx((0.1, 0.1, 0.1))
-    assert told(found, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
-    assert "cannot be told apart" in told((0.1, -0.1, 0.3), "x", "y", "F1")
+    assert gain_sentence(found, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
+    assert "cannot be told apart" in gain_sentence((0.1, -0.1, 0.3), "x", "y", "F1")
 
 
 def test_the_papers_numbers_stand_beside_ours(separable: dict[str, Table]) -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.foundation.errors import UserError
 from aelle_core.evaluation import Examples, Shares, classifiers, protocol_of, splits_by_network
 from aelle_core.evaluation.scoring import evaluate_classifiers
-from aelle_core.evaluation.tables.material import Material
-from aelle_core.evaluation.tables.paper_numbers import paper_tasks
 from aelle_core.evaluation.splits.protocol import PROTOCOLS
 from aelle_core.evaluation.tables.base import table_makers
+from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.tables.paper_numbers import paper_tasks
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import presets
 from aelle_core.tasks import tasks
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.atomic import local_copy, read_safetensors, write_atomically
 from aelle_core.files.places import ObjectPath, files_below, place, resolved
+from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study
 from tests.helpers.object_store import ObjectStore

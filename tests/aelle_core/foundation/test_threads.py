@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from aelle_core.cells import get_cell
-from aelle_core.tasks import get_task
 from aelle_core.foundation.threads import one_torch_thread, own_threads
+from aelle_core.tasks import get_task
 from aelle_core.training import NetworkSettings, PackTrainer
 
 TASK = get_task("digits")

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov.kernels.householder.tangents import HouseholderTangents
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.orthogonalisation import by_elimination, by_sorted_householder
 from aelle_core.lyapunov.kernels.tangents import Frame, Kernel, TorchTangents
-from aelle_core.foundation.random_streams import generator
 
 SIZES = [1, 2, 7, 8, 9, 16, 31, 40, 63, 64, 65, 130]
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.tangents import Frame, TorchTangents
-from aelle_core.foundation.random_streams import generator
 
 pytest.importorskip("numba")
 

@@ -13,10 +13,10 @@ from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov.accepting.checks import checked_device
 from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.foundation.random_streams import generator
 
 INPUTS = torch.randn(3, 8, 2, generator=generator(0, "test"))
 STARTS = torch.rand(2, 3, generator=generator(1, "test"), dtype=torch.float64)

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, get_cell
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import engine, pack_spectra, precision
 from aelle_core.lyapunov import spectrum as spectrum_module
 from aelle_core.lyapunov.systems import StepSystem
-from aelle_core.foundation.random_streams import generator
 
 INPUTS = torch.randn(3, 40, 2, generator=generator(0, "test"))
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells, get_cell
+from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import pack_spectra
 from aelle_core.lyapunov.kernels.orthogonalisation import by_elimination, by_sorted_householder
-from aelle_core.foundation.random_streams import generator
 from tests.helpers.references import reference_spectrum
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, get_cell
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import pack_spectra
 from aelle_core.lyapunov.kernels.extended import ExtendedTangents
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.tangents import Frame, TorchTangents
-from aelle_core.foundation.random_streams import generator
 
 LIKE = torch.empty(0, dtype=torch.float64)
 

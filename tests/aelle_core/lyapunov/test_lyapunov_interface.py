@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, get_cell
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov import pack_spectra
 from aelle_core.foundation.random_streams import generator
+from aelle_core.lyapunov import pack_spectra
 
 INPUTS = torch.randn(3, 8, 2, generator=generator(0, "test"))
 

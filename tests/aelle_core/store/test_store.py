@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from aelle_core.store.compaction import compact
 from aelle_core.files.lock import alone
-from aelle_core.store.schema import FILE_SCHEMA, NetworkRecord, estimated_row_bytes
+from aelle_core.store.compaction import compact
 from aelle_core.store.dataset import SpectraStore, StoreError, read_stores
+from aelle_core.store.schema import FILE_SCHEMA, NetworkRecord, estimated_row_bytes
 
 
 def records(pack: int, epoch: int, study: str = "a-1", cell: str = "gru", **changes: Any) -> list[NetworkRecord]:

@@ -7,11 +7,11 @@ from urllib.parse import quote
 import pytest
 from gcp_storage_emulator.server import create_server
 
-from aelle_core.store.compaction import compact
-from aelle_core.foundation.errors import UserError
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.lock import alone
 from aelle_core.files.places import place
+from aelle_core.foundation.errors import UserError
+from aelle_core.store.compaction import compact
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study, run_study
 from tests.aelle_core.store.test_store import filled, records

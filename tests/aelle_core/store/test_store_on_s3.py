@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from aelle_core.analysis.kept_tables import kept_tables
 from aelle_core.analysis.prepare import draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
 from aelle_core.cli.main import app
-from aelle_core.store.compaction import compact
-from aelle_core.foundation.errors import PlaceError, UserError
 from aelle_core.evaluation import evaluate_split
 from aelle_core.files.lock import TakenError, alone
 from aelle_core.files.places import ObjectPath, place
+from aelle_core.foundation.errors import PlaceError, UserError
+from aelle_core.store.compaction import compact
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study, cohorts, run_pack, run_study
 from aelle_core.study.faults import place_failures_named
-from aelle_core.analysis.kept_tables import kept_tables
 from tests.aelle_core.store.test_store import filled, keys, records
 from tests.helpers.object_store import ObjectStore
 

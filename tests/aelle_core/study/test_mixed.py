@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from aelle_core.analysis.trained import load_examples
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.study import RunDirectory, Study, cohorts, get_preset, run_study
-from aelle_core.analysis.trained import load_examples
 
 FAMILIES = ("uniform", "normal", "orthogonal")
 

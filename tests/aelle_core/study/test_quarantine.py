@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from aelle_core.analysis.prepare import prepare_analysis
+from aelle_core.analysis.trained import load_examples
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import Pack, QuarantinedPack, RunDirectory, Study, cohorts, run_pack
 from aelle_core.study.quarantine import quarantined_sentence
-from aelle_core.analysis.trained import load_examples
 
 STUDY = Study(name="partial", cells=("rnn",), units=(4,), networks=14, pack_size=4, epochs=1)
 

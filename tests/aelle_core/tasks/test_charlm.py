@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch.nn import functional
 
+from aelle_core.analysis.trained import load_examples
 from aelle_core.cells import get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 from aelle_core.tasks import Classification, Examples, get_task
 from aelle_core.tasks.charlm import CharacterLanguageModel
-from aelle_core.analysis.trained import load_examples
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways
 from aelle_core.training.mini_batches import mini_batch
 

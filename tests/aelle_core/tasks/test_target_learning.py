@@ -9,10 +9,10 @@ import torch
 from aelle_core import lyapunov_spectrum
 from aelle_core.analysis.prepare import prepare_analysis
 from aelle_core.foundation.errors import UserError
+from aelle_core.loading.networks import load
 from aelle_core.study import Pack, RunDirectory, Study, run_study
 from aelle_core.tasks import get_task
 from aelle_core.tasks.target_learning import TargetLearning
-from aelle_core.loading.networks import load
 
 STUDY = Study(
     name="target",

@@ -9,9 +9,9 @@ import pytest
 from llvmlite import ir
 from numba.core import types
 
+from aelle_core.foundation.vector_instructions import INDEX, Emitter
 from aelle_core.training.compiler.emit.machine_code import compile_module
 from aelle_core.training.compiler.emit.products import emit_gradient, emit_product
-from aelle_core.foundation.vector_instructions import INDEX, Emitter
 
 _FLOATS = ir.FloatType().as_pointer()
 # Rows in blocks and alone; columns in whole vectors, in part of one, and in several blocks.

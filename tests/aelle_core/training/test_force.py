@@ -9,8 +9,8 @@ import torch
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import get_cell
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov import pack_spectra
 from aelle_core.foundation.random_streams import generator
+from aelle_core.lyapunov import pack_spectra
 from aelle_core.tasks.target_learning import TargetLearning
 from aelle_core.training import ForceTrainer, NetworkSettings, load_checkpoint, save_checkpoint
 from aelle_core.training.force.least_squares import RecursiveLeastSquares
@@ -70,7 +70,7 @@ def test_training_keeps_the_inverse_correlation_matrix_symmetric_and_positive() 
 @pytest.mark.parametrize("learn_every", [1, 2, 3])
 def test_training_is_that_of_the_published_program(learn_every: int) -> None:
     task = TargetLearning(period=60, test_periods=2, learn_every=learn_every)
-    pack = trainer([0.8, 1.2], task=task)  # no fault_injection, which would tell roundings apart
+    pack = trainer([0.8, 1.2], task=task)  # no chaos, which would tell roundings apart
     expected = []
     for network in range(2):
         parameters = {name: value[network].numpy() for name, value in pack.parameters.items()}

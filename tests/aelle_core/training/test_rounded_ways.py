@@ -62,7 +62,7 @@ def test_a_rounded_way_is_never_measured_and_never_chosen(tmp_path: Path, monkey
     cell = get_cell("gru", TASK.input_size, 8)
     exact, every = available_ways(cell, CPU), available_ways(cell, CPU, rounded=True)
     assert set(every) - set(exact) == {"bfloat16"}
-    timings, workload = WayTimings(tmp_path), Workload.of(cell, TASK, 64, 2, CPU)
+    timings, workload = WayTimings(PackTrainer, tmp_path), Workload.of(cell, TASK, 64, 2, CPU)
     assert set(timings.measure(workload)) == set(exact)
     held = dict.fromkeys(exact, Timing(1.0, 2))
     monkeypatch.setattr(timings, "read", lambda workload: held)

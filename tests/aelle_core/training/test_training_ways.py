@@ -20,8 +20,8 @@ from aelle_core.training import (
     recorded_way,
     ways,
 )
-from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.memory import is_out_of_memory, network_bytes
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways import Way
 
 TASK = get_task("digits")
@@ -43,7 +43,7 @@ def test_another_way_must_be_a_tenth_faster_than_the_reference() -> None:
 
 
 def test_times_are_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    timings = WayTimings(tmp_path)
+    timings = WayTimings(PackTrainer, tmp_path)
     workload = Workload.of(get_cell("lstm", 8, 8), TASK, 64, 3, CPU)
     assert timings.read(workload) is None
     seconds = timings.measure(workload)
@@ -68,7 +68,7 @@ def test_times_on_a_machine_whose_memory_others_hold_are_not_kept(
     workload = Workload.of(get_cell("gru", 8, 8), TASK, 64, 5, CPU)
     needed = network_bytes(get_cell("gru", 8, 8), TASK, 64)
     monkeypatch.setattr("aelle_core.training.memory.free_bytes", lambda device, threads: int(2.5 * needed))
-    assert {each.networks_at_once for each in WayTimings(tmp_path).measure(workload).values()} <= {2}
+    assert {each.networks_at_once for each in WayTimings(PackTrainer, tmp_path).measure(workload).values()} <= {2}
     assert not list(tmp_path.rglob("*.json"))
 
 

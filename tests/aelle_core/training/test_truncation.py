@@ -9,8 +9,8 @@ from aelle_core.cells import Cell, get_cell
 from aelle_core.foundation.random_streams import generator
 from aelle_core.tasks import get_task
 from aelle_core.training import NetworkSettings, PackTrainer
-from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.gradient.truncation import cuts
+from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways import Readout, get_way
 
 CPU = torch.device("cpu")

@@ -1,4 +1,7 @@
-"""`python -m aelle_core.lyapunov.kernels.householder`: compile the kernel into numba's cache now, not in a first call."""
+"""Compile the kernel into numba's cache now, not in a first call.
+
+Run it as `python -m aelle_core.lyapunov.kernels.householder`.
+"""
 
 import torch
 

@@ -25,11 +25,7 @@ import numpy as np
 from numba import njit
 
 from aelle_core.foundation import vector_instructions as vector_code
-from aelle_core.lyapunov.kernels.householder import emitter
-from aelle_core.lyapunov.kernels.householder import factor
-from aelle_core.lyapunov.kernels.householder import push
-from aelle_core.lyapunov.kernels.householder import reflectors
-from aelle_core.lyapunov.kernels.householder import vectors
+from aelle_core.lyapunov.kernels.householder import emitter, factor, push, reflectors, vectors
 from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, PANEL, compiled
 from aelle_core.lyapunov.kernels.householder.factor import dead_to_the_end, factorise
 from aelle_core.lyapunov.kernels.householder.push import add_squares, multiply_tangents, push_tangents

@@ -12,7 +12,15 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from aelle_core.lyapunov.kernels.householder.emitter import INDEX, LANE, PANEL, Emitter, lanes, pointers, returns_nothing
+from aelle_core.lyapunov.kernels.householder.emitter import (
+    INDEX,
+    LANE,
+    PANEL,
+    Emitter,
+    lanes,
+    pointers,
+    returns_nothing,
+)
 
 
 @intrinsic

@@ -6,9 +6,9 @@ from typing import Any
 
 from llvmlite import ir
 
+from aelle_core.foundation.vector_instructions import Emitter
 from aelle_core.training.compiler.emit.elementary_functions import Functions
 from aelle_core.training.compiler.emit.rows import code_at
-from aelle_core.foundation.vector_instructions import Emitter
 
 
 def emit_cross_entropy(

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aelle_core.training.compiler.expressions import Expression, Leaf
-from aelle_core.training.compiler.emit.elementary_functions import Functions
-from aelle_core.training.compiler.schedule import Place, Write
 from aelle_core.foundation.vector_instructions import Emitter
+from aelle_core.training.compiler.emit.elementary_functions import Functions
+from aelle_core.training.compiler.expressions import Expression, Leaf
+from aelle_core.training.compiler.schedule import Place, Write
 
 _FLAGS = ("contract",)
 
