@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.lyapunov.kernels.rounding import Rounding
 
 _TABLE = 8191
 
@@ -115,7 +116,7 @@ class WatchedArithmetic(TorchFunctionMode):
         """The table in the result's dtype, on its device."""
         key = (result.dtype, result.device)
         if key not in self._noise:
-            drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+            drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=Rounding.source("cpu"))
             factors = 1 + self._units * torch.finfo(result.dtype).eps * drawn
             self._noise[key] = factors.to(device=result.device, dtype=result.dtype)
         return self._noise[key]

@@ -78,7 +78,8 @@ class StackSystem:
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, BlockJacobians | FactoredJacobians, Tensor]:
         rows = state.shape[1]  # sequences, and their copies
-        inputs = self.inputs[:, first : first + steps].to(self.like).repeat(rows // self.sequences, 1, 1)
+        copies = rows // self.sequences
+        inputs = self.inputs[:, first : first + steps].to(self.like).repeat(copies, 1, 1)
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
@@ -87,8 +88,8 @@ class StackSystem:
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
             disturb: Tensor | None = None
             if rounding is not None:
-                drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0)
-                disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
+                drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0, copies=copies)
+                disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1, copies=copies)
             trajectory = [joined]
             for time in range(steps):
                 new = _join(cell, cell.step_accompanied(weights, drive[:, :, time], _split(cell, trajectory[-1])))
@@ -97,7 +98,7 @@ class StackSystem:
             along = torch.stack(trajectory, dim=2)
             old = _split(cell, along[:, :, :-1].flatten(1, 2))
             drive = drive.flatten(1, 2)
-            blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
+            blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding, copies), drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
                 jacobians: BlockJacobians | FactoredJacobians
@@ -106,7 +107,7 @@ class StackSystem:
                 else:
                     jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
-                    jacobians = jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
+                    jacobians = jacobians.disturbed(rounding, copies, floor=not self.exact_zeros)
                 return states[0], jacobians, self._finite(states[0], jacobians)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
@@ -129,7 +130,7 @@ class StackSystem:
 
     @staticmethod
     def _constants_disturbed(
-        cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
+        cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None, copies: int
     ) -> dict[str, Tensor]:
         """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
         names = [
@@ -139,7 +140,7 @@ class StackSystem:
         ]
         if rounding is None or not names:
             return weights
-        disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
+        disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0, copies=copies) for name in names}
         return {**weights, **{name: each.repeat_interleave(steps, dim=1) for name, each in disturbed.items()}}
 
 

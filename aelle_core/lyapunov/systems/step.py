@@ -69,7 +69,8 @@ class StepSystem:
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, Jacobians, Tensor]:
         pieces = state.split(self.sequences)
-        watched = self._arithmetic if rounding is not None else self._arithmetic[:1]
+        plain, disturbed = self._arithmetic
+        watched = [plain, *[disturbed] * (len(pieces) - 1)]
         runs = [self._forward(first, steps, *each) for each in zip(pieces, watched, strict=True)]
         last = torch.cat([run[-1] for run in runs])
         finite = last.isfinite().all(dim=-1)
