@@ -103,7 +103,7 @@ def _accepted(
             need = "jacobian='full'" if hidden else "initial_state (batch, state_size)"
             raise UserError(f"a step function has one state and starts where it is told: expected {need}")
         state = _checked(initial_state, "initial_state", 2).double()
-        built = DifferentiableStep(system, state, given)
+        built: DifferentiableSystem = DifferentiableStep(system, state, given)
         return built, given, built.start(state, len(state), state), length
     else:
         raise UserError(

@@ -46,7 +46,7 @@ class MapLinear:
 
     def push(self, tangents: Tensor) -> Tensor:
         columns, rows, many = self._rows(tangents)
-        _, pushed = torch.func.jvp(lambda states: self.function(states, many), (rows,), (columns,))
+        pushed: Tensor = torch.func.jvp(lambda states: self.function(states, many), (rows,), (columns,))[1]
         return _matrices(pushed, tangents)
 
     def pull(self, cotangents: Tensor) -> Tensor:

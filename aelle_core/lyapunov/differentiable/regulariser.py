@@ -42,7 +42,7 @@ class LyapunovRegularizer:
         if goal.dim() > 1 or (goal.dim() == 1 and len(goal) != k) or not bool(goal.isfinite().all()):
             raise UserError(f"target={target!r}: expected a finite number, or k={k} of them")
         self.k, self.target = k, goal
-        self._how = {"warmup": warmup, "every": every, "segment": segment, "truncate": truncate}
+        self._how: dict[str, Any] = {"warmup": warmup, "every": every, "segment": segment, "truncate": truncate}
 
     def __call__(self, module: nn.Module | Any, inputs: Tensor | None = None, **options: Any) -> Tensor:
         """Return the mean over sequences and exponents of (exponent - target)^2, a scalar; dead ones do not count.

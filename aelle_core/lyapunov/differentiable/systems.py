@@ -63,7 +63,9 @@ class DifferentiableStack:
 
         def advance(inputs: Tensor | None, state: Tensor) -> tuple[Tensor, Linear]:
             assert inputs is not None
-            below, states, rows = inputs, [], []
+            below = inputs
+            states: list[Tensor] = []
+            rows: list[Tensor] = []
             for (cell, joined), of_layer in zip(_zip(cells, state, carried), weights, strict=True):
                 drive = cell.drive(of_layer, below[None])
                 old = split_carried(cell, joined[None])
@@ -93,6 +95,7 @@ class DifferentiableStep:
     def __init__(self, step: Callable[[Tensor | None, Tensor], Tensor], initial_state: Tensor, inputs: Tensor | None):
         self.step = step
         self.size = initial_state.shape[1]
+        self.tensors: tuple[Tensor, ...]
         if isinstance(step, nn.Module):
             self.tensors = tuple(each for each in step.parameters() if each.requires_grad)
         else:
