@@ -17,7 +17,7 @@ _WIDTH, _HEIGHT, _EDGE = 320, 120, 8
 def to_dict(spectrum: "LyapunovSpectrum") -> dict[str, Any]:
     """Return every field as numbers, texts and lists, ready for json.dumps (where NaN and infinity are allowed)."""
     plain: dict[str, Any] = {}
-    for one in fields(spectrum):  # type: ignore[arg-type]
+    for one in fields(spectrum):
         value = getattr(spectrum, one.name)
         if one.name == "covariant":
             continue
