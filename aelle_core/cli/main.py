@@ -38,6 +38,9 @@ Inputs = Annotated[
     ),
 ]
 InitialState = Annotated[Path | None, typer.Option(help="An .npy file (batch, state_size); zeros by default.")]
+Nonlinearity = Annotated[
+    str | None, typer.Option(help="tanh or relu: of an RNN in a safetensors file, which does not say it itself.")
+]
 Layer = Annotated[str | None, typer.Option(help="Which recurrent layer of several, such as encoder.lstm.")]
 NetworkName = Annotated[str | None, typer.Option(help="Which network of a checkpoint, such as gru-32-00003.")]
 
@@ -127,6 +130,7 @@ def spectrum(
     inputs: Inputs = None,
     network: NetworkName = None,
     layer: Layer = None,
+    nonlinearity: Nonlinearity = None,
     initial_state: InitialState = None,
     jacobian: Annotated[
         str, typer.Option(help="full (the whole state) or hidden (d h_t / d h_{t-1} alone, as in the paper).")
@@ -190,7 +194,14 @@ def spectrum(
         if path is not None:
             spectrum_report.check_writable(path, picture)
     where = _checked_device(device)
-    loaded = load(place(weights), inputs, network=network, layer=layer, initial_state=initial_state).to(where)
+    loaded = load(
+        place(weights),
+        inputs,
+        network=network,
+        layer=layer,
+        initial_state=initial_state,
+        nonlinearity=nonlinearity,
+    ).to(where)
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, _progress(loaded.steps if steps is None else steps) as on_step:
         result = lyapunov_spectrum(
@@ -227,7 +238,13 @@ def spectrum(
 
 
 @app.command()
-def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkName = None) -> None:
+def predict(
+    run: Run,
+    weights: Weights,
+    inputs: Inputs = None,
+    network: NetworkName = None,
+    nonlinearity: Nonlinearity = None,
+) -> None:
     """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
 
     The network should have been trained on the study's task; the spectrum is of the kind the study used.
@@ -249,7 +266,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"no AeLLE in {run!r}: expected one made by `aelle analyse {run}`")
     aelle = AeLLE.load(model)
     kind: Any = study.spectra[0]
-    loaded = load(place(weights), inputs, network=network)
+    loaded = load(place(weights), inputs, network=network, nonlinearity=nonlinearity)
     found = lyapunov_spectrum(
         loaded.system,
         loaded.inputs,

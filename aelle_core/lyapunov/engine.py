@@ -69,7 +69,7 @@ def evolve(
     tangents = ExtendedTangents(frame, bits) if bits else (kernel or _kernel_for(system, k, dtype))(frame)
     columns = system.size if bits else k  # with so many, Jacobians are made, not pushed
     # Numbers of many digits do not underflow.
-    tally = Tally(system, k, warmup, dtype, check, running, -math.inf if bits else _UNDERFLOW[dtype])
+    tally = Tally(system, k, warmup, dtype, check, running, -math.inf if bits else _UNDERFLOW[dtype], steps)
     room = _MEMORY[like.device.type] // system.bytes_per_step(copies)
     stretch = max(2, min(_LONGEST_STRETCH, room) // 2 * 2)  # kernels may make two steps at once
     state = system.start(copies)
@@ -95,6 +95,10 @@ def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:
     if system.pushes(k) or system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
         return TorchTangents
     try:
+        from numba import config
+
+        if config.DISABLE_JIT:
+            raise RuntimeError("NUMBA_DISABLE_JIT is set")
         from aelle_core.lyapunov.kernels.householder.tangents import HouseholderTangents, prepare_kernel
 
         prepare_kernel(dtype)

@@ -13,6 +13,7 @@ from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems import System
 
 _GROWTH = 4  # roundings of a column that its length over r lets grow
+_BATCHES = 10, 30  # of a single sequence's steps, for its standard error
 _LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction is another
 
 
@@ -27,6 +28,8 @@ class Growth:
                   large as rounding, or as what underflows, makes them
     residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of checked steps; NaN where k < size
     finite        (networks, sequences) whether states and Jacobians were
+    batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
+                  too few steps
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
     """
 
@@ -36,6 +39,7 @@ class Growth:
     residuals: Tensor
     finite: Tensor
     steps: int
+    batches: Tensor | None = None
     running: Tensor | None = None
     running_steps: Tensor | None = None
 
@@ -52,6 +56,7 @@ class Tally:
         check: bool,
         running: int | None,
         underflow: float,
+        steps: int,
     ) -> None:
         shape = (system.networks, system.sequences)
         self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
@@ -62,6 +67,11 @@ class Tally:
         whole = 0.0 if k == system.size else float("nan")
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
+        self.to_count = steps - warmup
+        self.batches: Tensor | None = None
+        if system.sequences == 1 and self.to_count >= _BATCHES[0] ** 2:
+            count = min(_BATCHES[1], math.isqrt(self.to_count))
+            self.batches = self.logarithms.new_zeros(system.networks, count, k)
         self.records: list[Tensor] = []
         self.record_steps: list[int] = []
 
@@ -121,6 +131,10 @@ class Tally:
             for time in range(-(counted + 1) % self.every, steps, self.every):
                 self.records.append(totals[:, :, time] / (counted + time + 1))
                 self.record_steps.append(counted + time + 1)
+        if self.batches is not None and steps:
+            count = self.batches.shape[1]
+            of_step = (counted + torch.arange(steps, device=self.batches.device)) * count // self.to_count
+            self.batches.index_add_(1, of_step, logarithms[:, 0])
         self.logarithms += logarithms.sum(dim=2)
 
     def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor) -> Tensor | None:
@@ -141,15 +155,26 @@ class Tally:
             return False
         return bool((self.errors / (steps - self.warmup) > limit).flatten(1).any(dim=1).all())
 
+    def _rounding_errors(self, counted: int) -> Tensor:
+        assert self.errors is not None
+        return torch.full_like(self.errors, math.inf) if self.system.unchecked else self.errors / counted
+
+    def _batch_means(self) -> Tensor:
+        assert self.batches is not None
+        count = self.batches.shape[1]
+        sizes = (torch.arange(self.to_count) * count // self.to_count).bincount(minlength=count)
+        return self.batches / sizes.to(self.batches).unsqueeze(-1)
+
     def growth(self, steps: int) -> Growth:
         counted = steps - self.warmup
         return Growth(
             logarithms=self.logarithms,
-            errors=None if self.errors is None else self.errors / counted,
+            errors=None if self.errors is None else self._rounding_errors(counted),
             ceilings=self.ceilings,
             residuals=self.residuals,
             finite=self.finite,
             steps=counted,
+            batches=None if self.batches is None or counted < self.to_count else self._batch_means(),
             running=torch.stack(self.records) if self.records else None,
             running_steps=torch.tensor(self.record_steps) if self.records else None,
         )

@@ -48,6 +48,10 @@ class StackSystem:
         given = self.like.new_zeros(()) if initial_state is None else initial_state.to(self.like)
         self.initial_state = given.expand(shape)
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        return ()
+
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
         chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
