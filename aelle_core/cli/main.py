@@ -247,11 +247,13 @@ def predict(
 ) -> None:
     """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
 
-    The network should have been trained on the study's task; the spectrum is of the kind the study used.
+    The network should have been trained on the study's task; one of another cell, with other inputs or for another
+    number of steps than the study's is refused. The spectrum is of the kind the study used.
 
     Example: `aelle predict runs/digits lstm.safetensors --inputs sequences.npy`
     """
     from aelle_core.aelle.estimator import AeLLE
+    from aelle_core.cli.predicted import check_like_the_study
     from aelle_core.files.places import place
     from aelle_core.foundation.errors import UserError
     from aelle_core.loading.networks import load
@@ -278,6 +280,7 @@ def predict(
     )
     if found.status != "ok":
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
+    check_like_the_study(aelle, study, loaded, found.steps, kind)
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
     typer.echo(f"expected final {tasks[study.task].loss_name}: {aelle.predict(features)[0]:.3f}")
