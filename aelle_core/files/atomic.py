@@ -70,6 +70,19 @@ def flush_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def set_aside(path: Place) -> Place:
+    """Rename a file that cannot be used to NAME.broken, over an earlier one, and return its new place. Raises OSError
+    where that is not possible."""
+    aside = path.parent / f"{path.name}.broken"
+    if isinstance(path, Path):
+        os.replace(path, aside)
+        flush_directory(path.parent)
+    else:
+        aside.write_bytes(path.read_bytes())
+        path.unlink()
+    return aside
+
+
 @contextmanager
 def local_copy(path: Place) -> Iterator[Path]:
     """The file itself, or for the block's time a copy of the object for what reads only files of this machine.

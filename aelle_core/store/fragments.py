@@ -19,7 +19,7 @@ CHECKED = pds.ParquetFileFormat(
     default_fragment_scan_options=pds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_MERGED_NAME = re.compile(rf"{MERGED}([0-9]+)-[0-9a-f]+{re.escape(SUFFIX)}")
+_MERGED_NAME = re.compile(rf"{MERGED}([0-9]+)(-[0-9a-f]+)?{re.escape(SUFFIX)}")
 
 
 def check_name(kind: str, name: str) -> None:
