@@ -136,7 +136,7 @@ def _trainer(
     settings = [variant.settings for variant in pack.variants]
     kind = trainers[task.trainer]
     # Begun on another kind of device, in a way that is not here, the last bits differ anyway.
-    if begun.way is not None and (way == begun.way or (way is None and begun.way in kind.ways(cell, device))):
+    if begun.way is not None and (way == begun.way or (way is None and begun.way in kind.ways(cell, task, device))):
         way, at_once = begun.way, begun.networks_at_once
     if way is None:
         way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), device)
