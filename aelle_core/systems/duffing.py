@@ -24,7 +24,11 @@ class Duffing(Flow):
     interval = 0.2
     longest_step = 0.05
     size = 3
-    known = ()
+    known = (
+        KnownExponents(
+            {0: 0.1572, 1: 0.0, 2: -0.4072}, 5e-4, "Sprott, Chaos and Time-Series Analysis, 2003, appendix A", {}
+        ),
+    )
 
     @property
     def features(self) -> int:

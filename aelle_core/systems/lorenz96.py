@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.systems.base import Flow, systems
+from aelle_core.systems.base import Flow, KnownExponents, systems
 
 
 @systems.register("lorenz96")
@@ -23,7 +23,14 @@ class Lorenz96(Flow):
     defaults: ClassVar[Mapping[str, float]] = {"sites": 40, "forcing": 8.0}
     interval = 0.05
     longest_step = 0.025
-    known = ()
+    known = (
+        KnownExponents(
+            {0: 1.65},
+            0.04,
+            "Lorenz & Emanuel, J. Atmos. Sci. 55 (1998), section 3: errors double in 2.1 days, of which 5 are a unit",
+            {},
+        ),
+    )
 
     def __init__(self, *, interval: float | None = None, **parameters: float) -> None:
         super().__init__(interval=interval, **parameters)

@@ -12,7 +12,7 @@ from aelle_core.cells.blocks import gates_scaled, merged
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.systems.stack import StackSystem, join_accompanied, names_of, split_accompanied
+from aelle_core.lyapunov.systems.stack import StackSystem, join_carried, carried_names, split_carried
 
 
 class ClosedLoopSystem:
@@ -99,7 +99,7 @@ class ClosedLoopSystem:
 
     def start(self, copies: int) -> Tensor:
         pairs = zip(self.cells, self.first_states, strict=True)
-        joined = [join_accompanied(cell, cell.accompany(state)) for cell, state in pairs]
+        joined = [join_carried(cell, cell.accompany(state)) for cell, state in pairs]
         return torch.cat([*joined, self.first_output], dim=-1).repeat(1, copies, 1)
 
     def pushes(self, k: int) -> bool:
@@ -113,7 +113,7 @@ class ClosedLoopSystem:
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, BlockJacobians, Tensor]:
         rows = state.shape[1]
-        widths = [cell.units * len(names_of(cell)) for cell in self.cells]
+        widths = [cell.units * len(carried_names(cell)) for cell in self.cells]
         *layers, output = state.split([*widths, self.features], dim=-1)
         olds: list[list[Tensor]] = [[] for _ in self.cells]
         drives: list[list[Tensor]] = [[] for _ in self.cells]
@@ -122,10 +122,10 @@ class ClosedLoopSystem:
             below = x = outputs[-1]
             for number, (cell, weights) in enumerate(zip(self.cells, self.weights, strict=True)):
                 drive = cell.drive(weights, below)
-                new = cell.step_accompanied(weights, drive, split_accompanied(cell, layers[number]))
+                new = cell.step_accompanied(weights, drive, split_carried(cell, layers[number]))
                 olds[number].append(layers[number])
                 drives[number].append(drive)
-                layers[number] = _disturbed(join_accompanied(cell, new), rounding)
+                layers[number] = _disturbed(join_carried(cell, new), rounding)
                 below = layers[number][..., : cell.units]
             outputs.append(_disturbed(self._read(below, x), rounding))
         joined = torch.cat([*layers, outputs[-1]], dim=-1)
@@ -153,7 +153,7 @@ class ClosedLoopSystem:
             whole.zero_()
         place, before = 0, None
         for cell, weights, old, drive in zip(self.cells, self.weights, olds, drives, strict=True):
-            state = split_accompanied(cell, old)
+            state = split_carried(cell, old)
             columns = slice(place, place + cell.state_size)
             exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
             _fill_transposed(whole[..., columns, columns], cell, cell.linearise(exact, drive, state)[1])
