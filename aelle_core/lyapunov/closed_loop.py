@@ -79,13 +79,15 @@ class ClosedLoop:
         itself; None for anything else."""
         if self.feed is not None or self.module is not None:
             return None
+        weight: Tensor
+        bias: Tensor | None
         if isinstance(self.readout, nn.Linear):
             weight, bias = self.readout.weight, self.readout.bias
-            bias = weight.new_zeros(len(weight)) if bias is None else bias
         elif isinstance(self.readout, tuple):
             weight, bias = (torch.as_tensor(each) for each in self.readout)
         else:
             return None
+        bias = weight.new_zeros(weight.shape[:-1]) if bias is None else bias
         if weight.dim() == 2:
             weight, bias = weight.unsqueeze(0), bias.unsqueeze(0)
         units, features = self.layers[-1].cell.units, self.layers[0].cell.input_size
@@ -119,6 +121,7 @@ class ClosedLoop:
             return self._of_module(self.module, given, initial_state, dtype)
         given = checked_inputs(inputs, self.layers[0].cell.input_size, None, device or self._home())
         size = sum(network.cell.state_size for network in self.layers)
+        state: Tensor | None
         if isinstance(initial_state, Tensor) and initial_state.dim() == 3 and self.networks > 1:
             state = initial_state  # of every network of a pack
         else:
@@ -148,11 +151,13 @@ class ClosedLoop:
         """Return of every network whether all its weights are finite numbers."""
         if self.module is not None or self.linear is None:
             modules = [each for each in (self.module, self.readout) if isinstance(each, nn.Module)]
-            weights = [each for module in modules for each in module.parameters()]
+            weights: list[Tensor] = [each for module in modules for each in module.parameters()]
             weights += [each for layer in self.layers for each in layer.parameters.values()]
             return [all(bool(each.isfinite().all()) for each in weights)]
         weights = [each for layer in self.layers for each in layer.parameters.values()]
-        found = torch.stack([each.reshape(self.networks, -1).isfinite().all(dim=1) for each in (*weights, *self.linear)])
+        found = torch.stack(
+            [each.reshape(self.networks, -1).isfinite().all(dim=1) for each in (*weights, *self.linear)]
+        )
         return [bool(each) for each in found.all(dim=0)]
 
     def _home(self) -> torch.device:
@@ -192,8 +197,9 @@ class ClosedLoop:
             along = [0 if len(part) == len(inputs) and part.dim() == 2 else 1 for part in parts]
         except Exception as error:  # whatever a person's forward raises
             raise UserError(
-                f"{type(module).__name__} failed on x {tuple(inputs[:, 0].shape)} and state {type(initial_state).__name__}"
-                f": {first_line(error)}; expected forward(x, state) -> (y, state), or initial_state="
+                f"{type(module).__name__} failed on x {tuple(inputs[:, 0].shape)} and the state "
+                f"{type(initial_state).__name__}: {first_line(error)}; expected forward(x, state) -> (y, state), "
+                "or initial_state="
             ) from error
 
         def join(given: Any) -> Tensor:

@@ -51,7 +51,9 @@ class KnownSystem(ABC):
 
     def __init__(self, *, interval: float | None = None, **parameters: float) -> None:
         if unknown := sorted(set(parameters) - set(self.defaults)):
-            raise UserError(f"system {self.name!r} has no parameter {unknown[0]!r}: expected {', '.join(self.defaults)}")
+            raise UserError(
+                f"system {self.name!r} has no parameter {unknown[0]!r}: expected {', '.join(self.defaults)}"
+            )
         self.parameters = {**self.defaults, **parameters}
         if interval is not None:
             self.interval = interval
@@ -169,5 +171,3 @@ def get_system(name: str, *, interval: float | None = None, **parameters: float)
 
         return DystsFlow(rest, interval=interval, **parameters)
     return systems[name](interval=interval, **parameters)
-
-

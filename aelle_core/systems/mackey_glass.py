@@ -51,7 +51,7 @@ class MackeyGlass(KnownSystem):
         self.substeps = round(self.interval / self.step) if self.step > 0 else 0
         if self.substeps < 1 or abs(self.substeps * self.step - self.interval) > 1e-9:
             raise UserError(
-                f"mackey_glass: interval={self.interval:g} with delay={self.parameters['delay']:g} and points={points}: "
+                f"mackey_glass: interval={self.interval:g}, delay={self.parameters['delay']:g}, points={points:g}: "
                 f"expected a whole number of steps of delay / (points - 1) = {self.step:g}"
             )
 

@@ -12,7 +12,7 @@ from aelle_core.cells.blocks import gates_scaled, merged
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.systems.stack import StackSystem, join_carried, carried_names, split_carried
+from aelle_core.lyapunov.systems.stack import StackSystem, carried_names, join_carried, split_carried
 
 
 class ClosedLoopSystem:
@@ -131,7 +131,9 @@ class ClosedLoopSystem:
         joined = torch.cat([*layers, outputs[-1]], dim=-1)
         together = [_together(each) for each in olds]
         drive_rows = [_together(each) for each in drives]
-        jacobians, jacobians_finite = self._jacobians(together, drive_rows, _together(outputs[:-1]), rows, steps, rounding)
+        jacobians, jacobians_finite = self._jacobians(
+            together, drive_rows, _together(outputs[:-1]), rows, steps, rounding
+        )
         finite = self.weights_finite.repeat_interleave(rows) & joined.isfinite().all(dim=-1).flatten()
         return joined, jacobians, finite & jacobians_finite
 

@@ -27,7 +27,9 @@ LONG = [
 ]
 
 
-def check_against_what_is_published(name: str, parameters: dict[str, float], count: int, steps: int, warmup: int) -> None:
+def check_against_what_is_published(
+    name: str, parameters: dict[str, float], count: int, steps: int, warmup: int
+) -> None:
     system = get_system(name, **parameters)
     known = system.published
     assert known is not None
