@@ -1,7 +1,7 @@
 """The public function."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.accepting.adapters import build_system
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, is_whole
 from aelle_core.lyapunov.closed_loop import ClosedLoop
+from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
 from aelle_core.lyapunov.precision import RESOLUTION, growth_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
@@ -39,6 +40,7 @@ def lyapunov_spectrum(
     check: bool = True,
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
+    vectors: Literal["covariant"] | None = None,
 ) -> LyapunovSpectrum:
     """The Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
 
@@ -52,7 +54,8 @@ def lyapunov_spectrum(
                    step(x, state) -> state on tensors (batch, features) and (batch, state_size), a function or a
                    module, differentiated in forward mode; or an array of Jacobians (batch, time, size, size) along
                    a trajectory, [.., i, j] being d state_i / d state_j
-    inputs         (batch, time, features) whatever the layer's batch_first is; for a module around a recurrent
+    inputs         (batch, time, features) whatever the layer's batch_first is; of a ClosedLoop what it reads, not
+                   counted, before `steps` steps on its own output; for a module around a recurrent
                    layer, whatever its forward takes; None for an autonomous map, whose step is given x = None
     steps          how many steps to take: needed without inputs, otherwise all of them
     initial_state  (batch, state_size), layer by layer and within a layer h before c; or torch's own h_0 or
@@ -73,6 +76,8 @@ def lyapunov_spectrum(
                    places, which doubles the time; with "fast" by the condition of J Q, which costs little
     running        record the finite-time exponents after every so many counted steps
     on_step        called now and then with the number of steps taken
+    vectors        "covariant" adds the covariant Lyapunov vectors of the counted steps but the last `warmup`, in which
+                   they settle going back (covariant.py); for networks, torch layers and step functions
 
     A network whose weights or states are not finite gives a result with status "non-finite"; it raises nothing.
     Raises UserError, repeating what was given and what was expected, on anything that cannot be asked for.
@@ -81,12 +86,14 @@ def lyapunov_spectrum(
     Zheng, Shlizerman, 2024 (section 3).
     """
     _check_choices(jacobian, precision)
+    if vectors not in (None, "covariant"):
+        raise UserError(f"vectors={vectors!r}: expected 'covariant', or None")
     device = checked_device(device)
     if isinstance(system, ClosedLoop):
         if system.networks > 1:
             raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
-        if layer is not None or jacobian == "hidden":
-            raise UserError("layer= or jacobian='hidden' was asked of a ClosedLoop: expected its whole state")
+        if layer is not None or jacobian == "hidden" or vectors is not None:
+            raise UserError("layer=, jacobian='hidden' or vectors= was asked of a ClosedLoop: expected its whole state")
         return _closed_loops(
             system, inputs, steps, initial_state, k, warmup, precision, device, check, running, on_step
         )[0]
@@ -107,7 +114,22 @@ def lyapunov_spectrum(
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
         ((growth, place, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
-    return _result(growth, place, used, built.size)
+    result = _result(growth, place, used, built.size)
+    if vectors is None or result.status != "ok":
+        return result
+    given = None if inputs is None else torch.as_tensor(inputs)
+    start = None if initial_state is None else torch.as_tensor(initial_state)
+    covariant = covariant_vectors(
+        system,
+        given,
+        k=followed,
+        jacobian=jacobian,
+        warmup=skipped,
+        settle=min(skipped, length - skipped - 1),
+        steps=steps,
+        initial_state=start,
+    )
+    return replace(result, covariant=covariant)
 
 
 def pack_spectra(
@@ -189,7 +211,7 @@ def _closed_loops(
     results = [_result(growth, place, used, system.size) for growth, place, used in found]
     healthy = loop.weights_finite()
     return [
-        dataclasses.replace(each, status="diverged") if each.status == "non-finite" and sound else each
+        replace(each, status="diverged") if each.status == "non-finite" and sound else each
         for each, sound in zip(results, healthy, strict=True)
     ]
 
