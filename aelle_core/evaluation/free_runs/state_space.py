@@ -12,8 +12,8 @@ CENTRES = 500
 
 @measures.register("d_stsp")
 class StateSpaceDivergence(Measure):
-    """D_stsp = KL(p_data || p_run) in nats, of Gaussian mixtures around the states of both, estimated at other states of
-    the data: the mean of log p_data(x) - log p_run(x).
+    """D_stsp = KL(p_data || p_run) in nats, of Gaussian mixtures around the states of both, estimated at other
+    states of the data: the mean of log p_data(x) - log p_run(x).
 
     Each mixture has up to 500 states, evenly spread over the sequences and steps, with the same variance 0.1 in every
     feature, in units of the data's standard deviation. States that are not finite lie infinitely far away: a mixture of
@@ -33,7 +33,7 @@ class StateSpaceDivergence(Measure):
 
 
 def _chosen(states: np.ndarray, between: bool = False) -> np.ndarray:
-    """Up to 500 of the states (sequences, steps, features), or of those in the middle between them, (states, features)."""
+    """Up to 500 of the states (sequences, steps, features), or those in the middle between them, (states, features)."""
     flat = states.reshape(-1, states.shape[-1])
     places = np.linspace(0, len(flat) - 1, min(CENTRES, len(flat)))
     if between and len(places) > 1:
