@@ -73,13 +73,14 @@ def flush_directory(directory: Path) -> None:
 def set_aside(path: Place) -> Place:
     """Rename a file that cannot be used to NAME.broken, over an earlier one, and return its new place. Raises OSError
     where that is not possible."""
-    aside = path.parent / f"{path.name}.broken"
+    name = f"{path.name}.broken"
     if isinstance(path, Path):
-        os.replace(path, aside)
+        path.replace(path.with_name(name))
         flush_directory(path.parent)
-    else:
-        aside.write_bytes(path.read_bytes())
-        path.unlink()
+        return path.with_name(name)
+    aside = path.parent / name
+    aside.write_bytes(path.read_bytes())
+    path.unlink()
     return aside
 
 
