@@ -90,7 +90,7 @@ def run_night(
     """
     series = RunDirectory(directory)
     data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
-    data.check(plan.batch_size)
+    data.check(plan.batch_size, plan.warmup)
     series.prepare(plan, data.statement())
     nights = Nights(series)
     others = [each for each in nights.begun() if each != night]

@@ -85,7 +85,7 @@ def checked_output(output: str | None, plan: "Study") -> str:
 
     directory = resolved(output or f"runs/{plan.name}")
     RunDirectory(directory).check(plan)
-    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
+    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size, plan.warmup)
     return directory
 
 
