@@ -71,7 +71,7 @@ class Splitting:
         count = len(recordings.lengths)
         if count < FEWEST:
             raise UserError(
-                f"arrays: {recordings.source} have {count} sequences: expected at least {FEWEST} to split them"
+                f"arrays: {count} sequences of {recordings.source}: expected at least {FEWEST} to split them"
             )
         order = permutation(count, seed).numpy()
         if strata is not None:
