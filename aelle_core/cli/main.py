@@ -259,7 +259,7 @@ def predict(
     from aelle_core.loading.networks import load
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-    from aelle_core.tasks import tasks
+    from aelle_core.study.directory import loss_name
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -283,7 +283,13 @@ def predict(
     check_like_the_study(aelle, study, loaded, found.steps, kind)
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final {tasks[study.task].loss_name}: {aelle.predict(features)[0]:.3f}")
+    interval = ""
+    if len(aelle.errors_):
+        _, (low,), (high,) = aelle.predict(features, return_interval=True)
+        interval = f" (90 %: {low:.3f} to {high:.3f})"
+    typer.echo(f"expected final {loss_name(directory)}: {aelle.predict(features)[0]:.3f}{interval}")
+    if (distance := float(aelle.distance(features)[0])) > 1:
+        typer.echo(f"its spectrum is unlike all that the AeLLE has seen (distance {distance:.1f}): this means little")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

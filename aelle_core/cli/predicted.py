@@ -10,6 +10,7 @@ from aelle_core.loading.networks import Loaded
 from aelle_core.study.model import Study
 from aelle_core.tasks import get_task
 
+
 def check_like_the_study(aelle: AeLLE, study: Study, loaded: Loaded, steps: int, kind: str) -> None:
     """Hold a network against what the study's AeLLE was fitted to: cell, features, steps and kind of spectrum.
 
@@ -27,7 +28,9 @@ def check_like_the_study(aelle: AeLLE, study: Study, loaded: Loaded, steps: int,
     cell, features = _cell_and_features(loaded.system)
     takes.check(cell=cell, kind=kind, steps=steps)
     if features is not None and features != like.shape[2]:
-        raise UserError(f"a network of {features} inputs: this AeLLE takes networks of {like.shape[2]}, of {study.task!r}")
+        raise UserError(
+            f"a network of {features} inputs: this AeLLE takes networks of {like.shape[2]}, of {study.task!r}"
+        )
 
 
 def _cell_and_features(system: Any) -> tuple[str | None, int | None]:

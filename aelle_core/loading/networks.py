@@ -148,7 +148,9 @@ def _from_state_dict(
         raise UserError(f"{str(path)!r}: weight_hh_l0 has shape {shape}: expected 1, 3 or 4 times the units")
     for key, value in state.items():
         if not value.is_floating_point():
-            raise UserError(f"{str(path)!r}: {prefix}{key} has dtype {value.dtype}: expected real floating-point numbers")
+            raise UserError(
+                f"{str(path)!r}: {prefix}{key} has dtype {value.dtype}: expected real floating-point numbers"
+            )
     layers = sum(key.startswith("weight_hh_l") for key in state)
     try:
         width, biased = state["weight_ih_l0"].shape[1], any(key.startswith("bias_") for key in state)
@@ -180,8 +182,8 @@ def _check_names(path: Place, prefix: str, given: set[str], expected: set[str]) 
         )
     if unknown := sorted(given - expected):
         raise UserError(
-            f"{str(path)!r} holds {prefix}{unknown[0]}, which torch's layer has not: expected a plain RNN, GRU or LSTM, "
-            "or the program of the whole module (torch.export)"
+            f"{str(path)!r} holds {prefix}{unknown[0]}, which torch's layer has not: expected a plain RNN, GRU or "
+            "LSTM, or the program of the whole module (torch.export)"
         )
 
 
@@ -196,7 +198,7 @@ def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
     if not run.settings.exists():
         raise UserError(f"no inputs for {str(weights)!r}: expected --inputs with an .npy (batch, time, features)")
     study = run.study()
-    task = get_task(study.task, seed=study.seed, options=study.task_options)
+    task = get_task(study.task, seed=study.seed, options=study.task_options).found_with(run.path)
     return task.spectrum_inputs(study.spectrum_sequences)
 
 

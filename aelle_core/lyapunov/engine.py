@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from aelle_core.foundation.threads import one_torch_thread
 from aelle_core.lyapunov.kernels.extended import ExtendedTangents
@@ -43,7 +42,8 @@ def evolve(
 
     dtype    of the tangents. With float64, `check` follows a second copy of every trajectory, or a second and a third,
              whose states, Jacobians and tangents are disturbed in the last places, and adds up how far log |r| of
-             them are apart, step by step. With float32 it estimates from the condition of J Q what rounding does to log |r|.
+             them are apart, step by step. With float32 it estimates from the condition of J Q what rounding does to
+             log |r|.
     running  record the exponents so far after every so many counted steps
     abandon_above  give up, after a short first stretch, when the errors of all networks are above this
     kernel   what makes the tangents; by default the fastest there is
@@ -55,7 +55,7 @@ def evolve(
     copies = 1 + _disturbed_copies(system) if copied else 1
     shape = (system.networks, copies, system.sequences)
     like = system.like.new_empty(0, dtype=dtype)
-    rounding = Rounding(system.like) if copied else None
+    rounding = Rounding(system.like, copies) if copied else None
     other = (torch.arange(copies, device=like.device) > 0)[None, :, None].expand(shape).flatten()
     frame = Frame(
         like,
@@ -95,9 +95,9 @@ def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:
     if system.pushes(k) or system.like.device.type != "cpu" or importlib.util.find_spec("numba") is None:
         return TorchTangents
     try:
-        from numba import config
+        import numba
 
-        if config.DISABLE_JIT:
+        if getattr(numba.config, "DISABLE_JIT", False):
             raise RuntimeError("NUMBA_DISABLE_JIT is set")
         from aelle_core.lyapunov.kernels.householder.tangents import HouseholderTangents, prepare_kernel
 

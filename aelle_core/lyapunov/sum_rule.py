@@ -19,7 +19,7 @@ _ROUNDINGS = 1e3  # of the last place, from which a small direction may be made
 
 @dataclass(frozen=True)
 class Volumes:
-    """log |det J| of `steps` steps, of the sequences that were looked at; NaN elsewhere: (networks, sequences, steps)."""
+    """log |det J| of `steps` steps, (networks, sequences, steps), of what was looked at; NaN elsewhere."""
 
     logarithms: Tensor
 

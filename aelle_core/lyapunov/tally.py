@@ -108,7 +108,9 @@ class Tally:
                 small &= ~logarithms.isneginf()
             raw = torch.where(_by_group(small.double(), groups) > 0, float("inf"), raw)
             apart = Rounding.error(raw)
-            if residuals is not None and self.underflow > -math.inf:  # float64's determinants know less than many digits
+            if (
+                residuals is not None and self.underflow > -math.inf
+            ):  # float64's determinants know less than many digits
                 apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], residuals, raw))
             # What is wrong with a direction is wrong with those made orthogonal to it.
             apart = apart.cummax(dim=-1).values

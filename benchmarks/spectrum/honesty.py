@@ -39,6 +39,9 @@ LENGTHS = (1, 2, 3, 4, 6, 8, 12, 24)
 TOLERANCE = 1e-6  # nats per step: the promise
 EXTENDED_EVERY = 50
 
+Way = tuple[Precision, str, int]
+"""Precision, kernel and draw."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -104,12 +107,12 @@ def measured(one: Drawn, precision: Precision, kernel: str, draw: int) -> Lyapun
         return lyapunov_spectrum(one.network, one.inputs, jacobian=one.jacobian, precision=precision)
 
 
-def counted(kind: str, first: int, each: int, draws: int, kept: Path | None) -> dict[tuple[Precision, str, int], Counts]:
+def counted(
+    kind: str, first: int, each: int, draws: int, kept: Path | None
+) -> dict[tuple[Precision, str, int], Counts]:
     """Counts of every precision, kernel and draw."""
-    ways: list[tuple[Precision, str, int]] = [
-        ("exact", kernel, draw) for kernel in ("compiled", "torch") for draw in range(draws)
-    ]
-    found: dict[tuple[Precision, str, int], Counts] = {way: Counts() for way in [*ways, ("extended", "compiled", 0)]}
+    ways: list[Way] = [("exact", kernel, draw) for kernel in ("compiled", "torch") for draw in range(draws)]
+    found: dict[Way, Counts] = {way: Counts() for way in [*ways, ("extended", "compiled", 0)]}
     numbers = range(first, first + each)
     for number in track(numbers, kind, each, console=Console(stderr=True)):
         one = drawn(kind, number)
@@ -120,7 +123,7 @@ def counted(kind: str, first: int, each: int, draws: int, kept: Path | None) -> 
     return found
 
 
-def _ways_of(number: int, ways: list[tuple[Precision, str, int]]) -> Iterator[tuple[Precision, str, int]]:
+def _ways_of(number: int, ways: list[Way]) -> Iterator[Way]:
     yield from ways
     if number % EXTENDED_EVERY == 0:
         yield ("extended", "compiled", 0)
@@ -140,7 +143,9 @@ def main() -> None:
     table = Table(*headings, box=None)
     wrong: list[str] = []
     for kind in GAINS:
-        for (precision, kernel, draw), counts in counted(kind, given.first, given.each, given.draws, given.keep).items():
+        for (precision, kernel, draw), counts in counted(
+            kind, given.first, given.each, given.draws, given.keep
+        ).items():
             share = f"{counts.resolved} ({counts.resolved / max(1, counts.exponents):.1%})"
             numbers = (str(counts.networks), str(counts.exponents), share, str(len(counts.wrong)))
             table.add_row(kind, precision, kernel, str(draw), *numbers)

@@ -55,8 +55,8 @@ def check_it_runs_so(layer: nn.RNNBase | nn.RNNCellBase, networks: list[Network]
     apart = float((found.double().cpu() - expected).abs().max())
     if not apart <= _ALLOWED[double]:
         raise UserError(
-            f"{kind} does not compute what its weights say for {cell.name}: after {_STEPS} steps its state is {apart:.2g} "
-            f"off; {_WANTED}"
+            f"{kind} does not compute what its weights say for {cell.name}: after {_STEPS} steps its state is "
+            f"{apart:.2g} off; {_WANTED}"
         )
 
 

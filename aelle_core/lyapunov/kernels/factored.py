@@ -62,7 +62,7 @@ class FactoredJacobians:
 
         def of(slopes: Tensor) -> Tensor:
             shape = (networks, copies, slopes.shape[0] // networks // copies, *slopes.shape[1:])
-            return slopes * rounding.factors(*shape, copies_at=1, copies=copies).flatten(0, 2)
+            return slopes * rounding.factors(*shape, copies_at=1).flatten(0, 2)
 
         through = tuple((row, by, of(slopes), matrix) for row, by, slopes, matrix in self.through)
         return replace(self, own=own, through=through)

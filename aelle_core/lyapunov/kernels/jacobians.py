@@ -104,8 +104,9 @@ class BlockJacobians:
         )
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
-        """All copies but the first with every summand disturbed before they are summed: sums that cancel then show. With `floor`,
-        factors that have underflowed to nothing are made as small as can be instead, so that what hangs on them shows.
+        """All copies but the first with every summand disturbed before they are summed: sums that cancel then show.
+        With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that what hangs
+        on them shows.
         """
         per_network = self.trajectories // self.matrices.shape[0]
 

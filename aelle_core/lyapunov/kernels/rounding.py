@@ -26,7 +26,8 @@ class Rounding:
     proportional: ClassVar[float] = 1e-4  # nats: a larger difference is no longer in proportion to the disturbance
     draw: ClassVar[int] = 0  # which disturbance of all those that could be drawn
 
-    def __init__(self, like: Tensor) -> None:
+    def __init__(self, like: Tensor, copies: int = 2) -> None:
+        self.copies = copies  # of every trajectory, the undisturbed one among them
         self.size = self.units * torch.finfo(like.dtype).eps
         self._like = like
         self.generator = self.source(like.device)
@@ -42,8 +43,8 @@ class Rounding:
         in_proportion = apart * (16.0 / cls.shown / cls.units)
         return torch.where(apart > cls.proportional, apart / cls.shown, in_proportion)
 
-    def factors(self, *shape: int, copies_at: int, copies: int) -> Tensor:
-        """Factors near 1 of that shape, exactly 1 in the first of the `copies` in dimension `copies_at`."""
+    def factors(self, *shape: int, copies_at: int) -> Tensor:
+        """Factors near 1 of that shape, exactly 1 in the first of the copies in dimension `copies_at`."""
         factors = around_one(self._like.new_empty(shape), self.size, self.generator)
-        factors.narrow(copies_at, 0, shape[copies_at] // copies).fill_(1)
+        factors.narrow(copies_at, 0, shape[copies_at] // self.copies).fill_(1)
         return factors

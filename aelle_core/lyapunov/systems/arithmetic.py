@@ -113,9 +113,7 @@ class WatchedArithmetic(TorchFunctionMode):
         given = arguments[0] if arguments else options.get("input")
         return given.copy_(result) if in_place and isinstance(given, Tensor) else result
 
-    def _note_unchecked(
-        self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], result: Any
-    ) -> None:
+    def _note_unchecked(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], result: Any) -> None:
         """Where real numbers were made of real numbers by what is not seen into."""
         made = result if isinstance(result, tuple | list) else (result,)
         if any(_is_real(each) for each in made) and any(_is_real(each) for each in _flat((arguments, options))):

@@ -92,8 +92,8 @@ class StackSystem:
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
             disturb: Tensor | None = None
             if rounding is not None:
-                drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0, copies=copies)
-                disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1, copies=copies)
+                drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0)
+                disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
             trajectory = [joined]
             for time in range(steps):
                 new = join_carried(
@@ -104,7 +104,7 @@ class StackSystem:
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             drive = drive.flatten(1, 2)
-            blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding, copies), drive, old)[1]
+            blocks = cell.linearise(self.constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
                 jacobians: BlockJacobians | FactoredJacobians
@@ -135,8 +135,8 @@ class StackSystem:
         return weights & state.isfinite().all(dim=-1).flatten() & jacobians.finite()
 
     @staticmethod
-    def _constants_disturbed(
-        cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None, copies: int
+    def constants_disturbed(
+        cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
     ) -> dict[str, Tensor]:
         """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
         names = [
@@ -146,7 +146,7 @@ class StackSystem:
         ]
         if rounding is None or not names:
             return weights
-        disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0, copies=copies) for name in names}
+        disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
         return {**weights, **{name: each.repeat_interleave(steps, dim=1) for name, each in disturbed.items()}}
 
 

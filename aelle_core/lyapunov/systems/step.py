@@ -199,8 +199,8 @@ class StepSystem:
             return
         if not torch.allclose(before, after, rtol=1e-6, atol=1e-9, equal_nan=True):
             raise UserError(
-                "step(x, state) lets one sequence change another (a statistic over the batch, as batch normalisation has "
-                "in training?): expected every row of the new state to come from its own row"
+                "step(x, state) lets one sequence change another (a statistic over the batch, as in the training of "
+                "batch normalisation?): expected every row of the new state to come from its own row"
             )
 
     def _takes_any_batch(self) -> bool:

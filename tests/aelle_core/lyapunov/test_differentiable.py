@@ -220,7 +220,10 @@ def test_the_regulariser_moves_exponents_to_their_target() -> None:
     ("call", "message"),
     [
         (lambda: lyapunov_exponents(nn.GRU(2, 3), None), r"inputs=None|steps=None"),
-        (lambda: lyapunov_exponents(nn.GRU(2, 3, batch_first=True), torch.zeros(1, 4, 5)), r"inputs have shape \(1, 4, 5\)"),
+        (
+            lambda: lyapunov_exponents(nn.GRU(2, 3, batch_first=True), torch.zeros(1, 4, 5)),
+            r"inputs have shape \(1, 4, 5\)",
+        ),
         (
             lambda: lyapunov_exponents(nn.GRU(2, 3, batch_first=True), torch.zeros(1, 4, 2), k=4),
             r"k=4: expected a whole number from 1 to 3",

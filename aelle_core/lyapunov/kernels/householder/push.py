@@ -72,7 +72,7 @@ def _disturb(blocks, rows, noise, random):  # type: ignore[no-untyped-def]
 
 @compiled
 def disturb_reflectors(v, y, noise, random):  # type: ignore[no-untyped-def]
-    """Disturb v and y (panels, rows, PANEL) as rounding does when they are applied. Returns the generator's next state."""
+    """Disturb v and y (panels, rows, PANEL) as rounding does when they are applied. Returns the next random number."""
     for panel in range(v.shape[0]):
         for row in range(v.shape[1]):
             random = _next(random)
