@@ -30,7 +30,7 @@ def test_one_bias_alone_is_refused(tmp_path: Path, kept: str) -> None:
 
 def test_a_tensor_that_torchs_layer_has_not_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.safetensors", nn.GRU(2, 3), lambda state: {**state, "ln.weight": torch.ones(3)})
-    with pytest.raises(UserError, match="ln.weight, which torch's layer has not"):
+    with pytest.raises(UserError, match=r"ln\.weight, which torch's layer has not"):
         load_network(path)
 
 
