@@ -38,7 +38,7 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
     if analysis is None:
         analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
     trained, joined = analysis.trained, " ".join(map(str, members(run)))
-    found = shown(analysis, study, AeLLE.load(run.analysis / "aelle.safetensors"), saved_measurements(run))
+    found = shown(analysis, study, AeLLE.load(run.analysis / "plane.safetensors"), saved_measurements(run))
     return dataclasses.replace(
         found,
         versions=held["versions"],

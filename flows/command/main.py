@@ -60,7 +60,7 @@ def study(
     option: TaskOptions = None,
     spectra: Spectra = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
@@ -153,7 +153,7 @@ def analyse(
     runs: Runs,
     together: Together = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
 ) -> None:
