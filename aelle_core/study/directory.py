@@ -141,6 +141,11 @@ class RunDirectory:
 def loss_name(run: RunDirectory) -> str:
     """Return what the losses of a run are, as an axis is labelled: as its data say, or its task."""
     held = run.read_settings()
+    if (goal := held["study"].get("goal", "loss")) != "loss":
+        from aelle_core.evaluation.free_runs import measures
+
+        kind = measures[goal]
+        return f"1 / (1 + {kind.description})" if kind.higher else kind.description
     named = held["data"].get("loss_name")
     return str(named or tasks[held["study"]["task"]].loss_name)
 
