@@ -19,9 +19,9 @@ DENSITY = 0.2
 class EchoStateNetwork(Cell):
     """h' = (1 - leak) h + leak tanh(input_scale W x + U h + b): only what reads h is trained.
 
-    State: h (networks, batch, units). U is sparse: each entry is there with probability 0.2 and normal; then U is
-    scaled to the spectral radius `scale`. W is uniform in (-1, 1), b in (-0.1, 0.1). Trainers do not change them:
-    forecasts have their readout from one ridge regression, everything else has it from gradients.
+    State: h (networks, batch, units). U is sparse: each entry is there with probability 0.2 (of fewer than 20 units:
+    4 / units) and normal; then U is scaled to the spectral radius `scale`. W is uniform in (-1, 1), b in (-0.1, 0.1).
+    Trainers do not change them: forecasts have their readout from one ridge regression, all else from gradients.
 
     Jaeger, The "echo state" approach to analysing and training recurrent neural networks, GMD Report 148 (2001); Jaeger
     & Haas, Science 304 (2004); Lukosevicius & Jaeger, Comput. Sci. Rev. 3 (2009), equation 3.
@@ -45,7 +45,7 @@ class EchoStateNetwork(Cell):
         if initialiser != "uniform":
             raise UserError(f"initialiser={initialiser!r}: cell 'esn' has a distribution of its own; expected none")
         n, f = self.units, self.input_size
-        present = torch.rand(n, n, generator=generator) < DENSITY
+        present = torch.rand(n, n, generator=generator) < max(DENSITY, 4 / n)
         drawn = present * torch.randn(n, n, generator=generator)
         radius = float(torch.linalg.eigvals(drawn.double()).abs().max())
         return {
