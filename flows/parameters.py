@@ -104,7 +104,7 @@ class _StudyForm(BaseModel):
 
     def to_study(self) -> Study:
         """The checked study. Raises UserError where a setting does not fit the others."""
-        return Study.from_dict(self.model_dump())
+        return Study(**self.model_dump())
 
 
 _CHOICES: dict[str, Any] = {

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import ObjectPath, Place, place, unreachable
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
 from aelle_core.study.quarantine import Quarantine
+from aelle_core.tasks import tasks
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -98,23 +100,37 @@ class RunDirectory:
         probe.write_bytes(b"")
         probe.unlink(missing_ok=True)
 
-    def prepare(self, study: Study, statement: dict[str, Any], *, joint: Sequence[str] = ()) -> None:
-        """Check, make the directory with its settings, unless it holds this study already, and its store. `joint` are
-        the places of the runs that it stands for, if it does."""
+    def prepare(
+        self,
+        study: Study,
+        statement: dict[str, Any],
+        *,
+        joint: Sequence[str] = (),
+        loss_name: str | None = None,
+    ) -> None:
+        """Check, make the directory with its settings, unless it holds this study already, and its store.
+
+        `joint` are the places of the runs that it stands for, if it does; `loss_name` is the task's by default.
+        """
         self.check(study)
         if not self.settings.exists():
-            self._write_settings(study, statement, joint)
+            self._write_settings(study, statement, joint, loss_name or tasks[study.task].loss_name)
         SpectraStore(self._spectra)
 
-    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str]) -> None:
+    def _write_settings(
+        self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str
+    ) -> None:
         content = {
             "format": _FORMAT,
             "identity": study.identity,
             "study": study.to_dict(),
             "data": statement,
+            "loss_name": loss_name,
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        } | ({"joint": list(joint)} if joint else {})
+        }
+        content |= {"joint": list(joint)} if joint else {}
+        content |= {"plugins": [plugin.record() for plugin in named()]} if named() else {}
         text = json.dumps(content, indent=2)
         write_atomically(self.settings, lambda temporary: temporary.write_text(text))
 
@@ -133,8 +149,13 @@ class RunDirectory:
         return content
 
     def study(self) -> Study:
-        """The study whose results lie here."""
-        return Study.from_dict(self.read_settings()["study"])
+        """Return the study whose results lie here. Its cells and its task may belong to plug-ins that are not here."""
+        return Study.from_dict(self.read_settings()["study"], planned=False)
+
+    def loss_name(self) -> str:
+        """Return what the study's losses are, as an axis is labelled."""
+        content = self.read_settings()
+        return str(content["loss_name"]) if "loss_name" in content else tasks[content["study"]["task"]].loss_name
 
 
 def versions() -> dict[str, str]:

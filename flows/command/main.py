@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from aelle_core.cli.main import app
+from aelle_core.foundation.extras import require
 from flows.command.options import (
     Address,
     Cells,
@@ -36,6 +37,7 @@ from flows.command.options import (
     checked_output,
     joined,
 )
+from flows.command.recipes import recipes
 from flows.command.serve import serve
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from aelle_core.study import Study
 
 app.command()(serve)
+app.command()(recipes)
 
 
 @app.command()
@@ -82,6 +85,7 @@ def study(
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
+    require("studies", "`aelle study`")
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
     parameters = asked_analysis(splits, regress)
@@ -122,6 +126,7 @@ def sweep(
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
+    require("studies", "`aelle sweep`")
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
@@ -164,6 +169,7 @@ def analyse(
     """
     from aelle_core.study import RunDirectory
 
+    require("studies", "`aelle analyse`")
     run = joined(runs, together)
     RunDirectory(run).read_settings()
     resources, parameters = asked_resources(address, cpus, 0), asked_analysis(splits, regress)
@@ -276,7 +282,9 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 def main() -> None:
     """The command `aelle`. A mistake of the user is one sentence on standard error and exit code 2."""
     from aelle_core.foundation.errors import UserError
+    from aelle_core.foundation.module_path import keep_current_folder_off_paths
 
+    keep_current_folder_off_paths()
     try:
         app()
     except UserError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from aelle_core.foundation.errors import UserError, some_of
+from aelle_core.foundation.module_path import searches_current_folder
 from flows.parameters import Request, Resources
 from flows.processes.environment import prepare_ray
 from flows.processes.interruption import kept_signal_handlers, telling_threads
@@ -47,7 +48,7 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
         }
     try:
         with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
-            ray.init(address="local" if local else resources.ray_address, **options)
+            ray.init(address="local" if local else resources.ray_address, job_config=job_config(), **options)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise UserError(f"ray_address={resources.ray_address!r}: {_why_not(error)}") from error
     with ending_with_this(_started_by_raylet() if local else []):
@@ -57,6 +58,23 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
                 yield
         finally:
             ray.shutdown()
+
+
+def job_config() -> Any:
+    """What workers are told about this process: modules lie where they lie for it.
+
+    Ray adds the folder that this process runs in, which may hold a `flows` of another project.
+    """
+    from ray.job_config import JobConfig
+
+    class _JobConfig(JobConfig):
+        def _serialize(self) -> Any:
+            if not searches_current_folder():
+                here = os.path.abspath(os.curdir)
+                self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path != here]
+            return super()._serialize()
+
+    return _JobConfig()
 
 
 def _why_not(error: BaseException | None) -> str:

@@ -13,6 +13,7 @@ from aelle_core.foundation.errors import UserError
 from flows.parameters import Request, Resources
 from flows.processes.cluster import capacity, missing_resources
 from flows.processes.interruption import raise_if_interrupted
+from flows.ray_tasks.plugged import with_plugins
 
 _LOOK_SECONDS = 1.0
 _LONGEST_DELAY = 300.0
@@ -57,7 +58,7 @@ def fan_out(
     """
     import ray
 
-    remote = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0)(function)
+    remote = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0)(with_plugins(function))
     queue = _Queue(jobs, resources.retry_delay)
     pending: dict[Any, _Job] = {}
     next_look = time.monotonic() + _LOOK_SECONDS

@@ -4,8 +4,10 @@ import asyncio
 import ipaddress
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import typer
 
@@ -41,6 +43,8 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     held.check()
     # Runs are other processes: what they read must not depend on where they are started.
     os.environ |= {f"AELLE_{name.upper()}": value for name, value in held.absolute().items()}
+    if home := os.environ.get("PREFECT_HOME"):
+        os.environ["PREFECT_HOME"] = str(Path(home).expanduser().resolve())
     if options.nightly is not None:
         check_cron(options.nightly)
     with prefect_server(options.host, options.port, interface=True) as url:
@@ -55,7 +59,8 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
             runner.add_deployment(deployment)
         typer.echo(f"forms: {url.removesuffix('/api')}/v2/deployments")
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
-        with suppress(KeyboardInterrupt, TerminationSignal):
+        # Prefect imports a flow from the folder that it runs in first, which may hold a `flows` of another project.
+        with suppress(KeyboardInterrupt, TerminationSignal), TemporaryDirectory() as empty, chdir(empty):
             asyncio.run(runner.start())
 
 

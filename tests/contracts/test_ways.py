@@ -15,6 +15,7 @@ from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways import get_way
 
 CPU = torch.device("cpu")
+OURS = {name for name, kind in cells.items() if kind.__module__.startswith("aelle_core.")}
 PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 4, 8), CPU) if way != "packed"]
 # Constants and scales differ between networks: a way that mixes its networks up is found out.
 SETTINGS = [NetworkSettings(seed, 0.2 + 0.1 * seed, 2e-3 * (seed + 1), clip=0.1 + seed) for seed in range(3)]
@@ -47,7 +48,7 @@ def trainer(
 
 
 def test_all_cells_have_a_way_besides_the_reference() -> None:
-    assert {name for name, way in PAIRS if way == "compiled"} == set(cells)
+    assert {name for name, way in PAIRS if way == "compiled"} == OURS
     assert {name for name, way in PAIRS if way == "fused"} == {"rnn", "rnn_relu", "gru", "lstm"}
 
 

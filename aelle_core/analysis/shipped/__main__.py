@@ -30,7 +30,7 @@ from aelle_core.store.fragments import WRITING
 from aelle_core.study import RunDirectory, Study
 from aelle_core.tasks import get_task
 
-HOME = Path(__file__).parent / "pretrained"
+HOME = Path(__file__).parents[2] / "pretrained"
 METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "forest on spectrum", "cell and hyperparameters")
 SEED = 0
 SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "log"}

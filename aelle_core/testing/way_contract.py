@@ -1,0 +1,79 @@
+"""The contract of ways of training: losses and gradients of the cell's own step under autograd in float64."""
+
+from collections.abc import Sequence
+
+import torch
+
+from aelle_core.cells import Cell
+from aelle_core.foundation.random_streams import generator
+from aelle_core.tasks import Classification, Examples, Splits
+from aelle_core.testing.contract import require_close
+from aelle_core.training import NetworkSettings, PackTrainer
+from aelle_core.training.gradient.truncation import cuts
+from aelle_core.training.mini_batches import MiniBatch
+from aelle_core.training.ways import get_way
+
+CPU = torch.device("cpu")
+SETTINGS = [NetworkSettings(seed, 0.2 + 0.1 * seed, 2e-3 * (seed + 1), clip=0.1 + seed) for seed in range(3)]
+"""Three networks whose constants and scales differ: a way that mixes its networks up is found out."""
+
+
+class Parity(Classification):
+    """Is the sum of a random sequence above zero: after the last step."""
+
+    name = "parity"
+    classes = 2
+    input_size = 4
+    steps = 9
+
+    def load(self) -> Splits:
+        inputs = torch.randn(100, self.steps, self.input_size, generator=generator(self.seed, "parity"))
+        sums = (inputs.sum(dim=2).cumsum(dim=1) > 0).long()
+        targets = sums if self.readout == "every" else sums[:, -1]
+        parts = [Examples(inputs[part], targets[part]) for part in (slice(0, 70), slice(70, 85), slice(85, 100))]
+        return Splits(*parts)
+
+
+class ParityAlways(Parity):
+    """The same, so far, after every step."""
+
+    readout = "every"
+
+
+def check_way(
+    way: str,
+    kind: type[Cell],
+    task: Classification | None = None,
+    truncations: Sequence[int | None] = (None, None, None),
+) -> None:
+    """Hold a way of training, for one cell, to the losses and gradients of autograd in float64.
+
+    37 sequences are more than one tile; each network's loss has another weight; it is done twice, since memory is used
+    again. Raises ContractError, naming the parameter whose gradient differs.
+    """
+    task = task or Parity()
+    cell = kind(task.input_size, 19)
+    pack = PackTrainer(cell, task, SETTINGS, batch_size=32, way=way)
+    stops, weights = cuts(truncations, task.steps), torch.tensor([1.0, -2.0, 0.5])
+    own_way, reference = (get_way(each, cell, task.readout, CPU) for each in (way, "packed"))
+    rows = 37 * task.steps if task.readout == "every" else 37
+    for seed in (0, 1):
+        inputs = torch.randn(3, task.steps, 37, task.input_size, generator=generator(seed, "inputs"))
+        targets = torch.randint(0, task.classes, (3, rows), generator=generator(seed, "targets"))
+        noise = None
+        if cell.noise_channels:
+            shape = (3, task.steps, 37, cell.units * cell.noise_channels)
+            noise = torch.randn(shape, generator=generator(seed, "noise"))
+        losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs, noise, stops), targets)
+        found = torch.autograd.grad((losses * weights).sum(), list(pack.parameters.values()))
+        double = {key: value.detach().double().requires_grad_() for key, value in pack.parameters.items()}
+        constants = {key: value.double() for key, value in pack.constants.items()}
+        wide = MiniBatch(inputs.double(), None if noise is None else noise.double(), stops)
+        expected = reference.losses(double, constants, wide, targets)
+        sentence = f"way {way!r}: losses of {cell!r} are not those of its step"
+        require_close(losses.double(), expected, sentence, rtol=1e-6, atol=1e-6)
+        gradients = torch.autograd.grad((expected * weights).sum(), list(double.values()))
+        for key, own, wanted in zip(double, found, gradients, strict=True):
+            scale = max(wanted.abs().amax().item(), 1e-6)  # one step back, the weights of the state may get none
+            sentence = f"way {way!r}: the gradient of {key} of {cell!r} is not that of its step"
+            require_close(own.double(), wanted, sentence, rtol=1e-5, atol=5e-6 * scale)
