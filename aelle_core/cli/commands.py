@@ -23,7 +23,7 @@ _Plugins = Annotated[
         is_eager=True,
         expose_value=False,
         show_default=False,
-        help="A module, or a script's path, that registers cells, tasks, classifiers, presets ...; may be repeated, and "
+        help="A module, or a script's path, that registers cells, tasks, classifiers, presets ...; repeatable, and "
         "comes after those of AELLE_PLUGINS.",
     ),
 ]

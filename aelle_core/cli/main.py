@@ -22,7 +22,6 @@ app = typer.Typer(
 )
 
 
-
 def _show_version(asked: bool) -> None:
     if asked:
         from aelle_core import __version__
@@ -87,7 +86,7 @@ def report(run: Run) -> None:
 
     Example: `aelle report runs/digits`
     """
-    from aelle_core.analysis.prepare import draw_report, report_data
+    from aelle_core.analysis.report import draw_report, report_data
     from aelle_core.study import RunDirectory
 
     directory = RunDirectory(run)

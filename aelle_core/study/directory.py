@@ -117,9 +117,7 @@ class RunDirectory:
             self._write_settings(study, statement, joint, loss_name or tasks[study.task].loss_name)
         SpectraStore(self._spectra)
 
-    def _write_settings(
-        self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str
-    ) -> None:
+    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str) -> None:
         content = {
             "format": _FORMAT,
             "identity": study.identity,

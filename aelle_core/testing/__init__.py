@@ -1,9 +1,9 @@
 """The contracts that cells and tasks keep, for this project's and for yours: one line in a test.
 
-    from aelle_core.testing import check_cell
+from aelle_core.testing import check_cell
 
-    def test_my_cell():
-        check_cell(MyCell)
+def test_my_cell():
+    check_cell(MyCell)
 """
 
 from aelle_core.testing.cell_contract import CELL_CHECKS, check_cell, pack_of, random_step

@@ -9,7 +9,7 @@ import torch
 from aelle_core.cells import Cell, Network, cells, dense_jacobian, from_torch, get_cell, to_torch
 from aelle_core.foundation.random_streams import generator
 from aelle_core.testing import CELL_CHECKS, random_step
-from aelle_core.testing.cell_contract import FEATURES, NETWORKS, UNITS
+from aelle_core.testing.cell_contract import BATCH, FEATURES, NETWORKS, UNITS
 
 TORCH_CELLS = ("rnn", "rnn_relu", "gru", "lstm")
 

@@ -1,8 +1,8 @@
 """What every registered task must do. Tasks that need files get small ones made here."""
 
 import gzip
-import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.tasks import Classification, Task, cross_entropy, get_task, tasks
-from aelle_core.training import trainers
+from aelle_core.testing import TASK_CHECKS
 
 
 def make(name: str, mnist: Path, seed: int = 0) -> Task:
