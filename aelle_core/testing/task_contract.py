@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from aelle_core.tasks import Classification, Task, tasks
+from aelle_core.tasks import Supervised, Task, tasks
 from aelle_core.testing.contract import require
 from aelle_core.training import trainers
 
@@ -49,7 +49,7 @@ def _statement(make: Make) -> None:
 
 def _first_validation(make: Make) -> None:
     task = make(0)
-    if not isinstance(task, Classification):
+    if not isinstance(task, Supervised):
         return
     inputs, validation = task.spectrum_inputs(5), task.splits.validation
     if validation.one_hot:
@@ -64,7 +64,7 @@ _NOT_FIRST = "expected spectrum_inputs to return the first validation sequences"
 
 def _shapes(make: Make) -> None:
     task = make(0)
-    if not isinstance(task, Classification):
+    if not isinstance(task, Supervised):
         return
     for name in ("training", "validation", "test"):
         part = getattr(task.splits, name)
@@ -73,15 +73,18 @@ def _shapes(make: Make) -> None:
         given = tuple(part.inputs.shape)
         require(given == wanted, f"{name} inputs have shape {given}: expected {wanted}")
         require(part.one_hot or part.inputs.isfinite().all(), f"{name} inputs are not all finite")
-        wanted = (len(part), task.steps) if task.readout == "every" else (len(part),)
+        rows = (len(part), task.steps) if task.readout == "every" else (len(part),)
+        wanted = rows if task.loss_kind.classes else (*rows, task.outputs)
         given = tuple(part.targets.shape)
         require(given == wanted, f"{name} targets have shape {given}: expected {wanted}")
-        part.check(task.input_size, task.classes)
+        ragged = part.lengths is not None
+        require(ragged == task.ragged, f"ragged={task.ragged}: expected lengths in {name} just where sequences differ")
+        task.check_examples(part)
 
 
 def _disjoint(make: Make) -> None:
     task = make(0)
-    if not isinstance(task, Classification):
+    if not isinstance(task, Supervised):
         return
     seen: dict[bytes, str] = {}
     for name in ("training", "validation", "test"):
@@ -93,7 +96,7 @@ def _disjoint(make: Make) -> None:
 
 def _own_share(make: Make) -> None:
     task = make(0)
-    if not isinstance(task, Classification):
+    if not isinstance(task, Supervised):
         return
     first, second = task.own_examples(1), task.own_examples(2)
     wanted = round(task.share * len(task.splits.training))
@@ -109,7 +112,7 @@ def _own_share(make: Make) -> None:
 
 def _seeded_split(make: Make) -> None:
     task = make(0)
-    if not isinstance(task, Classification):
+    if not isinstance(task, Supervised):
         return
     own, other = (each.statement()["splits"]["training"] for each in (task, make(1)))
     require(own != other, "expected another seed to split the examples otherwise")
