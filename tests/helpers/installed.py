@@ -61,7 +61,7 @@ class Installed:
         clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         command = [str(self.python.parent / "aelle"), *arguments]
         return subprocess.run(
-            command, cwd=cwd, env=clean | environment, capture_output=True, text=True, check=False, timeout=600
+            command, cwd=cwd, env=clean | environment, capture_output=True, text=True, check=False, timeout=1500
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -71,11 +72,14 @@ def test_commands_say_which_extra_they_lack(core: Installed, folder: Path, comma
     assert "Traceback" not in done.stderr
 
 
-def test_a_study_runs_from_a_folder_with_packages_of_the_same_names(
-    wheel: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
+def test_a_study_with_a_plugin_runs_from_a_folder_with_packages_of_the_same_names(
+    wheel: Path, folder: Path, repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
+    """On Prefect and Ray; its run is read again without the plug-in, and trained further only with it."""
+    shutil.copy(repository / "tests" / "helpers" / "arctangent.py", folder / "my_cells.py")
     environment = Installed(wheel, tmp_path_factory.mktemp("studies") / "environment", ["studies"])
-    options = ["--cells", "rnn,gru", "--units", "4", "--networks", "8", "--epochs", "1", "--splits", "2"]
+    options = ["--cells", "rnn,arctangent", "--units", "4", "--networks", "10", "--epochs", "1", "--splits", "2"]
+    options += ["--plugin", "my_cells"]
     done = environment.run("study", "digits", *options, cwd=folder, PREFECT_HOME=str(folder / "home"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the package of the current folder" not in done.stdout + done.stderr
@@ -83,3 +87,10 @@ def test_a_study_runs_from_a_folder_with_packages_of_the_same_names(
     assert (run / "report.html").is_file()
     assert json.loads((run / "study.json").read_text())["versions"]["aelle"] == __version__
     assert not list((run / "quarantine").glob("*.json"))
+    (run / "report.html").unlink()
+    again = environment.run("report", "runs/digits", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert "arctangent" in (run / "report.html").read_text()
+    refused = environment.run("study", "digits", *options[:-2], cwd=folder)
+    assert refused.returncode == 2
+    assert "unknown cell 'arctangent'" in refused.stderr
