@@ -118,7 +118,7 @@ class RunDirectory:
         SpectraStore(self._spectra)
 
     def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str) -> None:
-        content = {
+        content: dict[str, Any] = {
             "format": _FORMAT,
             "identity": study.identity,
             "study": study.to_dict(),
