@@ -24,7 +24,8 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
-        self.group = f"aelle.{kind}s"
+        word = kind.split()[0]
+        self.group = f"aelle.{word}{'es' if word.endswith('s') else 's'}"
         """The entry points of other packages that are asked."""
         self._package = package
         self._entries: dict[str, type[T]] = {}

@@ -156,6 +156,13 @@ class RunDirectory:
         return str(content["loss_name"]) if "loss_name" in content else tasks[content["study"]["task"]].loss_name
 
 
+def loss_name(run: RunDirectory) -> str:
+    """Return what the losses of a run are, as an axis is labelled: as its data say, or its task."""
+    held = run.read_settings()
+    named = held["data"].get("loss_name")
+    return str(named or tasks[held["study"]["task"]].loss_name)
+
+
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}

@@ -79,7 +79,8 @@ def run_pack(
     missing = [epoch for epoch in range(study.epochs + 1) if epoch not in stored]
     if not missing:
         return PackSummary(pack.name, 0, 0, time.monotonic() - started)
-    task = task or get_task(study.task, seed=study.seed, options=study.task_options)
+    if task is None:
+        task = get_task(study.task, seed=study.seed, options=study.task_options).found_with(run.path)
     checkpoint = run.checkpoint(pack.name)
     begun = checkpoints and checkpoint.exists()
     trainer = _trainer(study, pack, task, torch.device(device), way, at_once, checkpoint if begun else None)
@@ -212,8 +213,9 @@ def run_study(
 ) -> None:
     """Run all packs of a study in this process, one after the other: no Prefect, no Ray. See `run_pack`."""
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    task.check(study.batch_size)
+    task.check(study.batch_size, study.warmup)
     run.prepare(study, task.statement())
+    task.keep_with(run.path)
     for cohort in cohorts(study):
         for pack in cohort.packs:
             run_pack(study, pack, run, task=task, device=device, way=way, on_epoch=on_epoch)
