@@ -17,7 +17,6 @@ from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.study import RunDirectory, Study
-from aelle_core.study.directory import loss_name
 from aelle_core.study.joint import members
 from aelle_core.study.nights import Nights
 from aelle_core.tasks import get_task, tasks
@@ -50,7 +49,6 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
         },
         tables=study_tables(run, study, analysis, settings) if len(found.final) >= MINIMUM else [],
         illustration=_illustration(study, run),
-        loss_name=loss_name(run),
         data_location=joined or str(Nights(run).path if analysis.nights else run.path / "spectra"),
         command=f"aelle analyse {joined} --together {run}" if joined else f"aelle study {study.name}",
     )

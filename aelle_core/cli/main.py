@@ -260,10 +260,6 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.loading.networks import load
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-<<<<<<< HEAD
-=======
-    from aelle_core.study.directory import loss_name
->>>>>>> main
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -286,11 +282,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-<<<<<<< HEAD
     typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}")
-=======
-    typer.echo(f"expected final {loss_name(directory)}: {aelle.predict(features)[0]:.3f}")
->>>>>>> main
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

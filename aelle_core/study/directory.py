@@ -110,11 +110,12 @@ class RunDirectory:
     ) -> None:
         """Check, make the directory with its settings, unless it holds this study already, and its store.
 
-        `joint` are the places of the runs that it stands for, if it does; `loss_name` is the task's by default.
+        `joint` are the places of the runs that it stands for, if it does;
+        `loss_name` is by default what the statement says, or the task.
         """
         self.check(study)
         if not self.settings.exists():
-            self._write_settings(study, statement, joint, loss_name or tasks[study.task].loss_name)
+            self._write_settings(study, statement, joint, loss_name or _loss_name(study, statement))
         SpectraStore(self._spectra)
 
     def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str) -> None:
@@ -151,16 +152,14 @@ class RunDirectory:
         return Study.from_dict(self.read_settings()["study"], planned=False)
 
     def loss_name(self) -> str:
-        """Return what the study's losses are, as an axis is labelled."""
-        content = self.read_settings()
-        return str(content["loss_name"]) if "loss_name" in content else tasks[content["study"]["task"]].loss_name
+        """Return what the losses are, as an axis is labelled: as the run or its data say, or its task."""
+        held = self.read_settings()
+        named = held.get("loss_name") or held["data"].get("loss_name")
+        return str(named or tasks[held["study"]["task"]].loss_name)
 
 
-def loss_name(run: RunDirectory) -> str:
-    """Return what the losses of a run are, as an axis is labelled: as its data say, or its task."""
-    held = run.read_settings()
-    named = held["data"].get("loss_name")
-    return str(named or tasks[held["study"]["task"]].loss_name)
+def _loss_name(study: Study, statement: dict[str, Any]) -> str:
+    return str(statement.get("loss_name") or tasks[study.task].loss_name)
 
 
 def versions() -> dict[str, str]:

@@ -11,12 +11,8 @@ import torch
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.tasks import Supervised, Task, cross_entropy, get_task, tasks
-<<<<<<< HEAD
-from aelle_core.testing import TASK_CHECKS
-=======
 from aelle_core.tasks.arrays import keep_arrays
-from aelle_core.training import trainers
->>>>>>> main
+from aelle_core.testing import TASK_CHECKS
 
 
 def make(name: str, mnist: Path, seed: int = 0) -> Task:
