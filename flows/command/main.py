@@ -78,7 +78,7 @@ def study(
     `aelle study digits --task smnist --data ~/mnist --output runs/smnist --gpus 1`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
@@ -118,7 +118,7 @@ def sweep(
     Example: `aelle sweep digits --cells lstm,gru --units 16,32 --output runs/gated`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return

@@ -77,14 +77,15 @@ def asked_study(
     return changed_study(base, data, **changes)
 
 
-def checked_output(output: str | None, plan: "Study") -> str:
-    """The directory or address for the results, after everything that can be known to fail has been refused."""
+def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:
+    """The directory or address for the results, after everything that can be known to fail has been refused; without
+    `write`, by looking alone."""
     from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
 
     directory = resolved(output or f"runs/{plan.name}")
-    RunDirectory(directory).check(plan)
+    RunDirectory(directory).check(plan, write=write)
     get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
     return directory
 

@@ -8,20 +8,21 @@ from prefect import Flow
 from prefect.states import Completed, Failed, State
 
 from aelle_core.foundation.errors import PlaceError, UserError
+from flows.processes.local_cluster import ClusterError
 from flows.sweep import SweepError
 
 P = ParamSpec("P")
 
 
 def fails_in_one_sentence(function: Callable[P, Any]) -> Callable[P, Any]:
-    """Decorator for a flow's function: a mistake, a place that fails and a sweep without any result become the state
-    Failed with their sentence as the message."""
+    """Decorator for a flow's function: a mistake, a place that fails, a cluster that dies and a sweep without any
+    result become the state Failed with their sentence as the message."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
         try:
             return function(*args, **kwargs)
-        except (UserError, PlaceError, SweepError) as error:
+        except (UserError, PlaceError, ClusterError, SweepError) as error:
             return Failed(message=str(error))
 
     return wrapped
