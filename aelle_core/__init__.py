@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aelle_core.aelle.estimator import AeLLE
     from aelle_core.cells import get_cell
     from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+    from aelle_core.lyapunov.differentiable import LyapunovRegularizer, lyapunov_exponents
     from aelle_core.store.dataset import SpectraStore
     from aelle_core.study import Study
     from aelle_core.tasks import get_task
@@ -18,15 +19,27 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AeLLE": "aelle_core.aelle.estimator",
+    "LyapunovRegularizer": "aelle_core.lyapunov.differentiable",
     "LyapunovSpectrum": "aelle_core.lyapunov",
     "SpectraStore": "aelle_core.store.dataset",
     "Study": "aelle_core.study",
     "get_cell": "aelle_core.cells",
     "get_task": "aelle_core.tasks",
+    "lyapunov_exponents": "aelle_core.lyapunov.differentiable",
     "lyapunov_spectrum": "aelle_core.lyapunov",
 }
 
-__all__ = ["AeLLE", "LyapunovSpectrum", "SpectraStore", "Study", "get_cell", "get_task", "lyapunov_spectrum"]
+__all__ = [
+    "AeLLE",
+    "LyapunovRegularizer",
+    "LyapunovSpectrum",
+    "SpectraStore",
+    "Study",
+    "get_cell",
+    "get_task",
+    "lyapunov_exponents",
+    "lyapunov_spectrum",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,14 +8,9 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from aelle_core.analysis.prepare import (
-    Analysis,
-    draw_report,
-    fit_aelle,
-    prepare_joint_analysis,
-    report_data,
-    save_analysis,
-)
+from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
+from aelle_core.analysis.report import draw_report, report_data
+from aelle_core.analysis.saved import fit_aelle, save_analysis
 from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, standings
 from aelle_core.files.places import Place, resolved

@@ -6,7 +6,9 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from aelle_core.analysis.prepare import fit_aelle, prepare_joint_analysis, shown
+from aelle_core.analysis.prepare import prepare_joint_analysis
+from aelle_core.analysis.report import shown
+from aelle_core.analysis.saved import fit_aelle
 from aelle_core.analysis.trained import Trained
 from aelle_core.evaluation import evaluate_split
 from aelle_core.files.places import Place

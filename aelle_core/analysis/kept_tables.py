@@ -1,22 +1,66 @@
 """The tables that a run keeps, so that they are made once."""
 
 import dataclasses
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from aelle_core.evaluation.tables.base import Entry, Table
+import numpy as np
+
+from aelle_core.analysis.prepare import Analysis
+from aelle_core.analysis.trained import joint_examples
+from aelle_core.evaluation import Examples, protocol_of
+from aelle_core.evaluation.tables.base import Entry, Table, make_tables
+from aelle_core.evaluation.tables.material import Material
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
 from aelle_core.foundation.child_processes import joblib_ending_with_this
 from aelle_core.foundation.errors import UserError
+from aelle_core.study import RunDirectory, Study
 
 _FORMAT = "aelle-tables-3"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
 MAKERS_VERSION = 3
 """The version of what computes tables. Raise it when a change of code changes a number of a table: kept tables of
 another version are then made again, and the tables that ship must be made again before the tests pass."""
+
+
+def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
+    """Every table of a finished study, the paper's and ours. `settings` are "splits", "seed" and "regress" ("log" or
+    "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
+    recipe = tables_recipe(study, analysis, settings)
+    path = run.analysis / "tables.json"
+    return kept_tables(path, recipe, lambda: tables_of(analysis, settings))
+
+
+def tables_recipe(study: Study, analysis: Analysis, settings: dict[str, Any]) -> dict[str, Any]:
+    """What a study's tables depend on, but for the program: the networks, how they are split, and the settings."""
+    shares = dataclasses.asdict(protocol_of(study.task))
+    return {"identity": study.identity, "data": _digest(analysis.examples), "shares": shares, **settings}
+
+
+def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
+    """Every table of finished studies of one shape, made; see `study_tables`."""
+    study = analysis.trained[0].study
+    kinds = {
+        kind: analysis.examples if kind == study.spectra[0] else joint_examples(analysis.trained, kind)[0]
+        for kind in study.spectra
+    }
+    parameters = {"target": settings["regress"]}
+    how = (settings["splits"], settings["seed"], parameters)
+    return make_tables(Material(study.task, kinds, analysis.threshold, *how, jobs=-1))
+
+
+def _digest(examples: Mapping[int, Examples]) -> str:
+    """SHA-256 of the networks' spectra and losses: a run that was made again may have others."""
+    found = hashlib.sha256()
+    for epoch, present in sorted(examples.items()):
+        found.update(f"{epoch} {' '.join(present.networks)}".encode())
+        for array in (present.spectra, present.loss, present.final_loss):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:

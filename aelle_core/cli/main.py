@@ -66,7 +66,7 @@ def report(run: Run) -> None:
 
     Example: `aelle report runs/digits`
     """
-    from aelle_core.analysis.prepare import draw_report, report_data
+    from aelle_core.analysis.report import draw_report, report_data
     from aelle_core.study import RunDirectory
 
     directory = RunDirectory(run)

@@ -11,7 +11,8 @@ from rich.table import Column
 from rich.table import Table as Grid
 
 from aelle_core.analysis.figures import draw_studies
-from aelle_core.analysis.prepare import prepare_joint_analysis, study_tables
+from aelle_core.analysis.kept_tables import study_tables
+from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.shipped.studies import shipped_name, shipped_studies, shipped_tables
 from aelle_core.analysis.trained import Trained, trained_studies
 from aelle_core.evaluation.tables.base import Table

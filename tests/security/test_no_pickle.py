@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.analysis.prepare import saved_measurements
+from aelle_core.analysis.saved import saved_measurements
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, run_study
 

@@ -18,8 +18,8 @@ import typer
 
 from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.analysis.kept_tables import read_tables, write_tables
-from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis, tables_of, tables_recipe
+from aelle_core.analysis.kept_tables import read_tables, tables_of, tables_recipe, write_tables
+from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.shipped.studies import shipped_studies
 from aelle_core.analysis.trained import Trained, trained_studies
 from aelle_core.evaluation.tables.base import Table

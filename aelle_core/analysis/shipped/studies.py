@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aelle_core.analysis.kept_tables import read_tables
-from aelle_core.analysis.prepare import prepare_joint_analysis, tables_of
+from aelle_core.analysis.kept_tables import read_tables, tables_of
+from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.trained import Trained
 from aelle_core.evaluation import protocol_of
 from aelle_core.evaluation.tables.base import Table

@@ -18,10 +18,16 @@ def orthogonalise(tangents: Tensor) -> tuple[Tensor, Tensor]:
 
 def by_sorted_householder(tangents: Tensor) -> tuple[Tensor, Tensor]:
     """LAPACK's QR of the rows in elimination order: the way without a compiled kernel on a CPU."""
+    q, r = sorted_qr(tangents)
+    return q, r.diagonal(dim1=-2, dim2=-1).abs()
+
+
+def sorted_qr(tangents: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Q (matrices, size, k) and R (matrices, k, k) of LAPACK's QR with rows in elimination order."""
     factors, pivots, _ = torch.linalg.lu_factor_ex(tangents)
     order = _row_order(factors, pivots).unsqueeze(-1).expand_as(tangents)
     q, r = torch.linalg.qr(tangents.gather(-2, order))
-    return torch.empty_like(q).scatter_(-2, order, q), r.diagonal(dim1=-2, dim2=-1).abs()
+    return torch.empty_like(q).scatter_(-2, order, q), r
 
 
 def by_elimination(tangents: Tensor) -> tuple[Tensor, Tensor]:

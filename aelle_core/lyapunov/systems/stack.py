@@ -64,7 +64,7 @@ class StackSystem:
     def start(self, copies: int) -> Tensor:
         state = self.initial_state.repeat(1, copies, 1)
         layers = zip(self.cells, state.split([cell.state_size for cell in self.cells], dim=-1), strict=True)
-        return torch.cat([_join(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
+        return torch.cat([join_carried(cell, cell.accompany(cell.split(part))) for cell, part in layers], dim=-1)
 
     def pushes(self, k: int) -> bool:
         return False
@@ -82,7 +82,7 @@ class StackSystem:
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
-        old_states = state.split([cell.units * len(_names(cell)) for cell in self.cells], dim=-1)
+        old_states = state.split([cell.units * len(carried_names(cell)) for cell in self.cells], dim=-1)
         for cell, weights, joined in zip(self.cells, self.weights, old_states, strict=True):
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
             disturb: Tensor | None = None
@@ -91,11 +91,13 @@ class StackSystem:
                 disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
             trajectory = [joined]
             for time in range(steps):
-                new = _join(cell, cell.step_accompanied(weights, drive[:, :, time], _split(cell, trajectory[-1])))
+                new = join_carried(
+                    cell, cell.step_accompanied(weights, drive[:, :, time], split_carried(cell, trajectory[-1]))
+                )
                 trajectory.append(new if disturb is None else new * disturb[time])
             states.append(trajectory[-1])
             along = torch.stack(trajectory, dim=2)
-            old = _split(cell, along[:, :, :-1].flatten(1, 2))
+            old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             drive = drive.flatten(1, 2)
             blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
@@ -143,15 +145,17 @@ class StackSystem:
         return {**weights, **{name: each.repeat_interleave(steps, dim=1) for name, each in disturbed.items()}}
 
 
-def _names(cell: Cell) -> tuple[str, ...]:
+def carried_names(cell: Cell) -> tuple[str, ...]:
+    """Return the names of what a trajectory carries: the parts of the state and their companions."""
     return (*cell.parts, *cell.companions)
 
 
-def _split(cell: Cell, joined: Tensor) -> State:
+def split_carried(cell: Cell, joined: Tensor) -> State:
     """(networks, batch, units times names) -> the state and its companions."""
-    return dict(zip(_names(cell), joined.split(cell.units, dim=-1), strict=True))
+    return dict(zip(carried_names(cell), joined.split(cell.units, dim=-1), strict=True))
 
 
-def _join(cell: Cell, state: State) -> Tensor:
-    names = _names(cell)
+def join_carried(cell: Cell, state: State) -> Tensor:
+    """Return the state and its companions as (networks, batch, units times names)."""
+    names = carried_names(cell)
     return state[names[0]] if len(names) == 1 else torch.cat([state[name] for name in names], dim=-1)

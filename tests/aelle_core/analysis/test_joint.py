@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.analysis.prepare import draw_report, prepare_joint_analysis, report_data, save_analysis
+from aelle_core.analysis.prepare import prepare_joint_analysis
+from aelle_core.analysis.report import draw_report, report_data
+from aelle_core.analysis.saved import save_analysis
 from aelle_core.analysis.trained import joint_examples, trained_studies
 from aelle_core.cli.main import app
 from aelle_core.evaluation import evaluate_split

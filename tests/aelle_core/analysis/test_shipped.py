@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from aelle_core.analysis.kept_tables import MAKERS_VERSION, read_tables
-from aelle_core.analysis.prepare import prepare_joint_analysis, tables_recipe
+from aelle_core.analysis.kept_tables import MAKERS_VERSION, read_tables, tables_recipe
+from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.shipped import studies as shipped
 from aelle_core.analysis.shipped.__main__ import SETTINGS
 from aelle_core.analysis.shipped.studies import shipped_name, shipped_studies, shipped_tables

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.kept_tables import kept_tables
-from aelle_core.analysis.prepare import fit_aelle, prepare_analysis, report_data, save_analysis, saved_measurements
+from aelle_core.analysis.prepare import prepare_analysis
+from aelle_core.analysis.report import report_data
+from aelle_core.analysis.saved import fit_aelle, save_analysis, saved_measurements
 from aelle_core.cells import cells
 from aelle_core.cli.main import app
 from aelle_core.evaluation import classifiers, evaluate_split, summarise, verdicts

@@ -15,7 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from aelle_core.analysis.kept_tables import kept_tables
-from aelle_core.analysis.prepare import draw_report, fit_aelle, prepare_analysis, report_data, save_analysis
+from aelle_core.analysis.prepare import prepare_analysis
+from aelle_core.analysis.report import draw_report, report_data
+from aelle_core.analysis.saved import fit_aelle, save_analysis
 from aelle_core.cli.main import app
 from aelle_core.evaluation import evaluate_split
 from aelle_core.files.lock import TakenError, alone

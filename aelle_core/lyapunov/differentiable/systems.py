@@ -1,0 +1,167 @@
+"""Systems whose steps and Jacobians can be differentiated with respect to weights, inputs and states."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from aelle_core.cells import Network, dense_jacobian, from_torch
+from aelle_core.cells.base import Cell
+from aelle_core.cells.blocks import gates_scaled
+from aelle_core.lyapunov.differentiable.linear import DenseLinear, Linear, MapLinear
+from aelle_core.lyapunov.systems.stack import carried_names, join_carried, split_carried
+
+Advance = Callable[[Tensor | None, Tensor], tuple[Tensor, Linear]]
+"""(inputs of a step (batch, features), carried state (batch, carried)) -> the next carried state and the Jacobian."""
+
+
+class DifferentiableSystem(Protocol):
+    """A system of `size` tangent dimensions whose trajectories carry `carried` numbers: the state and what keeps its
+    digits. `tensors` are those that its steps depend on and that ask for gradients."""
+
+    size: int
+    tensors: tuple[Tensor, ...]
+
+    def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:
+        """Return the carried state before the first step, (batch, carried)."""
+        ...
+
+    def prepare(self) -> Advance:
+        """Return the step, with everything computed that is constant along a sequence."""
+        ...
+
+
+class DifferentiableStack:
+    """Layers of cells, each driven by the one below; mostly a single layer. The weights are used as they are, in
+    float64, so that gradients reach them."""
+
+    def __init__(self, networks: Sequence[Network], *, hidden: bool) -> None:
+        self.networks = list(networks)
+        self.hidden = hidden
+        cells = [network.cell for network in networks]
+        self.size = sum(cell.units if hidden else cell.state_size for cell in cells)
+        named = [(network, name) for network in networks for name in network.cell.parameter_shapes()]
+        candidates = [network.parameters[name] for network, name in named]
+        candidates += [
+            value for network in networks for value in network.constants.values() if isinstance(value, Tensor)
+        ]
+        self.tensors = tuple(each for each in candidates if each.requires_grad)
+
+    def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:
+        cells = [network.cell for network in self.networks]
+        sizes = [cell.state_size for cell in cells]
+        state = like.new_zeros(batch, sum(sizes)) if initial_state is None else initial_state.to(like)
+        return torch.cat(
+            [join_carried(cell, cell.accompany(cell.split(part))) for cell, part in _zip(cells, state, sizes)], -1
+        )
+
+    def prepare(self) -> Advance:
+        weights = [_live_weights(network) for network in self.networks]
+        cells = [network.cell for network in self.networks]
+        carried = [cell.units * len(carried_names(cell)) for cell in cells]
+
+        def advance(inputs: Tensor | None, state: Tensor) -> tuple[Tensor, Linear]:
+            assert inputs is not None
+            below = inputs
+            states: list[Tensor] = []
+            rows: list[Tensor] = []
+            for (cell, joined), of_layer in zip(_zip(cells, state, carried), weights, strict=True):
+                drive = cell.drive(of_layer, below[None])
+                old = split_carried(cell, joined[None])
+                new = join_carried(cell, cell.step_accompanied(of_layer, drive, old))[0]
+                blocks = cell.linearise(of_layer, drive, old)[1]
+                kept = cell.parts[:1] if self.hidden else cell.parts
+                row = dense_jacobian(blocks, kept)[0]
+                if rows:  # through the new hidden state of the layer below, the first of its parts
+                    slopes = cell.drive_slopes(of_layer, drive, old)
+                    by_drive = of_layer["W"].unflatten(1, (-1, cell.units))
+                    by_input = torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)[0]
+                    row = torch.cat([by_input @ rows[-1][..., : cell.units, :], row], dim=-1)
+                rows.append(row)
+                states.append(new)
+                below = new[..., : cell.units]
+            whole = [nn.functional.pad(row, (0, self.size - row.shape[-1])) for row in rows]
+            return torch.cat(states, dim=-1), DenseLinear(torch.cat(whole, dim=-2))
+
+        return advance
+
+
+class DifferentiableStep:
+    """A function step(x, state) -> state, differentiated as torch does it: derivatives of saturated units lose digits
+    that those of this project's cells keep. `module` lists weights where the function is a module; otherwise the
+    leaves of the graph of a first step are found."""
+
+    def __init__(self, step: Callable[[Tensor | None, Tensor], Tensor], initial_state: Tensor, inputs: Tensor | None):
+        self.step = step
+        self.size = initial_state.shape[1]
+        self.tensors: tuple[Tensor, ...]
+        if isinstance(step, nn.Module):
+            self.tensors = tuple(each for each in step.parameters() if each.requires_grad)
+        else:
+            with torch.enable_grad():
+                first = None if inputs is None else inputs[:, 0].detach()
+                self.tensors = _leaves(step(first, initial_state.detach()))
+
+    def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:
+        assert initial_state is not None
+        return initial_state.to(like)
+
+    def prepare(self) -> Advance:
+        def advance(inputs: Tensor | None, state: Tensor) -> tuple[Tensor, Linear]:
+            def many(states: Tensor, copies: int) -> Tensor:
+                return self.step(None if inputs is None else inputs.repeat_interleave(copies, dim=0), states)
+
+            return self.step(inputs, state), MapLinear(many, state)
+
+        return advance
+
+
+def live_networks(module: nn.RNNBase | nn.RNNCellBase) -> list[Network]:
+    """Return the layers of a torch layer as Networks over its own weights, not over copies of them.
+
+    Raises UserError for what `from_torch` refuses.
+    """
+    single = isinstance(module, nn.RNNCellBase)
+    networks = []
+    for layer, network in enumerate(from_torch(module)):
+        suffix = "" if single else f"_l{layer}"
+        live = {
+            name: copied if name.startswith("bias") and not module.bias else getattr(module, name + suffix)
+            for name, copied in network.parameters.items()
+        }
+        networks.append(Network(network.cell, live, network.constants))
+    return networks
+
+
+def _live_weights(network: Network) -> dict[str, Tensor]:
+    """Return the weights that the cell's `step` takes, in float64, with gradients flowing back to the parameters."""
+    cell = network.cell
+    tensors = {name: network.parameters[name].double()[None] for name in cell.parameter_shapes()}
+    like = next(iter(tensors.values()))
+    given = {**cell.defaults, **network.constants}
+    constants = {
+        name: torch.as_tensor(value, dtype=like.dtype, device=like.device).reshape(1, 1, 1)
+        for name, value in given.items()
+    }
+    return cell.prepare(tensors, constants)
+
+
+def _leaves(result: Tensor) -> tuple[Tensor, ...]:
+    """Return the leaf tensors that the graph of `result` ends in, in the order in which they are met."""
+    found: dict[int, Tensor] = {}
+    seen: set[object] = set()
+    waiting = [result.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found[id(node.variable)] = node.variable
+        waiting += [parent for parent, _ in node.next_functions]
+    return tuple(found.values())
+
+
+def _zip(cells: Sequence[Cell], state: Tensor, sizes: Sequence[int]) -> list[tuple[Cell, Tensor]]:
+    return list(zip(cells, state.split(list(sizes), dim=-1), strict=True))
