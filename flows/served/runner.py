@@ -37,7 +37,7 @@ class OwnFlowsRunner(Runner):
     def offer(self, deployment: RunnerDeployment) -> None:
         """Register a deployment, whose code is a module of this installation, and run what is submitted to it."""
         assert deployment.entrypoint and ":" not in deployment.entrypoint, "a module's flow, not a file's"
-        self._entrypoints[self.add_deployment(deployment)] = deployment.entrypoint
+        self._entrypoints[cast(UUID, self.add_deployment(deployment))] = deployment.entrypoint
 
     async def __aenter__(self) -> Self:
         """Start, with own ways to code in the place of Prefect's."""
