@@ -12,7 +12,7 @@ from aelle_core.foundation.errors import UserError, some_of
 from flows.parameters import Request, Resources
 from flows.processes.environment import prepare_ray
 from flows.processes.interruption import kept_signal_handlers, telling_threads
-from flows.processes.local_cluster import LocalCluster
+from flows.processes.local_cluster import LocalCluster, watching
 from flows.processes.malloc_arenas import share_arenas
 from flows.processes.orphans import ending_with_this
 
@@ -56,7 +56,7 @@ def _started() -> Iterator[None]:
     )
     # The kernel ends the raylet with this process, however that ends, and workers end with their raylet, but its agents
     # first try for a minute to report that to the cluster.
-    with ending_with_this(cluster.agents):
+    with ending_with_this(cluster.agents), watching(cluster):
         try:
             yield
         finally:

@@ -94,6 +94,15 @@ class Ending:
         return exit_code(interrupt) if self._code is None else self._code
 
 
+_endings: list[Ending] = []
+
+
+def end_command(reason: str) -> None:
+    """End the command that this process runs, from any thread, with exit code 1; does nothing where it runs none."""
+    for ending in _endings:
+        ending.begin(reason)
+
+
 @contextmanager
 def exiting_on_signals(last_words: str) -> Iterator[Ending]:
     """For the process of a command: SIGTERM and SIGHUP raise SystemExit(128 + signal), as Ctrl-C raises
@@ -119,7 +128,9 @@ def exiting_on_signals(last_words: str) -> Iterator[Ending]:
     threading.Thread(target=enforce, name="exit", daemon=True).start()
     try:
         with telling_threads():
+            _endings.append(ending)
             yield ending
     finally:
+        _endings.clear()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,17 +1,22 @@
 """A Ray cluster that this process has started: whether all of it still lives, and its end."""
 
+import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import psutil
 
 from aelle_core.foundation.errors import UserError, first_line
-from flows.processes.interruption import kept_signal_handlers
+from flows.processes.interruption import end_command, kept_signal_handlers
 
 _ATTEMPTS = 3
 _AGENTS_SECONDS = 60
+_LOOK_SECONDS = 1.0
+_NOTICE_SECONDS = 10.0  # for whoever runs packs to notice first
+_CRASH_SECONDS = 3.0
+_SHUTDOWN_SECONDS = 10.0
 
 
 class ClusterError(RuntimeError):
@@ -72,15 +77,57 @@ class LocalCluster:
         import ray
 
         LocalCluster.running = None
-        if self.ended():
-            _kill({*self._parts.values(), *psutil.Process().children(recursive=True)} & _of_ray())
-        ray.shutdown()
+        if not self.ended():
+            ray.shutdown()
+            return
+        _kill(_of_ray())
+        last = threading.Thread(target=ray.shutdown, name="Ray's end", daemon=True)
+        last.start()
+        last.join(_SHUTDOWN_SECONDS)
 
 
-def check_cluster() -> None:
-    """Raise ClusterError where this process has started a cluster and a part of that has ended."""
-    if (cluster := LocalCluster.running) is not None and (ended := cluster.ended()):
-        raise ClusterError(f"the local Ray cluster has died: its {' and its '.join(ended)} ended")
+def check_cluster(failure: Exception | None = None) -> None:
+    """Raise ClusterError where this process has started a cluster and that has died, or such a task's failure says so.
+
+    A worker that has crashed may have done so because its cluster dies: that is waited for a moment.
+    """
+    if (cluster := LocalCluster.running) is None:
+        return
+    from ray.exceptions import LocalRayletDiedError, NodeDiedError, WorkerCrashedError
+
+    if isinstance(failure, LocalRayletDiedError | NodeDiedError):
+        raise ClusterError(f"the local Ray cluster has died: {first_line(failure)}")
+    deadline = time.monotonic() + (_CRASH_SECONDS if isinstance(failure, WorkerCrashedError) else 0)
+    while True:
+        if ended := cluster.ended():
+            raise ClusterError(_has_died(ended))
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(0.1)
+
+
+@contextmanager
+def watching(cluster: LocalCluster) -> Iterator[None]:
+    """Within the block, end a command whose cluster has died and which waits for it: Ray itself would wait for its GCS
+    for a minute, then abort the process."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK_SECONDS):
+            if ended := cluster.ended():
+                if not over.wait(_NOTICE_SECONDS):
+                    end_command(_has_died(ended))
+                return
+
+    threading.Thread(target=watch, name="local cluster", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _has_died(ended: Sequence[str]) -> str:
+    return f"the local Ray cluster has died: its {' and its '.join(ended)} ended"
 
 
 def _print_nothing(*given: object, **named: object) -> None:
@@ -94,7 +141,7 @@ def _parts() -> dict[str, psutil.Process]:
         parts = {}
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
-                if name := _part(process):
+                if _lives(process) and (name := _part(process)):  # those of a start that failed may be zombies
                     parts[name] = process
         if len(parts) == len(_PARTS) or time.monotonic() > deadline:
             return parts

@@ -87,7 +87,7 @@ def fan_out(
                     try:
                         outcome = Outcome(job.name, ray.get(reference), None, job.attempts)
                     except ray.exceptions.RayError as failure:
-                        check_cluster()
+                        check_cluster(failure)
                         reached = on_failure(job.name, failure, job.attempts)
                         job.in_vain = 1 if reached != job.reached else job.in_vain + 1
                         job.reached = reached

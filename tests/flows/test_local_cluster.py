@@ -71,6 +71,24 @@ def test_a_part_that_ended_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             check_cluster()
 
 
+@pytest.mark.parametrize("kind", ["LocalRayletDiedError", "NodeDiedError"])
+def test_packs_that_fail_as_their_only_node_is_lost_are_not_to_blame(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine with too much to do Ray takes its own node for dead while all its processes live."""
+    import ray
+
+    failure = {
+        "LocalRayletDiedError": ray.exceptions.LocalRayletDiedError(),
+        "NodeDiedError": ray.exceptions.NodeDiedError("lost"),
+    }[kind]
+    monkeypatch.setattr(LocalCluster, "running", LocalCluster({"raylet": psutil.Process()}))
+    with pytest.raises(ClusterError, match="the local Ray cluster has died: "):
+        check_cluster(failure)
+    monkeypatch.setattr(LocalCluster, "running", None)  # on another cluster packs go on on its other nodes
+    check_cluster(failure)
+
+
 def test_rays_directory_is_its_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_directory.tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(ray_directory, "_LONGEST", 200)
