@@ -1,7 +1,7 @@
 """Runs what is submitted: this program's own flows, whatever the server says of their code."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from uuid import UUID
 
 from prefect.deployments.runner import RunnerDeployment
