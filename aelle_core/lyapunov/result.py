@@ -1,11 +1,15 @@
 """What `lyapunov_spectrum` returns."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from aelle_core.foundation.interpolation import interpolate_spectrum
+from aelle_core.lyapunov import export, horizon
+
+if TYPE_CHECKING:
+    from aelle_core.lyapunov.covariant import CovariantVectors
 
 Status = Literal["ok", "non-finite"]
 Precision = Literal["exact", "fast", "extended"]
@@ -34,6 +38,7 @@ class LyapunovSpectrum:
                         used in the end
     running             (records, k) finite-time exponents, the mean over sequences, after `running_steps` (records,)
                         counted steps; None unless asked for
+    covariant           covariant Lyapunov vectors; None unless asked for by vectors="covariant"
     """
 
     exponents: np.ndarray
@@ -49,6 +54,7 @@ class LyapunovSpectrum:
     precision: Precision = "exact"
     running: np.ndarray | None = None
     running_steps: np.ndarray | None = None
+    covariant: "CovariantVectors | None" = None
 
     @property
     def maximum(self) -> float:
@@ -82,6 +88,30 @@ class LyapunovSpectrum:
         if self.status != "ok" or (len(self.exponents) < self.size and self.exponents[-1] > 0):
             return float("nan")
         return float(self.exponents[self.exponents > 0].sum())
+
+    def summary(self, steps: int | None = None) -> str:
+        """Answer in plain words whether gradients vanish or explode over `steps` steps: how many directions survive,
+        how far they reach, and what helps. By default over the counted steps. Raises UserError on a bad count."""
+        return horizon.summary(self, self.steps if steps is None else steps)
+
+    def horizon(self) -> float:
+        """Return the steps after which the slowest direction keeps 1 % of a gradient, or has grown it a hundredfold."""
+        return horizon.horizon(self.exponents) if self.status == "ok" else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as numbers, texts and lists."""
+        return export.to_dict(self)
+
+    def to_pandas(self) -> Any:
+        """Return a DataFrame with a row for each exponent. Raises UserError where pandas is not installed."""
+        return export.to_pandas(self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The exponents, (k,), so that numpy functions take a spectrum as it stands."""
+        return np.array(self.exponents, dtype=dtype, copy=copy)
+
+    def _repr_html_(self) -> str:
+        return export.to_html(self)
 
     def interpolate(self, size: int) -> np.ndarray:
         """The exponents at `size` places evenly spread over their index, linearly between neighbours."""

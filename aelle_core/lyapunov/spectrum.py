@@ -1,6 +1,7 @@
 """The public function."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.accepting.adapters import build_system
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, is_whole
+from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
 from aelle_core.lyapunov.precision import RESOLUTION, growth_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
@@ -35,6 +37,7 @@ def lyapunov_spectrum(
     check: bool = True,
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
+    vectors: Literal["covariant"] | None = None,
 ) -> LyapunovSpectrum:
     """The Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
 
@@ -69,6 +72,8 @@ def lyapunov_spectrum(
                    places, which doubles the time; with "fast" by the condition of J Q, which costs little
     running        record the finite-time exponents after every so many counted steps
     on_step        called now and then with the number of steps taken
+    vectors        "covariant" adds the covariant Lyapunov vectors of the counted steps but the last `warmup`, in which
+                   they settle going back (covariant.py); for networks, torch layers and step functions
 
     A network whose weights or states are not finite gives a result with status "non-finite"; it raises nothing.
     Raises UserError, repeating what was given and what was expected, on anything that cannot be asked for.
@@ -77,6 +82,8 @@ def lyapunov_spectrum(
     Zheng, Shlizerman, 2024 (section 3).
     """
     _check_choices(jacobian, precision)
+    if vectors not in (None, "covariant"):
+        raise UserError(f"vectors={vectors!r}: expected 'covariant', or None")
     device = checked_device(device)
     if isinstance(system, Network) and system.packed:
         raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
@@ -95,7 +102,22 @@ def lyapunov_spectrum(
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
         ((growth, place, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
-    return _result(growth, place, used, built.size)
+    result = _result(growth, place, used, built.size)
+    if vectors is None or result.status != "ok":
+        return result
+    given = None if inputs is None else torch.as_tensor(inputs)
+    start = None if initial_state is None else torch.as_tensor(initial_state)
+    covariant = covariant_vectors(
+        system,
+        given,
+        k=followed,
+        jacobian=jacobian,
+        warmup=skipped,
+        settle=min(skipped, length - skipped - 1),
+        steps=steps,
+        initial_state=start,
+    )
+    return replace(result, covariant=covariant)
 
 
 def pack_spectra(

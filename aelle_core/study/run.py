@@ -134,7 +134,7 @@ def _trainer(
     if begun is not None:
         recorded, together = recorded_way(begun)
         # Begun on another kind of device, in a way that is not here, the last bits differ anyway.
-        if way == recorded or (way is None and recorded in kind.ways(cell, device)):
+        if way == recorded or (way is None and recorded in kind.ways(cell, task, device)):
             way, at_once = recorded, together
     if way is None:
         way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), device)

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.tasks.base import Classification, Examples, Splits, tasks
+from aelle_core.tasks.base import tasks
+from aelle_core.tasks.examples import Examples, Splits
+from aelle_core.tasks.supervised import Classification
 from aelle_core.tasks.texts import PYTHON, read_text
 
 
@@ -57,7 +59,7 @@ class CharacterLanguageModel(Classification):
             raise UserError(f"charlm: share={share!r}: expected a number above 0 and up to 1")
         self.source, self.sha256, self.characters = text, sha256, characters
         self._steps = steps
-        self.readout = readout  # type: ignore[misc, assignment]
+        self.readout = readout  # type: ignore[assignment]
         self.share = float(share)
 
     @property

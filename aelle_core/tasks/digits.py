@@ -3,7 +3,9 @@
 import torch
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.tasks.base import Classification, Examples, Splits, permutation, tasks
+from aelle_core.tasks.base import tasks
+from aelle_core.tasks.examples import Examples, Splits, permutation
+from aelle_core.tasks.supervised import Classification
 
 _PIXELS = 64
 

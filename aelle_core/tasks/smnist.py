@@ -5,8 +5,10 @@ from pathlib import Path
 import torch
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.tasks.base import Classification, Examples, Splits, permutation, tasks
+from aelle_core.tasks.base import tasks
+from aelle_core.tasks.examples import Examples, Splits, permutation
 from aelle_core.tasks.idx import find_idx, read_idx
+from aelle_core.tasks.supervised import Classification
 
 _FILES = {
     "training images": ("train-images-idx3-ubyte", (60_000, 28, 28)),

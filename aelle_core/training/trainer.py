@@ -88,7 +88,7 @@ class Trainer(ABC):
         way: str = "packed",
         at_once: int | None = None,
     ) -> None:
-        self.check_way(way, cell, torch.device(device))
+        self.check_way(way, cell, task, torch.device(device))
         if not settings:
             raise UserError(f"no networks of {cell.name!r} to train: expected the settings of at least one")
         self.cell = cell
@@ -126,14 +126,14 @@ class Trainer(ABC):
         """Go back to such a state."""
 
     @classmethod
-    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
-        """The ways in which packs of `cell` can be trained there."""
+    def ways(cls, cell: Cell, task: Task, device: torch.device) -> list[str]:
+        """Return the ways in which packs of `cell` can be trained on `task` there."""
         return ["packed"]
 
     @classmethod
-    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
-        """Raise UserError where packs of `cell` cannot be trained in the way `name`."""
-        if name not in (known := cls.ways(cell, device)):
+    def check_way(cls, name: str, cell: Cell, task: Task, device: torch.device) -> None:
+        """Raise UserError where packs of `cell` cannot be trained on `task` in the way `name`."""
+        if name not in (known := cls.ways(cell, task, device)):
             raise UserError(f"way {name!r} of {cls.name!r} cannot train {cell.name!r}: expected {', '.join(known)}")
 
     @classmethod

@@ -19,7 +19,7 @@ import torch
 from aelle_core.cells import Cell, get_cell
 from aelle_core.files.atomic import write_atomically
 from aelle_core.foundation.random_streams import generator
-from aelle_core.tasks import Classification, Examples, Splits
+from aelle_core.tasks import Examples, Splits, Supervised, losses
 from aelle_core.training.memory import network_bytes, networks_at_once
 from aelle_core.training.trainer import NetworkSettings, Timing, Trainer
 from aelle_core.training.ways import Readout, available_ways
@@ -42,14 +42,16 @@ class Workload:
     steps: int
     one_hot: bool
     readout: Readout
-    classes: int
+    outputs: int
+    loss: str
+    ragged: bool
     batch_size: int
     networks: int
     device: str
     threads: int
 
     @classmethod
-    def of(cls, cell: Cell, task: Classification, batch_size: int, networks: int, device: torch.device) -> "Workload":
+    def of(cls, cell: Cell, task: Supervised, batch_size: int, networks: int, device: torch.device) -> "Workload":
         """The workload of a pack of `networks` on `task`, in a process with torch's present number of threads."""
         return cls(
             cell.name,
@@ -57,8 +59,10 @@ class Workload:
             task.input_size,
             task.steps,
             task.splits.training.one_hot,
-            task.readout,
-            task.classes,
+            task.read_out_after,
+            task.outputs,
+            task.loss,
+            task.ragged,
             min(batch_size, task.examples_per_network),
             networks,
             str(device),
@@ -81,6 +85,10 @@ class Workload:
     def recurrent(self) -> Cell:
         """Its cell."""
         return get_cell(self.cell, self.features, self.units)
+
+    def ways(self) -> list[str]:
+        """Return the names of the ways that give the reference's numbers for it."""
+        return available_ways(self.recurrent(), self.place, losses[self.loss])
 
     def fits(self) -> bool:
         """Whether free memory has room for all that are timed."""
@@ -121,7 +129,7 @@ class WayTimings:
             timings = {str(way): Timing(**timing) for way, timing in held["timings"].items()}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return None
-        return timings if set(timings) == set(available_ways(workload.recurrent(), workload.place)) else None
+        return timings if set(timings) == set(workload.ways()) else None
 
     def measure(self, workload: Workload, say: Callable[[str], object] | None = None) -> dict[str, Timing]:
         """Time every way on random data of the workload's shape and keep the result, unless memory that others hold at
@@ -161,7 +169,7 @@ def time_ways(trainer: type[Trainer], workload: Workload, say: Callable[[str], o
     started, silent = time.perf_counter(), True
     packs: dict[str, Any] = {}
     times: dict[tuple[str, int], list[float]] = {}
-    for name in available_ways(cell, device):
+    for name in workload.ways():
         packs[name] = trainer(cell, task, settings, batch_size=workload.batch_size, device=device, way=name)
     fitting = min(pack.networks_at_once for pack in packs.values())
     for round_ in range(_ROUNDS + 1):
@@ -188,7 +196,7 @@ def _say(sentence: str) -> None:
     print(f"aelle: {sentence}", file=sys.stderr, flush=True)
 
 
-class _RandomTask(Classification):
+class _RandomTask(Supervised):
     """One mini-batch of noise in the shape of a workload."""
 
     name = "random"
@@ -196,8 +204,11 @@ class _RandomTask(Classification):
     def __init__(self, workload: Workload) -> None:
         super().__init__()
         self._workload = workload
-        self.classes = workload.classes  # type: ignore[misc]
-        self.readout = workload.readout  # type: ignore[misc]
+        self.loss, self.readout, self.ragged = workload.loss, workload.readout, workload.ragged
+
+    @property
+    def outputs(self) -> int:
+        return self._workload.outputs
 
     @property
     def input_size(self) -> int:
@@ -214,5 +225,10 @@ class _RandomTask(Classification):
         else:
             inputs = torch.rand(count, self.steps, self.input_size, generator=source)
         shape = (count, self.steps) if self.readout == "every" else (count,)
-        examples = Examples(inputs, torch.randint(0, self.classes, shape, generator=source))
+        if self.loss_kind.classes:
+            targets = torch.randint(0, self.outputs, shape, generator=source)
+        else:
+            targets = torch.rand(*shape, self.outputs, generator=source)
+        lengths = torch.randint(1, self.steps + 1, (count,), generator=source) if self.ragged else None
+        examples = Examples(inputs, targets, lengths)
         return Splits(examples, examples, examples)

@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = get_task(study.task, seed=study.seed, options=study.task_options)
         run.check(study)
         for name in study.cells if given.way else ():
-            check_way(given.way, get_cell(name, task.input_size, study.units[0]), device)
+            check_way(given.way, get_cell(name, task.input_size, study.units[0]), device, task.loss_kind)
         run.prepare(study, task.statement())
         records = Records.read(run.path / "timings.json")
         begun = {start.way for start in records.starts.values()}

@@ -127,7 +127,7 @@ def check_forced_way(way: str | None, plan: "Study", device: str) -> None:
     task = get_task(plan.task, seed=plan.seed, options=plan.task_options)
     for name in plan.cells:
         for units in plan.units:
-            trainers[task.trainer].check_way(way, get_cell(name, task.input_size, units), torch.device(device))
+            trainers[task.trainer].check_way(way, get_cell(name, task.input_size, units), task, torch.device(device))
 
 
 def asked_analysis(splits: int, regress: str) -> "AnalysisParameters":

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.tasks import Classification, Task, cross_entropy, get_task, tasks
+from aelle_core.tasks import Supervised, Task, cross_entropy, get_task, tasks
 from aelle_core.training import trainers
 
 
@@ -24,10 +24,10 @@ def any_task(request: pytest.FixtureRequest, mnist_directory: Path) -> Task:
     return make(request.param, mnist_directory)
 
 
-@pytest.fixture(params=[name for name, kind in tasks.items() if issubclass(kind, Classification)])
-def task(request: pytest.FixtureRequest, mnist_directory: Path) -> Classification:
+@pytest.fixture(params=[name for name, kind in tasks.items() if issubclass(kind, Supervised)])
+def task(request: pytest.FixtureRequest, mnist_directory: Path) -> Supervised:
     made = make(request.param, mnist_directory)
-    assert isinstance(made, Classification)
+    assert isinstance(made, Supervised)
     return made
 
 
@@ -45,7 +45,7 @@ def test_statement_is_json_and_tells_the_seed(any_task: Task, mnist_directory: P
     assert make(any_task.name, mnist_directory, seed=3).statement()["seed"] == 3
 
 
-def test_spectrum_inputs_are_the_first_validation_sequences(task: Classification) -> None:
+def test_spectrum_inputs_are_the_first_validation_sequences(task: Supervised) -> None:
     inputs, validation = task.spectrum_inputs(5), task.splits.validation
     assert inputs.dtype == torch.float32
     if validation.one_hot:
@@ -55,7 +55,7 @@ def test_spectrum_inputs_are_the_first_validation_sequences(task: Classification
         assert torch.equal(inputs, validation.inputs[:5])
 
 
-def test_shapes_and_ranges(task: Classification) -> None:
+def test_shapes_and_ranges(task: Supervised) -> None:
     for part in (task.splits.training, task.splits.validation, task.splits.test):
         if part.one_hot:
             assert part.inputs.shape == (len(part), task.steps)
@@ -65,13 +65,20 @@ def test_shapes_and_ranges(task: Classification) -> None:
             assert part.inputs.shape == (len(part), task.steps, task.input_size)
             assert part.inputs.dtype == torch.float32
             assert part.inputs.isfinite().all()
-        assert part.targets.shape == ((len(part), task.steps) if task.readout == "every" else (len(part),))
+        rows = (len(part), task.steps) if task.readout == "every" else (len(part),)
+        assert (part.lengths is not None) == task.ragged
+        if not task.loss_kind.classes:
+            assert part.targets.shape == (*rows, task.outputs)
+            assert part.targets.dtype == torch.float32
+            assert part.targets.isfinite().all()
+            continue
+        assert part.targets.shape == rows
         assert part.targets.dtype == torch.int64
         assert part.targets.min() >= 0
-        assert part.targets.max() < task.classes
+        assert part.targets.max() < task.outputs
 
 
-def test_splits_are_disjoint(task: Classification) -> None:
+def test_splits_are_disjoint(task: Supervised) -> None:
     parts = (task.splits.training, task.splits.validation, task.splits.test)
     seen = [{row.tobytes() for row in part.inputs.flatten(1).numpy()} for part in parts]
     assert not seen[0] & seen[1]
@@ -79,7 +86,7 @@ def test_splits_are_disjoint(task: Classification) -> None:
     assert not seen[1] & seen[2]
 
 
-def test_every_network_trains_on_its_own_share(task: Classification) -> None:
+def test_every_network_trains_on_its_own_share(task: Supervised) -> None:
     count = len(task.splits.training)
     first, second = task.own_examples(1), task.own_examples(2)
     assert len(first) == len(second) == task.examples_per_network == round(task.share * count)
@@ -91,7 +98,7 @@ def test_every_network_trains_on_its_own_share(task: Classification) -> None:
     assert not torch.equal(order, task.order(1, epoch=2))
 
 
-def test_seed_decides_the_split_and_is_stated(task: Classification, mnist_directory: Path) -> None:
+def test_seed_decides_the_split_and_is_stated(task: Supervised, mnist_directory: Path) -> None:
     again = make(task.name, mnist_directory)
     other = make(task.name, mnist_directory, seed=1)
     assert again.statement() == task.statement()
@@ -99,12 +106,13 @@ def test_seed_decides_the_split_and_is_stated(task: Classification, mnist_direct
     assert other.statement()["seed"] == 1
 
 
-def test_loss_is_the_mean_over_the_batch_for_each_network(task: Classification) -> None:
-    scores = torch.zeros(3, 4, task.classes)
+@pytest.mark.parametrize("classes", [2, 10, 82])
+def test_cross_entropy_is_the_mean_over_the_rows_for_each_network(classes: int) -> None:
+    scores = torch.zeros(3, 4, classes)
     targets = torch.zeros(3, 4, dtype=torch.int64)
     scores[1, :, 0] = 100.0
     losses = cross_entropy(scores, targets)
-    uniform = float(np.log(task.classes))
+    uniform = float(np.log(classes))
     torch.testing.assert_close(losses, torch.tensor([uniform, 0.0, uniform]))
 
 

@@ -8,11 +8,11 @@ from torch.nn import functional
 from aelle_core.cells import cells, get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
-from aelle_core.tasks import Classification, Examples, Splits
+from aelle_core.tasks import Classification, Examples, Loss, Regression, Splits, Supervised
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways, ways
 from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.mini_batches import MiniBatch
-from aelle_core.training.ways import get_way
+from aelle_core.training.ways import Way, get_way
 
 CPU = torch.device("cpu")
 PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 4, 8), CPU) if way != "packed"]
@@ -40,8 +40,64 @@ class ParityAlways(Parity):
     readout = "every"
 
 
+class Sums(Regression):
+    """Three sums of a random sequence's features, each with weights of its own: after the last step, or so far."""
+
+    name = "sums"
+    outputs = 3
+    input_size = 4
+    steps = 9
+
+    def load(self) -> Splits:
+        inputs = torch.randn(100, self.steps, self.input_size, generator=generator(self.seed, "parity"))
+        sums = inputs.cumsum(dim=1) @ torch.tensor(
+            [[0.5, -0.1, 0.2], [0.2, 0.3, 0.1], [0.0, 0.2, 0.4], [0.1, 0.0, 0.3]]
+        )
+        targets = sums if self.readout == "every" else sums[:, -1]
+        lengths = None
+        if self.ragged:
+            lengths = torch.randint(1, self.steps + 1, (100,), generator=generator(self.seed, "lengths"))
+            if self.readout == "last":
+                targets = sums[torch.arange(100), lengths - 1]
+            inputs = torch.where(torch.arange(self.steps).view(1, -1, 1) < lengths.view(-1, 1, 1), inputs, 7.0)
+        parts = (slice(0, 70), slice(70, 85), slice(85, 100))
+        return Splits(
+            *(Examples(inputs[part], targets[part], None if lengths is None else lengths[part]) for part in parts)
+        )
+
+
+class SumsAlways(Sums):
+    readout = "every"
+
+
+class RaggedSums(Sums):
+    ragged = True
+
+
+class RaggedSumsAlways(SumsAlways):
+    ragged = True
+
+
+class RaggedParity(Parity):
+    """Is the sum of so many of its steps above zero."""
+
+    ragged = True
+
+    def load(self) -> Splits:
+        held = RaggedSums(seed=self.seed).splits
+        return Splits(
+            *(
+                Examples(part.inputs, (part.targets[:, 0] > 0).long(), part.lengths)
+                for part in (held.training, held.validation, held.test)
+            )
+        )
+
+
+TASKS: list[type[Supervised]] = [Parity, ParityAlways, Sums, SumsAlways, RaggedSums, RaggedSumsAlways, RaggedParity]
+
+
 def trainer(
-    name: str, way: str, task: Classification, settings: list[NetworkSettings] = SETTINGS, units: int = 19
+    name: str, way: str, task: Supervised, settings: list[NetworkSettings] = SETTINGS, units: int = 19
 ) -> PackTrainer:
     return PackTrainer(get_cell(name, task.input_size, units), task, settings, batch_size=32, way=way)
 
@@ -51,34 +107,50 @@ def test_all_cells_have_a_way_besides_the_reference() -> None:
     assert {name for name, way in PAIRS if way == "fused"} == {"rnn", "rnn_relu", "gru", "lstm"}
 
 
+def way_of(pack: PackTrainer, way: str) -> Way:
+    return get_way(way, pack.cell, pack.task.read_out_after, CPU, pack.task.loss_kind)
+
+
 def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
-    """Classes for so many sequences of three networks, or for every step of them."""
-    count = 9 * rows if pack.task.readout == "every" else rows
-    return torch.randint(0, pack.task.classes, (3, count), generator=generator(seed, "targets"))
+    """Targets for so many sequences of three networks, or for every step of them."""
+    count = 9 * rows if pack.task.read_out_after == "every" else rows
+    source = generator(seed, "targets")
+    if pack.task.loss_kind.classes:
+        return torch.randint(0, pack.task.outputs, (3, count), generator=source)
+    return torch.randn(3, count, pack.task.outputs, generator=source)
+
+
+def drawn_weights(pack: PackTrainer, rows: int, seed: int) -> Tensor | None:
+    """Which steps of so many sequences count, where the task's differ in length: those up to a last one."""
+    if not pack.task.ragged:
+        return None
+    ends = torch.randint(0, 9, (3, 1, rows), generator=generator(seed, "lengths"))
+    return (torch.arange(9).view(1, -1, 1) <= ends).float().flatten(1)
 
 
 @pytest.mark.parametrize("truncations", [(None, None, None), (1, 4, None)])
-@pytest.mark.parametrize("task", [Parity, ParityAlways])
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(("name", "way"), PAIRS)
 def test_losses_and_gradients_equal_those_of_autograd_in_double_precision(
-    name: str, way: str, task: type[Classification], truncations: tuple[int | None, ...]
+    name: str, way: str, task: type[Supervised], truncations: tuple[int | None, ...]
 ) -> None:
     """The cell's own step under autograd in float64 against the way in float32, twice: memory is used again. 37
     sequences are more than one tile; each network's loss has a weight of its own."""
     pack, stops, weights = trainer(name, way, task()), cuts(truncations, 9), torch.tensor([1.0, -2.0, 0.5])
-    own_way, reference = (get_way(each, pack.cell, pack.task.readout, CPU) for each in (way, "packed"))
+    own_way, reference = (way_of(pack, each) for each in (way, "packed"))
     for seed in (0, 1):
         inputs = torch.randn(3, 9, 37, 4, generator=generator(seed, "inputs"))
         noise = None
         if pack.cell.noise_channels:
             noise = torch.randn(3, 9, 37, 19 * pack.cell.noise_channels, generator=generator(seed, "noise"))
-        targets = drawn_targets(pack, 37, seed)
-        losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs, noise, stops), targets)
+        targets, counted = drawn_targets(pack, 37, seed), drawn_weights(pack, 37, seed)
+        losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs, noise, stops, counted), targets)
         found = torch.autograd.grad((losses * weights).sum(), list(pack.parameters.values()))
         double = {key: value.detach().double().requires_grad_() for key, value in pack.parameters.items()}
         constants = {key: value.double() for key, value in pack.constants.items()}
-        wide = None if noise is None else noise.double()
-        expected = reference.losses(double, constants, MiniBatch(inputs.double(), wide, stops), targets)
+        wide, whole = (None if each is None else each.double() for each in (noise, counted))
+        exact = targets.double() if targets.is_floating_point() else targets
+        expected = reference.losses(double, constants, MiniBatch(inputs.double(), wide, stops, whole), exact)
         torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
         gradients = torch.autograd.grad((expected * weights).sum(), list(double.values()))
         for key, own, wanted in zip(double, found, gradients, strict=True):
@@ -90,9 +162,9 @@ def test_losses_and_gradients_equal_those_of_autograd_in_double_precision(
 
 @pytest.mark.parametrize("task", [Parity, ParityAlways])
 @pytest.mark.parametrize(("name", "way"), PAIRS)
-def test_states_equal_those_in_double_precision(name: str, way: str, task: type[Classification]) -> None:
+def test_states_equal_those_in_double_precision(name: str, way: str, task: type[Supervised]) -> None:
     pack = trainer(name, way, task())
-    own_way, reference = (get_way(each, pack.cell, pack.task.readout, CPU) for each in (way, "packed"))
+    own_way, reference = (way_of(pack, each) for each in (way, "packed"))
     double, constants = (
         {key: value.detach().double() for key, value in each.items()} for each in (pack.parameters, pack.constants)
     )
@@ -106,10 +178,10 @@ def test_states_equal_those_in_double_precision(name: str, way: str, task: type[
 
 @pytest.mark.parametrize("task", [Parity, ParityAlways])
 @pytest.mark.parametrize(("name", "way"), [*PAIRS, *((name, "packed") for name in cells)])
-def test_codes_are_one_hot_inputs(name: str, way: str, task: type[Classification]) -> None:
+def test_codes_are_one_hot_inputs(name: str, way: str, task: type[Supervised]) -> None:
     """Scores, losses and gradients from codes against those from the one-hot vectors that they stand for."""
     pack = trainer(name, way, task())
-    own_way = get_way(way, pack.cell, pack.task.readout, CPU)
+    own_way = way_of(pack, way)
     codes = torch.randint(0, 4, (3, 9, 5), generator=generator(0, "codes"), dtype=torch.uint8)
     found = []
     for inputs in (codes, functional.one_hot(codes.long(), 4).float()):
@@ -143,16 +215,17 @@ def test_losses_of_large_and_broken_scores(classes: int) -> None:
     torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [Parity, RaggedSums])
 @pytest.mark.parametrize(("name", "way"), PAIRS)
-def test_losses_equal_the_reference_over_fifty_steps(name: str, way: str) -> None:
+def test_losses_equal_the_reference_over_fifty_steps(name: str, way: str, kind: type[Supervised]) -> None:
     """Three mini-batches an epoch, the last one smaller: 17 epochs are 51 steps."""
-    task = Parity()
+    task = kind()
     reference, other = trainer(name, "packed", task), trainer(name, way, task)
     for _ in range(17):
         torch.testing.assert_close(other.train_epoch(), reference.train_epoch(), rtol=1e-5, atol=1e-5)
     assert other.optimiser.steps == 51
     for one, two in zip(other.evaluate(task.splits.test), reference.evaluate(task.splits.test), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 @pytest.mark.parametrize("way", list(ways))
@@ -221,8 +294,8 @@ def test_data_beyond_what_the_task_says_are_refused(way: str, broken: Examples, 
 def test_numbers_of_other_types_are_refused() -> None:
     with pytest.raises(UserError, match=r"inputs of torch\.float64: expected torch\.float32, or whole numbers"):
         Examples(torch.zeros(3, 9, 4).double(), torch.zeros(3, dtype=torch.long))
-    with pytest.raises(UserError, match=r"targets of torch\.float32: expected torch\.int64"):
-        Examples(torch.zeros(3, 9, 4), torch.zeros(3))
+    with pytest.raises(UserError, match=r"targets of torch\.float64: expected torch\.int64, a class each, or"):
+        Examples(torch.zeros(3, 9, 4), torch.zeros(3).double())
     pack = trainer("gru", "compiled", Parity())
     own_way = get_way("compiled", pack.cell, "last", CPU)
     with pytest.raises(TypeError, match=r"given inputs of torch\.float64: expected torch\.float32"):
@@ -260,3 +333,75 @@ def test_unknown_and_impossible_ways_are_refused() -> None:
         trainer("gru", "compild", Parity())
     with pytest.raises(UserError, match=r"'fused' cannot train 'lem' on cpu: .*expected .*compiled, packed"):
         trainer("lem", "fused", Parity())
+
+
+class Unequal(Loss):
+    """A loss that no way knows by name: |output - target|^3."""
+
+    name, label, classes = "unequal", "cubed error", False
+
+    @staticmethod
+    def rows(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).abs().pow(3).mean(dim=-1)
+
+
+def test_a_loss_that_a_task_brings_is_learned_in_the_ways_that_take_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(Sums):
+        @property
+        def loss_kind(self) -> type[Loss]:
+            return Unequal
+
+    gru = get_cell("gru", 4, 8)
+    assert available_ways(gru, CPU, Unequal) == ["fused", "packed"]
+    with pytest.raises(UserError, match=r"'compiled' cannot train 'gru' on cpu: its loss 'unequal' is not compiled"):
+        trainer("gru", "compiled", Own())
+    packs = [trainer("gru", way, Own()) for way in ("packed", "fused")]
+    for _ in range(3):
+        losses = [pack.train_epoch() for pack in packs]
+        torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
+    found = packs[0].evaluate(Own().splits.validation)
+    assert found[1].isnan().all(), "real numbers are neither right nor wrong"
+
+
+def test_what_lies_behind_a_sequence_s_end_changes_nothing() -> None:
+    task, other = RaggedSums(), RaggedSums()
+    for part in (other.splits.training, other.splits.validation):
+        assert part.lengths is not None
+        part.inputs[torch.arange(9) >= part.lengths.unsqueeze(1)] = -3.0
+    packs = [trainer("lstm", way, each) for way in ("packed", "compiled") for each in (task, other)]
+    for pack in packs:
+        pack.train_epoch()
+    for first, second in (packs[:2], packs[2:]):
+        for key, value in first.parameters.items():
+            assert torch.equal(value, second.parameters[key])
+        assert torch.equal(first.evaluate(task.splits.validation)[0], second.evaluate(other.splits.validation)[0])
+
+
+def test_the_loss_of_sequences_of_different_lengths_is_the_mean_over_their_own_steps() -> None:
+    """Against each sequence cut to its length and run alone."""
+    for task in (RaggedSums(), RaggedSumsAlways()):
+        pack, validation = trainer("gru", "packed", task), task.splits.validation
+        assert validation.lengths is not None
+        errors: list[Tensor] = []
+        for inputs, targets, length in zip(validation.inputs, validation.targets, validation.lengths, strict=True):
+            whole = get_way("packed", pack.cell, "every", CPU)
+            scores = whole.scores(
+                pack.parameters, {}, MiniBatch(inputs[:length].view(1, -1, 1, 4).expand(3, -1, -1, -1))
+            )
+            error = scores - targets[:length] if task.readout == "every" else scores[:, -1:] - targets
+            errors.append(error.square().mean(dim=2))
+        expected = torch.cat(errors, dim=1).mean(dim=1)
+        torch.testing.assert_close(pack.evaluate(validation)[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_targets_of_another_kind_or_width_are_refused() -> None:
+    held = Sums().splits.training
+    broken = {
+        "targets of torch.float32: expected torch.int64, a class each": (Parity(), held),
+        "targets of 2 numbers: expected 3": (Sums(), Examples(held.inputs, held.targets[:, :2])),
+        "expected 3, all of them finite": (Sums(), Examples(held.inputs, held.targets / 0)),
+        "last step 9: expected 0 to 8": (Sums(), Examples(held.inputs, held.targets, torch.full((70,), 10))),
+    }
+    for message, (task, examples) in broken.items():
+        with pytest.raises(UserError, match=message):
+            task.check_examples(examples)

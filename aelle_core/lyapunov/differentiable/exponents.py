@@ -75,10 +75,10 @@ def lyapunov_exponents(
     """
     if jacobian not in ("full", "hidden"):
         raise UserError(f"jacobian={jacobian!r}: expected 'full' or 'hidden'")
-    built, given, start, length = _accepted(system, inputs, jacobian == "hidden", steps, initial_state)
-    count = built.size if k is None else _whole("k", k, 1, built.size)
-    skipped = _whole("warmup", warmup, 0, length - 1)
-    plan = _plan(count, skipped, _whole("every", every, 1, length), length, segment, truncate)
+    built, given, start, length = accepted_system(system, inputs, jacobian == "hidden", steps, initial_state)
+    count = built.size if k is None else checked_whole("k", k, 1, built.size)
+    skipped = checked_whole("warmup", warmup, 0, length - 1)
+    plan = _plan(count, skipped, checked_whole("every", every, 1, length), length, segment, truncate)
     sums: Tensor = SumsOfLogarithms.apply(built, plan, start, given, *built.tensors)
     exponents = sums / (length - skipped)
     if truncate is None and sums.requires_grad:
@@ -86,7 +86,7 @@ def lyapunov_exponents(
     return exponents
 
 
-def _accepted(
+def accepted_system(
     system: Any, inputs: Tensor | None, hidden: bool, steps: int | None, initial_state: Tensor | None
 ) -> tuple[DifferentiableSystem, Tensor | None, Tensor, int]:
     """Return the system, its inputs in float64, the carried state at the start (batch, carried), and the length."""
@@ -135,10 +135,10 @@ def _length(inputs: Tensor | None, steps: int | None) -> int:
 def _plan(k: int, warmup: int, every: int, length: int, segment: int | None, truncate: int | None) -> Plan:
     bounds = {0, length}
     if segment is not None:
-        bounds |= set(range(0, length, _whole("segment", segment, 1, length)))
+        bounds |= set(range(0, length, checked_whole("segment", segment, 1, length)))
     forgotten: set[int] = set()
     if truncate is not None:
-        forgotten = set(range(0, length, _whole("truncate", truncate, 1, length)))
+        forgotten = set(range(0, length, checked_whole("truncate", truncate, 1, length)))
     return Plan(k, warmup, every, tuple(sorted(bounds | forgotten)), frozenset(forgotten))
 
 
@@ -160,7 +160,7 @@ def _checked(tensor: Tensor, label: str, dimensions: int) -> Tensor:
     return tensor
 
 
-def _whole(label: str, value: int, low: int, high: int) -> int:
+def checked_whole(label: str, value: int, low: int, high: int) -> int:
     if not is_whole(value) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
     return int(value)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aelle_core.tasks.base import beyond
+from aelle_core.tasks.examples import beyond
+from aelle_core.tasks.losses import Loss
 from aelle_core.training.compiler.passes import Sequences
 from aelle_core.training.compiler.recurrence import Recurrence
 from aelle_core.training.compiler.schedule import Program
@@ -25,9 +26,10 @@ _compiling = threading.Lock()  # threads share what is compiled: the first to co
 class SequenceFunction:
     """Runs one recurrence on mini-batches; keeps the arrays of the shapes it has seen last."""
 
-    def __init__(self, recurrence: Recurrence, units: int) -> None:
+    def __init__(self, recurrence: Recurrence, units: int, loss: type[Loss]) -> None:
         self.recurrence = recurrence
         self._units = units
+        self._loss = loss
         self._workspaces: dict[tuple[object, ...], Workspace] = {}
 
     def hidden(self, batch: MiniBatch, weights: Mapping[str, Tensor]) -> Tensor:
@@ -49,9 +51,10 @@ class SequenceFunction:
     def losses(
         self, batch: MiniBatch, targets: Tensor, weights: Mapping[str, Tensor], readout: Mapping[str, Tensor]
     ) -> Tensor:
-        """Mean cross-entropies in nats (networks,) against targets (networks, rows), or (networks, steps * rows) where
-        every step is read out; autograd can differentiate them by the cell's prepared weights and the `readout_weight`
-        (networks, classes, units) and `readout_bias` (networks, classes) in `readout`."""
+        """Return the mean losses (networks,) against targets (networks, rows), or (networks, steps * rows) where every
+        step is read out, with a further dimension where they are real numbers; autograd can differentiate them by the
+        cell's prepared weights and the `readout_weight` (networks, outputs, units) and `readout_bias` (networks,
+        outputs) in `readout`."""
         tensors = {**weights, **{name: readout[name] for name in _READOUT}}
         return _Losses.apply(self, batch, targets, tuple(tensors), *tensors.values())
 
@@ -64,24 +67,28 @@ class SequenceFunction:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean losses (networks,), and their adjoints of weights and readout, by name."""
         weight, bias = (readout[name] for name in _READOUT)
-        classes = weight.shape[1]
-        workspace = self._workspace(batch.inputs, weights, classes)
+        outputs = weight.shape[1]
+        workspace = self._workspace(batch.inputs, weights, outputs)
         networks, steps, rows = workspace.networks, workspace.steps, workspace.rows
         times = steps if self.recurrence.every else 1
         with _compiling:
             sequence = workspace.sequences.gradient
         results = {name: torch.zeros(networks, 1, *sizes) for name, sizes in sequence.results.items()}
         losses = torch.zeros(networks, 1, 1, 1)
+        if self._loss.classes:
+            wanted = {"classes": _numbers(targets, outputs, "target").view(networks, times, rows, 1)}
+        else:
+            wanted = {"targets": targets.view(networks, times, rows, outputs)}
         workspace.give(
             self._given(self.recurrence.training, batch, weights)
             | results
+            | wanted
             | _matrices(self.recurrence.backward, weights, "matrix back")
             | {
                 "matrix readout": weight.mT.contiguous().unsqueeze(1),
                 "matrix readout back": weight.contiguous().unsqueeze(1),
                 "readout bias": bias.unsqueeze(1).unsqueeze(1),
-                "targets": _numbers(targets, classes, "target").view(networks, times, rows, 1),
-                "share": torch.full((networks, 1, 1, 1), 1 / (times * rows)),
+                "share": _shares(batch.weights, networks, times, rows),
                 "total loss": losses,
                 "cuts": _marks(batch.cuts, networks, steps),
             }
@@ -93,11 +100,11 @@ class SequenceFunction:
         )
         return losses.flatten(), found
 
-    def _workspace(self, inputs: Tensor, weights: Mapping[str, Tensor], classes: int | None = None) -> Workspace:
-        """The arrays for inputs of this shape, and, where there are `classes`, for training."""
+    def _workspace(self, inputs: Tensor, weights: Mapping[str, Tensor], outputs: int | None = None) -> Workspace:
+        """The arrays for inputs of this shape, and, where there are `outputs`, for training."""
         networks, steps, rows = inputs.shape[:3]
         coded = not inputs.is_floating_point()
-        key = (networks, steps, rows, coded, classes)
+        key = (networks, steps, rows, coded, outputs)
         workspace = self._workspaces.pop(key, None)
         if workspace is None:
             if len(self._workspaces) == _WORKSPACES:
@@ -105,8 +112,8 @@ class SequenceFunction:
             step = self.recurrence.step
             features = weights[step.input_weight].shape[2 if step.input_transposed else 1]
             with _compiling:
-                sequences = _sequences(self.recurrence, self._units, features, coded, classes or 0)
-            workspace = Workspace(sequences, (networks, steps, rows), training=classes is not None)
+                sequences = _sequences(self.recurrence, self._units, features, coded, outputs or 0, self._loss.name)
+            workspace = Workspace(sequences, (networks, steps, rows), training=outputs is not None)
         self._workspaces[key] = workspace
         return workspace
 
@@ -174,6 +181,13 @@ def _numbers(given: Tensor, count: int, what: str) -> Tensor:
     if (found := beyond(given, count)) is not None:
         raise IndexError(f"{what} {found}: expected 0 to {count - 1}")
     return given.to(torch.int32)
+
+
+def _shares(weights: Tensor | None, networks: int, times: int, rows: int) -> Tensor:
+    """Return how much each row counts: 1 by their number, or its part of the weights (networks, times * rows)."""
+    if weights is None:
+        return torch.full((networks, 1, 1, 1), 1 / (times * rows))
+    return (weights / weights.sum(dim=1, keepdim=True)).view(networks, times, rows, 1)
 
 
 def _marks(cuts: Mapping[int, Tensor], networks: int, steps: int) -> Tensor:

@@ -1,6 +1,8 @@
 """What a compiled sequence is made of: work on the rows of a tile, by the names of the arrays."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from aelle_core.training.compiler.emit.pointwise import Pointwise
 from aelle_core.training.compiler.schedule import Place
@@ -66,20 +68,37 @@ class ScatterAdd:
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
-    """Of class scores, `classes` side by side, without their `bias`: the rows' losses in nats against `targets` (int32)
-    are added to `total`, and the scores become the adjoints of what was added. Each row counts `share`."""
+class Comparison:
+    """Of outputs, `outputs` side by side, without their `bias`: the rows' losses against `targets` are added to
+    `total`, and the outputs become the adjoints of what was added. Each row counts its `share`."""
 
     scores: str
     bias: str
     targets: str
     share: str
     total: str
-    classes: int
+    outputs: int
+    given: ClassVar[str] = "targets"  # the array that targets are given in
 
     @property
     def names(self) -> list[str]:
         return [self.scores, self.bias, self.targets, self.share, self.total]
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Comparison):
+    """The softmax's cross-entropy in nats of class scores; targets are int32."""
+
+    given: ClassVar[str] = "classes"
+
+
+@dataclass(frozen=True)
+class SquaredError(Comparison):
+    """The squared error, averaged over the outputs; targets are float32."""
+
+
+COMPARISONS: Mapping[str, type[Comparison]] = {"cross_entropy": CrossEntropy, "squared_error": SquaredError}
+"""What compares outputs with targets in compiled code, by the name of the loss."""
 
 
 @dataclass(frozen=True)
@@ -121,4 +140,4 @@ class Gather:
 
 
 Start = Fill | Gather
-Operation = Multiply | Gradient | LookUp | ScatterAdd | CrossEntropy | Cut | Pointwise
+Operation = Multiply | Gradient | LookUp | ScatterAdd | Comparison | Cut | Pointwise

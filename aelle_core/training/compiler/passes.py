@@ -8,7 +8,7 @@ from aelle_core.training.compiler.adjoint import is_state
 from aelle_core.training.compiler.emit.loops import Pass, Sequence
 from aelle_core.training.compiler.emit.pointwise import Pointwise
 from aelle_core.training.compiler.operations import (
-    CrossEntropy,
+    COMPARISONS,
     Cut,
     Fill,
     Gather,
@@ -24,19 +24,20 @@ from aelle_core.training.compiler.schedule import Place, Program
 
 
 class Sequences:
-    """The compiled sequences of one recurrence, for cells of some units read out into some classes; made when they are
-    first needed.
+    """The compiled sequences of one recurrence, for cells of some units read out into some outputs, which a loss
+    compares with targets; made when they are first needed.
 
     Inputs are vectors of so many features, or `coded`: one-hot vectors of so many, given as codes. Arrays are named as
     in Recurrence, and further: `given inputs` and a tile's own `inputs`, or `codes`; `matrix ...` the right sides of
     products, by the forward program's number, or `back` and the backward program's, `inputs`, `readout` and `readout
-    back`; `scores`, which become their adjoints; `readout bias`, `targets`, `share` and `total loss` as
-    CrossEntropy takes them; `ones`; `cuts`, where a network's gradients stop; `gradient ...` of the matrices by the
+    back`; `scores`, which become their adjoints; `readout bias`, `targets` or `classes`, `share` and `total loss` as
+    a Comparison takes them; `ones`; `cuts`, where a network's gradients stop; `gradient ...` of the matrices by the
     forward program's number, or of `inputs` and `readout`; `total ...` of a pointwise weight's adjoint.
     """
 
-    def __init__(self, recurrence: Recurrence, units: int, features: int, coded: bool, classes: int) -> None:
-        self.recurrence, self.units, self.features, self.classes = recurrence, units, features, classes
+    def __init__(self, recurrence: Recurrence, units: int, features: int, coded: bool, outputs: int, loss: str) -> None:
+        self.recurrence, self.units, self.features, self.outputs = recurrence, units, features, outputs
+        self.compare = COMPARISONS[loss]
         self.coded = coded
         step = recurrence.step
         self._at_rest = {number for number, product in enumerate(step.products) if is_state(product.operand)}
@@ -88,12 +89,12 @@ class Sequences:
     def _readout(self, adjoint: str) -> Iterator[Operation]:
         """Scores, losses, and the adjoint of the hidden state, with the gradients of the readout."""
         hidden, scores = Place(self.read_out, 0), Place("scores", 0)
-        sizes = self.units, self.classes
+        sizes = self.units, self.outputs
         yield Multiply(hidden, "matrix readout", "scores", sizes)
-        yield CrossEntropy("scores", "readout bias", "targets", "share", "total loss", self.classes)
+        yield self.compare("scores", "readout bias", self.compare.given, "share", "total loss", self.outputs)
         yield Multiply(scores, "matrix readout back", adjoint, sizes[::-1])
         yield Gradient(scores, hidden, "gradient readout", sizes[::-1])
-        yield Gradient(Place("ones", 0), scores, "total readout bias", (1, self.classes))
+        yield Gradient(Place("ones", 0), scores, "total readout bias", (1, self.outputs))
 
     def _backward(self) -> Iterator[Operation]:
         """One step back, with the gradients of the recurrence's weights."""

@@ -12,7 +12,7 @@ from aelle_core.training.compiler.passes import Sequences
 
 _TILE_ROWS = (32, 16)  # fewer make gradients' sums too dear
 _TILE_BYTES = 800_000  # of a tile's own arrays, so that they and the weights stay near the second cache
-_WHOLE_NUMBERS = ("codes", "targets")
+_WHOLE_NUMBERS = ("codes", "classes")
 _MATRICES = ("matrix ", "gradient ", "total ")  # arrays that all rows share
 
 
@@ -67,7 +67,7 @@ class Workspace:
     def _add_backward(self) -> None:
         sequences, recurrence = self.sequences, self.sequences.recurrence
         self._own["ones"] = _Array(torch.ones(1, 1, self.tile, 1))
-        self._own["scores"] = _Array(torch.zeros(1, 1, self.tile, sequences.classes))
+        self._own["scores"] = _Array(torch.zeros(1, 1, self.tile, sequences.outputs))
         if recurrence.every:
             self._add("d output", 1, self.steps)
         for each in recurrence.backward.multiplications:

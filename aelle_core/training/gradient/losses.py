@@ -2,23 +2,28 @@
 
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import Tensor
 
-from aelle_core.tasks import cross_entropy
+from aelle_core.tasks import Loss
+from aelle_core.tasks.losses.base import weighted_mean
+from aelle_core.training.mini_batches import Labelled
 
 
 def loss_and_accuracy(
-    score: Callable[[Tensor], Tensor], batches: Iterable[tuple[Tensor, Tensor]]
+    score: Callable[[Tensor], Tensor], batches: Iterable[Labelled], loss: type[Loss]
 ) -> tuple[Tensor, Tensor]:
-    """Means over all rows of inputs (networks, time, batch, ...) and targets (networks, rows), (networks,) each;
-    `score` gives class scores (networks, rows, classes)."""
-    totals: list[tuple[Tensor, Tensor]] = []
-    count = 0
-    for inputs, targets in batches:
-        scores = score(inputs)
-        loss = cross_entropy(scores, targets) * targets.shape[1]
-        correct = (scores.argmax(dim=-1) == targets).sum(dim=1)
-        totals.append((loss, correct))
-        count += targets.shape[1]
-    losses, corrects = zip(*totals, strict=True)
-    return sum(losses[1:], losses[0]) / count, sum(corrects[1:], corrects[0]) / count
+    """Return the means over all rows, (networks,) each; the accuracy is NaN where nothing is right or wrong. `score`
+    gives outputs (networks, rows, outputs) for inputs (networks, time, batch, ...)."""
+    losses: list[Tensor] = []
+    corrects: list[Tensor] = []
+    counts: list[Tensor] = []
+    for batch in batches:
+        outputs, count = score(batch.inputs), batch.count
+        losses.append(loss.mean(outputs, batch.targets, batch.weights) * count)
+        correct = loss.correct(outputs, batch.targets)
+        nothing = torch.full_like(count, float("nan"))
+        corrects.append(nothing if correct is None else weighted_mean(correct.float(), batch.weights) * count)
+        counts.append(count)
+    total = sum(counts[1:], counts[0])
+    return sum(losses[1:], losses[0]) / total, sum(corrects[1:], corrects[0]) / total

@@ -6,20 +6,20 @@ from dataclasses import replace
 import torch
 
 from aelle_core.cells import Cell
-from aelle_core.tasks import Classification
+from aelle_core.tasks import Supervised
 from aelle_core.training.trainer import Timing, Trainer
 from aelle_core.training.way_timings import WayTimings, Workload
 
 
-def size_of(cell: Cell, task: Classification) -> tuple[int, int]:
+def size_of(cell: Cell, task: Supervised) -> tuple[int, int]:
     """Return how many numbers one network trains, and how many bytes its checkpoint takes."""
-    shapes = [*cell.parameter_shapes().values(), (task.classes, cell.units), (task.classes,)]
+    shapes = [*cell.parameter_shapes().values(), (task.outputs, cell.units), (task.outputs,)]
     count = sum(math.prod(shape) for shape in shapes)
     return count, 12 * count  # float32 weights and Adam's two moments
 
 
 def measured_fastest_way(
-    trainer: type[Trainer], cell: Cell, task: Classification, batch_size: int, networks: int, device: torch.device
+    trainer: type[Trainer], cell: Cell, task: Supervised, batch_size: int, networks: int, device: torch.device
 ) -> tuple[str, int]:
     """Return the fastest way for a pack on this machine, and how many of its networks compute at once."""
     return WayTimings(trainer).chosen(Workload.of(cell, task, batch_size, networks, device))
@@ -28,7 +28,7 @@ def measured_fastest_way(
 def measured_epochs(
     trainer: type[Trainer],
     cell: Cell,
-    task: Classification,
+    task: Supervised,
     batch_size: int,
     networks: int,
     device: torch.device,

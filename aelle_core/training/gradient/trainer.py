@@ -14,19 +14,19 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.foundation.threads import own_threads
-from aelle_core.tasks import Classification, Examples
+from aelle_core.tasks import Examples, Supervised
 from aelle_core.training.gradient.losses import loss_and_accuracy
 from aelle_core.training.gradient.optimiser import PackedAdam
 from aelle_core.training.gradient.parts import in_parts, shares
 from aelle_core.training.gradient.plan import measured_epochs, measured_fastest_way, size_of
 from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
-from aelle_core.training.mini_batches import MiniBatch, mini_batch, same_for_all
+from aelle_core.training.mini_batches import Labelled, MiniBatch, mini_batch, same_for_all
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
 from aelle_core.training.ways import Way, available_ways, check_way, get_way
 
 Result = TypeVar("Result")
-Batches = Iterator[tuple[Tensor, Tensor]]
+Batches = Iterator[Labelled]
 
 
 @trainers.register("gradient")
@@ -49,7 +49,7 @@ class PackTrainer(Trainer):
     def __init__(
         self,
         cell: Cell,
-        task: Classification,
+        task: Supervised,
         settings: Sequence[NetworkSettings],
         *,
         batch_size: int = 64,
@@ -59,7 +59,7 @@ class PackTrainer(Trainer):
     ) -> None:
         super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
         self.task = task
-        self._ways = [get_way(way, cell, task.readout, self.device)]  # of every thread its own
+        self._ways = [get_way(way, cell, task.read_out_after, self.device, task.loss_kind)]  # one for each thread
         self.parameters = {
             name: value.to(self.device).requires_grad_() for name, value in self._initial_parameters().items()
         }
@@ -85,7 +85,7 @@ class PackTrainer(Trainer):
             parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale, each.initialiser)
             bound = self.cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
             readout = generator(each.seed, "readout")
-            shapes = {"readout_weight": (self.task.classes, self.cell.units), "readout_bias": (self.task.classes,)}
+            shapes = {"readout_weight": (self.task.outputs, self.cell.units), "readout_bias": (self.task.outputs,)}
             for name, shape in shapes.items():
                 parameters[name] = torch.empty(shape).uniform_(-bound, bound, generator=readout)
             networks.append(parameters)
@@ -122,26 +122,28 @@ class PackTrainer(Trainer):
 
     def _train_part(self, part: slice, start: int) -> Tensor:
         several = self._shares(part)
-        total = torch.zeros(part.stop - part.start, device=self.device)
+        total = torch.zeros(2, part.stop - part.start, device=self.device)
         with own_threads(len(several)) as threads:
             for losses in threads.in_step([self._train_share(*each, start) for each in several]):
-                total += torch.cat(losses)
-        return total / self.task.examples_per_network
+                total += torch.cat(losses, dim=1)
+        return total[0] / total[1]
 
     def _train_share(self, share: slice, way: Way, start: int) -> Iterator[Tensor]:
-        """Sums of the examples' losses (networks,), mini-batch after mini-batch, from the optimiser's step `start`."""
+        """Sums of the rows' losses and how many rows there are, (2, networks), mini-batch after mini-batch, from the
+        optimiser's step `start`."""
         settings, parameters, constants = self.settings[share], self._part(share), self._constants(share)
         stops = cuts([each.truncation for each in settings], self.task.steps)
         orders = torch.stack([self.task.order(each.seed, self.epoch + 1) for each in settings])
         mini_batches = self._moved(orders).split(self.batch_size, dim=1)
         noises = self._noise(settings, self.epoch + 1, self.task.examples_per_network)
         for step, (chosen, noise) in enumerate(zip(mini_batches, noises, strict=True), start + 1):
-            inputs, targets = mini_batch(self._training, chosen, self.task.readout)
+            given = mini_batch(self._training, chosen, self.task.read_out_after)
+            batch = MiniBatch(given.inputs, noise, stops, given.weights)
             with way.arithmetic():
-                losses = way.losses(parameters, constants, MiniBatch(inputs, noise, stops), targets)
+                losses = way.losses(parameters, constants, batch, given.targets)
                 losses.sum().backward()  # the sum: each network gets the gradient of its own loss
             self.optimiser.step(losses.detach(), parameters, share.start, step)
-            yield losses.detach() * chosen.shape[1]
+            yield torch.stack([losses.detach() * given.count, given.count])
 
     def _moved(self, drawn: Tensor) -> Tensor:
         """What was drawn on the CPU, on the device; a GPU's queue does not wait for it."""
@@ -167,12 +169,12 @@ class PackTrainer(Trainer):
             yield noise
 
     def evaluate(self, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Mean loss in nats and accuracy of every network on `examples`, without noise, (networks,) each. Raises
-        UserError where a code is no feature of the task, or a target none of its classes."""
-        examples.check(self.task.input_size, self.task.classes)
+        """Mean loss in the task's unit and accuracy (NaN where it has none) of every network on `examples`, without
+        noise, (networks,) each. Raises UserError where a code is no feature of the task, or a target beyond it."""
+        self.task.check_examples(examples)
 
         def batches(share: slice, rows: int) -> Batches:
-            return same_for_all(examples, share.stop - share.start, rows, self.task.readout, self.device)
+            return same_for_all(examples, share.stop - share.start, rows, self.task.read_out_after, self.device)
 
         return self._evaluate(batches)
 
@@ -182,7 +184,7 @@ class PackTrainer(Trainer):
         def batches(share: slice, rows: int) -> Batches:
             own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[share]])
             for chosen in self._moved(own).split(rows, dim=1):
-                yield mini_batch(self._training, chosen, self.task.readout)
+                yield mini_batch(self._training, chosen, self.task.read_out_after)
 
         return self._evaluate(batches)
 
@@ -194,7 +196,9 @@ class PackTrainer(Trainer):
             parameters, constants = self._part(share), self._constants(share)
             with way.arithmetic():
                 return loss_and_accuracy(
-                    lambda inputs: way.scores(parameters, constants, MiniBatch(inputs)), batches(share, rows)
+                    lambda inputs: way.scores(parameters, constants, MiniBatch(inputs)),
+                    batches(share, rows),
+                    self.task.loss_kind,
                 )
 
         def evaluate_rows(part: slice) -> list[tuple[Tensor, Tensor]]:
@@ -241,7 +245,9 @@ class PackTrainer(Trainer):
         """The part's networks as threads share them, each thread with memory of its own."""
         count = min(torch.get_num_threads(), part.stop - part.start) if self._ways[0].own_threads else 1
         while len(self._ways) < count:
-            self._ways.append(get_way(self.way_name, self.cell, self.task.readout, self.device))
+            self._ways.append(
+                get_way(self.way_name, self.cell, self.task.read_out_after, self.device, self.task.loss_kind)
+            )
         return list(zip(shares(part, count), self._ways, strict=False))
 
     def run(self, epochs: int) -> Iterator[EpochResult]:
@@ -279,22 +285,22 @@ class PackTrainer(Trainer):
         optimiser.steps = int(state["adam_steps"])
 
     @classmethod
-    def size(cls, cell: Cell, task: Classification) -> tuple[int, int]:  # type: ignore[override]
+    def size(cls, cell: Cell, task: Supervised) -> tuple[int, int]:  # type: ignore[override]
         return size_of(cell, task)
 
     @classmethod
-    def ways(cls, cell: Cell, device: torch.device) -> list[str]:
-        return available_ways(cell, device, rounded=True)
+    def ways(cls, cell: Cell, task: Supervised, device: torch.device) -> list[str]:  # type: ignore[override]
+        return available_ways(cell, device, task.loss_kind, rounded=True)
 
     @classmethod
-    def check_way(cls, name: str, cell: Cell, device: torch.device) -> None:
-        check_way(name, cell, device)
+    def check_way(cls, name: str, cell: Cell, task: Supervised, device: torch.device) -> None:  # type: ignore[override]
+        check_way(name, cell, device, task.loss_kind)
 
     @classmethod
     def fastest_way(
         cls,
         cell: Cell,
-        task: Classification,  # type: ignore[override]
+        task: Supervised,  # type: ignore[override]
         batch_size: int,
         networks: int,
         device: torch.device,
@@ -305,7 +311,7 @@ class PackTrainer(Trainer):
     def epoch_timings(
         cls,
         cell: Cell,
-        task: Classification,  # type: ignore[override]
+        task: Supervised,  # type: ignore[override]
         batch_size: int,
         networks: int,
         device: torch.device,
@@ -315,5 +321,5 @@ class PackTrainer(Trainer):
         return measured_epochs(cls, cell, task, batch_size, networks, device, anew=anew)
 
     @classmethod
-    def network_bytes(cls, cell: Cell, task: Classification, batch_size: int) -> int:  # type: ignore[override]
+    def network_bytes(cls, cell: Cell, task: Supervised, batch_size: int) -> int:  # type: ignore[override]
         return network_bytes(cell, task, batch_size)

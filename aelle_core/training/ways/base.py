@@ -1,9 +1,9 @@
-"""What a way is: from parameters and inputs to class scores, and to losses that autograd can differentiate."""
+"""What a way is: from parameters and inputs to outputs, and to losses that autograd can differentiate."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,14 +12,13 @@ from torch.nn import functional
 from aelle_core.cells import Cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.registry import Registry
-from aelle_core.tasks import cross_entropy
+from aelle_core.tasks.losses import CrossEntropy, Loss
+from aelle_core.tasks.supervised import Readout
 from aelle_core.training.mini_batches import MiniBatch
-
-Readout = Literal["last", "every"]
 
 
 class Way(ABC):
-    """Runs packs of `cell`, read out after the `last` step or after `every` one.
+    """Runs packs of `cell`, read out after the `last` step or after `every` one, and compares the outputs by `loss`.
 
     All ways that are not `rounded` give the same losses up to float32's last bits, and networks never disturb each
     other. A way belongs to one trainer: it may keep memory from one mini-batch for the next.
@@ -31,15 +30,21 @@ class Way(ABC):
     own_threads: ClassVar[bool] = False
     """Whether the networks are shared among threads, each with a way of its own, instead of torch's doing."""
 
-    def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
+    def __init__(self, cell: Cell, readout: Readout, device: torch.device, loss: type[Loss] = CrossEntropy) -> None:
         self.cell = cell
         self.readout = readout
         self.device = device
+        self.loss = loss
 
     @classmethod
     @abstractmethod
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
         """Why this way cannot run that cell there, in a few words; None where it can."""
+
+    @classmethod
+    def loss_obstacle(cls, loss: type[Loss]) -> str | None:
+        """Return why this way cannot lower that loss, in a few words; None where it can."""
+        return None
 
     @abstractmethod
     def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
@@ -51,9 +56,9 @@ class Way(ABC):
         """
 
     def scores(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
-        """Class scores of what `hidden` takes: (networks, batch, classes) after the last step or (networks, time *
-        batch, classes) after every step. Among the parameters are `readout_weight` (networks, classes, units) and
-        `readout_bias` (networks, classes)."""
+        """Return the outputs, such as class scores, of what `hidden` takes: (networks, batch, outputs) after the last
+        step or (networks, time * batch, outputs) after every step. Among the parameters are `readout_weight` (networks,
+        outputs, units) and `readout_bias` (networks, outputs)."""
         hidden = self.hidden(parameters, constants, batch)
         if self.readout == "every":
             hidden = hidden.flatten(1, 2)  # all steps in one product
@@ -62,9 +67,9 @@ class Way(ABC):
     def losses(
         self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch, targets: Tensor
     ) -> Tensor:
-        """Mean cross-entropies in nats (networks,) against targets (networks, rows), where rows are those of `scores`;
-        autograd can differentiate them by the parameters."""
-        return cross_entropy(self.scores(parameters, constants, batch), targets)
+        """Return the mean losses (networks,) against targets (networks, rows) or (networks, rows, outputs), where rows
+        are those of `scores` and count as `batch.weights` says; autograd can differentiate them by the parameters."""
+        return self.loss.mean(self.scores(parameters, constants, batch), targets, batch.weights)
 
     def arithmetic(self) -> AbstractContextManager[object]:
         """What a mini-batch's forward and backward passes run within."""
@@ -88,21 +93,28 @@ class Way(ABC):
 ways: Registry[Way] = Registry("way", "aelle_core.training.ways")
 
 
-def check_way(name: str, cell: Cell, device: torch.device) -> type[Way]:
-    """The registered way `name`. Raises UserError when it is unknown or cannot train packs of `cell` on the device."""
+def check_way(name: str, cell: Cell, device: torch.device, loss: type[Loss] = CrossEntropy) -> type[Way]:
+    """Return the registered way `name`. Raises UserError when it is unknown, or cannot train packs of `cell` with that
+    loss on the device."""
     kind = ways[name]
-    if (obstacle := kind.obstacle(cell, device)) is not None:
-        known = ", ".join(available_ways(cell, device, rounded=True))
+    if (obstacle := _obstacle(kind, cell, device, loss)) is not None:
+        known = ", ".join(available_ways(cell, device, loss, rounded=True))
         raise UserError(f"way {name!r} cannot train {cell.name!r} on {device.type}: {obstacle}; expected {known}")
     return kind
 
 
-def get_way(name: str, cell: Cell, readout: Readout, device: torch.device) -> Way:
-    """The way `name` for packs of `cell`. Raises UserError where `check_way` does."""
-    return check_way(name, cell, device)(cell, readout, device)
+def get_way(name: str, cell: Cell, readout: Readout, device: torch.device, loss: type[Loss] = CrossEntropy) -> Way:
+    """Return the way `name` for packs of `cell`. Raises UserError where `check_way` does."""
+    return check_way(name, cell, device, loss)(cell, readout, device, loss)
 
 
-def available_ways(cell: Cell, device: torch.device, *, rounded: bool = False) -> list[str]:
-    """The names of the ways that can train packs of `cell` there, and of those that are `rounded` where it is said."""
-    able = [name for name in ways if ways[name].obstacle(cell, device) is None]
+def _obstacle(kind: type[Way], cell: Cell, device: torch.device, loss: type[Loss]) -> str | None:
+    return kind.obstacle(cell, device) or kind.loss_obstacle(loss)
+
+
+def available_ways(
+    cell: Cell, device: torch.device, loss: type[Loss] = CrossEntropy, *, rounded: bool = False
+) -> list[str]:
+    """Return the names of the ways that can train packs of `cell` with that loss there; with `rounded` those, too."""
+    able = [name for name in ways if _obstacle(ways[name], cell, device, loss) is None]
     return [name for name in able if rounded or not ways[name].rounded]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, get_cell
+from aelle_core.tasks.losses import CrossEntropy, Loss
 from aelle_core.training.compiler.trace import NotTraceableError, Step, trace_step
 from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways.base import Readout, Way, ways
@@ -26,12 +27,12 @@ class Compiled(Way):
 
     own_threads = True
 
-    def __init__(self, cell: Cell, readout: Readout, device: torch.device) -> None:
-        super().__init__(cell, readout, device)
+    def __init__(self, cell: Cell, readout: Readout, device: torch.device, loss: type[Loss] = CrossEntropy) -> None:
+        super().__init__(cell, readout, device, loss)
         from aelle_core.training.compiler.autograd import SequenceFunction
 
         step, trained = _traced(cell.name, cell.input_size, cell.units)
-        self._function = SequenceFunction(_taken_apart(step, trained, readout == "every"), cell.units)
+        self._function = SequenceFunction(_taken_apart(step, trained, readout == "every"), cell.units, loss)
 
     @classmethod
     def obstacle(cls, cell: Cell, device: torch.device) -> str | None:
@@ -44,6 +45,12 @@ class Compiled(Way):
         except NotTraceableError as error:
             return f"its step does what is not compiled here ({error})"
         return None
+
+    @classmethod
+    def loss_obstacle(cls, loss: type[Loss]) -> str | None:
+        from aelle_core.training.compiler.operations import COMPARISONS
+
+        return None if loss.name in COMPARISONS else f"its loss {loss.name!r} is not compiled here"
 
     def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
         """Without gradients, which come with the losses."""

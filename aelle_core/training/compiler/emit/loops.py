@@ -15,8 +15,10 @@ from aelle_core.training.compiler.emit.machine_code import compile_module
 from aelle_core.training.compiler.emit.pointwise import Pointwise
 from aelle_core.training.compiler.emit.products import emit_gradient, emit_product
 from aelle_core.training.compiler.emit.rows import add_row, code_at, copy_row, zero_rows
+from aelle_core.training.compiler.emit.squared_error import emit_squared_error
 from aelle_core.training.compiler.emit.subroutines import call
 from aelle_core.training.compiler.operations import (
+    Comparison,
     CrossEntropy,
     Cut,
     Gather,
@@ -148,11 +150,12 @@ class Sequence:
             call(emit, f"pointwise {number}", pointwise, given)
             return
 
-        if isinstance(operation, CrossEntropy):
+        if isinstance(operation, Comparison):
             scores, bias, targets, share, total = (bases[index(name)] for name in operation.names)
-            stride = by_row[index(operation.targets)]
-            entropy = partial(emit_cross_entropy, classes=operation.classes)
-            call(emit, "cross-entropy", entropy, [scores, bias, targets, stride, share, total, rows])
+            strides = [by_row[index(name)] for name in (operation.targets, operation.share)]
+            compare = emit_cross_entropy if isinstance(operation, CrossEntropy) else emit_squared_error
+            given = [scores, bias, targets, strides[0], share, strides[1], total, rows]
+            call(emit, "comparison", partial(compare, outputs=operation.outputs), given)
             return
 
         if isinstance(operation, LookUp | ScatterAdd):

@@ -1,5 +1,6 @@
 """Rows of arrays: copied, cleared, and found by the codes of one-hot vectors."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -46,6 +47,11 @@ def code_at(emit: Emitter, codes: Any, by_row: Any, row: Any) -> Any:
     """A row's whole number of 32 bits, at least 0, as an index."""
     builder = emit.builder
     return builder.zext(builder.load(emit.place(builder.bitcast(codes, _CODES), builder.mul(row, by_row))), INDEX)
+
+
+def numbers(builder: Any, vector: Any) -> Iterator[Any]:
+    """Yield the numbers of a vector one by one."""
+    return (builder.extract_element(vector, ir.Constant(ir.IntType(32), at)) for at in range(vector.type.count))
 
 
 def _start(emit: Emitter, row: Row) -> Any:
