@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# The server, a node and the flow in its first round; in its second, on the study's own cluster, the dashboard's agent is
-# killed and a worker stopped for a while.
+# The server, a node and the flow in its first round; in its second, on the study's own cluster, the dashboard agent is
+# killed, and a worker stopped for a while.
 SEED = 46694
 
 
