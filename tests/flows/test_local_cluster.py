@@ -16,6 +16,7 @@ from flows.processes import ray_directory
 from flows.processes.environment import keep_loopback_from_proxies
 from flows.processes.local_cluster import ClusterError, LocalCluster, check_cluster
 from flows.processes.ray_directory import own_directory
+from tests.helpers.command import aelle
 
 
 @pytest.fixture
@@ -149,3 +150,19 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored(before: str | None, code: in
         [sys.executable, "-c", HANG_UP], capture_output=True, text=True, check=False, preexec_fn=ignore, timeout=240
     )
     assert (done.returncode, done.stdout.strip()) == (code, said), done.stderr
+
+
+def test_a_user_without_a_home_is_told_so_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is started with any user's number."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    done = aelle("study", "digits", "--dry-run")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"aelle: user {os.geteuid()} has no home directory: expected HOME to name a directory that can be written\n"
+    )
+    assert aelle("study", "--help").returncode == 0

@@ -34,7 +34,8 @@ def test_serve_ends_within_ten_seconds_with_the_run_that_is_under_way(tmp_path: 
     with log.open("w") as output:
         serve = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
-        until(lambda: "sign in: by the link in " in log.read_text(), SECONDS * 2, log)
+        until(lambda: "results: " in log.read_text() or serve.poll() is not None, SECONDS * 2, log)
+        assert serve.poll() is None, log.read_text()
         told = dict(line.split(": ", 1) for line in log.read_text().splitlines() if ": " in line)
         secret = Path(told["sign in"].removeprefix("by the link in ")).with_suffix("").read_text().strip()
         name, password = secret.split(":")
