@@ -1,6 +1,5 @@
 """The command `aelle`: study, sweep and analyse on Prefect and Ray, with the commands of aelle_core.cli.main."""
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -34,6 +33,7 @@ from flows.command.options import (
     asked_resources,
     asked_study,
     check_forced_way,
+    check_home,
     checked_output,
     joined,
 )
@@ -279,27 +279,11 @@ def main() -> None:
     from aelle_core.foundation.errors import UserError
 
     try:
-        _check_home(sys.argv[1:])
+        check_home(sys.argv[1:])
         app()
     except UserError as error:
         typer.echo(f"aelle: {error}", err=True)
         sys.exit(2)
-
-
-def _check_home(arguments: list[str]) -> None:
-    """Raise UserError where a command is asked for and this user has no home: Prefect, Ray and caches need one."""
-    from pathlib import Path
-
-    from aelle_core.foundation.errors import UserError
-
-    if not arguments or not {"--help", "--version"}.isdisjoint(arguments):
-        return
-    try:
-        Path.home()
-    except RuntimeError as error:
-        raise UserError(
-            f"user {os.geteuid()} has no home directory: expected HOME to name a directory that can be written"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the command line takes, and what it asks for: a study, resources, an analysis."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -148,3 +149,17 @@ def _validated(model: Callable[..., Made], **values: Any) -> Made:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from error
+
+
+def check_home(arguments: list[str]) -> None:
+    """Raise UserError where a command is asked for and this user has no home: Prefect, Ray and caches need one."""
+    from aelle_core.foundation.errors import UserError
+
+    if not arguments or not {"--help", "--version"}.isdisjoint(arguments):
+        return
+    try:
+        Path.home()
+    except RuntimeError as error:
+        raise UserError(
+            f"user {os.geteuid()} has no home directory: expected HOME to name a directory that can be written"
+        ) from error
