@@ -35,6 +35,7 @@ from flows.command.options import (
     asked_resources,
     asked_study,
     check_forced_way,
+    check_home,
     checked_output,
     joined,
 )
@@ -85,7 +86,7 @@ def study(
     `aelle study arrays --data measurements.csv --option target=price --option window=30`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
@@ -127,7 +128,7 @@ def sweep(
     Example: `aelle sweep digits --cells lstm,gru --units 16,32 --output runs/gated`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
@@ -292,6 +293,7 @@ def main() -> None:
 
     keep_current_folder_off_paths()
     try:
+        check_home(sys.argv[1:])
         app()
     except UserError as error:
         typer.echo(f"aelle: {error}", err=True)
