@@ -55,7 +55,7 @@ def recorded_way(path: Place) -> tuple[str, int | None]:
     """
     metadata = read_metadata(path, "a pack's safetensors", "checkpoint ")
     at_once = metadata.get("networks_at_once")
-    return metadata.get("way", "packed"), None if at_once is None else int(at_once)  # older files know no ways
+    return metadata.get("way", "packed"), None if at_once is None else int(at_once)  # no entry in files older than ways
 
 
 def load_checkpoint(path: Place, trainer: Trainer) -> EpochResult:

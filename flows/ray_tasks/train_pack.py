@@ -1,4 +1,4 @@
-"""What runs inside a Ray task. Importing this imports neither Prefect nor Ray."""
+"""Train one pack inside a Ray task. Importing this imports neither Prefect nor Ray."""
 
 from functools import lru_cache
 
@@ -9,14 +9,14 @@ from aelle_core.tasks import Task, get_task
 
 @lru_cache(maxsize=2)
 def _shared_task(name: str, seed: int, options: tuple[tuple[str, object], ...]) -> Task:
-    """A worker process reads a task's data once, however many packs it trains."""
+    """Return a task; a worker process reads its data once, however many packs it trains."""
     return get_task(name, seed=seed, options=dict(options))
 
 
 def train_pack(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> PackSummary:
     """Train one of a cohort's packs into the run directory; see aelle_core.study.run_pack.
 
-    Raises PlaceError where it is the directory that fails.
+    Raises PlaceError where the directory fails.
     """
     import torch
 
