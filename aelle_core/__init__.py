@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from aelle_core.aelle.estimator import AeLLE
     from aelle_core.cells import get_cell
     from aelle_core.integrations.callback import SpectrumCallback
-    from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+    from aelle_core.lyapunov import ClosedLoop, LyapunovSpectrum, lyapunov_spectrum
     from aelle_core.lyapunov.differentiable import LyapunovRegularizer, lyapunov_exponents
     from aelle_core.store.dataset import SpectraStore
     from aelle_core.study import Study
@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AeLLE": "aelle_core.aelle.estimator",
+    "ClosedLoop": "aelle_core.lyapunov",
     "LyapunovRegularizer": "aelle_core.lyapunov.differentiable",
     "LyapunovSpectrum": "aelle_core.lyapunov",
     "SpectraStore": "aelle_core.store.dataset",
@@ -33,6 +34,7 @@ _HOMES = {
 
 __all__ = [
     "AeLLE",
+    "ClosedLoop",
     "LyapunovRegularizer",
     "LyapunovSpectrum",
     "SpectraStore",

@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
@@ -16,10 +17,10 @@ from aelle_core.evaluation import Measurement, standings
 from aelle_core.files.places import Place, resolved
 from aelle_core.report import ReportData
 from aelle_core.study import RunDirectory
+from flows.jobs import completed, job
 from flows.parameters import AnalysisParameters, Request, Resources
 from flows.processes.cluster import ray_cluster
 from flows.processes.run_lock import run_lease
-from flows.processes.stale_runs import record_process
 from flows.progress.display import display
 from flows.ray_tasks.fan_out import fan_out
 from flows.ray_tasks.measure_split import measure_split
@@ -106,8 +107,8 @@ def _markdown(data: ReportData, run: RunDirectory) -> str:
     return "\n".join(lines)
 
 
-@flow(name="analyse", persist_result=False, on_running=[record_process])
-def analyse(directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None) -> str:
+@job("AeLLE analyse")
+def analyse(directory: str, parameters: AnalysisParameters | None = None, resources: Resources | None = None) -> Any:
     """Train the autoencoder on a finished study's spectra, score all classifiers, and write the report.
 
     Returns the report's path.
@@ -117,21 +118,19 @@ def analyse(directory: str, parameters: AnalysisParameters | None = None, resour
         parameters: How spectra are turned into predictions.
         resources: Where the splits are computed.
     """
-    directory = resolved(directory)
-    run_analysis(directory, parameters or AnalysisParameters(), resources or Resources())
-    return str(RunDirectory(directory).report)
+    run = RunDirectory(resolved(directory))
+    run_analysis(str(run), parameters or AnalysisParameters(), resources or Resources())
+    return completed(run, str(run.report), f"report: {run.report}")
 
 
 def run_analysis(
     directory: str, parameters: AnalysisParameters, resources: Resources, finished: Sequence[str] | None = None
 ) -> ReportData:
-    """The body of a flow, whose own the metrics' and the figures' artifacts are: analyse a study, or all nights of a
-    series, and write the report. Returns what the report shows.
+    """Analyse a study, or all nights of a series, and write the report. Returns what the report shows.
 
-    `finished` are the dates of the series' finished nights, where they are known. Raises UserError when the study is
-    not finished.
+    The analyse, study and nightly flows share this; its artifacts belong to the flow run that calls it. `finished` are
+    the dates of the series' finished nights, where they are known. Raises UserError when the study is not finished.
     """
-    directory = resolved(directory)
     with run_lease(directory):
         analysis = load(directory, parameters, finished)
         display().start(_STAGE, parameters.splits + 2, "steps")

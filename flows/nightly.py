@@ -1,4 +1,4 @@
-"""A night: complete what is missing, train fresh networks, refit on those of all nights, and tell what has drifted."""
+"""The nightly job: complete earlier nights, train fresh networks, refit on all nights' networks, report drift."""
 
 import re
 from collections.abc import Sequence
@@ -19,8 +19,11 @@ from aelle_core.study import RunDirectory, Study
 from aelle_core.study.nights import Nights, is_trained
 from aelle_core.tasks import get_task
 from flows.analyse import run_analysis
+from flows.jobs import job
+from flows.mistakes import SweepError
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
-from flows.sweep import SweepError, sweep
+from flows.processes.cluster import ray_cluster
+from flows.sweep import train_networks
 
 DRIFT = "aelle.drift"
 """The event of a metric that has drifted: its resource is aelle.RESULTS.METRIC-of-CLASSIFIER."""
@@ -79,15 +82,33 @@ def _row(check: Check) -> dict[str, str]:
     }
 
 
-def run_night(
-    plan: Study, directory: str, night: str, parameters: AnalysisParameters, resources: Resources
-) -> State[Any]:
-    """The body of a flow: all that belongs to the night of that date. The same call goes on where it was stopped.
+@job("AeLLE nightly")
+def nightly(
+    study: StudyParameters,
+    directory: str,
+    night: str,
+    parameters: AnalysisParameters | None = None,
+    resources: Resources | None = None,
+) -> Any:
+    """Do all that belongs to the night of one date: train its networks, analyse all nights together, compare.
 
-    Earlier nights that cannot be completed are left out and named in the state's message, as is what has drifted.
-    Raises UserError when the directory holds other nights than of `plan`, and SweepError when none of tonight's
-    networks could be trained.
+    Continues where it was stopped. The state's message names earlier nights that cannot be completed and are left out,
+    and the metrics that have drifted. Raises UserError when the directory holds nights of another study, and SweepError
+    when none of tonight's networks could be trained.
+
+    Args:
+        study: The study that every night trains with networks of that night.
+        directory: Where the results of all nights go.
+        night: The night's date, YYYY-MM-DD.
+        parameters: How spectra are turned into predictions.
+        resources: Where packs run, and what each of them takes.
     """
+    resources = resources or Resources()
+    with ray_cluster(resources, {}):  # one cluster for all of the night
+        return _night(study.to_study(), directory, night, parameters or AnalysisParameters(), resources)
+
+
+def _night(plan: Study, directory: str, night: str, parameters: AnalysisParameters, resources: Resources) -> State[Any]:
     series = RunDirectory(directory)
     data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
     data.check(plan.batch_size)
@@ -112,7 +133,7 @@ def run_night(
 
 
 def _complete(nights: Nights, night: str, resources: Resources) -> bool:
-    """Train what is missing of a night. Whether that was possible."""
+    """Train a night's missing networks. Return whether that was possible."""
     try:
         _train(nights, night, resources)
     except (UserError, SweepError) as error:
@@ -122,4 +143,4 @@ def _complete(nights: Nights, night: str, resources: Resources) -> bool:
 
 
 def _train(nights: Nights, night: str, resources: Resources) -> None:
-    sweep(StudyParameters(**nights.study(night).to_dict()), str(nights.run(night)), resources)
+    train_networks(nights.study(night), str(nights.run(night)), resources)

@@ -1,25 +1,26 @@
 """The main job: sweep, then analyse."""
 
-from prefect import flow
+from typing import Any
 
+from aelle_core.files.places import resolved
 from aelle_core.study import RunDirectory
-from flows.analyse import analyse
+from flows.analyse import run_analysis
+from flows.jobs import completed, job
 from flows.parameters import AnalysisParameters, Resources, StudyParameters
 from flows.processes.cluster import ray_cluster
-from flows.processes.stale_runs import record_process
-from flows.sweep import completed, sweep
+from flows.sweep import train_networks
 
 
-@flow(name="study", persist_result=False, on_running=[record_process])
+@job("AeLLE study")
 def study(
     study: StudyParameters,
     directory: str,
     parameters: AnalysisParameters | None = None,
     resources: Resources | None = None,
-) -> str:
+) -> Any:
     """Train every network of a study, then analyse their spectra and write the report. Returns the report's path.
 
-    The final state's message names the packs that were quarantined: that failed in every attempt.
+    The final state's message names the packs that were quarantined because every attempt failed.
 
     Args:
         study: Which networks to train on what.
@@ -27,8 +28,9 @@ def study(
         parameters: How spectra are turned into predictions.
         resources: Where packs run, and what each of them takes.
     """
-    resources = resources or Resources()
+    directory, resources = resolved(directory), resources or Resources()
     with ray_cluster(resources, {}):  # one cluster for both halves, which say what they need
-        done = sweep(study, directory, resources)
-        report = analyse(done, parameters, resources)
-    return completed(report, RunDirectory(done))
+        train_networks(study.to_study(), directory, resources)
+        run_analysis(directory, parameters or AnalysisParameters(), resources)
+    run = RunDirectory(directory)
+    return completed(run, str(run.report), f"report: {run.report}")

@@ -11,7 +11,7 @@ from aelle_core.lyapunov import export, horizon
 if TYPE_CHECKING:
     from aelle_core.lyapunov.covariant import CovariantVectors
 
-Status = Literal["ok", "non-finite"]
+Status = Literal["ok", "non-finite", "diverged"]
 Precision = Literal["exact", "fast", "extended"]
 
 
@@ -31,7 +31,8 @@ class LyapunovSpectrum:
     sum_rule_residual   largest |sum of log |r| - log |det J|| of a step or two, at every 16th in one sequence in turn:
                         0 up to rounding for a correct computation; NaN when k is less than the state's size
     dead_directions     how many exponents are -inf
-    status              "ok", or "non-finite" when weights or states were; the exponents then are NaN
+    status              "ok"; "non-finite" when weights or states were; "diverged" when a closed loop of finite weights
+                        left the finite numbers. The exponents are NaN but for "ok"
     steps               steps that were counted, per sequence
     size                dimensions of the tangent space; k of them were followed
     precision           "exact" (float64), "fast" (float32 tangents) or "extended" (tangents in many digits): what was

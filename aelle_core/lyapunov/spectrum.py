@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -12,18 +12,21 @@ from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.accepting.adapters import build_system
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, is_whole
+from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
 from aelle_core.lyapunov.precision import RESOLUTION, growth_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
-from aelle_core.lyapunov.systems import StackSystem, Step
+from aelle_core.lyapunov.systems import ClosedLoopSystem, StackSystem, Step
+
+Parts = TypeVar("Parts", StackSystem, ClosedLoopSystem)
 
 _HOST_MEMORY = 2**30  # bytes for the tangents of a pack
 _MATRICES_AT_ONCE = {"cpu": 2, "cuda": 10}  # of a trajectory: reflectors here; Q, J, J Q and its factors there
 
 
 def lyapunov_spectrum(
-    system: Network | nn.Module | Step | Tensor | np.ndarray,
+    system: Network | ClosedLoop | nn.Module | Step | Tensor | np.ndarray,
     inputs: Tensor | np.ndarray | None = None,
     *,
     steps: int | None = None,
@@ -51,7 +54,8 @@ def lyapunov_spectrum(
                    step(x, state) -> state on tensors (batch, features) and (batch, state_size), a function or a
                    module, differentiated in forward mode; or an array of Jacobians (batch, time, size, size) along
                    a trajectory, [.., i, j] being d state_i / d state_j
-    inputs         (batch, time, features) whatever the layer's batch_first is; for a module around a recurrent
+    inputs         (batch, time, features) whatever the layer's batch_first is; of a ClosedLoop what it reads, not
+                   counted, before `steps` steps on its own output; for a module around a recurrent
                    layer, whatever its forward takes; None for an autonomous map, whose step is given x = None
     steps          how many steps to take: needed without inputs, otherwise all of them
     initial_state  (batch, state_size), layer by layer and within a layer h before c; or torch's own h_0 or
@@ -85,6 +89,14 @@ def lyapunov_spectrum(
     if vectors not in (None, "covariant"):
         raise UserError(f"vectors={vectors!r}: expected 'covariant', or None")
     device = checked_device(device)
+    if isinstance(system, ClosedLoop):
+        if system.networks > 1:
+            raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
+        if layer is not None or jacobian == "hidden" or vectors is not None:
+            raise UserError("layer=, jacobian='hidden' or vectors= was asked of a ClosedLoop: expected its whole state")
+        return _closed_loops(
+            system, inputs, steps, initial_state, k, warmup, precision, device, check, running, on_step
+        )[0]
     if isinstance(system, Network) and system.packed:
         raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
     with torch.no_grad():
@@ -121,9 +133,10 @@ def lyapunov_spectrum(
 
 
 def pack_spectra(
-    network: Network,
+    network: Network | ClosedLoop,
     inputs: Tensor,
     *,
+    steps: int | None = None,
     initial_state: Tensor | None = None,
     jacobian: Literal["full", "hidden"] = "full",
     k: int | None = None,
@@ -140,6 +153,12 @@ def pack_spectra(
     """
     _check_choices(jacobian, precision)
     device = checked_device(device)
+    if isinstance(network, ClosedLoop):
+        if jacobian == "hidden":
+            raise UserError("jacobian='hidden' was asked of a ClosedLoop: expected 'full', of its whole state")
+        return _closed_loops(network, inputs, steps, initial_state, k, warmup, precision, device, check)
+    if steps is not None:
+        raise UserError(f"steps={steps!r} was given with driven networks: expected it with a ClosedLoop alone")
     if not isinstance(network, Network):
         raise UserError(f"pack_spectra was given a {type(network).__name__}: expected a Network, packed or single")
     with torch.no_grad():
@@ -163,7 +182,41 @@ def pack_spectra(
     return [_result(growth, place, used, system.size) for growth, place, used in found]
 
 
-def _parts_that_fit(system: StackSystem, copies: int) -> list[StackSystem]:
+def _closed_loops(
+    loop: ClosedLoop,
+    inputs: Any,
+    steps: int | None,
+    initial_state: Any,
+    k: int | None,
+    warmup: int,
+    precision: Precision,
+    device: torch.device | None,
+    check: bool,
+    running: int | None = None,
+    on_step: Callable[[int], object] | None = None,
+) -> list[LyapunovSpectrum]:
+    """The spectra of networks that run freely for `steps` steps after the inputs."""
+    length = _checked_count("steps", steps, 0, 1, 2**31)
+    if not length:
+        raise UserError("steps=None: a ClosedLoop needs the number of steps that it is to run freely")
+    with torch.no_grad():
+        system = loop.system(inputs, initial_state=initial_state, device=device)
+        followed = _checked_count("k", k, system.size, 1, system.size)
+        skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
+        every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
+        parts = _parts_that_fit(system, 2 if check else 1) if isinstance(system, ClosedLoopSystem) else [system]
+        found: list[tuple[Growth, int, Precision]] = []
+        for part in parts:
+            found += growth_of(part, followed, length, skipped, precision, check, every, on_step)
+    results = [_result(growth, place, used, system.size) for growth, place, used in found]
+    healthy = loop.weights_finite()
+    return [
+        replace(each, status="diverged") if each.status == "non-finite" and sound else each
+        for each, sound in zip(results, healthy, strict=True)
+    ]
+
+
+def _parts_that_fit(system: Parts, copies: int) -> list[Parts]:
     """The pack in as few parts as memory holds tangents, Jacobians and factors of."""
     device = system.like.device
     room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _HOST_MEMORY

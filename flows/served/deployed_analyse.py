@@ -1,21 +1,15 @@
-"""The deployment `analyse`: from stored spectra to AeLLE, metrics and a report."""
+"""The form of `analyse`: from stored spectra to AeLLE, metrics and a report."""
 
 from typing import Any
 
-from prefect import flow
-from prefect.states import Completed
-
-from aelle_core.study import RunDirectory
-from flows.analyse import run_analysis
+from flows.analyse import analyse as flow
+from flows.jobs import form_of
 from flows.parameters import AnalysisParameters
-from flows.processes.stale_runs import WATCHED
 from flows.served.forms import PackResources, resources
-from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
 
 
-@flow(name="AeLLE analyse", persist_result=False, **WATCHED)
-@fails_in_one_sentence
+@form_of(flow)
 def analyse(
     results: str = "digits",
     analysis: AnalysisParameters = AnalysisParameters(),
@@ -29,6 +23,4 @@ def analyse(
         packs: What each split of the data takes on the cluster.
     """
     settings = ServedSettings()
-    directory = settings.results(results)
-    run_analysis(directory, analysis, resources(packs, settings))  # metrics and figures are this run's own artifacts
-    return Completed(message=f"report: {RunDirectory(directory).report}")
+    return flow.fn(settings.results(results), analysis, resources(packs, settings))

@@ -1,21 +1,19 @@
-"""The deployment `nightly`: a fresh cohort of networks every night, and what has changed since the last."""
+"""The form of `nightly`: a fresh cohort of networks every night, and what has changed since the last."""
 
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from prefect import flow, runtime
+from prefect import runtime
 
-from flows.nightly import run_night
-from flows.parameters import AnalysisParameters
-from flows.processes.stale_runs import WATCHED
+from flows.jobs import form_of
+from flows.nightly import nightly as flow
+from flows.parameters import AnalysisParameters, StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
-from flows.served.mistakes import fails_in_one_sentence
 from flows.served.settings import ServedSettings
 
 
-@flow(name="AeLLE nightly", persist_result=False, **WATCHED)
-@fails_in_one_sentence
+@form_of(flow)
 def nightly(
     preset: PresetName = "digits",
     results: str = "nightly",
@@ -26,20 +24,20 @@ def nightly(
 ) -> Any:
     """Complete earlier nights, train fresh networks, refit AeLLE on those of all nights, and check for drift.
 
-    Every night has networks of its own: a night's date and the study's seed decide them. Two nights never run at once.
+    A night's date and the study's seed decide its networks. Two nights never run at once.
 
     Args:
-        preset: The study that every night trains anew.
+        preset: The study that every night trains with fresh networks.
         results: Name of the results of all nights: letters, digits, - and _.
-        night: The night's date, YYYY-MM-DD; empty for that on which the run was to start.
+        night: The night's date, YYYY-MM-DD; empty for the date on which the run was to start.
         changes: What is to be different from the preset.
         analysis: How spectra are turned into predictions.
         packs: What each pack of networks takes on the cluster.
     """
     settings = ServedSettings()
-    plan = changes.study(preset, settings)
-    directory = settings.results(results)
-    return run_night(plan, directory, night or _tonight(settings.timezone), analysis, resources(packs, settings))
+    study = StudyParameters(**changes.study(preset, settings).to_dict())
+    date = night or _tonight(settings.timezone)
+    return flow.fn(study, settings.results(results), date, analysis, resources(packs, settings))
 
 
 def _tonight(timezone: str) -> str:

@@ -1,18 +1,13 @@
-"""The deployment `sweep`: train every network of a preset and store losses and spectra."""
+"""The form of `sweep`: train every network of a preset and store losses and spectra."""
 
 from typing import Any
 
-from prefect import flow
-
-from flows.parameters import StudyParameters
-from flows.processes.stale_runs import WATCHED
+from flows.jobs import form_of
 from flows.served.forms import Changes, PackResources, PresetName, submitted
-from flows.served.mistakes import fails_in_one_sentence, passed_on
-from flows.sweep import sweep as whole_sweep
+from flows.sweep import sweep as flow
 
 
-@flow(name="AeLLE sweep", persist_result=False, **WATCHED)
-@fails_in_one_sentence
+@form_of(flow)
 def sweep(
     preset: PresetName = "digits",
     results: str = "",
@@ -21,7 +16,7 @@ def sweep(
 ) -> Any:
     """Train every network of a study and store their losses and Lyapunov spectra, without analysing them.
 
-    Submitted as it is, the form trains the preset `digits`. The same form again goes on where a run was stopped.
+    Submitted unchanged, the form trains the preset `digits`. Submitted again, it continues where a run was stopped.
 
     Args:
         preset: The study to train.
@@ -30,4 +25,4 @@ def sweep(
         packs: What each pack of networks takes on the cluster.
     """
     asked = submitted(preset, results, changes, packs)
-    return passed_on(whole_sweep, StudyParameters(**asked.study.to_dict()), asked.directory, asked.resources)
+    return flow.fn(asked.study, asked.directory, asked.resources)

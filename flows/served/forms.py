@@ -117,14 +117,17 @@ def resources(packs: PackResources, settings: ServedSettings) -> Resources:
 class Submitted(NamedTuple):
     """What a submitted form asks for: the study, where its results go, what packs take."""
 
-    study: Study
+    study: StudyParameters
     directory: str
     resources: Resources
 
 
 def submitted(preset: str, results: str, changes: Changes, packs: PackResources) -> Submitted:
-    """What such a form asks for; results without a name have the study's. Raises UserError where the preset, its
-    changes, the name and the server's settings do not fit together."""
+    """Translate a form's fields; results without a name get the study's.
+
+    Raises UserError where the preset, its changes, the name and the server's settings do not fit together.
+    """
     settings = ServedSettings()
     study = changes.study(preset, settings)
-    return Submitted(study, settings.results(results or study.name), resources(packs, settings))
+    directory = settings.results(results or study.name)
+    return Submitted(StudyParameters(**study.to_dict()), directory, resources(packs, settings))

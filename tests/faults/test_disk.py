@@ -41,7 +41,7 @@ def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Path) -> 
         state = sweep_state(STUDY, run.path)
         assert time.monotonic() - begun[0] < SECONDS
     assert state.is_failed()
-    assert state.message.endswith(f"PlaceError: '{run}' cannot be written: no space left on device")
+    assert state.message == f"'{run}' cannot be written: no space left on device"
     kept = run.store.read()
     assert 0 < kept.num_rows < 24 * 13
     assert run.quarantine.packs() == []
@@ -68,7 +68,7 @@ def test_a_disk_that_becomes_read_only_ends_the_sweep(small_disk: Path) -> None:
             state = sweep_state(STUDY.replace(epochs=200), run.path)
             assert time.monotonic() - done[0] < SECONDS
         assert state.is_failed()
-        assert f"PlaceError: '{run}' cannot be written: read-only file system" in state.message
+        assert state.message == f"'{run}' cannot be written: read-only file system"
         assert run.store.read().num_rows >= 8 * 6
     finally:
         subprocess.run(["umount", "--lazy", str(run)], check=False, timeout=120)
@@ -87,7 +87,7 @@ def test_a_directory_removed_under_way_ends_the_sweep_and_is_not_made_again(tmp_
         state = sweep_state(STUDY.replace(epochs=200, units=[64]), run.path)
         assert time.monotonic() - done[0] < SECONDS
     assert state.is_failed()
-    assert "PlaceError: no " in state.message
+    assert state.message.startswith("no ")
     assert str(removed) in state.message
     assert not removed.exists()
     assert list((tmp_path / "elsewhere").rglob("*.parquet"))

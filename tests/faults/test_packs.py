@@ -86,7 +86,7 @@ def test_a_pack_that_always_fails_is_quarantined_and_tried_again_by_the_same_cal
     assert_same_numbers(there, whole.filter(pa.compute.is_in(whole["network"], there["network"])))
 
     before = {path: path.stat().st_mtime_ns for path in run.store.files()}
-    assert sweep_state(STUDY, run.path).message is None
+    assert sweep_state(STUDY, run.path).message == f"results: {run}"
     assert run.quarantine.packs() == []
     assert_same_numbers(run.store.read(), alone(STUDY))
     assert before.items() <= {path: path.stat().st_mtime_ns for path in run.store.files()}.items()

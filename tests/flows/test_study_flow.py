@@ -60,7 +60,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
     for name in ("AeLLE PC1", "cell and hyperparameters", SMALL.identity):
         assert name in text
     flows, names, artifacts = told(state.state_details.flow_run_id, {"digits rnn 6", "digits lem 6"})
-    assert flows == {"study", "sweep", "analyse"}
+    assert flows == {"AeLLE study"}  # all of it belongs to the run that was started
     assert {"digits rnn 6", "digits lem 6"} <= names
     assert {"classifier-metrics", "report", "digits-rnn-6"} <= artifacts
 

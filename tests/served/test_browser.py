@@ -100,15 +100,10 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     assert created.value.ok, created.value.text()
 
     page.get_by_role("link", name=run).first.click()
-    page.get_by_role("tab", name="Subflow Runs").click()
-    sweep = page.get_by_role("tabpanel").get_by_role("listitem").filter(has=page.get_by_role("link", name="sweep"))
-    sweep.get_by_role("link").last.click(timeout=600_000)
     page.get_by_role("tab", name="Task Runs").click()
     for cohort in ("digits gru 32", "digits rnn 32"):
-        page.get_by_role("tabpanel").get_by_role("link", name=cohort).wait_for()
+        page.get_by_role("tabpanel").get_by_role("link", name=cohort).wait_for(timeout=600_000)
     picture("cohorts")
-    page.get_by_role("link", name=run).first.click()
-    page.get_by_role("tab", name="Task Runs").click()
     page.get_by_role("main").get_by_text("Completed", exact=True).first.wait_for(timeout=900_000)
     page.get_by_role("tabpanel").get_by_role("link", name="publish metrics").wait_for()
     picture("completed")

@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> ServedSettings:
 
 def form(name: str) -> dict[str, Any]:
     """What the UI is given."""
-    return parameter_schema_from_entrypoint(f"flows.served.{name}.{name}").model_dump_for_openapi()
+    return parameter_schema_from_entrypoint(f"flows.served.deployed_{name}.{name}").model_dump_for_openapi()
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -55,7 +55,7 @@ def test_deployments_are_registered_with_their_forms(served: Served) -> None:
     found = {each["name"]: each for each in served.post("deployments/filter")}
     assert {"study", "sweep", "analyse", "nightly", "compact"} == set(found)
     for name, deployment in found.items():
-        assert deployment["entrypoint"] == f"flows.served.{name}.{name}"
+        assert deployment["entrypoint"] == f"flows.served.deployed_{name}.{name}"
         assert deployment["enforce_parameter_schema"]
     (schedule,) = found["nightly"]["schedules"]
     assert schedule["active"]

@@ -48,7 +48,7 @@ def test_deployments_for_containers(prefect_server: str, api: httpx.Client, tmp_
     found = deployed(api, "aelle-docker")
     assert set(found) == NAMES
     for name, deployment in found.items():
-        assert deployment["entrypoint"] == f"flows.served.{name}.{name}"
+        assert deployment["entrypoint"] == f"flows.served.deployed_{name}.{name}"
         assert deployment["job_variables"]["env"]["AELLE_RUNS"] == "/srv/aelle/runs"
         assert not deployment["pull_steps"]
         assert not deployment["schedules"]

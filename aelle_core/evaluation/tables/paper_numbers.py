@@ -8,7 +8,7 @@ from typing import Any
 
 @cache
 def _numbers() -> dict[str, Any]:
-    return tomllib.loads(files("aelle_core.evaluation").joinpath("paper_numbers.toml").read_text())
+    return tomllib.loads(files("aelle_core.evaluation.tables").joinpath("paper_numbers.toml").read_text())
 
 
 def paper_tasks() -> list[str]:

@@ -106,7 +106,7 @@ def _step_system(
         length = checked_length(given.shape[1], steps)
 
     def system(dtype: torch.dtype, double: Callable[[], StepSystem] | None = None) -> StepSystem:
-        function = _own_copy(step, dtype, device) if isinstance(step, nn.Module) else step
+        function = own_copy(step, dtype, device) if isinstance(step, nn.Module) else step
         return StepSystem(function, None if given is None else given.to(dtype), state.to(dtype), double)
 
     if precision != "fast":
@@ -114,7 +114,7 @@ def _step_system(
     return system(torch.float32, lambda: system(torch.float64)), length
 
 
-def _own_copy(module: nn.Module, dtype: torch.dtype, device: torch.device | str | None) -> nn.Module:
+def own_copy(module: nn.Module, dtype: torch.dtype, device: torch.device | str | None) -> nn.Module:
     """Without what a module does in training only, such as dropout: a spectrum is of one map."""
     try:
         return copy.deepcopy(module).eval().to(device=device, dtype=dtype)

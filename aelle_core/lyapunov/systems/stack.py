@@ -99,7 +99,7 @@ class StackSystem:
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             drive = drive.flatten(1, 2)
-            blocks = cell.linearise(self._constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
+            blocks = cell.linearise(self.constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
                 jacobians: BlockJacobians | FactoredJacobians
@@ -130,7 +130,7 @@ class StackSystem:
         return weights & state.isfinite().all(dim=-1).flatten() & jacobians.finite()
 
     @staticmethod
-    def _constants_disturbed(
+    def constants_disturbed(
         cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
     ) -> dict[str, Tensor]:
         """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""

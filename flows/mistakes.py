@@ -2,33 +2,28 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec
 
-from prefect import Flow
-from prefect.states import Completed, Failed, State
+from prefect.states import Failed
 
 from aelle_core.foundation.errors import PlaceError, UserError
-from flows.sweep import SweepError
 
 P = ParamSpec("P")
 
 
+class SweepError(RuntimeError):
+    """No pack of a study could be trained; the message says why."""
+
+
 def fails_in_one_sentence(function: Callable[P, Any]) -> Callable[P, Any]:
     """Decorator for a flow's function: a mistake, a place that fails and a sweep without any result become the state
-    Failed with their sentence as the message."""
+    Failed with their sentence as the message and the error as its data, which whoever calls the flow gets raised."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:
         try:
             return function(*args, **kwargs)
         except (UserError, PlaceError, SweepError) as error:
-            return Failed(message=str(error))
+            return Failed(message=str(error), data=error)
 
     return wrapped
-
-
-def passed_on(flow: Flow[..., Any], *arguments: Any) -> State[Any]:
-    """Run a flow below this one and end as it does: with its message or what it returns. Raises what it raises."""
-    state = cast(State[Any], flow(*arguments, return_state=True))
-    result = state.result()
-    return Completed(message=state.message or str(result))

@@ -1,0 +1,246 @@
+"""Packs of networks that are fed their own output."""
+
+import copy
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells import Blocks, Cell, Network
+from aelle_core.cells.base import State
+from aelle_core.cells.blocks import gates_scaled, merged
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
+from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
+from aelle_core.lyapunov.systems.stack import StackSystem, carried_names, join_carried, split_carried
+
+
+class ClosedLoopSystem:
+    """Layers of cells, a linear readout of the uppermost, and its output y as the next input:
+
+        h_t = cell(y_{t-1}, h_{t-1}),    y_t = W h_t + b + residual y_{t-1}
+
+    The state is all layers' states, the lowest first, and then y. With J the Jacobian of h_t by (h_{t-1}, y_{t-1}), the
+    rows of y_t are W J, plus the residual at y_{t-1}.
+
+    networks  layers, each a pack of the same number P
+    weight    (P, features, units) and `bias` (P, features)
+    residual  (P,), 0 or 1
+    inputs    (sequences, time, features), shared by the pack: what the networks read before they run freely. Their
+              output after the last is where the free run starts
+    """
+
+    def __init__(
+        self,
+        networks: Sequence[Network],
+        weight: Tensor,
+        bias: Tensor,
+        residual: Tensor,
+        inputs: Tensor,
+        initial_state: Tensor | None = None,
+    ) -> None:
+        device = inputs.device
+        self.cells = [network.cell for network in networks]
+        self.like = torch.empty(0, dtype=torch.float64, device=device)
+        self.weights = [network.prepare(torch.float64, device) for network in networks]
+        self.weight, self.bias, self.residual = (each.detach().to(self.like) for each in (weight, bias, residual))
+        every = [each for weights in self.weights for each in weights.values()] + [self.weight, self.bias]
+        self.weights_finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in every]).all(dim=0)
+        self.networks, self.features = self.weight.shape[:2]
+        self.sequences = inputs.shape[0]
+        self.state_size = sum(cell.state_size for cell in self.cells)
+        self.size = self.state_size + self.features
+        self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
+        self.first_states, self.first_output = self._driven(inputs.to(self.like), initial_state)
+
+    def _driven(self, inputs: Tensor, initial_state: Tensor | None) -> tuple[list[State], Tensor]:
+        """States and output after the networks have read the inputs."""
+        given = self.like.new_zeros(()) if initial_state is None else initial_state.to(self.like)
+        whole = given.expand(self.networks, self.sequences, self.state_size)
+        parts = whole.split([cell.state_size for cell in self.cells], dim=-1)
+        states = [cell.split(part) for cell, part in zip(self.cells, parts, strict=True)]
+        output = inputs[:, -1].expand(self.networks, -1, -1)
+        for x in inputs.unbind(1):
+            states, output = self._advance(states, x.expand(self.networks, -1, -1))
+        return states, output
+
+    def _advance(self, states: list[State], x: Tensor) -> tuple[list[State], Tensor]:
+        """One step on the input x (networks, batch, features): new states, and the output."""
+        below, new = x, []
+        for cell, weights, state in zip(self.cells, self.weights, states, strict=True):
+            new.append(cell.step(weights, cell.drive(weights, below), state))
+            below = new[-1][cell.parts[0]]
+        return new, self._read(below, x)
+
+    def _read(self, hidden: Tensor, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), hidden, self.weight.mT) + self.residual[:, None, None] * x
+
+    def outputs(self, steps: int) -> Tensor:
+        """Return the free run, (networks, sequences, steps, features) in float64: y after 1, ..., `steps` steps of
+        the networks on their own output."""
+        found = self.first_output.new_empty(self.networks, self.sequences, steps, self.features)
+        states, output = self.first_states, self.first_output
+        for time in range(steps):
+            states, output = self._advance(states, output)
+            found[:, :, time] = output
+        return found
+
+    def in_double(self, networks: list[int]) -> "ClosedLoopSystem":
+        chosen = copy.copy(self)
+        chosen.weights = [{name: each[networks] for name, each in weights.items()} for weights in self.weights]
+        chosen.first_states = [{name: each[networks] for name, each in state.items()} for state in self.first_states]
+        for name in ("weight", "bias", "residual", "weights_finite", "first_output"):
+            setattr(chosen, name, getattr(self, name)[networks])
+        chosen.networks = len(networks)
+        return chosen
+
+    def in_factors(self) -> "ClosedLoopSystem":
+        return self
+
+    def start(self, copies: int) -> Tensor:
+        pairs = zip(self.cells, self.first_states, strict=True)
+        joined = [join_carried(cell, cell.accompany(state)) for cell, state in pairs]
+        return torch.cat([*joined, self.first_output], dim=-1).repeat(1, copies, 1)
+
+    def pushes(self, k: int) -> bool:
+        return False
+
+    def bytes_per_step(self, copies: int) -> int:
+        trajectories = self.networks * self.sequences * copies
+        return trajectories * self.like.itemsize * (3 * self.size**2 + 24 * self.size)
+
+    def linearise(
+        self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
+    ) -> tuple[Tensor, BlockJacobians, Tensor]:
+        rows = state.shape[1]
+        widths = [cell.units * len(carried_names(cell)) for cell in self.cells]
+        *layers, output = state.split([*widths, self.features], dim=-1)
+        olds: list[list[Tensor]] = [[] for _ in self.cells]
+        drives: list[list[Tensor]] = [[] for _ in self.cells]
+        outputs = [output]
+        for _ in range(steps):
+            below = x = outputs[-1]
+            for number, (cell, weights) in enumerate(zip(self.cells, self.weights, strict=True)):
+                drive = cell.drive(weights, below)
+                new = cell.step_accompanied(weights, drive, split_carried(cell, layers[number]))
+                olds[number].append(layers[number])
+                drives[number].append(drive)
+                layers[number] = _disturbed(join_carried(cell, new), rounding)
+                below = layers[number][..., : cell.units]
+            outputs.append(_disturbed(self._read(below, x), rounding))
+        joined = torch.cat([*layers, outputs[-1]], dim=-1)
+        together = [_together(each) for each in olds]
+        drive_rows = [_together(each) for each in drives]
+        jacobians, jacobians_finite = self._jacobians(
+            together, drive_rows, _together(outputs[:-1]), rows, steps, rounding
+        )
+        finite = self.weights_finite.repeat_interleave(rows) & joined.isfinite().all(dim=-1).flatten()
+        return joined, jacobians, finite & jacobians_finite
+
+    def _jacobians(
+        self,
+        olds: list[Tensor],
+        drives: list[Tensor],
+        x: Tensor,
+        rows: int,
+        steps: int,
+        rounding: Rounding | None,
+    ) -> tuple[BlockJacobians, Tensor]:
+        """Along states, drives and inputs (networks, rows times steps, ...), step by step within a row; and
+        (networks times rows,) whether they are finite: what is not comes through the readout."""
+        batch = rows * steps
+        # Transposed, as the kernel reads them: [.., j, i] is d new state i / d old state j.
+        whole = x.new_empty(self.networks, batch, self.size, self.size)
+        if len(self.cells) > 1:
+            whole.zero_()
+        place, before = 0, None
+        for cell, weights, old, drive in zip(self.cells, self.weights, olds, drives, strict=True):
+            state = split_carried(cell, old)
+            columns = slice(place, place + cell.state_size)
+            exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
+            _fill_transposed(whole[..., columns, columns], cell, cell.linearise(exact, drive, state)[1])
+            below = x if before is None else _new_hidden(*before)
+            by_input = input_jacobian(cell, weights, drive, below, state).mT
+            if before is None:
+                whole[..., self.state_size :, columns] = by_input
+            else:
+                through = whole[..., columns.start - before[0].state_size :][..., : before[0].units]
+                whole[..., columns] += through @ by_input
+            place, before = columns.stop, (cell, weights, drive, state)
+        if rounding is not None:  # before the readout adds them up: what cancels there then shows
+            whole *= rounding.factors(batch, self.size, self.size, copies_at=0)
+        top = self.cells[-1]
+        hidden = whole[..., self.state_size - top.state_size :][..., : top.units]
+        by_output = (hidden.flatten(1, 2) @ self.weight.mT).unflatten(1, (batch, self.size))
+        finite = rows_finite(by_output.reshape(self.networks * rows, -1))
+        whole[..., self.state_size :] = by_output
+        corner = whole[..., self.state_size :, self.state_size :].diagonal(dim1=-2, dim2=-1)
+        corner += self.residual[:, None, None]
+        found = whole.view(self.networks * rows, steps, self.size, self.size)
+        return BlockJacobians.of_dense(found), finite
+
+
+def _fill_transposed(room: Tensor, cell: Cell, blocks: Blocks) -> None:
+    """Write the transposed Jacobian of a cell, (networks, batch, state_size, state_size), where it belongs."""
+    whole = merged(blocks, cell.parts)
+    for row, new in enumerate(cell.parts):
+        for column, old in enumerate(cell.parts):
+            target = room[
+                ..., column * cell.units : (column + 1) * cell.units, row * cell.units : (row + 1) * cell.units
+            ]
+            block = whole.get((new, old))
+            if block is None:
+                target.zero_()
+            elif block.dense is not None:
+                target.copy_(block.to_dense().mT)
+            else:
+                if block.slopes is not None and block.matrices is not None:
+                    turned = block.matrices.mT.contiguous()
+                    torch.mul(block.slopes[:, :, 0].unsqueeze(-2), turned[:, 0].unsqueeze(1), out=target)
+                    for gate in range(1, block.slopes.shape[2]):
+                        target.addcmul_(block.slopes[:, :, gate].unsqueeze(-2), turned[:, gate].unsqueeze(1))
+                else:
+                    target.zero_()
+                if block.diagonal is not None:
+                    target.diagonal(dim1=-2, dim2=-1).add_(block.diagonal)
+
+
+def _new_hidden(cell: Cell, weights: dict[str, Tensor], drive: Tensor, state: State) -> Tensor:
+    return cell.step_accompanied(weights, drive, state)[cell.parts[0]]
+
+
+def _together(along: Sequence[Tensor]) -> Tensor:
+    """(networks, rows, ...) of each step -> (networks, rows times steps, ...), step by step within a row."""
+    return torch.stack(list(along), dim=2).flatten(1, 2)
+
+
+def _disturbed(values: Tensor, rounding: Rounding | None) -> Tensor:
+    if rounding is None:
+        return values
+    return values * rounding.factors(values.shape[1], values.shape[2], copies_at=0)
+
+
+def input_jacobian(cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Tensor, state: State) -> Tensor:
+    """Return d new state / d input, (networks, batch, state_size, features), at inputs x (networks, batch, features).
+
+    Cells that know their slopes by the drive give them; all others are differentiated in forward mode, a feature at a
+    time, with derivatives of tanh and sigmoid that keep their digits in saturation.
+    """
+    if type(cell).drive_slopes is not Cell.drive_slopes:
+        slopes = cell.drive_slopes(weights, drive, state)
+        by_drive = weights["W"].unflatten(1, (-1, cell.units))
+        return torch.cat([gates_scaled(slopes[part], by_drive) for part in cell.parts], dim=-2)
+    arithmetic = WatchedArithmetic(x)
+
+    def step(given: Tensor) -> Tensor:
+        with arithmetic:
+            new = cell.step_accompanied(weights, cell.drive(weights, given), state)
+            return cell.join({part: new[part] for part in cell.parts})
+
+    def columns() -> Iterator[Tensor]:
+        for feature in range(x.shape[-1]):
+            direction = torch.zeros_like(x)
+            direction[..., feature] = 1
+            yield torch.func.jvp(step, (x,), (direction,))[1]
+
+    return torch.stack(list(columns()), dim=-1)
