@@ -117,6 +117,8 @@ class _Training:
         if name in self._given_up_before:
             self.run.quarantine.clear(name)
         self._progress.settle(name)
+        for note in summary.notes:
+            self._logger.warning("%s", note)
         self._logger.info(
             "%s: %d epochs stored in %.1f s, %d diverged", name, summary.stored, summary.seconds, summary.diverged
         )

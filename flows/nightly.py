@@ -111,7 +111,7 @@ def nightly(
 def _night(plan: Study, directory: str, night: str, parameters: AnalysisParameters, resources: Resources) -> State[Any]:
     series = RunDirectory(directory)
     data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
-    data.check(plan.batch_size)
+    data.check(plan.batch_size, plan.warmup)
     series.prepare(plan, data.statement())
     nights = Nights(series)
     others = [each for each in nights.begun() if each != night]

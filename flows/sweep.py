@@ -45,9 +45,10 @@ def train_networks(plan: Study, directory: str, resources: Resources) -> None:
     resources.check_cohorts(plan)
     run = RunDirectory(directory)
     data = get_task(plan.task, seed=plan.seed, options=plan.task_options)
-    data.check(plan.batch_size)
+    data.check(plan.batch_size, plan.warmup)
     run.check(plan)
     run.prepare(plan, data.statement())
+    data.keep_with(run.path)
     groups = cohorts(plan)
     wanted = {group.name: resources.of_cohort(group.cell, group.units) for group in groups}
     with run_lease(directory), ray_cluster(resources, wanted):

@@ -17,6 +17,7 @@ from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.study import RunDirectory, Study
+from aelle_core.study.directory import loss_name
 from aelle_core.study.joint import members
 from aelle_core.study.nights import Nights
 from aelle_core.tasks import get_task, tasks
@@ -47,7 +48,8 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
             "data": held["data"],
         },
         tables=study_tables(run, study, analysis, settings) if len(found.final) >= MINIMUM else [],
-        illustration=_illustration(study),
+        illustration=_illustration(study, run),
+        loss_name=loss_name(run),
         data_location=joined or str(Nights(run).path if analysis.nights else run.path / "spectra"),
         command=f"aelle analyse {joined} --together {run}" if joined else f"aelle study {study.name}",
     )
@@ -86,10 +88,10 @@ def _title(study: Study, nights: Sequence[str], seeds: Sequence[int]) -> str:
     return study.name if len(seeds) == 1 else f"{study.name}, seeds {', '.join(map(str, seeds))}"
 
 
-def _illustration(study: Study) -> list[tuple[str, np.ndarray]] | str:
+def _illustration(study: Study, run: RunDirectory) -> list[tuple[str, np.ndarray]] | str:
     """What the task looks like; in one sentence why not, where its data are not on this machine."""
     try:
-        return get_task(study.task, seed=study.seed, options=study.task_options).illustration()
+        return get_task(study.task, seed=study.seed, options=study.task_options).found_with(run.path).illustration()
     except UserError as error:
         return str(error)
 

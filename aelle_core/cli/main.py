@@ -240,7 +240,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.loading.networks import load
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-    from aelle_core.tasks import tasks
+    from aelle_core.study.directory import loss_name
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -263,7 +263,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final {tasks[study.task].loss_name}: {aelle.predict(features)[0]:.3f}")
+    typer.echo(f"expected final {loss_name(directory)}: {aelle.predict(features)[0]:.3f}")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

@@ -70,6 +70,20 @@ def flush_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def set_aside(path: Place) -> Place:
+    """Rename a file that cannot be used to NAME.broken, over an earlier one, and return its new place. Raises OSError
+    where that is not possible."""
+    name = f"{path.name}.broken"
+    if isinstance(path, Path):
+        path.replace(path.with_name(name))
+        flush_directory(path.parent)
+        return path.with_name(name)
+    aside = path.parent / name
+    aside.write_bytes(path.read_bytes())
+    path.unlink()
+    return aside
+
+
 @contextmanager
 def local_copy(path: Place) -> Iterator[Path]:
     """The file itself, or for the block's time a copy of the object for what reads only files of this machine.

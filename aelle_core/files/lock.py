@@ -24,13 +24,14 @@ class TakenError(UserError):
 
 
 @contextmanager
-def alone(root: Place, name: str) -> Iterator[Callable[[], None]]:
+def alone(root: Place, name: str, *, named: bool = True) -> Iterator[Callable[[], None]]:
     """Hold `name` below `root` for the block; gives what is to be called now and then to go on holding it.
 
-    A lock on a file of a directory, which names the holder. On an object store an object of its own for every holder:
-    whoever finds another one there gives way, so that of two at once at least one does. One that was not renewed for
-    ten minutes counts for nothing. That is no proof against a holder who was asleep for so long: what is done
-    meanwhile must stay right with two at once. Raises TakenError when another process holds it, or has taken it over.
+    A lock on a file of a directory, which names the holder; with `named` false it stays empty. On an object store an
+    object of its own for every holder: whoever finds another one there gives way, so that of two at once at least one
+    does. One that was not renewed for ten minutes counts for nothing. That is no proof against a holder who was asleep
+    for so long: what is done meanwhile must stay right with two at once. Raises TakenError when another process holds
+    it, or has taken it over.
     """
     if isinstance(root, Path):
         with (root / name).open("a+") as lock:
@@ -40,8 +41,9 @@ def alone(root: Place, name: str) -> Iterator[Callable[[], None]]:
                 lock.seek(0)
                 raise _taken(root, lock.read().strip()) from error
             lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            lock.flush()
+            if named:
+                lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+                lock.flush()
             yield lambda: None
         return
     own = root / name / uuid.uuid4().hex

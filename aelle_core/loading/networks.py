@@ -165,7 +165,7 @@ def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
     if not run.settings.exists():
         raise UserError(f"no inputs for {str(weights)!r}: expected --inputs with an .npy (batch, time, features)")
     study = run.study()
-    task = get_task(study.task, seed=study.seed, options=study.task_options)
+    task = get_task(study.task, seed=study.seed, options=study.task_options).found_with(run.path)
     return task.spectrum_inputs(study.spectrum_sequences)
 
 

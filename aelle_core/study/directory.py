@@ -14,6 +14,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
 from aelle_core.study.quarantine import Quarantine
+from aelle_core.tasks import tasks
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -135,6 +136,13 @@ class RunDirectory:
     def study(self) -> Study:
         """The study whose results lie here."""
         return Study.from_dict(self.read_settings()["study"])
+
+
+def loss_name(run: RunDirectory) -> str:
+    """Return what the losses of a run are, as an axis is labelled: as its data say, or its task."""
+    held = run.read_settings()
+    named = held["data"].get("loss_name")
+    return str(named or tasks[held["study"]["task"]].loss_name)
 
 
 def versions() -> dict[str, str]:

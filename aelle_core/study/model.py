@@ -80,8 +80,8 @@ class Study:
         from aelle_core.training import trainers
 
         task = get_task(self.task, seed=self.seed, options=self.task_options)
-        if self.warmup >= task.steps:
-            raise UserError(f"warmup={self.warmup}: sequences of {self.task!r} have {task.steps} steps; expected fewer")
+        if (steps := task.known_steps) is not None and self.warmup >= steps:
+            raise UserError(f"warmup={self.warmup}: sequences of {self.task!r} have {steps} steps; expected fewer")
         taken = trainers[task.trainer].trains
         for name in self.cells:
             if not issubclass(cells[name], taken):

@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor
 
+from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.registry import Registry
 
@@ -52,9 +53,22 @@ class Task(ABC):
         its data are missing."""
         return [(f"sequence {place}", one.numpy()) for place, one in enumerate(self.spectrum_inputs(4), start=1)]
 
-    def check(self, batch_size: int = 1) -> None:  # noqa: B027 - most tasks have nothing to check
-        """Raise UserError at once where the data are bound to fail, or are too few for a mini-batch of that size.
-        Called before anything is trained."""
+    @property
+    def known_steps(self) -> int | None:
+        """Steps per sequence where the options alone decide them; None where the data have to be read for them."""
+        return self.steps
+
+    def check(self, batch_size: int = 1, warmup: int = 0) -> None:  # noqa: B027 - most tasks have nothing to check
+        """Raise UserError at once where the data are bound to fail, are too few for a mini-batch of that size, or too
+        short for spectra that do not count the first `warmup` steps. Called before anything is trained."""
+
+    def keep_with(self, run: Place) -> None:  # noqa: B027 - most data are found again by their options
+        """Keep the data with a run, once, so that workers on other nodes find them there, and a later call the same
+        ones. Raises UserError where other data are kept there."""
+
+    def found_with(self, run: Place) -> Self:
+        """Return the task with the data that are kept with a run, where there are some."""
+        return self
 
 
 tasks: Registry[Task] = Registry("task", "aelle_core.tasks")

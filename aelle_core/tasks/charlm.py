@@ -84,7 +84,7 @@ class CharacterLanguageModel(Classification):
         """The characters that occur, sorted: code k stands for the k-th."""
         return "".join(sorted(set(self.text)))
 
-    def check(self, batch_size: int = 1) -> None:
+    def check(self, batch_size: int = 1, warmup: int = 0) -> None:
         sequences = len(self.text) // (self.steps + 1)
         own = round(self.share * int(0.8 * sequences))
         if sequences < 10 or own < batch_size:

@@ -66,7 +66,7 @@ class SequentialMNIST(Classification):
     def steps(self) -> int:
         return 28
 
-    def check(self, batch_size: int = 1) -> None:
+    def check(self, batch_size: int = 1, warmup: int = 0) -> None:
         if self.directory is not None:
             self._arrays()
 

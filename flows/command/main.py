@@ -26,6 +26,7 @@ from flows.command.options import (
     Spectra,
     Splits,
     Task,
+    TaskOptions,
     Together,
     Units,
     WayName,
@@ -56,6 +57,7 @@ def study(
     seed: Seed = None,
     task: Task = None,
     data: Data = None,
+    option: TaskOptions = None,
     spectra: Spectra = None,
     splits: Splits = 10,
     regress: Regress = "log",
@@ -76,8 +78,10 @@ def study(
     `aelle study digits --networks 8 --epochs 3 --output runs/quick`
 
     `aelle study digits --task smnist --data ~/mnist --output runs/smnist --gpus 1`
+
+    `aelle study arrays --data measurements.csv --option target=price --option window=30`
     """
-    plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra)
+    plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
     directory = checked_output(output, plan)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
@@ -106,6 +110,7 @@ def sweep(
     seed: Seed = None,
     task: Task = None,
     data: Data = None,
+    option: TaskOptions = None,
     spectra: Spectra = None,
     address: Address = None,
     cpus: Cpus = 1,
@@ -117,7 +122,7 @@ def sweep(
 
     Example: `aelle sweep digits --cells lstm,gru --units 16,32 --output runs/gated`
     """
-    plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra)
+    plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
     directory = checked_output(output, plan)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
@@ -185,6 +190,7 @@ def plan(
     epochs: Epochs = None,
     task: Task = None,
     data: Data = None,
+    option: TaskOptions = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
     measure: Annotated[bool, typer.Option("--measure", help="Measure anew, not from the cache.")] = False,
@@ -201,7 +207,7 @@ def plan(
     """
     from flows.command.ways import show_ways
 
-    study = asked_study(preset, cells, units, networks, epochs, None, task, data, None)
+    study = asked_study(preset, cells, units, networks, epochs, None, task, data, None, option)
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 

@@ -1,6 +1,7 @@
 """What the command line takes, and what it asks for: a study, resources, an analysis."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -24,6 +25,10 @@ Task = Annotated[str | None, typer.Option(help="Task instead of the preset's.")]
 Data = Annotated[
     str | None,
     typer.Option(help="The task's data: a directory, a file of text, or a text's address with its hash, #sha256=..."),
+]
+TaskOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="An option of the task, NAME=VALUE, such as target=price; may be given again."),
 ]
 Spectra = Annotated[str | None, typer.Option(help="hidden, full, or hidden,full instead of the preset's.")]
 Address = Annotated[str | None, typer.Option(help="Address of a Ray cluster; without it a local one is started.")]
@@ -57,6 +62,7 @@ def asked_study(
     task: str | None,
     data: str | None,
     spectra: str | None,
+    options: Sequence[str] | None = None,
 ) -> "Study":
     """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
     where that is no study."""
@@ -74,7 +80,24 @@ def asked_study(
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
     if data is not None and "://" not in data:
         data = str(Path(data).expanduser().resolve())
-    return changed_study(base, data, **changes)
+    return changed_study(base, data, _task_options(options or ()), **changes)
+
+
+def _task_options(given: Sequence[str]) -> dict[str, Any]:
+    """Return options of a task from NAME=VALUE; values that are no JSON are texts. Raises UserError on anything
+    else."""
+    from aelle_core.foundation.errors import UserError
+
+    found: dict[str, Any] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"--option {each!r}: expected NAME=VALUE")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def checked_output(output: str | None, plan: "Study") -> str:
@@ -85,7 +108,7 @@ def checked_output(output: str | None, plan: "Study") -> str:
 
     directory = resolved(output or f"runs/{plan.name}")
     RunDirectory(directory).check(plan)
-    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size)
+    get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size, plan.warmup)
     return directory
 
 

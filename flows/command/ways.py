@@ -20,7 +20,7 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
     torch.set_num_threads(threads)
     place = torch.device(device)
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    task.check(study.batch_size)
+    task.check(study.batch_size, study.warmup)
     side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
     columns = ("cohort", "network and epoch", "way", "at once", "memory", "training", "spectra")
     table = Table(*(Column(each, no_wrap=True) for each in columns), box=None, pad_edge=False)

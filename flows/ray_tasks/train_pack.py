@@ -1,5 +1,6 @@
 """What runs inside a Ray task. Importing this imports neither Prefect nor Ray."""
 
+import json
 from functools import lru_cache
 
 from aelle_core.study import Packs, PackSummary, RunDirectory, run_pack
@@ -8,9 +9,10 @@ from aelle_core.tasks import Task, get_task
 
 
 @lru_cache(maxsize=2)
-def _shared_task(name: str, seed: int, options: tuple[tuple[str, object], ...]) -> Task:
-    """A worker process reads a task's data once, however many packs it trains."""
-    return get_task(name, seed=seed, options=dict(options))
+def _shared_task(name: str, seed: int, options: str, directory: str) -> Task:
+    """Return a task with its `options` (JSON) and the data kept with its run: a worker process reads them once, however
+    many packs it trains."""
+    return get_task(name, seed=seed, options=json.loads(options)).found_with(RunDirectory(directory).path)
 
 
 def train_pack(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> PackSummary:
@@ -23,5 +25,5 @@ def train_pack(packs: Packs, number: int, directory: str, device: str, threads: 
     torch.set_num_threads(threads)
     study, run = packs.study, RunDirectory(directory)
     with place_failures_named(run):
-        task = _shared_task(study.task, study.seed, tuple(sorted(study.task_options.items())))
+        task = _shared_task(study.task, study.seed, json.dumps(study.task_options, sort_keys=True), directory)
         return run_pack(study, packs[number], run, task=task, device=device, way=way)

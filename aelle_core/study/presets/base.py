@@ -1,6 +1,7 @@
 """What a preset is, and how one is found."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aelle_core.foundation.registry import Registry
@@ -32,14 +33,16 @@ def get_preset(name: str) -> Study:
     return registry[name].study()
 
 
-def changed_study(base: Study, data: str | None = None, **changes: Any) -> Study:
-    """`base` with those changes that are not None, and with the user's `data` for its task. Another task does not take
-    the options of the base's. Raises UserError where the study cannot be."""
+def changed_study(
+    base: Study, data: str | None = None, options: Mapping[str, Any] | None = None, **changes: Any
+) -> Study:
+    """Return `base` with those changes that are not None, with the user's `data` for its task and further `options` of
+    the task. Another task does not take the options of the base's. Raises UserError where the study cannot be."""
     from aelle_core.tasks import tasks
 
     changes = {name: value for name, value in changes.items() if value is not None}
     task = changes.get("task", base.task)
-    options = dict(base.task_options) if task == base.task else {}
+    taken = (dict(base.task_options) if task == base.task else {}) | dict(options or {})
     if data is not None:
-        options[tasks[task].data_option] = data
-    return base.replace(**{**changes, "task_options": options})
+        taken[tasks[task].data_option] = data
+    return base.replace(**{**changes, "task_options": taken})

@@ -1,0 +1,138 @@
+"""Recordings from a file or a directory: .npz, .npy, Parquet and CSV, on this machine or at an address."""
+
+import dataclasses
+import io
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aelle_core.files.places import Place, arrow_file, place, unreachable
+from aelle_core.foundation.errors import UserError, first_line, some_of
+from aelle_core.tasks.arrays.columns import Columns
+from aelle_core.tasks.arrays.recordings import Recordings, from_arrays
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_TABLES = (".csv", ".parquet", ".pq")
+ENDINGS = (".npz", ".npy", *_TABLES)
+_NAMES = {"inputs": ("inputs", "x", "X", "data"), "targets": ("targets", "y", "labels", "label", "target")}
+
+
+def read_recordings(address: str, columns: Columns) -> Recordings:
+    """Return the sequences of a file, or of all files of a directory in the order of their names.
+
+    In a directory each file without a column of sequences is one; where it has only directories, their files
+    are of the class that each directory is named. No pickle is ever loaded. Raises UserError where
+    something cannot be had or read.
+    """
+    where = place(address)
+    where = where.expanduser() if isinstance(where, Path) else where
+    try:
+        if where.is_dir():
+            return _read_directory(where, columns)
+        if not where.exists():
+            raise UserError(f"arrays: there is no {str(where)!r}: expected {_expected()}")
+        return _read_file(where, columns)
+    except OSError as error:
+        raise unreachable(where, error) from error
+
+
+def _expected() -> str:
+    return f"a file that ends with {', '.join(ENDINGS)}, or a directory of them"
+
+
+def _read_file(path: Place, columns: Columns) -> Recordings:
+    if path.suffix not in ENDINGS:
+        raise UserError(f"arrays: {str(path)!r} ends with {path.suffix!r}: expected {_expected()}")
+    source = repr(str(path))
+    if path.suffix in _TABLES:
+        return columns.recordings(_table(path), source)
+    try:
+        held = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        arrays = {"inputs": held} if isinstance(held, np.ndarray) else {name: held[name] for name in held.files}
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"arrays: {source} cannot be read ({first_line(error)}): expected NumPy's arrays of numbers"
+        ) from error
+    found = {}
+    for what, names in _NAMES.items():
+        if (name := next((each for each in names if each in arrays), None)) is not None:
+            found[what] = arrays[name]
+    if "inputs" not in found:
+        raise UserError(
+            f"arrays: {source} holds {some_of(list(arrays)) or 'nothing'}: expected inputs (sequences, time, "
+            "features), and targets where there are some"
+        )
+    called = {each: [str(one) for one in arrays[each]] for each in ("features", "outputs", "names") if each in arrays}
+    return from_arrays(found["inputs"], found.get("targets"), arrays.get("lengths"), source=source, **called)
+
+
+def _table(path: Place) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    name, filesystem = arrow_file(path)
+    try:
+        if path.suffix == ".csv":
+            with filesystem.open_input_stream(name) as stream:
+                return pyarrow.csv.read_csv(stream)
+        return pq.read_table(name, filesystem=filesystem)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"arrays: {str(path)!r} cannot be read ({first_line(error)}): expected a table") from error
+
+
+def _read_directory(directory: Place, columns: Columns) -> Recordings:
+    entries = sorted(each for each in directory.iterdir() if not each.name.startswith((".", "_")))
+    classes = [each for each in entries if each.is_dir()]
+    files = [each for each in entries if each.suffix in ENDINGS and each not in classes]
+    if files:
+        return _joined([(path, _read_file(path, columns)) for path in files], str(directory))
+    read, labels = [], []
+    for folder in classes:
+        for path in sorted(each for each in folder.iterdir() if each.suffix in ENDINGS):
+            found = _read_file(path, columns)
+            read.append((path, dataclasses.replace(found, targets=None, outputs=[])))
+            labels += [folder.name] * len(found.lengths)
+    if not read:
+        raise UserError(f"arrays: {str(directory)!r} holds no data: expected {_expected()}")
+    found = _joined(read, str(directory))
+    return dataclasses.replace(found, targets=np.array(labels)[:, None], outputs=["class"])
+
+
+def _joined(read: list[tuple[Place, Recordings]], directory: str) -> Recordings:
+    first_path, first = read[0]
+    parts = []
+    for path, each in read:
+        if each.features != first.features or each.outputs != first.outputs:
+            raise UserError(
+                f"arrays: {str(path)!r} has the features {some_of(each.features)} and targets {some_of(each.outputs)}: "
+                f"expected those of {str(first_path)!r}, {some_of(first.features)} and {some_of(first.outputs)}"
+            )
+        one = len(each.lengths) == 1
+        parts.append(
+            dataclasses.replace(each, names=[path.stem] if one else [f"{path.stem}/{name}" for name in each.names])
+        )
+    targets = None
+    if first.targets is not None:
+        held = [each.targets for each in parts if each.targets is not None]
+        steps = any(each.per_step for each in parts)
+        single = all(len(each.lengths) == 1 for each in parts)
+        if steps and single and all((each == each[0]).all() for each in held):
+            held = [each[:1] for each in held]  # files with one sequence and one target each
+        elif steps:
+            pairs = zip(held, parts, strict=True)
+            held = [each if part.per_step else np.repeat(each, part.lengths, axis=0) for each, part in pairs]
+        targets = np.concatenate(held)
+    return Recordings(
+        np.concatenate([each.values for each in parts]),
+        np.concatenate([each.lengths for each in parts]),
+        targets,
+        first.features,
+        first.outputs,
+        [name for each in parts for name in each.names],
+        repr(directory),
+    )

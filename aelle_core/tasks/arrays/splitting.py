@@ -1,0 +1,136 @@
+"""Which rows train, validate and test: whole sequences, or stretches of time with gaps between them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from aelle_core.foundation.errors import UserError
+from aelle_core.tasks.arrays.recordings import Recordings
+from aelle_core.tasks.examples import permutation
+
+PARTS = ("training", "validation", "test")
+FEWEST = 10  # sequences that can be split as wholes
+_WINDOW = 50
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one sequence that make one example; the last `ahead` of them are targets alone."""
+
+    sequence: int
+    rows: slice
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How recordings are cut into examples.
+
+    by          "sequence": each sequence is in one part; "time": of each sequence the beginning trains, what follows
+                validates, the end tests; None: by sequence where there are at least ten
+    window      steps of an example; None for whole sequences (by sequence), or 50 or a twentieth of a shorter series
+                (by time)
+    stride      steps from one window to the next; None for the window's
+    gap         steps that are left out between the parts (by time); None for the window's
+    validation  share of the sequences, or of the time
+    test        the same
+    """
+
+    by: Literal["sequence", "time"] | None = None
+    window: int | None = None
+    stride: int | None = None
+    gap: int | None = None
+    validation: float = 0.2
+    test: float = 0.2
+
+    def kind(self, recordings: Recordings) -> Literal["sequence", "time"]:
+        """Return how these recordings are split."""
+        return self.by or ("sequence" if len(recordings.lengths) >= FEWEST else "time")
+
+    def steps(self, recordings: Recordings) -> int | None:
+        """Return the steps of a window; None where examples are whole sequences."""
+        if self.window is not None or self.kind(recordings) == "sequence":
+            return self.window
+        shortest = int(recordings.lengths.min())
+        if shortest < 40:
+            raise UserError(
+                f"arrays: a series of {recordings.source} has {shortest} steps: expected at least 40 to split it in "
+                f"time, or at least {FEWEST} sequences"
+            )
+        return min(_WINDOW, shortest // 20)
+
+    def pieces(
+        self, recordings: Recordings, seed: int, ahead: int, strata: np.ndarray | None
+    ) -> dict[str, list[Piece]]:
+        """Return the examples of each part. `strata` (sequences,) are classes that are to be in all parts, as far as
+        there are enough of each. Raises UserError where sequences are too few, or one is shorter than a window."""
+        window = self.steps(recordings)
+        if self.kind(recordings) == "time":
+            assert window is not None
+            return self._by_time(recordings, window, ahead)
+        count = len(recordings.lengths)
+        if count < FEWEST:
+            raise UserError(
+                f"arrays: {count} sequences of {recordings.source}: expected at least {FEWEST} to split them"
+            )
+        order = permutation(count, seed).numpy()
+        if strata is not None:
+            order = order[np.argsort(strata[order], kind="stable")]
+        rows = list(recordings.sequences())
+        found: dict[str, list[Piece]] = {}
+        for part, chosen in zip(PARTS, self._shared(order), strict=True):
+            found[part] = []
+            for sequence in permutation(len(chosen), seed).numpy():
+                number = int(chosen[sequence])
+                found[part] += self._windows(recordings, number, rows[number], window, ahead)
+        return found
+
+    def _shared(self, order: np.ndarray) -> list[np.ndarray]:
+        """Share sequences among the parts so that each stretch of the order has its share in each."""
+        test = _every(len(order), self.test)
+        rest = order[~test]
+        validation = _every(len(rest), self.validation / (1 - self.test))
+        return [rest[~validation], rest[validation], order[test]]
+
+    def _windows(self, recordings: Recordings, number: int, rows: slice, window: int | None, ahead: int) -> list[Piece]:
+        steps = rows.stop - rows.start
+        needed = (window or 1) + ahead
+        if steps < needed:
+            raise UserError(
+                f"arrays: sequence {recordings.names[number]!r} of {recordings.source} has {steps} steps: expected at "
+                f"least {needed}, " + ("a window" if window else "one step") + " and the step after it" * bool(ahead)
+            )
+        if window is None:
+            return [Piece(number, rows)]
+        starts = range(rows.start, rows.stop - needed + 1, self.stride or window)
+        return [Piece(number, slice(start, start + needed)) for start in starts]
+
+    def _by_time(self, recordings: Recordings, window: int, ahead: int) -> dict[str, list[Piece]]:
+        gap = window if self.gap is None else self.gap
+        found: dict[str, list[Piece]] = {part: [] for part in PARTS}
+        for number, rows in enumerate(recordings.sequences()):
+            steps = rows.stop - rows.start - 2 * gap
+            ends = [round(steps * (1 - self.validation - self.test)), round(steps * (1 - self.test)), steps]
+            starts = [0, ends[0] + gap, ends[1] + 2 * gap]
+            for place, part in enumerate(PARTS):
+                stretch = slice(rows.start + starts[place], rows.start + ends[place] + place * gap)
+                if stretch.stop - stretch.start < window + ahead:
+                    raise UserError(
+                        f"arrays: series {recordings.names[number]!r} of {recordings.source} has "
+                        f"{rows.stop - rows.start} steps, of which {max(0, stretch.stop - stretch.start)} are for "
+                        f"{part} beside two gaps of {gap}: expected at least {window + ahead}, a window"
+                        + " and the step after it"
+                        * bool(ahead)
+                    )
+                found[part] += self._windows(recordings, number, stretch, window, ahead)
+        return found
+
+
+def _every(count: int, share: float) -> np.ndarray:
+    """Mark a share of `count` places, evenly; at least one."""
+    places = np.arange(count)
+    offset = 0.5
+    marked = np.floor((places + 1) * share + offset) > np.floor(places * share + offset)
+    if not marked.any():
+        marked[count // 2] = True
+    return marked

@@ -1,0 +1,219 @@
+"""The task `arrays`: one's own sequences, to be classified, regressed, or forecast."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aelle_core.files.places import Place, unreachable
+from aelle_core.foundation.errors import UserError, unknown_name
+from aelle_core.tasks.arrays.columns import Columns
+from aelle_core.tasks.arrays.prepare import Prepared, prepare
+from aelle_core.tasks.arrays.reading import read_recordings
+from aelle_core.tasks.arrays.recordings import Recordings, write_once
+from aelle_core.tasks.arrays.splitting import Splitting
+from aelle_core.tasks.arrays.targets import LEARN, Learn
+from aelle_core.tasks.base import tasks
+from aelle_core.tasks.examples import Splits
+from aelle_core.tasks.supervised import Readout, Supervised
+
+_KEPT = "data.npz"
+
+
+@tasks.register("arrays")
+class Arrays(Supervised):
+    """Sequences from a file, a directory or an address, with classes, real numbers or nothing as targets.
+
+    data         .npz, .npy, Parquet or CSV, or a directory of them; see docs/guide/your-data.md for what they hold
+    learn        "classification", "regression" or "forecasting" (of the next step); without it what the targets are
+    target, sequence, time, ignore  columns of tables: what is to be learned, what names the sequence, what orders its
+                 rows, and what is left out; several as a list or separated by commas. Columns called target or label,
+                 sequence or series, and time are found without
+    split, window, stride, gap, validation, test  how sequences are cut and split, see Splitting
+    standardise  whether features, and targets that are numbers, get mean 0 and variance 1 over the training part
+
+    Sequences of different lengths are padded, and what lies behind them counts for nothing.
+    """
+
+    data_option: ClassVar[str] = "data"
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        data: str | None = None,
+        learn: str | None = None,
+        target: str | Sequence[str] | None = None,
+        sequence: str | None = None,
+        time: str | None = None,
+        ignore: str | Sequence[str] = (),
+        split: str | None = None,
+        window: int | None = None,
+        stride: int | None = None,
+        gap: int | None = None,
+        validation: float = 0.2,
+        test: float = 0.2,
+        standardise: bool = True,
+    ) -> None:
+        super().__init__(seed=seed)
+        if learn is not None and learn not in LEARN:
+            raise unknown_name("learn of arrays", learn, LEARN)
+        if split not in (None, "sequence", "time"):
+            raise UserError(f"arrays: split={split!r}: expected 'sequence' or 'time'")
+        for label, value, low in (("window", window, 2), ("stride", stride, 1), ("gap", gap, 0)):
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < low):
+                raise UserError(f"arrays: {label}={value!r}: expected a whole number of at least {low}")
+        for label, share in (("validation", validation), ("test", test)):
+            if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < 0.5:
+                raise UserError(f"arrays: {label}={share!r}: expected a share above 0 and below 0.5")
+        for label, text in (("data", data), ("sequence", sequence), ("time", time)):
+            if text is not None and (not isinstance(text, str) or not text):
+                raise UserError(f"arrays: {label}={text!r}: expected a text")
+        if not isinstance(standardise, bool):
+            raise UserError(f"arrays: standardise={standardise!r}: expected true or false")
+        self.data, self._standardise = data, standardise
+        self._learn: Learn | None = learn
+        self._columns = Columns(
+            sequence, time, None if target is None else _names("target", target), _names("ignore", ignore)
+        )
+        self._splitting = Splitting(split, window, stride, gap, float(validation), float(test))  # type: ignore[arg-type]
+        self._kept: Place | None = None
+
+    @cached_property
+    def recordings(self) -> Recordings:
+        """The sequences as they were given. Raises UserError where they cannot be had."""
+        if self._kept is not None:
+            return read_recordings(str(self._kept), Columns())
+        if self.data is None:
+            raise UserError("arrays: no data: expected a file or directory, as --data or task option data=")
+        return read_recordings(self.data, self._columns)
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return prepare(self.recordings, self._splitting, self._learn, self.seed, self._standardise)
+
+    def load(self) -> Splits:
+        return self._prepared.splits
+
+    @property
+    def loss(self) -> str:  # type: ignore[override]
+        return "cross_entropy" if self._prepared.goal.learn == "classification" else "squared_error"
+
+    @property
+    def loss_name(self) -> str:  # type: ignore[override]
+        if self._prepared.goal.learn == "classification":
+            return "loss (nats)"
+        return "mean squared error" + " (the variance is 1)" * self._standardise
+
+    @property
+    def readout(self) -> Readout:  # type: ignore[override]
+        return "every" if self._prepared.every else "last"
+
+    @property
+    def ragged(self) -> bool:  # type: ignore[override]
+        return self._prepared.ragged
+
+    @property
+    def outputs(self) -> int:
+        return len(self._prepared.goal.classes or self._prepared.goal.outputs)
+
+    @property
+    def input_size(self) -> int:
+        return self.recordings.values.shape[1]
+
+    @property
+    def steps(self) -> int:
+        return self._prepared.splits.training.inputs.shape[1]
+
+    @property
+    def known_steps(self) -> int | None:
+        return None
+
+    def check(self, batch_size: int = 1, warmup: int = 0) -> None:
+        splits = self.splits
+        if warmup >= (steps := self.spectrum_inputs(1).shape[1]):
+            raise UserError(f"warmup={warmup}: spectra of 'arrays' are taken along {steps} steps; expected fewer")
+        if len(splits.training) < batch_size:
+            raise UserError(
+                f"arrays: {len(splits.training)} training examples of {self.recordings.source}: expected at least "
+                f"{batch_size}, one mini-batch; or a smaller batch_size"
+            )
+
+    def spectrum_inputs(self, sequences: int) -> Tensor:
+        """Return validation sequences; of different lengths those that reach the median one, cut there."""
+        validation = self.splits.validation
+        if validation.lengths is None:
+            return validation.inputs[:sequences]
+        steps = int(validation.lengths.median())
+        return validation.inputs[validation.lengths >= steps][:sequences, :steps]
+
+    def baselines(self) -> dict[str, float]:
+        """Return the validation losses of predictors that learn no sequences: the classes' frequencies or the mean of
+        the training part, and for a forecast that nothing changes."""
+        splits, goal = self.splits, self._prepared.goal
+        held, shown = (
+            _counted(part.targets, part.lengths, self.readout) for part in (splits.training, splits.validation)
+        )
+        if goal.learn == "classification":
+            share = torch.bincount(held, minlength=self.outputs) / len(held)
+            return {"class frequencies": float(-share[shown].log().mean())}
+        found = {"mean of the training part": float((shown - held.mean(dim=0)).square().mean())}
+        if goal.learn == "forecasting":
+            last = _counted(splits.validation.inputs, splits.validation.lengths, self.readout)
+            found["no change"] = float((shown - last).square().mean())
+        return found
+
+    def statement(self) -> dict[str, Any]:
+        held = self._prepared
+        found: dict[str, Any] = {
+            **super().statement(),
+            "loss_name": self.loss_name,
+            "source": self.data,
+            "learn": held.goal.learn,
+            "per": "step" if held.every else "sequence",
+            "split": self._splitting.kind(self.recordings),
+            "feature_names": list(self.recordings.features),
+            "standardisation": held.features.statement() if self._standardise else None,
+            "baselines": {name: value for name, value in self.baselines().items() if math.isfinite(value)},
+        }
+        if held.goal.classes:
+            return found | {"class_names": list(held.goal.classes)}
+        standardised = held.targets.statement() if self._standardise and held.targets is not None else None
+        return found | {"output_names": list(held.goal.outputs), "target_standardisation": standardised}
+
+    def keep_with(self, run: Place) -> None:
+        path, content = run / _KEPT, self.recordings.content()
+        try:
+            if path.exists() and path.read_bytes() != content:
+                raise UserError(
+                    f"arrays: {self.recordings.source} has changed since {str(run)!r} was begun: expected the same "
+                    "data; name another output directory"
+                )
+            write_once(path, content)
+        except OSError as error:
+            raise unreachable(path, error) from error
+
+    def found_with(self, run: Place) -> "Arrays":
+        if (path := run / _KEPT).exists():
+            self._kept = path
+        return self
+
+
+def _counted(values: Tensor, lengths: Tensor | None, readout: Readout) -> Tensor:
+    """Targets (rows, ...) that count in a loss."""
+    if readout == "last":
+        return values
+    if lengths is None:
+        return values.flatten(0, 1)
+    return values[torch.arange(values.shape[1]) < lengths.unsqueeze(1)]
+
+
+def _names(label: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    names = [each.strip() for each in given.split(",")] if isinstance(given, str) else list(given)
+    if not all(isinstance(each, str) and each for each in names):
+        raise UserError(f"arrays: {label}={given!r}: expected names of columns")
+    return tuple(np.unique(names)) if label == "ignore" else tuple(names)
