@@ -56,7 +56,7 @@ def log_to(destination: Any) -> Log:
     if hasattr(destination, "log") and hasattr(destination, "finish"):
         return _wandb(destination)
     if callable(destination):
-        return destination  # type: ignore[no-any-return]
+        return destination
     raise UserError(
         f"log={destination!r}: expected a list, a function (step, spectrum), a path that ends in .jsonl, 'mlflow', "
         "'wandb', a run of wandb or a SummaryWriter"
