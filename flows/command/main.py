@@ -200,7 +200,7 @@ def plan(
     option: TaskOptions = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure anew, not from the cache.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure again instead of reading the cache.")] = False,
 ) -> None:
     """How a study would be trained on this machine: the ways with their times, the one chosen, memory, total time.
 
@@ -227,8 +227,10 @@ def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
 
 
 def _run(job: Callable[[], None], directory: str) -> "ReportData | None":
-    """Run a flow under a progress display, and return what it shows at its end (of an analysis, its report); what ends
-    it early becomes one sentence and an exit code."""
+    """Run a flow under a progress display. Return the report's contents where it analysed.
+
+    What ends the flow early becomes one sentence and an exit code.
+    """
     from rich.console import Console
 
     from aelle_core.foundation.errors import UserError
