@@ -12,7 +12,7 @@ from aelle_core.evaluation import Examples
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.store.dataset import SpectraStore
-from aelle_core.study import QuarantinedPack, RunDirectory, Study
+from aelle_core.study import QuarantinedPack, RunDirectory, Study, cohorts
 from aelle_core.study.joint import check_joinable, members
 from aelle_core.study.nights import Nights
 
@@ -118,14 +118,39 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
 
 
 def _finished_rows(trained: Trained) -> tuple[list[dict[str, Any]], int]:
-    """All rows of a study without those of missing networks, and how many these are."""
+    """All rows of a study without those of missing networks, and how many these are.
+
+    Raises UserError when a network is not there at one of the epochs that an analysis uses, and when there is one that
+    the study does not have.
+    """
     study = trained.study
     rows = trained.store.read(study=study.identity).to_pylist()
+    pack_of = _pack_of(study)
+    if strangers := sorted({row["network"] for row in rows} - set(pack_of)):
+        raise UserError(
+            f"study {study.identity} has no network {strangers[0]!r}, of which rows are stored: expected only its "
+            f"{study.total_networks} networks; remove the file that holds it"
+        )
     ended = {row["network"] for row in rows if row["epoch"] == study.epochs}
     missing = {network for pack in trained.quarantined for network in pack.networks} - ended
-    if len(ended) + len(missing) < study.total_networks:
-        raise UserError(
-            f"study {study.identity} has {len(ended)} of {study.total_networks} networks trained to the end: "
-            "run the same command again to finish it"
-        )
+    expected = set(pack_of) - missing
+    for epoch in (study.epochs, *filter(study.has_spectra, range(study.epochs))):
+        here = {row["network"]: row["pack"] for row in rows if row["epoch"] == epoch}
+        if lacking := sorted(expected - set(here)):
+            found = len(expected & set(here))
+            when = "trained to the end" if epoch == study.epochs else f"stored at epoch {epoch}"
+            remedy = "run the same command again to finish it"
+            if (pack := pack_of[lacking[0]]) in here.values():  # to the command the pack's epoch is there
+                remedy = f"{pack} lacks {lacking[0]}; remove its file of that epoch and run the same command again"
+            raise UserError(f"study {study.identity} has {found} of {len(expected)} networks {when}: {remedy}")
     return [row for row in rows if row["network"] not in missing], len(missing)
+
+
+def _pack_of(study: Study) -> dict[str, str]:
+    """Every network of a study, with the pack it belongs to."""
+    return {
+        network: packs.name(number)
+        for packs in (cohort.packs for cohort in cohorts(study))
+        for number in range(len(packs))
+        for network in packs.networks(number)
+    }

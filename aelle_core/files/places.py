@@ -1,5 +1,6 @@
 """Where files lie: a path of this machine, or an object below an address such as s3://bucket/prefix."""
 
+import errno
 import fnmatch
 import os
 import re
@@ -212,7 +213,7 @@ def files_below(root: Place) -> list[tuple[str, list[str]]]:
     """
     found: dict[str, list[str]] = {}
     if isinstance(root, Path):
-        _collect(str(root), "", found)
+        _collect(str(root), "", found, ())
     else:
         from pyarrow.fs import FileSelector
 
@@ -224,10 +225,14 @@ def files_below(root: Place) -> list[tuple[str, list[str]]]:
     return [(directory, sorted(names)) for directory, names in sorted(found.items())]
 
 
-def _collect(directory: str, relative: str, found: dict[str, list[str]]) -> None:
+def _collect(directory: str, relative: str, found: dict[str, list[str]], above: tuple[tuple[int, int], ...]) -> None:
     names: list[str] = []
     below: list[str] = []
     try:
+        known = os.stat(directory)
+        here = (known.st_dev, known.st_ino)
+        if here in above:
+            raise OSError(errno.ELOOP, "a link leads back to a directory above it", directory)
         with os.scandir(directory) as entries:
             for entry in entries:
                 if not entry.name.startswith(("_", ".")):
@@ -237,7 +242,7 @@ def _collect(directory: str, relative: str, found: dict[str, list[str]]) -> None
     if names:
         found[relative] = names
     for name in below:
-        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, found)
+        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, found, (*above, here))
 
 
 def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

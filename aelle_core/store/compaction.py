@@ -4,28 +4,28 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.lock import TakenError, alone
 from aelle_core.files.places import Place, each_of
 from aelle_core.store.dataset import SpectraStore, StoreError
-from aelle_core.store.fragments import MERGED, REPLACES, SUFFIX, WRITING, packs_of, read_whole, replaced_by
+from aelle_core.store.digests import ColumnDigest
+from aelle_core.store.fragments import MERGED, SUFFIX, WRITING, merged_packs, opened, packs_of
 from aelle_core.store.listing import Directory
+from aelle_core.store.reading import check_each_once, checked_rows
 from aelle_core.store.schema import FILE_SCHEMA
+from aelle_core.store.statement import CONTENT, Identity, content, merged_metadata
 
 _ABANDONED_SECONDS = 3600
 _LOCK = "_compaction.lock"
 _PACKS_AT_ONCE = 1024
 _ROWS = 65_536  # in a row group at most
-Source = tuple[str, frozenset[str]]
-"""A file to merge, and the packs in it that an earlier one of them holds as well."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def compact(store: SpectraStore, *, minimum_files: int | None = None) -> Compact
     if minimum_files is not None and minimum_files < 2:
         raise StoreError(f"minimum_files={minimum_files}: expected 2 or more, or None to merge all")
     try:
-        with alone(store.path, _LOCK) as renew:
+        with alone(store.path, _LOCK, named=False) as renew:
             before = after = 0
             for directory in store.contents.directories():
                 before += len(directory.counted)
@@ -85,28 +85,37 @@ def _group(directory: Directory, minimum: int | None) -> list[str]:
 
 def _packs_in(name: str) -> int:
     """How many packs a file holds, at least: merged files say it in their names."""
-    return max(1, int(name.removeprefix(MERGED).split("-")[0].split(".")[0])) if name.startswith(MERGED) else 1
+    return max(1, merged_packs(name) or 1)
 
 
 def _write_merged(store: SpectraStore, directory: Directory, names: Sequence[str]) -> Place:
     """Write the rows of several files of one directory into one, which names all the files it replaces."""
     place = directory.place
     replaced: set[str] = set()
-    sources = []
+    sources: dict[str, frozenset[str]] = {}
     for name in names:
-        held = replaced_by(place / name) if name.startswith(MERGED) else frozenset()
-        own = {name, *held}
-        sources.append((name, packs_of(held & replaced)))
-        replaced |= own
-    schema = FILE_SCHEMA.with_metadata(
-        {**(FILE_SCHEMA.metadata or {}), REPLACES: json.dumps(sorted(replaced)).encode()}
-    )
+        held: frozenset[str] = frozenset()
+        if name.startswith(MERGED):
+            held = opened(place / name, directory.study, directory.cell, directory.epoch).replaces
+        sources[name] = packs_of(held & replaced)
+        replaced |= {name, *held}
+    identity = Identity(directory.study, directory.cell, directory.epoch, None)
+    schema = FILE_SCHEMA.with_metadata((FILE_SCHEMA.metadata or {}) | merged_metadata(identity, sorted(replaced)))
 
     def write(temporary: Path) -> None:
+        rows, digests = 0, [ColumnDigest() for _ in schema]
+        networks: list[pa.ChunkedArray] = []
         with pq.ParquetWriter(temporary, schema, **WRITING) as writer:
             for batch in _batches(sources):
-                tables = each_of(place, lambda source: _rows_once(place / source[0], source[1]), batch)
-                writer.write_table(pa.concat_tables(tables).sort_by("network").cast(schema), row_group_size=_ROWS)
+                table = checked_rows(directory, batch, FILE_SCHEMA.names).sort_by("network").cast(schema)
+                for digest, column in zip(digests, table.columns, strict=True):
+                    digest.add(column)
+                networks.append(table["network"])
+                rows += table.num_rows
+                writer.write_table(table, row_group_size=_ROWS)
+            check_each_once(directory, pa.chunked_array([chunk for each in networks for chunk in each.chunks]))
+            said = content(rows, [digest.text() for digest in digests])
+            writer.add_key_value_metadata({CONTENT.decode(): json.dumps(said)})
 
     count = sum(not name.startswith(MERGED) for name in replaced)
     # A name of its own: two compactions at once must not write one file in the place of the other's.
@@ -114,29 +123,28 @@ def _write_merged(store: SpectraStore, directory: Directory, names: Sequence[str
     return write_atomically(target, write, within=store.path)
 
 
-def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:
-    """Files that are held in memory at a time."""
-    batch: list[Source] = []
+def _batches(sources: Mapping[str, frozenset[str]]) -> Iterator[dict[str, frozenset[str]]]:
+    """Files that are held in memory at a time, each with the packs in it that an earlier one holds as well."""
+    batch: dict[str, frozenset[str]] = {}
     packs = 0
-    for source in sources:
-        batch.append(source)
-        packs += _packs_in(source[0])
+    for name, doubled in sources.items():
+        batch[name] = doubled
+        packs += _packs_in(name)
         if packs >= _PACKS_AT_ONCE:
             yield batch
-            batch, packs = [], 0
+            batch, packs = {}, 0
     if batch:
         yield batch
 
 
-def _rows_once(path: Place, doubled: frozenset[str]) -> pa.Table:
-    """The rows of a file without those of packs that another source holds as well."""
-    table = read_whole(path).cast(FILE_SCHEMA)
-    return table.filter(~pc.field("pack").isin(pa.array(sorted(doubled), pa.string()))) if doubled else table
-
-
 def _remove_replaced(store: SpectraStore, directory: Directory) -> None:
-    """Remove what merged files stand for, also what an earlier, stopped compaction has left."""
+    """Remove what merged files stand for, also what an earlier, stopped compaction has left. Merged files are read
+    back before: one that does not hold what it says must not cost what it replaces."""
     now = store.contents.directory(directory.study, directory.cell, directory.epoch)
+    if not now.replaced:
+        return
+    for name in filter(lambda each: each.startswith(MERGED), now.counted):
+        checked_rows(now, {name: frozenset()}, FILE_SCHEMA.names)
     each_of(now.place, lambda name: (now.place / name).unlink(missing_ok=True), sorted(now.replaced))
 
 

@@ -1,6 +1,5 @@
 """The spectra dataset: Parquet fragments, one for each pack and epoch, that exist whole or not at all."""
 
-import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
@@ -9,14 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pds
 
-from aelle_core.files.atomic import write_atomically
-from aelle_core.files.places import ObjectPath, Place, each_of, place, unreachable
-from aelle_core.store.fragments import CHECKED, SUFFIX, broken, check_name, opened, read_whole, write_table
+from aelle_core.files.places import ObjectPath, Place, place
+from aelle_core.store.definitions import first_wrong
+from aelle_core.store.fragments import SUFFIX, check_name, write_fragment
 from aelle_core.store.listing import Contents, Directory
+from aelle_core.store.marker import check_marked, is_marked
+from aelle_core.store.reading import check_each_once, checked_rows
 from aelle_core.store.schema import (
-    FILE_SCHEMA,
     PARTITION_KEYS,
     SCHEMA,
     SCHEMA_VERSION,
@@ -26,18 +25,18 @@ from aelle_core.store.schema import (
     records_table,
     rows_condition,
 )
+from aelle_core.store.statement import Identity
 
-_MARKER = "_aelle.json"
-_FORMAT = "aelle-spectra"
 _OPEN_AT_ONCE = 1024
 _ORDER = [(key, "ascending") for key in ("network", "epoch")]
-_DATASET_SCHEMA = pa.schema([*FILE_SCHEMA, *(SCHEMA.field(key).with_nullable(True) for key in PARTITION_KEYS)])
+_CHOSEN_BY = ("task", "units", "status")
+"""The columns that rows are chosen by, beside those that their place tells."""
 
 
 class SpectraStore:
     """Losses and spectra of networks at every epoch, in a directory or at an address such as s3://bucket/prefix.
 
-        _aelle.json                                     says what this is, and the schema's version
+        _aelle-spectra-1                                says what this is, and the schema's version; empty
         study=S/cell=C/epoch=E/PACK.parquet             one fragment for each pack and epoch
         study=S/cell=C/epoch=E/merged-....parquet       many of them in one file, after `compact`
 
@@ -51,45 +50,11 @@ class SpectraStore:
         self.path: Place = place(path)
         self.contents = Contents(self.path)
         """What lies in it, for compactions."""
-        marker = self.path / _MARKER
-        try:
-            foreign, exists = False, True
-            if not (known := marker.exists()):
-                foreign = self.path.is_dir() and any(
-                    not each.name.startswith(("_", ".")) for each in self.path.iterdir()
-                )
-                exists = self.path.exists()
-                known = marker.exists()  # another process may have made it meanwhile: it writes the marker first
-        except OSError as error:
-            raise StoreError(str(unreachable(self.path, error))) from error
-        if known:
-            self._check_marker(marker)
-            return
-        if exists and not self.path.is_dir():
-            raise StoreError(f"{str(self.path)!r} is a file: expected a directory with spectra")
-        if not create:
-            raise StoreError(f"no spectra in {str(self.path)!r}: expected a directory with a {_MARKER}")
-        if foreign:
-            raise StoreError(f"{str(self.path)!r} holds other files: expected spectra ({_MARKER}) or nothing at all")
-        content = json.dumps({"format": _FORMAT, "schema": SCHEMA_VERSION})
-        try:
-            write_atomically(marker, lambda temporary: temporary.write_text(content))
-        except OSError as error:
-            raise StoreError(str(unreachable(self.path, error))) from error
-
-    @staticmethod
-    def _check_marker(marker: Place) -> None:
-        try:
-            content = json.loads(marker.read_text())
-            found = (content["format"], content["schema"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{str(marker)!r} cannot be read ({error!r}): expected a store's marker") from error
-        if found != (_FORMAT, SCHEMA_VERSION):
-            raise StoreError(f"{str(marker)!r} says {found}: expected {(_FORMAT, SCHEMA_VERSION)}; use its own version")
+        check_marked(self.path, create=create)
 
     def check_is_there(self) -> None:
         """Raise StoreError when the store has been removed since it was opened."""
-        if not (self.path / _MARKER).exists():
+        if not is_marked(self.path):
             raise StoreError(f"{str(self.path)!r} is no longer there: expected the store that was opened")
 
     def fragment(self, study: str, cell: str, pack: str, epoch: int) -> Place:
@@ -101,7 +66,7 @@ class SpectraStore:
         return self.path / f"study={study}" / f"cell={cell}" / f"epoch={epoch}" / f"{pack}{SUFFIX}"
 
     def has(self, study: str, cell: str, pack: str, epoch: int) -> bool:
-        """Whether the fragment is stored, by itself or merged. Of many packs `stored` tells more cheaply."""
+        """Return True if the fragment exists, alone or merged. For many packs call `stored` once instead."""
         path = self.fragment(study, cell, pack, epoch)
         # On an object store the directory's listing costs no more than asking for one object that is not there.
         return (isinstance(path, Path) and path.exists()) or self.contents.holds(study, cell, epoch, pack)
@@ -135,11 +100,14 @@ class SpectraStore:
         self.check_is_there()
         if not path.exists():
             try:
-                table = records_table(records).select(FILE_SCHEMA.names).cast(FILE_SCHEMA)
+                table = records_table(records).drop_columns(list(PARTITION_KEYS))
             except (pa.ArrowException, TypeError, OverflowError) as error:
                 raise StoreError(f"records of {where[2]!r}: {error}; expected schema {SCHEMA_VERSION}") from error
+            if wrong := first_wrong(table):
+                raise StoreError(f"records of {where[2]!r}: {wrong.sentence}")
+            study, cell, pack, epoch = where
             try:
-                write_table(table, path, self.path)
+                write_fragment(table, Identity(study, cell, epoch, pack), path, self.path)
             except FileNotFoundError:
                 self.check_is_there()
                 raise
@@ -201,18 +169,21 @@ class SpectraStore:
 
         def read() -> pa.Table:
             now = known.pop() if known else self.contents.directory(directory.study, directory.cell, directory.epoch)
-            partition = (
-                (pc.field("study") == now.study)
-                & (pc.field("cell") == now.cell)
-                & (pc.field("epoch") == pc.scalar(pa.scalar(now.epoch, pa.int32())))
-            )
             names = list(now.counted)
             parts = [names[start : start + _OPEN_AT_ONCE] for start in range(0, len(names), _OPEN_AT_ONCE)]
             if not parts:
                 self.check_is_there()
-            return pa.concat_tables(
-                [_nothing(columns), *(_part(now, part, partition, columns, condition) for part in parts)]
+                return _nothing(columns)
+            needed = [*columns, *_CHOSEN_BY]
+            rows = pa.concat_tables(
+                checked_rows(now, {name: now.counted[name] for name in part}, needed) for part in parts
             )
+            check_each_once(now, rows["network"])
+            here = {"study": now.study, "cell": now.cell, "epoch": now.epoch}
+            for key, value in here.items():
+                field = SCHEMA.field(key)
+                rows = rows.append_column(field, pa.repeat(pa.scalar(value, field.type), len(rows)))
+            return _as_asked(rows.filter(condition), columns)
 
         return self.contents.undisturbed(read)
 
@@ -253,34 +224,6 @@ def _nothing(columns: Sequence[str]) -> pa.Table:
     return _schema(columns).empty_table()
 
 
-def _part(
-    directory: Directory,
-    names: Sequence[str],
-    partition: pc.Expression,
-    columns: Sequence[str],
-    condition: pc.Expression,
-) -> pa.Table:
-    """Rows of some files of a directory, in one piece: thousands of small ones take several times the memory."""
-    paths = [directory.place / name for name in names]
-    fragments = each_of(directory.place, lambda path: opened(path, partition), paths)
-    whole, partly = [], []
-    for fragment, doubled in zip(fragments, map(directory.counted.__getitem__, names), strict=True):
-        if doubled:
-            once = ~pc.field("pack").isin(pa.array(sorted(doubled), pa.string()))
-            partly.append(_table([fragment], columns, condition & once))
-        else:
-            whole.append(fragment)
-    try:
-        return pa.concat_tables([_table(whole, columns, condition), *partly]).combine_chunks()
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        for path in paths:  # Arrow does not say which file it was
-            read_whole(path)
-        raise broken(directory.place, error) from error
-
-
-def _table(fragments: Sequence[pds.ParquetFileFragment], columns: Sequence[str], condition: pc.Expression) -> pa.Table:
-    filesystem = fragments[0].filesystem if fragments else None
-    dataset = pds.FileSystemDataset(list(fragments), _DATASET_SCHEMA, CHECKED, filesystem)
-    return dataset.to_table(columns=list(columns), filter=condition).cast(_schema(columns))
+def _as_asked(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """These columns of rows; nulls for measures that no file has."""
+    return rows.select(list(columns)).cast(_schema(columns))

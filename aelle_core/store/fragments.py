@@ -1,8 +1,8 @@
-"""The store's files: Parquet with checksums, checked against the schema when they are read."""
+"""The store's files: Parquet with checksums, opened and checked against the schema and their place."""
 
-import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.dataset as pds
@@ -10,15 +10,16 @@ import pyarrow.parquet as pq
 
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place, arrow_file, has_no_answer, unreachable
-from aelle_core.store.schema import FILE_SCHEMA, SCHEMA_VERSION, StoreError
+from aelle_core.store.schema import FILE_SCHEMA, REQUIRED, SCHEMA_VERSION, StoreError
+from aelle_core.store.statement import REMEDY, Identity, Statement, fragment_metadata, replaced_names, stated
 
 SUFFIX = ".parquet"
 MERGED = "merged-"
-REPLACES = b"aelle_replaces"
 CHECKED = pds.ParquetFileFormat(
     default_fragment_scan_options=pds.ParquetFragmentScanOptions(page_checksum_verification=True)
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MERGED_NAME = re.compile(rf"{MERGED}([0-9]+)(-[0-9a-f]+)?{re.escape(SUFFIX)}")
 
 
 def check_name(kind: str, name: str) -> None:
@@ -28,9 +29,23 @@ def check_name(kind: str, name: str) -> None:
         raise StoreError(f"{kind} name {name!r}: expected {expected}")
 
 
-def write_table(table: pa.Table, path: Place, root: Place) -> Place:
-    """Write a table as Parquet with checksums, whole or not at all. The store, at `root`, is not made again."""
-    return write_atomically(path, lambda temporary: pq.write_table(table, temporary, **WRITING), within=root)
+def is_file_name(name: str) -> bool:
+    """Whether a fragment or a merged file can have that name."""
+    if name.startswith(MERGED):
+        return _MERGED_NAME.fullmatch(name) is not None
+    return name.endswith(SUFFIX) and _NAME.fullmatch(name.removesuffix(SUFFIX)) is not None
+
+
+def merged_packs(name: str) -> int | None:
+    """How many packs a merged file holds at most, as its name says; None for the name of a fragment."""
+    found = _MERGED_NAME.fullmatch(name)
+    return None if found is None else int(found[1])
+
+
+def write_fragment(table: pa.Table, identity: Identity, path: Place, root: Place) -> Place:
+    """Write a pack's rows with what they are, whole or not at all. The store, at `root`, is not made again."""
+    said = table.replace_schema_metadata(fragment_metadata(table, identity))
+    return write_atomically(path, lambda temporary: pq.write_table(said, temporary, **WRITING), within=root)
 
 
 WRITING = {
@@ -58,33 +73,58 @@ def broken(path: Place, error: Exception) -> StoreError:
     """What to say of a file that pyarrow could not read, or could not get."""
     if has_no_answer(error):
         return StoreError(str(unreachable(path, error)))
-    reason = str(error).strip().splitlines()[0]
-    return StoreError(f"{str(path)!r} is broken ({reason}): expected a complete Parquet file; remove it")
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return StoreError(f"{str(path)!r} is broken ({reason}): expected a complete Parquet file; {REMEDY}")
 
 
-def opened(path: Place, partition: "pds.Expression | None" = None) -> pds.ParquetFileFragment:
-    """A file for a dataset, its schema checked. Raises StoreError naming it when it is broken or has another schema."""
+@dataclass(frozen=True)
+class Opened:
+    """A file whose schema and place have been checked: for a dataset, what it says it is (older files: nothing), how
+    many rows it has, and, where it is a merged one, the names of the files that it stands for."""
+
+    path: Place
+    fragment: pds.ParquetFileFragment
+    statement: Statement | None
+    rows: int
+    replaces: frozenset[str]
+
+
+def opened(path: Place, study: str, cell: str, epoch: int) -> Opened:
+    """Open a file of a study, cell and epoch, reading its footer alone.
+
+    Raises StoreError naming it when it is broken, has another schema, or says that it is another file;
+    FileNotFoundError when it is not there.
+    """
     name, filesystem = arrow_file(path)
-    fragment = CHECKED.make_fragment(name, filesystem, partition_expression=partition)
+    fragment = CHECKED.make_fragment(name, filesystem)
     try:
-        schema = fragment.physical_schema
+        schema, footer = fragment.physical_schema, fragment.metadata
     except FileNotFoundError:
         raise  # a compaction has replaced it
     except (pa.ArrowException, OSError) as error:
         raise broken(path, error) from error
-    if not schema.equals(FILE_SCHEMA, check_metadata=False):
-        odd = sorted(set(schema.names) ^ set(FILE_SCHEMA.names)) or "types"
-        raise StoreError(f"{str(path)!r} has another schema (differing in {odd}): expected schema {SCHEMA_VERSION}")
-    version = (schema.metadata or {}).get(b"aelle_schema", b"").decode()
+    _check_schema(path, schema)
+    metadata = footer.metadata or {}
+    merged = path.name.startswith(MERGED)
+    statement = stated(path, schema.names, metadata)
+    if statement is not None:
+        pack = None if merged else path.name.removesuffix(SUFFIX)
+        statement.check_identity(path, Identity(study, cell, epoch, pack))
+        if statement.rows != footer.num_rows:
+            raise StoreError(f"{str(path)!r} has {footer.num_rows} rows: expected {statement.rows}; {REMEDY}")
+    replaces = replaced_names(path, metadata) if merged else frozenset()
+    return Opened(path, fragment, statement, footer.num_rows, replaces)
+
+
+def _check_schema(path: Place, schema: pa.Schema) -> None:
+    names = set(schema.names)
+    odd = sorted((names - set(FILE_SCHEMA.names)) | (REQUIRED - names))
+    if odd or any(not each.equals(FILE_SCHEMA.field(each.name)) for each in schema):
+        differ = odd or "types"
+        raise StoreError(f"{str(path)!r} has another schema (differing in {differ}): expected schema {SCHEMA_VERSION}")
+    version = (schema.metadata or {}).get(b"aelle_schema", b"").decode(errors="replace")
     if version != SCHEMA_VERSION:
         raise StoreError(f"{str(path)!r} says schema {version!r}: expected schema {SCHEMA_VERSION!r}")
-    return fragment
-
-
-def replaced_by(merged: Place) -> frozenset[str]:
-    """Names of the fragments (and earlier merged files) whose rows a merged file holds."""
-    metadata = opened(merged).physical_schema.metadata or {}
-    return frozenset(json.loads(metadata.get(REPLACES, b"[]")))
 
 
 def packs_of(names: Iterable[str]) -> frozenset[str]:

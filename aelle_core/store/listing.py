@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aelle_core.files.places import Place, each_of, files_below, unreachable
-from aelle_core.store.fragments import MERGED, SUFFIX, packs_of, replaced_by
+from aelle_core.store.fragments import MERGED, SUFFIX, is_file_name, opened, packs_of
 from aelle_core.store.schema import StoreError
 
-_DIRECTORY = re.compile(r"study=([A-Za-z0-9][A-Za-z0-9._-]*)/cell=([A-Za-z0-9][A-Za-z0-9._-]*)/epoch=([0-9]+)")
+_DIRECTORY = re.compile(r"study=([A-Za-z0-9][A-Za-z0-9._-]*)/cell=([A-Za-z0-9][A-Za-z0-9._-]*)/epoch=(0|[1-9][0-9]*)")
 _ATTEMPTS = 20
 _Listing = list[tuple[str, list[str]]]
 _Merged = tuple[frozenset[str], frozenset[str]]
@@ -78,6 +78,7 @@ class Contents:
 
         def found() -> Directory:
             names = dict(self._listing(relative)).get(relative, [])
+            self._checked(relative, names)
             return self._directory(relative, names, study, cell, epoch)
 
         return self.undisturbed(found)
@@ -88,7 +89,8 @@ class Contents:
 
         def found() -> bool:
             names = dict(self._listing(relative)).get(relative, [])
-            return f"{pack}{SUFFIX}" in names or any(pack in held for _, held in self._read(relative, names).values())
+            merged = self._read(relative, names, study, cell, epoch)
+            return f"{pack}{SUFFIX}" in names or any(pack in held for _, held in merged.values())
 
         return self.undisturbed(found)
 
@@ -127,17 +129,17 @@ class Contents:
         """Study, cell and epoch of a directory. Raises StoreError on what is no file of a store."""
         match = _DIRECTORY.fullmatch(relative)
         for name in names:
-            if match is None or not name.endswith(SUFFIX):
+            if match is None or not is_file_name(name):
                 where = self._root / relative / name if relative else self._root / name
                 raise StoreError(
-                    f"{str(where)!r} does not belong in a spectra store: expected only {SUFFIX} files in "
-                    "study=.../cell=.../epoch=..."
+                    f"{str(where)!r} does not belong in a spectra store: expected only PACK{SUFFIX} and "
+                    f"{MERGED}...{SUFFIX} in study=.../cell=.../epoch=NUMBER; move it elsewhere"
                 )
         assert match is not None
         return match[1], match[2], int(match[3])
 
     def _directory(self, relative: str, names: Sequence[str], study: str, cell: str, epoch: int) -> Directory:
-        merged = self._read(relative, names)
+        merged = self._read(relative, names, study, cell, epoch)
         gone = frozenset().union(*(replaced for replaced, _ in merged.values()))
         packs: set[str] = set()
         counted = {}
@@ -149,15 +151,13 @@ class Contents:
             packs |= own
         return Directory(self._root / relative, study, cell, epoch, counted, gone.intersection(names), frozenset(packs))
 
-    def _read(self, relative: str, names: Sequence[str]) -> dict[str, _Merged]:
+    def _read(self, relative: str, names: Sequence[str], study: str, cell: str, epoch: int) -> dict[str, _Merged]:
         """What the merged files of a directory hold."""
         place = self._root / relative
         merged = [name for name in names if name.startswith(MERGED)]
         unknown = [name for name in merged if (relative, name) not in self._merged]
-        for name, replaced in zip(
-            unknown, each_of(place, lambda name: replaced_by(place / name), unknown), strict=True
-        ):
-            self._merged[relative, name] = (replaced, packs_of(replaced))
+        for each in each_of(place, lambda name: opened(place / name, study, cell, epoch), unknown):
+            self._merged[relative, each.path.name] = (each.replaces, packs_of(each.replaces))
         return {name: self._merged[relative, name] for name in merged}
 
 

@@ -1,7 +1,7 @@
 """One network after one epoch, the schema it is stored with, and how rows of that schema are chosen."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from numbers import Integral
 from typing import Any
 
@@ -15,35 +15,42 @@ SCHEMA_VERSION = "1"
 Selection = str | int | Sequence[str] | Sequence[int] | None
 PARTITION_KEYS = ("study", "cell", "epoch")
 
+MEASURES: dict[str, str] = {}
+"""What else may be measured of a network after an epoch: a column of numbers for each name, with what it says. A new
+measure is a line here and an entry in NetworkRecord.measures; files that were written without it read as nulls."""
+
+_FIELDS = [
+    pa.field("study", pa.string(), nullable=False),
+    pa.field("task", pa.string(), nullable=False),
+    pa.field("cell", pa.string(), nullable=False),
+    pa.field("units", pa.int32(), nullable=False),
+    pa.field("network", pa.string(), nullable=False),
+    pa.field("pack", pa.string(), nullable=False),
+    pa.field("epoch", pa.int32(), nullable=False),
+    pa.field("seed", pa.int64(), nullable=False),
+    pa.field("status", pa.string(), nullable=False),
+    pa.field("hyperparameters", pa.map_(pa.string(), pa.float64())),
+    pa.field("train_loss", pa.float64()),
+    pa.field("validation_loss", pa.float64()),
+    pa.field("validation_accuracy", pa.float64()),
+    pa.field("test_loss", pa.float64()),
+    pa.field("test_accuracy", pa.float64()),
+    pa.field("spectrum_hidden", pa.list_(pa.float32())),
+    pa.field("spectrum_full", pa.list_(pa.float32())),
+    pa.field("dead_directions", pa.int32()),
+    pa.field("sum_rule_residual", pa.float64()),
+]
 SCHEMA = pa.schema(
-    [
-        pa.field("study", pa.string(), nullable=False),
-        pa.field("task", pa.string(), nullable=False),
-        pa.field("cell", pa.string(), nullable=False),
-        pa.field("units", pa.int32(), nullable=False),
-        pa.field("network", pa.string(), nullable=False),
-        pa.field("pack", pa.string(), nullable=False),
-        pa.field("epoch", pa.int32(), nullable=False),
-        pa.field("seed", pa.int64(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        pa.field("hyperparameters", pa.map_(pa.string(), pa.float64())),
-        pa.field("train_loss", pa.float64()),
-        pa.field("validation_loss", pa.float64()),
-        pa.field("validation_accuracy", pa.float64()),
-        pa.field("test_loss", pa.float64()),
-        pa.field("test_accuracy", pa.float64()),
-        pa.field("spectrum_hidden", pa.list_(pa.float32())),
-        pa.field("spectrum_full", pa.list_(pa.float32())),
-        pa.field("dead_directions", pa.int32()),
-        pa.field("sum_rule_residual", pa.float64()),
-    ],
-    metadata={"aelle_schema": SCHEMA_VERSION},
+    [*_FIELDS, *(pa.field(name, pa.float64()) for name in MEASURES)], metadata={"aelle_schema": SCHEMA_VERSION}
 )
 """Losses in the task's unit, mostly nats; accuracies in [0, 1]; spectra in nats per step, descending, -inf for dead
 directions."""
 
-FILE_SCHEMA = pa.schema([field for field in SCHEMA if field.name not in PARTITION_KEYS], metadata=SCHEMA.metadata)
+FILE_SCHEMA = pa.schema([each for each in SCHEMA if each.name not in PARTITION_KEYS], metadata=SCHEMA.metadata)
 """What a file holds: the partition keys are in its path."""
+
+REQUIRED = frozenset(each.name for each in _FIELDS) - set(PARTITION_KEYS)
+"""The columns that every file has. It may lack others: it was written before they were measured, or without them."""
 
 
 class StoreError(UserError):
@@ -56,7 +63,8 @@ class NetworkRecord:
 
     `status` is "ok", or "diverged" when weights, losses or spectrum stopped being finite; then there is no spectrum.
     Test loss and accuracy are there in the last epoch, accuracies where the task has them, spectra in the epochs in
-    which the study takes them. Losses in the task's unit (mostly nats), spectra in nats per step.
+    which the study takes them. Losses in the task's unit (mostly nats), spectra in nats per step. `measures` are more
+    numbers by their names in MEASURES.
     """
 
     study: str
@@ -78,15 +86,22 @@ class NetworkRecord:
     spectrum_full: np.ndarray | None = None
     dead_directions: int | None = None
     sum_rule_residual: float | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def records_table(records: Sequence[NetworkRecord]) -> pa.Table:
-    """Records as a table of SCHEMA."""
+    """Records as a table of SCHEMA, without the measures that none of them has. Raises StoreError on unknown ones."""
+    measured = {name for record in records for name in record.measures}
+    if unknown := sorted(measured - set(MEASURES)):
+        raise StoreError(f"unknown measure {', '.join(unknown)}: expected some of {', '.join(MEASURES) or 'none'}")
     columns: dict[str, list[Any]] = {
-        field.name: [getattr(r, field.name) for r in records] for field in fields(records[0])
+        each.name: [getattr(record, each.name) for record in records]
+        for each in fields(records[0])
+        if each.name != "measures"
     }
     columns["hyperparameters"] = [sorted(each.items()) for each in columns["hyperparameters"]]
-    return pa.table(columns, schema=SCHEMA)
+    columns |= {name: [record.measures.get(name) for record in records] for name in MEASURES if name in measured}
+    return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns], metadata=SCHEMA.metadata))
 
 
 def estimated_row_bytes(exponents: int, pack_size: int = 16) -> int:

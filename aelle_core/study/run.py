@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import get_cell
-from aelle_core.files.places import Place
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.store.dataset import NetworkRecord, SpectraStore
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
+from aelle_core.study.resuming import Resumption
 from aelle_core.study.variants import Pack, cohorts
 from aelle_core.tasks import Task, get_task
-from aelle_core.training import EpochResult, Trainer, load_checkpoint, recorded_way, save_checkpoint, trainers
+from aelle_core.training import EpochResult, Trainer, save_checkpoint, trainers
 
 OnEpoch = Callable[[Pack, int], object]
 """Called with the pack and an epoch whose fragment has been stored."""
@@ -26,7 +26,7 @@ OnEpoch = Callable[[Pack, int], object]
 @dataclass(frozen=True)
 class PackSummary:
     """What became of a pack: epochs stored now (not before), networks that diverged, seconds taken in all, by training
-    with its evaluations, and by spectra."""
+    with its evaluations, and by spectra; what was found wrong on the way, in sentences."""
 
     pack: str
     stored: int
@@ -34,6 +34,7 @@ class PackSummary:
     seconds: float
     training_seconds: float = 0.0
     spectra_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 class _Clock:
@@ -65,11 +66,13 @@ def run_pack(
     """Train a pack, and after every epoch save its checkpoint, then store its losses and spectra.
 
     Goes on where an earlier call was stopped, with the same numbers: an epoch whose fragment is stored is not
-    computed again. Without `checkpoints`, which need safetensors, it is trained again up to there. `task` may be
-    handed in so that packs share the data they read, and the epochs that are `stored`, as SpectraStore.stored tells
-    them for all packs at once, so that not every pack asks for each. `way` forces a way of training, with `at_once`
-    networks together (None: all that fit into memory); without it a pack goes on in the way it was begun, and a new
-    one takes the fastest on this machine. Raises StoreError when the run directory has been removed under way.
+    stored again. Where an epoch before the checkpoint is not stored, and where the checkpoint is not whole (it is set
+    aside then), the pack is trained again from the start; so it is without `checkpoints`, which need safetensors.
+    `task` may be handed in so that packs share the data they read, and the epochs that are `stored`, as
+    SpectraStore.stored lists them for all packs at once, so that not every pack asks for each. `way` forces a way of
+    training, with `at_once` networks together (None: all that fit into memory); without it a pack goes on in the way
+    it was begun, and a new one takes the fastest on this machine. Raises StoreError when the run directory has been
+    removed under way.
     """
     started = time.monotonic()
     store = run.store
@@ -82,8 +85,9 @@ def run_pack(
     if task is None:
         task = get_task(study.task, seed=study.seed, options=study.task_options).found_with(run.path)
     checkpoint = run.checkpoint(pack.name)
-    begun = checkpoints and checkpoint.exists()
-    trainer = _trainer(study, pack, task, torch.device(device), way, at_once, checkpoint if begun else None)
+    begun = Resumption.of(checkpoint, missing, study.epochs) if checkpoints else Resumption(None, None, None, [])
+    trainer = _trainer(study, pack, task, torch.device(device), way, at_once, begun)
+    names = [variant.network for variant in pack.variants]
     diverged = 0
     clock = _Clock()
 
@@ -101,8 +105,8 @@ def run_pack(
         if on_epoch is not None:
             on_epoch(pack, result.epoch)
 
-    if begun:
-        keep(load_checkpoint(checkpoint, trainer))
+    if (kept := begun.restore(trainer, names)) is not None:
+        keep(kept)
     results = trainer.run(study.epochs)
     while True:
         with clock.running("training"):
@@ -111,11 +115,11 @@ def run_pack(
             break
         if checkpoints:
             run.check_is_there()
-            save_checkpoint(checkpoint, trainer, result, [variant.network for variant in pack.variants])
+            save_checkpoint(checkpoint, trainer, result, names)
         keep(result)
     seconds = time.monotonic() - started
     training, spectra = clock.seconds["training"], clock.seconds["spectra"]
-    return PackSummary(pack.name, len(missing), diverged, seconds, training, spectra)
+    return PackSummary(pack.name, len(missing), diverged, seconds, training, spectra, tuple(begun.notes))
 
 
 def _trainer(
@@ -125,18 +129,16 @@ def _trainer(
     device: torch.device,
     way: str | None,
     at_once: int | None,
-    begun: Place | None,
+    begun: Resumption,
 ) -> Trainer:
-    """The pack before its first epoch, to be trained in `way`, or in the one that its checkpoint `begun` records (with
-    as many networks at once), or in the fastest on this machine."""
+    """The pack before its first epoch, to be trained in `way`, or in the one in which it was begun (with as many
+    networks at once), or in the fastest on this machine."""
     cell = get_cell(pack.cell, task.input_size, pack.units)
     settings = [variant.settings for variant in pack.variants]
     kind = trainers[task.trainer]
-    if begun is not None:
-        recorded, together = recorded_way(begun)
-        # Begun on another kind of device, in a way that is not here, the last bits differ anyway.
-        if way == recorded or (way is None and recorded in kind.ways(cell, task, device)):
-            way, at_once = recorded, together
+    # Begun on another kind of device, in a way that is not here, the last bits differ anyway.
+    if begun.way is not None and (way == begun.way or (way is None and begun.way in kind.ways(cell, task, device))):
+        way, at_once = begun.way, begun.networks_at_once
     if way is None:
         way, at_once = kind.fastest_way(cell, task, study.batch_size, len(settings), device)
     return kind(cell, task, settings, batch_size=study.batch_size, device=device, way=way, at_once=at_once)

@@ -1,6 +1,6 @@
 """Packed training: many networks of one shape side by side, each with its own fate, by gradients or by FORCE."""
 
-from aelle_core.training.checkpoint import load_checkpoint, recorded_way, save_checkpoint
+from aelle_core.training.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
 from aelle_core.training.force.trainer import ForceTrainer
 from aelle_core.training.gradient.optimiser import PackedAdam
 from aelle_core.training.gradient.trainer import PackTrainer
@@ -9,6 +9,7 @@ from aelle_core.training.way_timings import WayTimings, Workload, fastest
 from aelle_core.training.ways import available_ways, ways
 
 __all__ = [
+    "Checkpoint",
     "EpochResult",
     "ForceTrainer",
     "NetworkSettings",
@@ -21,7 +22,7 @@ __all__ = [
     "available_ways",
     "fastest",
     "load_checkpoint",
-    "recorded_way",
+    "read_checkpoint",
     "save_checkpoint",
     "trainers",
     "ways",

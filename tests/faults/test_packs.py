@@ -21,15 +21,17 @@ STUDY = Study(name="faults", cells=("rnn", "lem"), units=(6,), networks=12, pack
 BROKEN = "rnn-6-pack0001"
 
 
-def fail_in_workers(monkeypatch: pytest.MonkeyPatch, trace: Path, epoch: int, times: int, kill: bool = False) -> None:
-    """Let the pack BROKEN fail so often after it stored that epoch. Every epoch that is reached leaves a line in
-    `trace`."""
+def fail_in_workers(
+    monkeypatch: pytest.MonkeyPatch, trace: Path, epoch: int, times: int, kill: bool = False, every: bool = False
+) -> None:
+    """Let the pack BROKEN (or `every` pack) fail so often after it stored that epoch. Every epoch that is reached
+    leaves a line in `trace`."""
 
     def train(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> Any:
         torch.set_num_threads(1)
 
         def fail(pack: Any, now: int) -> None:
-            if pack.name != BROKEN:
+            if pack.name != BROKEN and not every:
                 return
             with trace.open("a") as file:
                 file.write(f"{now}\n")
@@ -93,23 +95,47 @@ def test_a_pack_that_always_fails_is_quarantined_and_tried_again_by_the_same_cal
 
 
 @pytest.mark.usefixtures("orchestration")
-def test_a_study_completes_without_a_broken_pack_and_says_so_everywhere(tmp_path: Path) -> None:
+def test_a_study_completes_without_a_broken_pack_and_says_so_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flows.parameters import AnalysisParameters, Resources, StudyParameters
     from flows.study import study
 
     run = RunDirectory(tmp_path / "run")
-    run.prepare(STUDY, {})
-    run.checkpoints.mkdir()
-    run.checkpoint(BROKEN).write_bytes(b"broken")
+    fail_in_workers(monkeypatch, tmp_path / "trace", epoch=1, times=99)
     resources = Resources(retries=1, retry_delay=0.1, way="packed")
     state = study(
         StudyParameters(**STUDY.to_dict()), str(run), AnalysisParameters(splits=2), resources, return_state=True
     )
     assert state.is_completed(), state.message
-    assert f"completed without 6 of 24 networks: pack {BROKEN} quarantined: UserError: checkpoint" in state.message
+    assert f"completed without 6 of 24 networks: pack {BROKEN} quarantined: RuntimeError: cosmic" in state.message
     text = " ".join(Path(state.result()).read_text().split())
-    assert f"6 of 24 networks are missing: pack {BROKEN} quarantined: UserError: checkpoint" in text
+    assert f"6 of 24 networks are missing: pack {BROKEN} quarantined: RuntimeError: cosmic" in text
     assert "6 missing" in text
+
+
+@pytest.mark.usefixtures("orchestration")
+def test_a_broken_checkpoint_is_named_in_the_log_and_costs_no_rows(tmp_path: Path) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import LogFilter, LogFilterLevel
+
+    run = RunDirectory(tmp_path / "run")
+    run.prepare(STUDY, {})
+    run.checkpoints.mkdir()
+    run.checkpoint(BROKEN).write_bytes(b"broken")
+    assert sweep_state(STUDY, run.path).message is None
+    assert_same_numbers(run.store.read(), alone(STUDY))
+    sentence = f"it was set aside as {BROKEN}.safetensors.broken, and {BROKEN} begins again"
+
+    def warned() -> bool:
+        with get_client(sync_client=True) as client:
+            found = client.read_logs(LogFilter(level=LogFilterLevel(ge_=30)))
+        return any(sentence in each.message for each in found)
+
+    deadline = time.monotonic() + 60  # logs are sent in the background
+    while not warned() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert warned()
 
 
 @pytest.mark.usefixtures("orchestration")
@@ -123,16 +149,13 @@ def test_a_worker_that_dies_every_time_is_quarantined(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("orchestration")
-def test_a_study_of_which_no_pack_can_be_trained_fails(tmp_path: Path) -> None:
+def test_a_study_of_which_no_pack_can_be_trained_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = RunDirectory(tmp_path / "run")
     small = STUDY.replace(cells=["rnn"])
-    run.prepare(small, {})
-    run.checkpoints.mkdir()
-    for name in cohorts(small)[0].packs.names():
-        run.checkpoint(name).write_bytes(b"broken")
+    fail_in_workers(monkeypatch, tmp_path / "trace", epoch=0, times=99, every=True)
     state = sweep_state(small, run.path, retries=0)
     assert state.is_failed()
-    assert "no pack could be trained: packs rnn-6-pack0000, rnn-6-pack0001 quarantined: UserError" in state.message
+    assert "no pack could be trained: packs rnn-6-pack0000, rnn-6-pack0001 quarantined: RuntimeError" in state.message
 
 
 @pytest.mark.usefixtures("orchestration")

@@ -134,10 +134,11 @@ def test_a_malicious_file_is_refused_and_not_executed(run: RunDirectory, tmp_pat
         run.store.read()
     fragment.unlink()
 
-    # A checkpoint: going on from it is refused.
+    # A checkpoint: it is set aside, and the pack begins again.
     disguise(trap, checkpoint)
-    with pytest.raises(UserError, match="checkpoint"):
-        run_study(SMALL, run, way="packed")
+    run_study(SMALL, run, way="packed")
+    assert checkpoint.with_name(f"{checkpoint.name}.broken").exists()
+    assert run.store.read().num_rows == 4
     fragment.write_bytes(kept)
 
     # The settings, the measurements and the model.

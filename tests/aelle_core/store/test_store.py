@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space left"):
         store.write(records(0, 0))
     monkeypatch.undo()
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["_aelle.json"]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["_aelle-spectra-1"]
     store.write(records(0, 0))
     assert store.read().num_rows == 2
 

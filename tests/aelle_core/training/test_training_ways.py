@@ -17,7 +17,7 @@ from aelle_core.training import (
     WayTimings,
     Workload,
     fastest,
-    recorded_way,
+    read_checkpoint,
     ways,
 )
 from aelle_core.training.memory import is_out_of_memory, network_bytes
@@ -92,7 +92,8 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
 
     with pytest.raises(StoppedError):
         run_pack(study, pack, stopped, way=way, on_epoch=stop)
-    assert recorded_way(stopped.checkpoint(pack.name)) == (way, 3)
+    held = read_checkpoint(stopped.checkpoint(pack.name))
+    assert (held.way, held.networks_at_once) == (way, 3)
     monkeypatch.setattr(WayTimings, "chosen", lambda self, workload: pytest.fail("asked for the fastest way"))
     run_pack(study, pack, stopped)
     for column in ("train_loss", "validation_loss"):
@@ -168,7 +169,8 @@ def test_a_pack_of_which_fewer_were_together_goes_on_so_in_a_forced_way_too(tmp_
 
         with pytest.raises(StoppedError):
             run_pack(study, pack, run, way=way, at_once=at_once, on_epoch=stop)
-        return recorded_way(path)
+        held = read_checkpoint(path)
+        return held.way, held.networks_at_once
 
     assert train_to(0, "packed", 2) == ("packed", 2)
     assert train_to(1, "packed", None) == ("packed", 2)

@@ -1,0 +1,122 @@
+"""Rows of a directory's files, held against what the files say and against the columns' definitions."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as pds
+
+from aelle_core.files.places import each_of
+from aelle_core.store.definitions import first_wrong
+from aelle_core.store.digests import joined, range_digests
+from aelle_core.store.fragments import CHECKED, MERGED, SUFFIX, Opened, broken, opened, packs_of, read_whole
+from aelle_core.store.listing import Directory
+from aelle_core.store.schema import FILE_SCHEMA, StoreError
+from aelle_core.store.statement import REMEDY
+
+_ALWAYS = ("network", "pack")
+
+
+def checked_rows(directory: Directory, files: Mapping[str, frozenset[str]], columns: Sequence[str]) -> pa.Table:
+    """Read some columns of some files of a directory, `network` and `pack` always among them, in one piece: thousands
+    of small ones take several times the memory.
+
+    `files` gives for each name the packs in it that another file holds as well, and whose rows are left out. Raises
+    StoreError naming the file when one is broken, lies in another's place, does not hold what it says, or has values
+    outside of their definitions; FileNotFoundError when one has vanished.
+    """
+    found = each_of(
+        directory.place,
+        lambda name: opened(directory.place / name, directory.study, directory.cell, directory.epoch),
+        list(files),
+    )
+    names = [name for name in FILE_SCHEMA.names if name in {*columns, *_ALWAYS}]
+    table = _scanned(directory, found, names)
+    lengths = [each.rows for each in found]
+    _check_digests(table, found, lengths)
+    _check_packs(table, found, lengths)
+    if wrong := first_wrong(table):
+        path = found[int(np.searchsorted(np.cumsum(lengths), wrong.row, side="right"))].path
+        raise StoreError(f"{str(path)!r}: {wrong.sentence}; {REMEDY}")
+    if any(files.values()):
+        doubled = pa.chunked_array([
+            pa.concat_arrays([
+                pc.is_in(joined(table["pack"]).slice(start, length), pa.array(sorted(left_out), pa.string()))
+                for start, length, left_out in zip(_starts(lengths), lengths, files.values(), strict=True)
+            ])
+        ])  # fmt: skip
+        table = table.filter(pc.invert(doubled))
+    return table
+
+
+def check_each_once(directory: Directory, networks: pa.ChunkedArray) -> None:
+    """Raise StoreError when the rows of a directory name a network twice."""
+    if pc.count_distinct(networks).as_py() == len(networks):
+        return
+    counts = networks.value_counts()
+    name = counts.field("values")[pc.index(counts.field("counts"), pc.max(counts.field("counts"))).as_py()].as_py()
+    files = [
+        file
+        for file, left_out in directory.counted.items()
+        if name in checked_rows(directory, {file: left_out}, [])["network"].to_pylist()
+    ]
+    raise StoreError(
+        f"{str(directory.place)!r} holds network {name!r} twice, in {' and '.join(files)}: expected each network once "
+        f"in an epoch; remove the file that is a copy"
+    )
+
+
+def _starts(lengths: Sequence[int]) -> list[int]:
+    return [0, *np.cumsum(lengths).tolist()][: len(lengths)]
+
+
+def _scanned(directory: Directory, found: Sequence[Opened], names: Sequence[str]) -> pa.Table:
+    schema = pa.schema([FILE_SCHEMA.field(name) for name in names], metadata=FILE_SCHEMA.metadata)
+    if not found:
+        return schema.empty_table()
+    filesystem = found[0].fragment.filesystem
+    dataset = pds.FileSystemDataset([each.fragment for each in found], FILE_SCHEMA, CHECKED, filesystem)
+    try:
+        return dataset.to_table(columns=list(names)).cast(schema).combine_chunks()
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        for each in found:  # Arrow does not say which file it was
+            read_whole(each.path)
+        raise broken(directory.place, error) from error
+
+
+def _check_digests(table: pa.Table, found: Sequence[Opened], lengths: Sequence[int]) -> None:
+    if table.num_rows != sum(lengths):
+        raise StoreError(f"{str(found[0].path.parent)!r} changed while it was read: expected complete files")
+    if all(each.statement is None for each in found):
+        return
+    for name in table.column_names:
+        digests = range_digests(joined(table[name]), lengths)
+        for each, digest in zip(found, digests, strict=True):
+            if each.statement is not None and each.statement.digests.get(name, digest) != digest:
+                raise StoreError(f"{str(each.path)!r} holds another {name} than was written: {REMEDY}")
+
+
+def _check_packs(table: pa.Table, found: Sequence[Opened], lengths: Sequence[int]) -> None:
+    """A fragment holds rows of the pack that it is named after, a merged file of those that it stands for."""
+    held = joined(table["pack"]).dictionary_encode()
+    names = held.dictionary.to_pylist()
+    codes = held.indices.to_numpy()
+    code_of = {name: code for code, name in enumerate(names)}
+    for each, start, length in zip(found, _starts(lengths), lengths, strict=True):
+        own = codes[start : start + length]
+        if each.path.name.startswith(MERGED):
+            present = frozenset(names[code] for code in np.unique(own))
+            if present != (said := packs_of(each.replaces)):
+                odd = sorted(present ^ said)
+                raise StoreError(
+                    f"{str(each.path)!r} holds {len(present)} packs, not the {len(said)} that it replaces (differing "
+                    f"in {odd[0]}): {REMEDY}"
+                )
+            continue
+        pack = each.path.name.removesuffix(SUFFIX)
+        if not length or (own != code_of.get(pack, -1)).any():
+            other = next((names[code] for code in own if names[code] != pack), "no pack")
+            raise StoreError(f"{str(each.path)!r} holds rows of {other}: expected those of {pack}; {REMEDY}")
