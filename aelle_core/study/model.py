@@ -134,6 +134,9 @@ class Study:
                     merged[key] = trainer.optional.get(key, Range.parse)(value)
                 elif source != "*":
                     raise UserError(f"ranges[{source!r}] names {key!r}: expected one of {', '.join(sorted(known))}")
+        families = merged.get("initialiser")
+        if isinstance(families, Choice) and "author" in families.names and not cell.has_author():
+            raise UserError(f"initialiser='author' for {name}: it has none of its authors; expected another one")
         for key in ("scale", *training):
             bounds = merged[key]
             if isinstance(bounds, Range) and bounds.low <= 0:
