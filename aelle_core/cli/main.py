@@ -7,17 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aelle_core.cli.commands import Commands
+
 if TYPE_CHECKING:
     import torch
 
 app = typer.Typer(
     name="aelle",
-    help="Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for.",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from aelle_core import __version__
+
+        typer.echo(f"aelle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def aelle(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for."""
+
 
 Run = Annotated[
     str, typer.Argument(help="A study's results: a directory, or an address (s3://, gs://).", show_default=False)
@@ -99,7 +119,7 @@ def paper(
     ] = None,
     splits: Annotated[int, typer.Option(min=2, help="Seeded splits over which the numbers are averaged.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Decides the splits and the autoencoder's start.")] = 0,
-    regress: Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")] = "log",
+    regress: Annotated[str, typer.Option(help="What AeLLE's predictor regresses: rank, log or loss.")] = "rank",
     anew: Annotated[
         bool,
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
@@ -259,7 +279,6 @@ def predict(
     from aelle_core.loading.networks import load
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-    from aelle_core.study.directory import loss_name
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -287,7 +306,7 @@ def predict(
     if len(aelle.errors_):
         _, (low,), (high,) = aelle.predict(features, return_interval=True)
         interval = f" (90 %: {low:.3f} to {high:.3f})"
-    typer.echo(f"expected final {loss_name(directory)}: {aelle.predict(features)[0]:.3f}{interval}")
+    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}{interval}")
     if (distance := float(aelle.distance(features)[0])) > 1:
         typer.echo(f"its spectrum is unlike all that the AeLLE has seen (distance {distance:.1f}): this means little")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")

@@ -1,16 +1,21 @@
 """Where a study's results lie."""
 
+import errno
 import json
+import os
 import platform
+import secrets
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aelle_core.files.atomic import write_atomically
+from aelle_core.files.atomic import kind_of, write_atomically
 from aelle_core.files.places import ObjectPath, Place, place, unreachable
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
 from aelle_core.study.quarantine import Quarantine
@@ -69,11 +74,12 @@ class RunDirectory:
         """Where a pack's checkpoint lies."""
         return self.checkpoints / f"{pack}.safetensors"
 
-    def check(self, study: Study) -> None:
-        """Raise UserError where `prepare` is bound to fail, without writing anything that stays."""
+    def check(self, study: Study, *, write: bool = True) -> None:
+        """Raise UserError where `prepare` is bound to fail, without writing anything that stays; nothing at all is
+        written where `write` is False."""
         try:
             self._check_content(study)
-            self._check_writable()
+            self._check_writable(write)
         except OSError as error:
             raise unreachable(self.path, error) from error
 
@@ -86,36 +92,61 @@ class RunDirectory:
                     "name another output directory"
                 )
         elif self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{str(self)!r} is a file: expected a directory for the results")
+            raise UserError(f"{str(self)!r} is {kind_of(self.path)}: expected a directory for the results")
         elif self.path.exists() and any(not each.name.startswith("_") for each in self.path.iterdir()):
             raise UserError(f"{str(self)!r} holds other files and no study.json: expected an empty or new directory")
 
-    def _check_writable(self) -> None:
+    def _check_writable(self, write: bool) -> None:
         existing = self.path
         if isinstance(existing, Path):
             while not existing.exists():
                 existing = existing.parent
-        probe = existing / "_aelle-write-test"
+            if not existing.is_dir():
+                raise UserError(f"{str(existing)!r} is {kind_of(existing)}: expected a directory for the results")
+            if not os.access(existing, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES).lower(), str(existing))
+        if not write:
+            return
+        if isinstance(existing, Path):
+            # Exclusively, under a name that nobody knows before: what another user has put there is never opened.
+            handle, name = tempfile.mkstemp(prefix="_aelle-write-test.", dir=existing)
+            os.close(handle)
+            Path(name).unlink(missing_ok=True)
+            return
+        probe = existing / f"_aelle-write-test.{secrets.token_hex(8)}"
         probe.write_bytes(b"")
         probe.unlink(missing_ok=True)
 
-    def prepare(self, study: Study, statement: dict[str, Any], *, joint: Sequence[str] = ()) -> None:
-        """Check, make the directory with its settings, unless it holds this study already, and its store. `joint` are
-        the places of the runs that it stands for, if it does."""
+    def prepare(
+        self,
+        study: Study,
+        statement: dict[str, Any],
+        *,
+        joint: Sequence[str] = (),
+        loss_name: str | None = None,
+    ) -> None:
+        """Check, make the directory with its settings, unless it holds this study already, and its store.
+
+        `joint` are the places of the runs that it stands for, if it does;
+        `loss_name` is by default what the statement says, or the task.
+        """
         self.check(study)
         if not self.settings.exists():
-            self._write_settings(study, statement, joint)
+            self._write_settings(study, statement, joint, loss_name or _loss_name(study, statement))
         SpectraStore(self._spectra)
 
-    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str]) -> None:
-        content = {
+    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str) -> None:
+        content: dict[str, Any] = {
             "format": _FORMAT,
             "identity": study.identity,
             "study": study.to_dict(),
             "data": statement,
+            "loss_name": loss_name,
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        } | ({"joint": list(joint)} if joint else {})
+        }
+        content |= {"joint": list(joint)} if joint else {}
+        content |= {"plugins": [plugin.record() for plugin in named()]} if named() else {}
         text = json.dumps(content, indent=2)
         write_atomically(self.settings, lambda temporary: temporary.write_text(text))
 
@@ -134,15 +165,24 @@ class RunDirectory:
         return content
 
     def study(self) -> Study:
-        """The study whose results lie here."""
-        return Study.from_dict(self.read_settings()["study"])
+        """Return the study whose results lie here. Its cells and its task may belong to plug-ins that are not here."""
+        return Study.from_dict(self.read_settings()["study"], planned=False)
+
+    def loss_name(self) -> str:
+        """Return what the losses are, as an axis is labelled: as the run or its data say, or its task."""
+        held = self.read_settings()
+        named = held.get("loss_name") or held["data"].get("loss_name")
+        return str(named or tasks[held["study"]["task"]].loss_name)
 
 
-def loss_name(run: RunDirectory) -> str:
-    """Return what the losses of a run are, as an axis is labelled: as its data say, or its task."""
-    held = run.read_settings()
-    named = held["data"].get("loss_name")
-    return str(named or tasks[held["study"]["task"]].loss_name)
+def _loss_name(study: Study, statement: dict[str, Any]) -> str:
+    """What the study's networks are judged by, as an axis is labelled: its goal, or the loss."""
+    if study.goal != "loss":
+        from aelle_core.evaluation.free_runs import measures
+
+        kind = measures[study.goal]
+        return f"1 / (1 + {kind.description})" if kind.higher else kind.description
+    return str(statement.get("loss_name") or tasks[study.task].loss_name)
 
 
 def versions() -> dict[str, str]:

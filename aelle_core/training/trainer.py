@@ -21,8 +21,9 @@ class NetworkSettings:
 
     `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
     gradient; `constants` overrule the defaults in the cell's equation; `initialiser` is the family that its initial
-    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all. `seed` starts its
-    own streams for weights, order of examples and noise. Raises UserError on a truncation below one step.
+    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all; `options` are what
+    else its trainer reads, by name. `seed` starts its own streams for weights, order of examples and noise. Raises
+    UserError on a truncation below one step.
     """
 
     seed: int
@@ -32,6 +33,7 @@ class NetworkSettings:
     constants: Mapping[str, float] = field(default_factory=dict)
     initialiser: str = "uniform"
     truncation: int | None = None
+    options: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.truncation is not None and self.truncation < 1:
@@ -67,7 +69,8 @@ class Trainer(ABC):
     Which trainer a task needs, the task says itself (`Task.trainer`). `epoch` is the number of epochs trained so far.
     `way_name` says how it computes, where there are several ways: a matter of speed and rounding. Raises UserError
     when there is no such way for the cell and device.
-    No more than `networks_at_once` networks of the pack compute together; `at_once` or all where it matters not.
+    No more than `networks_at_once` networks of the pack compute together; `at_once`; trainers that
+    ignore it report all networks.
     `ranges` are what every network draws for this trainer, whatever its cell; `optional` is what a study may let its
     networks draw besides, by name, with what reads it; `trains` is the kind of cell it takes.
     """
@@ -75,6 +78,7 @@ class Trainer(ABC):
     name: ClassVar[str]
     ranges: ClassVar[Mapping[str, Range]] = {}
     optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {}
+    reads: ClassVar[tuple[str, ...]] = ()  # which of these are its networks' options
     trains: ClassVar[type[Cell]] = Cell  # type: ignore[type-abstract]
 
     def __init__(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from aelle_core.cli.main import app
+from aelle_core.foundation.extras import require
 from flows.command.options import (
     Address,
     Cells,
@@ -34,9 +35,11 @@ from flows.command.options import (
     asked_resources,
     asked_study,
     check_forced_way,
+    check_home,
     checked_output,
     joined,
 )
+from flows.command.recipes import recipes
 from flows.command.serve import serve
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from aelle_core.study import Study
 
 app.command()(serve)
+app.command()(recipes)
 
 
 @app.command()
@@ -60,7 +64,7 @@ def study(
     option: TaskOptions = None,
     spectra: Spectra = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
@@ -82,10 +86,11 @@ def study(
     `aelle study arrays --data measurements.csv --option target=price --option window=30`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
+    require("studies", "`aelle study`")
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
     parameters = asked_analysis(splits, regress)
@@ -123,10 +128,11 @@ def sweep(
     Example: `aelle sweep digits --cells lstm,gru --units 16,32 --output runs/gated`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
+    require("studies", "`aelle sweep`")
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
@@ -153,7 +159,7 @@ def analyse(
     runs: Runs,
     together: Together = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
 ) -> None:
@@ -169,6 +175,7 @@ def analyse(
     """
     from aelle_core.study import RunDirectory
 
+    require("studies", "`aelle analyse`")
     run = joined(runs, together)
     RunDirectory(run).read_settings()
     resources, parameters = asked_resources(address, cpus, 0), asked_analysis(splits, regress)
@@ -193,7 +200,7 @@ def plan(
     option: TaskOptions = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure anew, not from the cache.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure again instead of reading the cache.")] = False,
 ) -> None:
     """How a study would be trained on this machine: the ways with their times, the one chosen, memory, total time.
 
@@ -220,8 +227,10 @@ def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
 
 
 def _run(job: Callable[[], None], directory: str) -> "ReportData | None":
-    """Run a flow under a progress display, and return what it shows at its end (of an analysis, its report); what ends
-    it early becomes one sentence and an exit code."""
+    """Run a flow under a progress display. Return the report's contents where it analysed.
+
+    What ends the flow early becomes one sentence and an exit code.
+    """
     from rich.console import Console
 
     from aelle_core.foundation.errors import UserError
@@ -282,8 +291,11 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 def main() -> None:
     """The command `aelle`. A mistake of the user is one sentence on standard error and exit code 2."""
     from aelle_core.foundation.errors import UserError
+    from aelle_core.foundation.module_path import keep_current_folder_off_paths
 
+    keep_current_folder_off_paths()
     try:
+        check_home(sys.argv[1:])
         app()
     except UserError as error:
         typer.echo(f"aelle: {error}", err=True)

@@ -1,6 +1,7 @@
 """What the command line takes, and what it asks for: a study, resources, an analysis."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -46,7 +47,7 @@ Together = Annotated[
     str | None, typer.Option(help="Directory or address for the joint analysis of several studies of one shape.")
 ]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
-Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
+Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: rank, log or loss.")]
 
 
 Made = TypeVar("Made")
@@ -64,8 +65,10 @@ def asked_study(
     spectra: str | None,
     options: Sequence[str] | None = None,
 ) -> "Study":
-    """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
-    where that is no study."""
+    """Return the preset with the changes that were given (None: as in the preset).
+
+    Raises UserError, naming what was given, where that is no study.
+    """
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import changed_study, get_preset
 
@@ -100,21 +103,24 @@ def _task_options(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def checked_output(output: str | None, plan: "Study") -> str:
-    """The directory or address for the results, after everything that can be known to fail has been refused."""
+def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:
+    """The directory or address for the results, after everything that can be known to fail has been refused; without
+    `write`, by looking alone."""
     from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
 
     directory = resolved(output or f"runs/{plan.name}")
-    RunDirectory(directory).check(plan)
+    RunDirectory(directory).check(plan, write=write)
     get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size, plan.warmup)
     return directory
 
 
 def joined(runs: list[str], together: str | None) -> str:
-    """The run to analyse: the one that was named, or that which several were joined to. Raises UserError where several
-    come without a directory of their own, or one with it, and where they cannot be joined."""
+    """Return the run to analyse: the one that was named, or the directory that several were joined in.
+
+    Raises UserError where several come without --together, or one with it, and where they cannot be joined.
+    """
     from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import RunDirectory, join
@@ -170,3 +176,17 @@ def _validated(model: Callable[..., Made], **values: Any) -> Made:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from error
+
+
+def check_home(arguments: list[str]) -> None:
+    """Raise UserError where a command is asked for and this user has no home: Prefect, Ray and caches need one."""
+    from aelle_core.foundation.errors import UserError
+
+    if not arguments or not {"--help", "--version"}.isdisjoint(arguments):
+        return
+    try:
+        Path.home()
+    except RuntimeError as error:
+        raise UserError(
+            f"user {os.geteuid()} has no home directory: expected HOME to name a directory that can be written"
+        ) from error

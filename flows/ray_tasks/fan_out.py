@@ -1,4 +1,4 @@
-"""Many Ray tasks, as many at a time as the cluster can use, each tried again when it fails."""
+"""Run many Ray tasks, as many at a time as the cluster can use, each tried again when it fails."""
 
 import heapq
 import threading
@@ -13,6 +13,8 @@ from aelle_core.foundation.errors import UserError
 from flows.parameters import Request, Resources
 from flows.processes.cluster import capacity, missing_resources
 from flows.processes.interruption import raise_if_interrupted
+from flows.processes.local_cluster import LocalCluster, check_cluster
+from flows.ray_tasks.plugged import with_plugins
 
 _LOOK_SECONDS = 1.0
 _LONGEST_DELAY = 300.0
@@ -50,20 +52,22 @@ def fan_out(
 
     A job that fails, by an exception, with its worker or with its node, is tried again after a growing delay, up to
     `resources.retries` times. `on_failure` is called with its name, its error and how often it was tried, and returns
-    how far the job came: one that came further than at its last failure has all its retries anew. Only as many jobs
-    are drawn from `jobs` and submitted as keep the cluster busy as it is now. `while_waiting` is called about every
+    how far the job came: a job that came further than at its last failure gets all its retries again. Only enough jobs
+    to keep the present cluster busy are drawn from `jobs` and submitted. `while_waiting` is called about every
     second with the jobs that are submitted. What a callback raises ends the fan-out; ending it, or closing the
-    generator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job.
+    generator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job,
+    and ClusterError when the local cluster has died, which is no failure of the jobs that failed with it.
     """
     import ray
 
-    remote = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0)(function)
+    remote = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0)(with_plugins(function))
     queue = _Queue(jobs, resources.retry_delay)
     pending: dict[Any, _Job] = {}
     next_look = time.monotonic() + _LOOK_SECONDS
     try:
         with _sharing(request) as window:
             while True:
+                check_cluster()
                 window.queued = not queue.empty
                 while len(pending) < window.size(resources.patience) and (job := queue.next()) is not None:
                     pending[remote.options(name=job.name).remote(*job.arguments)] = job
@@ -84,6 +88,7 @@ def fan_out(
                     try:
                         outcome = Outcome(job.name, ray.get(reference), None, job.attempts)
                     except ray.exceptions.RayError as failure:
+                        check_cluster(failure)
                         reached = on_failure(job.name, failure, job.attempts)
                         job.in_vain = 1 if reached != job.reached else job.in_vain + 1
                         job.reached = reached
@@ -93,7 +98,8 @@ def fan_out(
                         outcome = Outcome(job.name, None, failure, job.attempts)
                     yield outcome
     finally:
-        for reference in pending:
+        whole = LocalCluster.running is None or not LocalCluster.running.ended()
+        for reference in pending if whole else ():
             # After an interrupt the cluster may be gone already; then nothing runs any more.
             with suppress(ray.exceptions.RayError, RuntimeError, TypeError):
                 ray.cancel(reference, force=True)

@@ -3,14 +3,20 @@
 import asyncio
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 import typer
 
 from aelle_core.foundation.errors import UserError
+from flows.processes.client import prefect_home
 from flows.processes.environment import prepare_prefect, prepare_ray
+from flows.processes.secret import kept_secret, known_secret, link_file, sign_in_link, write_private
 from flows.processes.server import prefect_server
 from flows.processes.stale_runs import crash_without_heartbeats
 
@@ -41,22 +47,41 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     held.check()
     # Runs are other processes: what they read must not depend on where they are started.
     os.environ |= {f"AELLE_{name.upper()}": value for name, value in held.absolute().items()}
+    if home := os.environ.get("PREFECT_HOME"):
+        os.environ["PREFECT_HOME"] = str(Path(home).expanduser().resolve())
     if options.nightly is not None:
         check_cron(options.nightly)
     with prefect_server(options.host, options.port, interface=True) as url:
         from prefect.exceptions import TerminationSignal
-        from prefect.runner import Runner
 
         from flows.served.deployments import deployments
+        from flows.served.runner import OwnFlowsRunner
 
         crash_without_heartbeats()
-        runner = Runner(limit=options.limit)
+        runner = OwnFlowsRunner(limit=options.limit)
         for deployment in deployments(options.nightly, held.timezone):
-            runner.add_deployment(deployment)
+            runner.offer(deployment)
         typer.echo(f"forms: {url.removesuffix('/api')}/v2/deployments")
+        if how := how_to_sign_in(url):
+            typer.echo(how)
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
-        with suppress(KeyboardInterrupt, TerminationSignal):
+        # Prefect imports a flow from the folder that it runs in first, which may hold a `flows` of another project.
+        with suppress(KeyboardInterrupt, TerminationSignal), TemporaryDirectory() as empty, chdir(empty):
             asyncio.run(runner.start())
+
+
+def how_to_sign_in(url: str) -> str:
+    """Keep the link that signs a browser in beside the password, and say where; on a terminal, the link itself.
+
+    Nothing where the password is the user's own, or the server another's. What is printed elsewhere may lie in a log
+    that others read.
+    """
+    home, port = prefect_home(), urlsplit(url).port
+    if port is None or os.environ.get("PREFECT_API_AUTH_STRING") != known_secret(home, url):
+        return ""
+    link = sign_in_link(url, kept_secret(home, port))
+    write_private(link_file(home, port), link)
+    return f"sign in: {link}" if sys.stdout.isatty() else f"sign in: by the link in {link_file(home, port)}"
 
 
 def check_host(host: str) -> None:
