@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.files.atomic import read_safetensors
-from aelle_core.files.places import Place
+from aelle_core.files.npy import check_size
+from aelle_core.files.places import Place, check_regular, local
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.study.directory import RunDirectory
@@ -175,17 +176,21 @@ def load_array(path: Path, shape: str) -> np.ndarray:
     Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
     """
     expected = f"expected an .npy of real numbers {shape}"
+    path = local(path)
+    check_regular(path)
     try:
         with path.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
                 raise UserError(f"{str(path)!r} is no .npy file: {expected}, as numpy.save writes it")
+            file.seek(0)
+            check_size(file)
             file.seek(0)
             found = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be read ({error.strerror or error}): {expected}") from error
     except UserError:
         raise
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:  # NumPy's, of damaged headers
         why = "holds pickled objects, which are never loaded" if "pickle" in str(error) else f"is damaged ({error})"
         raise UserError(f"{str(path)!r} {why}: {expected}") from error
     if found.dtype.kind not in "iuf":

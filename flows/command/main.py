@@ -83,12 +83,12 @@ def study(
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
     directory = checked_output(output, plan)
-    if dry_run:
-        _show_plan(plan, directory, cpus, gpus)
-        return
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
     parameters = asked_analysis(splits, regress)
+    if dry_run:
+        _show_plan(plan, directory, cpus, gpus)
+        return
 
     def job() -> None:
         from flows.parameters import StudyParameters
@@ -124,11 +124,11 @@ def sweep(
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
     directory = checked_output(output, plan)
+    resources = asked_resources(address, cpus, gpus, way)
+    check_forced_way(way, plan, "cuda" if gpus else "cpu")
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
-    resources = asked_resources(address, cpus, gpus, way)
-    check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
     from aelle_core.study import RunDirectory
 
@@ -208,6 +208,7 @@ def plan(
     from flows.command.ways import show_ways
 
     study = asked_study(preset, cells, units, networks, epochs, None, task, data, None, option)
+    asked_resources(None, cpus, gpus)
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
@@ -267,7 +268,7 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 
     assert data is not None, "the flow ended well without an analysis"
     run = RunDirectory(directory)
-    console = Console()
+    console = Console(markup=False)
     for epoch, moment in ((0, "before any training"), (data.last_epoch, "at the end of training")):
         table = Table("classifier", "kind", "F1 (mean and 95 % interval)", title=f"F1 {moment}", box=None)
         for row in metrics_table(data, epoch):

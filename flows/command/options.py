@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -66,6 +65,7 @@ def asked_study(
 ) -> "Study":
     """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
     where that is no study."""
+    from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import changed_study, get_preset
 
@@ -79,7 +79,7 @@ def asked_study(
         except ValueError as error:
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
     if data is not None and "://" not in data:
-        data = str(Path(data).expanduser().resolve())
+        data = resolved(data)
     return changed_study(base, data, _task_options(options or ()), **changes)
 
 
