@@ -22,7 +22,8 @@ def main(
     first: Annotated[int, typer.Option(min=1, help="Number of the first round, to play some again.")] = 1,
     limit: Annotated[float, typer.Option(min=30, help="Seconds that a round may take.")] = 300,
 ) -> None:
-    """Kill Ray workers, nodes, the Prefect server and the flow of small studies, and compare every row.
+    """Kill Ray workers, nodes, the parts of local clusters, the Prefect server and the flow of small studies, stop
+    workers for a while, and compare every row.
 
     All of it runs on loopback addresses of this machine. Exit code 1 when anything is lost, doubled, other than in an
     undisturbed study, or left behind.

@@ -44,7 +44,7 @@ class Nodes:
 
     def busy(self) -> list[psutil.Process]:
         """The workers that train a pack at this moment."""
-        return [each for each in psutil.process_iter() if _trains(each) and has_mark(each, self._mark)]
+        return [each for each in psutil.process_iter() if trains(each) and has_mark(each, self._mark)]
 
     def _join(self, address: str) -> Any:
         return self._cluster.add_node(
@@ -73,7 +73,7 @@ def ray_nodes() -> Iterator[Nodes]:
         del os.environ[MARK]
 
 
-def _trains(process: psutil.Process) -> bool:
+def trains(process: psutil.Process) -> bool:
     """Whether it is a Ray worker with a pack: Ray writes a task's name into its title, and those of its agents too."""
     try:
         title = (process.cmdline() or [""])[0]

@@ -1,30 +1,44 @@
 """Kills, each of something that is in the middle of its work."""
 
 import random
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
-from fault_injection.cluster import Nodes
+import psutil
+
+from fault_injection.cluster import Nodes, trains
 from fault_injection.command import Command, until_gone
+from fault_injection.local_parts import PARTS, part_of
 from fault_injection.prefect_server import OutsideServer
 
 _PATIENCE_SECONDS = 120.0  # generous: what it waits for takes one or two
 _GONE_SECONDS = 30.0  # Ray's agents would end by themselves after a minute
 _POLL_SECONDS = 0.02
 _AWAY_SECONDS = (1.0, 8.0)
+_END_SECONDS = 120.0  # Ray itself would wait for its GCS for a minute
 
 
 @dataclass
 class Scene:
-    """What a round is played on. `command` is the study under way, `start` starts it again."""
+    """What a round is played on. `command` is the study under way, `start` starts it again. A `local` study has started
+    its own cluster, others run on `nodes`."""
 
+    local: bool
     nodes: Nodes
     server: OutsideServer
     command: Command
     start: Callable[[], Command]
+    run: Path
     draw: random.Random
+
+    def busy(self) -> list[psutil.Process]:
+        """The workers that train a pack of this study at this moment."""
+        return [each for each in self.command.processes() if trains(each)] if self.local else self.nodes.busy()
 
 
 class Fault(Protocol):
@@ -35,15 +49,52 @@ class Fault(Protocol):
 
 def kill_worker(scene: Scene) -> str | None:
     """A Ray worker, while it trains a pack."""
+    if (worker := _some_worker(scene)) is None:
+        return None
+    pack = worker.name()
+    worker.kill()
+    return f"worker {pack.removeprefix('ray::')}"
+
+
+def stop_worker(scene: Scene) -> str | None:
+    """A Ray worker is stopped (SIGSTOP) while it trains a pack, and goes on after a while."""
+    if (worker := _some_worker(scene)) is None:
+        return None
+    pack = worker.name()
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(scene.draw.uniform(*_AWAY_SECONDS))
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    return f"worker {pack.removeprefix('ray::')} stopped"
+
+
+def _some_worker(scene: Scene) -> psutil.Process | None:
+    """Wait for workers that train, and draw one."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline and scene.command.process.poll() is None:
-        if workers := scene.nodes.busy():
-            worker = scene.draw.choice(sorted(workers, key=lambda each: each.pid))
-            pack = worker.name()
-            worker.kill()
-            return f"worker {pack.removeprefix('ray::')}"
+        if workers := scene.busy():
+            return scene.draw.choice(sorted(workers, key=lambda each: each.pid))
         time.sleep(_POLL_SECONDS)
     return None
+
+
+def kill_part(part: str, scene: Scene) -> str | None:
+    """A part of the study's own cluster: the command must end with exit code 1 and one sentence, and blame no pack. The
+    same command is started again."""
+    if scene.command.process.poll() is not None:
+        return None
+    try:
+        part_of(psutil.Process(scene.command.process.pid), part).kill()
+    except (LookupError, psutil.NoSuchProcess):  # the study has just ended
+        return None
+    code, output = scene.command.wait(_END_SECONDS), scene.command.output
+    if code != 1 or "aelle: the local Ray cluster has died: " not in output or "Traceback" in output:
+        raise RuntimeError(f"exit code {code} once the {part} was killed: {output.strip()[-300:]}")
+    if left := until_gone(scene.command, _GONE_SECONDS):
+        raise RuntimeError(f"left of a study whose {part} was killed: {'; '.join(left)}")
+    scene.command = scene.start()
+    return part
 
 
 def kill_node(scene: Scene) -> str | None:
@@ -68,14 +119,43 @@ def kill_server(scene: Scene) -> str | None:
 
 def kill_flow(scene: Scene) -> str | None:
     """The command that drives it all; the same command is started again once nothing of it is left."""
+    return "flow" if _restart(scene, lambda: None) else None
+
+
+def alter_files(scene: Scene) -> str | None:
+    """The command, and then a file that it has written: a fragment is lost, or bits of a checkpoint turn over. The same
+    command is started again and has to make good for it."""
+    found: list[str] = []
+
+    def alter() -> None:
+        fragments = sorted(scene.run.glob("spectra/study=*/cell=*/epoch=*/[!_]*.parquet"))
+        checkpoints = sorted(scene.run.glob("checkpoints/[!_]*.safetensors"))
+        path = scene.draw.choice(checkpoints if checkpoints and scene.draw.random() < 0.5 else fragments)
+        if path.suffix == ".parquet":
+            path.unlink()
+            found.append(f"fragment {path.parent.name}/{path.stem} removed")
+            return
+        content = bytearray(path.read_bytes())
+        content[scene.draw.randrange(len(content))] ^= 0xFF
+        path.write_bytes(bytes(content))
+        found.append(f"checkpoint {path.stem} altered")
+
+    return f"flow, and {found[0]}" if _restart(scene, alter) else None
+
+
+def _restart(scene: Scene, meanwhile: Callable[[], None]) -> bool:
+    """Kill the command and start it again once nothing of it is left, and `meanwhile` is done. False where it had ended
+    before."""
     if scene.command.process.poll() is not None:
-        return None
+        return False
     scene.command.kill_first()
     if left := until_gone(scene.command, _GONE_SECONDS):
         raise RuntimeError(f"left of a killed flow after {_GONE_SECONDS:g} s: {'; '.join(left)}")
-    _until_idle(scene.nodes)
+    if not scene.local:
+        _until_idle(scene.nodes)
+    meanwhile()
     scene.command = scene.start()
-    return "flow"
+    return True
 
 
 def _until_idle(nodes: Nodes) -> None:
@@ -87,4 +167,21 @@ def _until_idle(nodes: Nodes) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-FAULTS: dict[str, Fault] = {"worker": kill_worker, "node": kill_node, "server": kill_server, "flow": kill_flow}
+FAULTS: dict[str, Fault] = {
+    "worker": kill_worker,
+    "stopped": stop_worker,
+    "node": kill_node,
+    "server": kill_server,
+    "flow": kill_flow,
+    "files": alter_files,
+}
+"""What may happen to a study on a cluster that was there before."""
+
+LOCAL_FAULTS: dict[str, Fault] = {
+    "worker": kill_worker,
+    "stopped": stop_worker,
+    "flow": kill_flow,
+    "files": alter_files,
+    **{part: partial(kill_part, part) for part in PARTS},
+}
+"""What may happen to a study that has started its own cluster."""

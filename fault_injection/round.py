@@ -11,13 +11,14 @@ import pyarrow as pa
 from aelle_core.study import RunDirectory, Study, cohorts, get_preset
 from fault_injection.cluster import Nodes
 from fault_injection.command import Command, fragments, until_gone
-from fault_injection.faults import FAULTS, Scene
+from fault_injection.faults import FAULTS, LOCAL_FAULTS, Fault, Scene
 from fault_injection.prefect_server import OutsideServer
 from fault_injection.rows import differences
 
 STUDY: Study = get_preset("digits").replace(cells=["lem", "rnn", "gru"], units=[5], networks=6, epochs=40)
 _ARGUMENTS = ["digits", "--cells", "lem,rnn,gru", "--units", "5", "--networks", "6", "--epochs", "40"]
 _MOST_FAULTS = 3
+_LOCAL_SHARE = 0.4
 _POLL_SECONDS = 0.05
 
 
@@ -41,19 +42,20 @@ def play(
     place.mkdir(parents=True)
     packs = [pack.name for cohort in cohorts(STUDY) for pack in cohort.packs]
     total = len(packs) * (STUDY.epochs + 1)
-    moments = sorted(draw.uniform(0.05, 0.85) * total for _ in range(draw.randint(1, _MOST_FAULTS)))
-    plan = [(round(moment), draw.choice(sorted(FAULTS))) for moment in moments]
+    local, plan = drawn(draw, total)
 
     # A server that is killed has this long to be back, on slow machines too.
     environment = server.environment | {"AELLE_OUTAGE_SECONDS": "240"}
 
     def start() -> Command:
-        arguments = ["sweep", *_ARGUMENTS, "--way", "packed", "--address", nodes.address, "-o", str(run)]
+        cluster = [] if local else ["--address", nodes.address]
+        arguments = ["sweep", *_ARGUMENTS, "--way", "packed", *cluster, "-o", str(run)]
         return Command(*arguments, environment=environment, log=place / "log")
 
     verdict = Verdict(number)
     started = time.monotonic()
-    scene = Scene(nodes, server, start(), start, draw)
+    scene = Scene(local, nodes, server, start(), start, run, draw)
+    faults: dict[str, Fault] = LOCAL_FAULTS if local else FAULTS
     try:
         for moment, kind in plan:
             while fragments(run) < moment and scene.command.process.poll() is None:
@@ -61,12 +63,15 @@ def play(
                     raise TimeoutError(f"no more than {fragments(run)} of {total} fragments after {limit:g} s")
                 time.sleep(_POLL_SECONDS)
             stored = fragments(run)
-            if killed := FAULTS[kind](scene):
+            if killed := faults[kind](scene):
                 verdict.kills.append(f"{killed} at {stored}")
         code = scene.command.wait(max(1.0, limit - (time.monotonic() - started)))
         if code:
             verdict.problems.append(f"exit code {code}: {scene.command.output.strip().splitlines()[-1]}")
         verdict.problems += _left_behind(scene)
+        verdict.problems += [
+            f"{each.pack} is quarantined: {each.cause}" for each in RunDirectory(run).quarantine.packs()
+        ]
         table = RunDirectory(run).store.read()
         verdict.rows = table.num_rows
         verdict.problems += differences(table, expected)
@@ -79,6 +84,13 @@ def play(
         verdict.problems.append("nothing was killed")
     verdict.seconds = time.monotonic() - started
     return verdict
+
+
+def drawn(draw: random.Random, total: int) -> tuple[bool, list[tuple[int, str]]]:
+    """Draw whether a study starts its own cluster, and what happens to it after how many of `total` fragments."""
+    local = draw.random() < _LOCAL_SHARE
+    moments = sorted(draw.uniform(0.05, 0.85) * total for _ in range(draw.randint(1, _MOST_FAULTS)))
+    return local, [(round(moment), draw.choice(sorted(LOCAL_FAULTS if local else FAULTS))) for moment in moments]
 
 
 def _left_behind(scene: Scene) -> list[str]:

@@ -1,5 +1,6 @@
 """AeLLE: an autoencoder of spectra with a linear predictor of the loss, and PCA of its latent space."""
 
 from aelle_core.aelle.estimator import AeLLE
+from aelle_core.aelle.inputs import beside
 
-__all__ = ["AeLLE"]
+__all__ = ["AeLLE", "beside"]

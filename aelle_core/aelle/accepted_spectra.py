@@ -1,6 +1,10 @@
 """Which spectra a fitted AeLLE takes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from aelle_core.foundation.errors import UserError
 
@@ -45,3 +49,16 @@ class TakenSpectra:
                 raise UserError(f"spectra with {name}={value!r}: this AeLLE takes {self}")
         if cell is not None and cell not in self.cells:
             raise UserError(f"spectra of cell {cell!r}: this AeLLE takes {self}")
+
+
+def check_taken(takes: TakenSpectra, spectra: Any, known: int = 0) -> None:
+    """Raise UserError where an array, or a list of spectra, cannot be what is taken; the last `known` columns are no
+    exponents."""
+    for each in spectra if isinstance(spectra, Sequence) else [spectra]:
+        exponents = np.asarray(each)
+        if not exponents.ndim or exponents.dtype.kind not in "fiu":
+            continue  # refused by whoever reads the numbers
+        exponents = exponents[..., : exponents.shape[-1] - known]
+        takes.check(exponents=exponents.shape[-1])
+        if np.any(exponents[..., :-1] < exponents[..., 1:]):
+            raise UserError(f"spectra that rise: this AeLLE takes {takes}")

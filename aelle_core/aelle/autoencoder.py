@@ -1,143 +1,134 @@
-"""The network inside AeLLE: an autoencoder of spectra with a linear predictor of the loss from its latent code."""
+"""The networks inside AeLLE: autoencoders of spectra with a linear predictor of the outcome, several side by side."""
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
-class Autoencoder(nn.Module):
-    """Dense tanh layers D -> D/8 -> D/16 -> latent, mirrored, and a linear predictor on the latent code.
+def layer_widths(size: int, latent_size: int) -> list[int]:
+    """Return the widths D -> D/8 -> D/16 -> latent; the hidden ones are at least `latent_size`, so that small spectra
+    are not squeezed before the code. Vogt, Zheng, Shlizerman 2024, section 3."""
+    return [size, max(size // 8, latent_size), max(size // 16, latent_size), latent_size]
 
-    The two hidden widths are at least `latent_size`, so that small spectra are not squeezed before the code. The
-    decoder's last layer is linear. Float64; weights U(-1/sqrt(inputs), 1/sqrt(inputs)) from `generator`.
-    Vogt, Zheng, Shlizerman 2024, section 3.
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer of every member: weight (members, outputs, inputs), bias (members, 1, outputs), tanh or linear."""
+
+    weight: Tensor
+    bias: Tensor
+    bounded: bool
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(members, n, inputs) -> (members, n, outputs)."""
+        outputs = torch.baddbmm(self.bias, inputs, self.weight.mT)
+        return outputs.tanh_() if self.bounded else outputs
+
+
+class Autoencoders:
+    """Members of an ensemble: tanh layers to the code, mirrored back, and a linear predictor on the code.
+
+    The decoder's last layer is linear. All parameters are views of one vector, `parameters`, so that an optimiser
+    updates them in one operation.
     """
 
-    def __init__(self, size: int, latent_size: int, generator: torch.Generator) -> None:
-        super().__init__()
-        widths = [size, max(size // 8, latent_size), max(size // 16, latent_size), latent_size]
-        self.encoder = _dense(widths, last_is_linear=False)
-        self.decoder = _dense(widths[::-1], last_is_linear=True)
-        self.predictor = nn.Linear(latent_size, 1)
-        self.double()
-        for parameter in self.modules():
-            if isinstance(parameter, nn.Linear):
-                bound = parameter.in_features**-0.5
-                with torch.no_grad():
-                    parameter.weight.uniform_(-bound, bound, generator=generator)
-                    parameter.bias.uniform_(-bound, bound, generator=generator)
+    def __init__(self, members: int, size: int, latent_size: int, parameters: Tensor) -> None:
+        self.members, self.size, self.latent_size = members, size, latent_size
+        self.parameters = parameters
+        views = iter(parameters.split([torch.Size(shape).numel() for shape in self.shapes(members, size, latent_size)]))
+        taken = iter([next(views).view(shape) for shape in self.shapes(members, size, latent_size)])
+        self.encoder = [Layer(next(taken), next(taken), True) for _ in range(3)]
+        self.decoder = [Layer(next(taken), next(taken), number < 2) for number in range(3)]
+        self.predictor = Layer(next(taken), next(taken), False)
 
-    def objective(self, spectra: Tensor, losses: Tensor, alpha: float) -> Tensor:
-        """Mean squared reconstruction error plus alpha times the mean squared error of the predicted loss."""
-        code = self.encoder(spectra)
-        reconstruction = (self.decoder(code) - spectra).square().mean()
-        prediction = (self.predictor(code).squeeze(-1) - losses).square().mean()
-        return reconstruction + alpha * prediction
+    @staticmethod
+    def shapes(members: int, size: int, latent_size: int) -> list[tuple[int, int, int]]:
+        """Return the shapes of all weights and biases in their order: encoder, decoder, predictor."""
+        widths = layer_widths(size, latent_size)
+        pairs = [*itertools.pairwise(widths), *itertools.pairwise(widths[::-1]), (latent_size, 1)]
+        return [shape for inputs, outputs in pairs for shape in ((members, outputs, inputs), (members, 1, outputs))]
 
+    @classmethod
+    def drawn(
+        cls, members: int, size: int, latent_size: int, generator: torch.Generator, dtype: torch.dtype
+    ) -> "Autoencoders":
+        """Return members with weights U(-1/sqrt(inputs), 1/sqrt(inputs)) from the generator."""
+        pieces = []
+        shapes = cls.shapes(members, size, latent_size)
+        for weight, bias in zip(shapes[::2], shapes[1::2], strict=True):
+            bound = weight[2] ** -0.5
+            for shape in (weight, bias):
+                drawn = torch.empty(shape, dtype=dtype).uniform_(-bound, bound, generator=generator)
+                pieces.append(drawn.flatten())
+        return cls(members, size, latent_size, torch.cat(pieces))
 
-def _dense(widths: Sequence[int], last_is_linear: bool) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for inputs, outputs in itertools.pairwise(widths):
-        # The global generator is not touched: the weights are drawn afterwards.
-        layers += [nn.utils.skip_init(nn.Linear, inputs, outputs), nn.Tanh()]
-    return nn.Sequential(*(layers[:-1] if last_is_linear else layers))
+    def to(self, dtype: torch.dtype) -> "Autoencoders":
+        """Return a copy in that precision."""
+        return Autoencoders(self.members, self.size, self.latent_size, self.parameters.to(dtype, copy=True))
 
+    def encode(self, inputs: Tensor) -> Tensor:
+        """(n, D) or (members, n, D) -> codes (members, n, latent)."""
+        return _through(self.encoder, inputs.expand(self.members, *inputs.shape[-2:]))[-1]
 
-def train_stages(
-    model: Autoencoder,
-    training: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor],
-    *,
-    alphas: Sequence[float],
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    generator: torch.Generator,
-) -> list[float]:
-    """Train with Adam through stages of rising alpha, `epochs` each, and leave the model in the state with the
-    lowest validation objective. Returns that objective after every epoch.
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (members, n, latent) -> inputs (members, n, D)."""
+        return _through(self.decoder, codes)[-1]
 
-    Objectives of different alphas cannot be compared, so all are measured with the last stage's alpha. The best
-    state is a copy, not an alias of what goes on being trained.
-    """
-    gradients = Gradients(model)
-    optimiser = torch.optim.Adam([gradients.parameters], lr=learning_rate)
-    spectra, losses = training
-    history: list[float] = []
-    best, best_state = float("inf"), gradients.parameters.clone()
-    with torch.no_grad():
-        for alpha in alphas:
-            for _ in range(epochs):
-                for chosen in torch.randperm(len(losses), generator=generator).split(batch_size):
-                    # Divided by 1 + alpha: the step size then does not depend on the stage.
-                    gradients.compute(spectra[chosen], losses[chosen], 1 / (1 + alpha), alpha / (1 + alpha))
-                    optimiser.step()
-                history.append(model.objective(*validation, alphas[-1]).item())
-                if history[-1] < best:
-                    best, best_state = history[-1], gradients.parameters.clone()
-        gradients.parameters.copy_(best_state)
-    return history
+    def predict(self, codes: Tensor) -> Tensor:
+        """Codes (members, n, latent) -> predicted targets (members, n)."""
+        return self.predictor(codes).squeeze(-1)
 
 
-class Gradients:
-    """The gradient of an autoencoder's objective, written out: the networks are so small that automatic
-    differentiation takes several times as long as the arithmetic.
-
-    The model's parameters become views of one vector, `parameters`, whose `grad` is what `compute` fills.
-    """
-
-    def __init__(self, model: Autoencoder) -> None:
-        held = list(model.parameters())
-        with torch.no_grad():
-            self.parameters = torch.cat([each.flatten() for each in held])
-        self.parameters.grad = torch.zeros_like(self.parameters)
-        sizes = [each.numel() for each in held]
-        places: dict[Tensor, Tensor] = {}
-        for each, own, slope in zip(held, self.parameters.split(sizes), self.parameters.grad.split(sizes), strict=True):
-            each.data = own.view(each.shape)
-            places[each] = slope.view(each.shape)
-
-        def slopes(layers: nn.Sequential) -> list[tuple[nn.Linear, Tensor, Tensor]]:
-            return [(each, places[each.weight], places[each.bias]) for each in layers if isinstance(each, nn.Linear)]
-
-        self._encoder, self._decoder = slopes(model.encoder), slopes(model.decoder)
-        self._predictor = (model.predictor, places[model.predictor.weight], places[model.predictor.bias])
-
-    @torch.no_grad()
-    def compute(self, spectra: Tensor, losses: Tensor, reconstruction: float, prediction: float) -> None:
-        """The gradient of the two mean squared errors with these weights, into `parameters.grad`."""
-        encoded = _forward(self._encoder, spectra, last_is_linear=False)
-        decoded = _forward(self._decoder, encoded[-1], last_is_linear=True)
-        predictor, weight_slope, bias_slope = self._predictor
-        error = torch.addmm(predictor.bias, encoded[-1], predictor.weight.mT).sub_(losses.unsqueeze(1))
-        error.mul_(2 * prediction / len(losses))
-        torch.mm(error.mT, encoded[-1], out=weight_slope)
-        torch.sum(error, 0, out=bias_slope)
-        adjoint = (decoded[-1] - spectra).mul_(2 * reconstruction / spectra.numel())
-        adjoint = _backward(self._decoder, decoded, adjoint, last_is_linear=True)
-        _backward(self._encoder, encoded, adjoint.addmm_(error, predictor.weight), last_is_linear=False)
-
-
-def _forward(layers: Sequence[tuple[nn.Linear, Tensor, Tensor]], inputs: Tensor, last_is_linear: bool) -> list[Tensor]:
-    """The inputs and the output of every layer."""
+def _through(layers: Sequence[Layer], inputs: Tensor) -> list[Tensor]:
+    """Return the inputs and the outputs of every layer."""
     states = [inputs]
-    for number, (layer, _, _) in enumerate(layers, start=1):
-        state = torch.addmm(layer.bias, states[-1], layer.weight.mT)
-        states.append(state if last_is_linear and number == len(layers) else state.tanh_())
+    for layer in layers:
+        states.append(layer(states[-1]))
     return states
 
 
+class Gradients:
+    """The gradient of the objective, written out: the networks are so small that automatic differentiation takes
+    several times as long as the arithmetic.
+
+    The objective is, for each member, `reconstruction` times the mean squared error of the inputs plus `prediction`
+    times the mean squared error of the predicted target, over the member's examples as their weights count them.
+    """
+
+    def __init__(self, model: Autoencoders) -> None:
+        self.model = model
+        self.vector = torch.zeros_like(model.parameters)
+        self._slopes = Autoencoders(model.members, model.size, model.latent_size, self.vector)
+
+    @torch.no_grad()
+    def compute(
+        self, inputs: Tensor, targets: Tensor, weights: Tensor, reconstruction: float, prediction: float
+    ) -> None:
+        """Fill `vector` from inputs (members, n, D), targets and weights (members, n, 1), of sum 1 in a member."""
+        model, slopes = self.model, self._slopes
+        encoded = _through(model.encoder, inputs)
+        decoded = _through(model.decoder, encoded[-1])
+        error = (model.predictor(encoded[-1]) - targets).mul_(weights).mul_(2 * prediction)
+        torch.bmm(error.mT, encoded[-1], out=slopes.predictor.weight)
+        torch.sum(error, 1, keepdim=True, out=slopes.predictor.bias)
+        adjoint = (decoded[-1] - inputs).mul_(weights * (2 * reconstruction / model.size))
+        adjoint = _backward(model.decoder, slopes.decoder, decoded, adjoint)
+        _backward(model.encoder, slopes.encoder, encoded, adjoint.baddbmm_(error, model.predictor.weight), last=True)
+
+
 def _backward(
-    layers: Sequence[tuple[nn.Linear, Tensor, Tensor]], states: Sequence[Tensor], adjoint: Tensor, last_is_linear: bool
+    layers: Sequence[Layer], slopes: Sequence[Layer], states: Sequence[Tensor], adjoint: Tensor, last: bool = False
 ) -> Tensor:
-    """From the adjoint of the output to that of the input; the layers' slopes are filled."""
-    for number in range(len(layers), 0, -1):
-        layer, weight_slope, bias_slope = layers[number - 1]
-        if not (last_is_linear and number == len(layers)):
-            adjoint = torch.ops.aten.tanh_backward(adjoint, states[number])
-        torch.mm(adjoint.mT, states[number - 1], out=weight_slope)
-        torch.sum(adjoint, 0, out=bias_slope)
-        adjoint = adjoint @ layer.weight
+    """Fill the slopes of layers from the adjoint of their output; return the adjoint of their input, which the `last`
+    layers that are reached do not need."""
+    for number in range(len(layers) - 1, -1, -1):
+        if layers[number].bounded:
+            adjoint = torch.ops.aten.tanh_backward(adjoint, states[number + 1])
+        torch.bmm(adjoint.mT, states[number], out=slopes[number].weight)
+        torch.sum(adjoint, 1, keepdim=True, out=slopes[number].bias)
+        if not (last and number == 0):
+            adjoint = torch.bmm(adjoint, layers[number].weight)
     return adjoint

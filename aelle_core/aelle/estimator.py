@@ -1,244 +1,272 @@
 """AeLLE: principal components of a latent space of Lyapunov spectra, as a scikit-learn estimator."""
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from sklearn.base import BaseEstimator, TransformerMixin
+from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.decomposition import PCA
-from sklearn.utils import Tags, check_array, check_random_state
+from sklearn.utils import Tags, assert_all_finite, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from aelle_core.aelle.accepted_spectra import TakenSpectra
-from aelle_core.aelle.autoencoder import Autoencoder, train_stages
-from aelle_core.files.atomic import read_safetensors, write_atomically
-from aelle_core.files.places import Place, place
+from aelle_core.aelle import saving
+from aelle_core.aelle.accepted_spectra import TakenSpectra, check_taken
+from aelle_core.aelle.autoencoder import Autoencoders
+from aelle_core.aelle.familiarity import Familiarity
+from aelle_core.aelle.inputs import Inputs, stack_spectra
+from aelle_core.aelle.parameters import PUBLISHED, check_parameters
+from aelle_core.aelle.targets import Target, TargetName
+from aelle_core.aelle.training import Schedule, Shares, train
+from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
-from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.pretrained import shipped_file
 
-_FORMAT = "aelle-model-1"
+_FEW = 20
+"""With fewer spectra than these nothing is held out."""
 
 
-def stack_spectra(spectra: Any) -> Any:
-    """Spectra of different lengths as one array (n, largest), interpolated; anything else as it is."""
-    if isinstance(spectra, Sequence) and len({np.size(each) for each in spectra}) > 1:
-        size = max(np.size(each) for each in spectra)
-        return np.stack([interpolate_spectrum(np.asarray(each), size) for each in spectra])
-    return spectra
+class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Autoencoders of spectra with a linear predictor of the final loss, and the PCA of their latent codes.
 
+        model = AeLLE(random_state=0).fit(spectra, losses)
+        model.transform(spectra)                      # (n, 2): the plane; the first rises with the predicted loss
+        model.predict(spectra, return_interval=True)  # losses in nats, lower and upper end of the 90 % interval
+        model.distance(spectra)                       # above 1: unlike all that was fitted
 
-class AeLLE(TransformerMixin, BaseEstimator):
-    """An autoencoder of spectra with a linear predictor of the final loss, and the PCA of its latent codes.
-
-    latent_size          dimensions of the latent code
+    latent_size          dimensions of a network's code
     components           principal components that `transform` returns
-    alphas               weight of the prediction error against the reconstruction error, stage by stage, on
-                         standardised spectra and losses: its scale decides whether the first component is about the
-                         loss at all
-    epochs               epochs of each stage
-    learning_rate, batch_size   of Adam
-    target               "log": the logarithm of the loss is regressed (one diverged network then cannot rule the
-                         fit); "loss": the loss itself, as in the paper
+    members              networks, each fitted to all spectra but its share; their codes are joined by the PCA and
+                         their predictions averaged. Refits with other seeds then agree, and what each was kept from
+                         gives `steps`, and the width of intervals
+    alphas               weight of the prediction error against the reconstruction error, stage by stage
+    steps                updates; of several numbers the one whose predictions rank best what members were kept from:
+                         on some 200 spectra of a hard task 300 steps overfit
+    learning_rate, decays   of AdamW; it falls to zero as a half cosine, which leaves no noise of the last updates
+    weight_decay         on the predictor's weights alone: without it a code of small variance times a large weight
+                         fits the loss as well, and the first component speaks of something else
+    batch_size           spectra of an update; None for all, whose gradient has no noise
+    scale                exponents enter as asinh(exponent / scale): differences near zero, where dynamics change, and
+                         the order of magnitude far below; None for the exponents themselves
     floor                nats per step that exponents below it, -inf of dead directions included, are set to
-    validation_fraction  held out to choose the best state; with fewer than 20 spectra the training set chooses
-    random_state         decides the weights, the held-out part and the order of batches
+    target               "rank": the rank of the loss in [-1, 1] is regressed, mapped back by the fitted losses: no
+                         diverged network rules the fit; "log" or "loss" (the paper's): the logarithm, or the loss
+    keep                 the "last" state, or the "best" on what was held out, a noisy choice on few networks
+    validation_fraction  what a single member is kept from, to choose its state
+    known                names of the last columns of X that are no exponents, as `beside` makes them
+    random_state         decides the weights, the shares and the order of batches
 
     Spectra are (n, D) in nats per step, descending, or a list of spectra of different lengths, which are interpolated
-    to the longest. Fitted attributes: autoencoder_, pca_, history_ (validation objective by epoch), n_features_in_, and
-    takes_, a TakenSpectra where it is known which spectra they were.
-    Vogt, Zheng, Shlizerman 2024, section 3.
+    to the longest. Fitted attributes: autoencoder_, pca_, steps_, history_ (objective on what was held out, twenty
+    times through training), errors_ (of predictions for what members were kept from), n_features_in_, and takes_, a
+    TakenSpectra where it is known which spectra they were.
+    Vogt, Zheng, Shlizerman 2024, section 3; their own settings: `AeLLE.as_published()`.
     """
 
     def __init__(
         self,
         latent_size: int = 32,
         components: int = 2,
-        alphas: Sequence[float] = (200.0, 200.0, 300.0, 400.0),
-        epochs: int = 60,
-        learning_rate: float = 2e-3,
-        batch_size: int = 128,
-        target: Literal["log", "loss"] = "log",
-        floor: float = -6.0,
+        members: int = 5,
+        alphas: Sequence[float] = (300.0,),
+        steps: int | Sequence[int] = (60, 300),
+        learning_rate: float = 5e-3,
+        decays: bool = True,
+        weight_decay: float = 20.0,
+        batch_size: int | None = None,
+        scale: float | None = 0.05,
+        floor: float = -40.0,
+        target: TargetName = "rank",
+        keep: Literal["last", "best"] = "last",
         validation_fraction: float = 0.15,
+        known: Sequence[str] = (),
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.latent_size = latent_size
         self.components = components
+        self.members = members
         self.alphas = alphas
-        self.epochs = epochs
+        self.steps = steps
         self.learning_rate = learning_rate
+        self.decays = decays
+        self.weight_decay = weight_decay
         self.batch_size = batch_size
-        self.target = target
+        self.scale = scale
         self.floor = floor
+        self.target = target
+        self.keep = keep
         self.validation_fraction = validation_fraction
+        self.known = known
         self.random_state = random_state
+
+    @classmethod
+    def as_published(cls, **changes: Any) -> Self:
+        """Return the paper's estimator: one network, exponents and losses as they come, alpha raised in stages."""
+        return cls(**{**PUBLISHED, **changes})
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.target_tags.one_d_labels = True
+        tags.target_tags.positive_only = self.target == "log"
         return tags
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit to spectra (n, D) and final losses (n,) in nats.
 
         Raises ValueError when a spectrum holds NaN or +inf, when losses are not finite, or not positive with
-        target="log".
+        target="log", and UserError for a parameter out of its range and where training diverges.
         """
-        if self.target not in ("log", "loss"):
-            raise UserError(f"target={self.target!r}: expected 'log' or 'loss'")
+        check_parameters(self)
         X, y = validate_data(
-            self, self._floored(stack_spectra(X)), y, dtype=np.float64, y_numeric=True, ensure_min_samples=2
+            self, stack_spectra(X), y, dtype=np.float64, y_numeric=True, ensure_min_samples=2, ensure_all_finite=False
         )
+        assert_all_finite(self._floored(X), input_name="X")
+        if len(self.known) >= X.shape[1]:
+            raise UserError(f"known={self.known!r} with {X.shape[1]} columns: expected a spectrum before them")
         losses = np.asarray(y, dtype=np.float64)
-        if self.target == "log" and losses.min() <= 0:
-            raise UserError(f"losses go down to {losses.min():g}: target='log' expects them positive; or target='loss'")
-        targets = np.log(losses) if self.target == "log" else losses
-        self.mean_, self.scale_ = X.mean(axis=0), _positive(X.std(axis=0))
-        self.target_mean_, self.target_scale_ = float(targets.mean()), float(_positive(targets.std()))
         self.takes_: TakenSpectra | None = None
+        self.target_ = Target.fitted(self.target, losses)
+        self.inputs_ = Inputs.fitted(X, self.floor, self.scale, len(self.known))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        generator = torch.Generator().manual_seed(seed)
-        self.autoencoder_ = Autoencoder(X.shape[1], self.latent_size, generator)
-        inputs = torch.from_numpy((X - self.mean_) / self.scale_)
-        outputs = torch.from_numpy((targets - self.target_mean_) / self.target_scale_)
-        order = torch.randperm(len(outputs), generator=generator)
-        held_out = int(self.validation_fraction * len(order)) if len(order) >= 20 else 0
-        training, validation = order[held_out:], order[:held_out] if held_out else order
-        self.history_ = train_stages(
-            self.autoencoder_,
-            (inputs[training], outputs[training]),
-            (inputs[validation], outputs[validation]),
-            alphas=self.alphas,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size,
-            generator=generator,
-        )
-        codes = self._codes(X)
-        self.pca_ = PCA(min(self.components, *codes.shape), svd_solver="full").fit(codes)
-        self._orient(codes, self._standard_prediction(codes))
-        self.median_ = float(np.median(self._project(codes)[:, 0]))
+        inputs, targets = self.inputs_(X), self.target_.standard(losses)
+        self._train(inputs, targets, torch.Generator().manual_seed(seed))
+        self.familiarity_ = Familiarity.fitted(inputs)
+        codes = self._member_codes(inputs)
+        joined = _joined(codes)
+        self.pca_ = PCA(min(self.latent_size, *joined.shape), svd_solver="full").fit(joined)
+        self._orient(self.pca_.transform(joined), self._standard_prediction(codes))
+        self._n_features_out = min(self.components, len(self.pca_.components_))
+        self.median_ = float(np.median(self.pca_.transform(joined)[:, 0]))
         return self
 
-    def _orient(self, codes: np.ndarray, predicted: np.ndarray) -> None:
+    def _train(self, inputs: np.ndarray, targets: np.ndarray, generator: torch.Generator) -> None:
+        """Fit the members, with each number of steps; keep those whose predictions rank best what was held out."""
+        shares = self._shares(
+            torch.from_numpy(inputs).float(),
+            torch.from_numpy(targets).float(),
+            torch.randperm(len(targets), generator=generator),
+        )
+        held_out = bool(shares.held_out.any())
+        offered = [self.steps] if isinstance(self.steps, int) else sorted(self.steps)
+        best = -np.inf
+        for steps in offered if held_out else offered[-1:]:
+            model = Autoencoders.drawn(self.members, inputs.shape[1], self.latent_size, generator, torch.float32)
+            schedule = Schedule(
+                tuple(self.alphas), steps, self.learning_rate, self.decays, self.weight_decay, self.batch_size
+            )
+            every = max(1, steps // 20)
+            history = train(model, shares, schedule, generator, keep_best=self.keep == "best", every=every)
+            predicted = shares.held_out_predictions(model)
+            ranked = _correlation(predicted, targets[shares.held_out.any(0).numpy()])
+            if ranked > best:
+                best, self.autoencoder_, self.history_, self.steps_ = ranked, model.to(torch.float64), history, steps
+                self.errors_ = np.sort(np.abs(predicted - targets[shares.held_out.any(0).numpy()]))
+
+    def _shares(self, inputs: torch.Tensor, targets: torch.Tensor, order: torch.Tensor) -> Shares:
+        if self.members > 1 and len(order) >= max(_FEW, self.members):
+            return Shares.folded(inputs, targets, order.tensor_split(self.members))
+        held_out = int(self.validation_fraction * len(order)) if self._holds_out(len(order)) else 0
+        return Shares.folded(inputs, targets, [order[:held_out]] * self.members)
+
+    def _holds_out(self, count: int) -> bool:
+        choosing = self.keep == "best" or not (isinstance(self.steps, int) or len(self.steps) == 1)
+        return self.members == 1 and choosing and count >= _FEW
+
+    def _orient(self, projected: np.ndarray, predicted: np.ndarray) -> None:
         """Turn every component so that it rises with the predicted loss."""
-        projected = self.pca_.transform(codes)
         for index in range(projected.shape[1]):
             if np.dot(projected[:, index], predicted - predicted.mean()) < 0:
                 self.pca_.components_[index] *= -1
 
     def transform(self, X: Any) -> np.ndarray:
         """Spectra (n, D) -> principal components (n, components); the first rises with the predicted loss."""
-        return self._project(self.encode(X))
+        return self.encode(X)[:, : self._n_features_out]
 
     def encode(self, X: Any) -> np.ndarray:
-        """Spectra (n, D) -> latent codes (n, latent_size)."""
-        return self._codes(self._checked(X))
+        """Spectra (n, D) -> latent codes (n, latent_size): all principal components of the members' joined codes."""
+        return self.pca_.transform(_joined(self._member_codes(self._inputs(X))))
 
     def decode(self, codes: Any) -> np.ndarray:
-        """Latent codes (n, latent_size) -> spectra (n, D), nats per step."""
+        """Latent codes (n, latent_size) -> spectra (n, D), nats per step: the mean of what the members decode."""
         check_is_fitted(self)
+        joined = self.pca_.inverse_transform(check_array(codes, dtype=np.float64))
+        members = joined.reshape(len(joined), self.members, self.latent_size).swapaxes(0, 1)
         with torch.no_grad():
-            decoded = self.autoencoder_.decoder(torch.from_numpy(check_array(codes, dtype=np.float64))).numpy()
-        return decoded * self.scale_ + self.mean_
+            decoded = self.autoencoder_.decode(torch.from_numpy(np.ascontiguousarray(members))).mean(0).numpy()
+        return self.inputs_.back(decoded)
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Spectra (n, D) -> expected final losses (n,), nats."""
-        predicted = self._standard_prediction(self.encode(X)) * self.target_scale_ + self.target_mean_
-        return np.exp(predicted) if self.target == "log" else predicted
+    def predict(self, X: Any, *, return_interval: bool = False, level: float = 0.9) -> Any:
+        """Spectra (n, D) -> expected final losses (n,), nats; with `return_interval` losses, lower and upper ends.
+
+        The interval holds the loss of a network like the fitted ones with probability `level`: its half width is that
+        quantile of the errors for networks that members were kept from. Where a spectrum is unlike all that was fitted
+        (`distance` above 1) it is the whole range of fitted losses.
+        Raises UserError where nothing was held out.
+        """
+        inputs = self._inputs(X)
+        predicted = self._standard_prediction(self._member_codes(inputs))
+        losses = self.target_.loss(predicted)
+        if not return_interval:
+            return losses
+        if not 0 < level < 1:
+            raise UserError(f"level={level!r}: expected a probability between 0 and 1")
+        if not len(self.errors_):
+            raise UserError(f"an interval from a fit that held out nothing: expected at least {_FEW} spectra")
+        place = min(len(self.errors_), int(np.ceil((len(self.errors_) + 1) * level))) - 1
+        half = self.errors_[place]
+        low, high = self.target_.loss(predicted - half), self.target_.loss(predicted + half)
+        unlike = self.familiarity_.distance(inputs) > 1
+        lowest, largest = self.target_.all
+        return losses, np.where(unlike, np.minimum(low, lowest), low), np.where(unlike, np.maximum(high, largest), high)
+
+    def distance(self, X: Any) -> np.ndarray:
+        """Spectra (n, D) -> how far each is from the nearest fitted one (n,), in units of the distance that 99 % of the
+        fitted ones keep from their own nearest neighbour: above 1 a spectrum is unlike all that is known."""
+        return self.familiarity_.distance(self._inputs(X))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return Spearman's rank correlation between predicted and final losses (n,): 1 is perfect, 0 is chance."""
+        return _correlation(self.predict(X), np.asarray(y, dtype=np.float64))
 
     def predict_high_accuracy(self, X: Any) -> np.ndarray:
         """Whether the first component is below its median over the fitted spectra (the paper's classifier): (n,)."""
-        return self.transform(X)[:, 0] < self.median_
+        return self.encode(X)[:, 0] < self.median_
 
-    def _floored(self, X: Any) -> Any:
-        """-inf and all below the floor set to it; +inf and NaN stay, for the checks to refuse."""
-        if isinstance(X, np.ndarray) and X.dtype.kind == "f":
-            return np.where(self.floor > X, self.floor, X)
-        if isinstance(X, list | tuple) and len(X) and all(isinstance(each, np.ndarray) for each in X):
-            return self._floored(np.stack(X)) if len({each.shape for each in X}) == 1 else X
-        return X
+    def _floored(self, X: np.ndarray) -> np.ndarray:
+        """-inf and all below the floor set to it, in the exponents; +inf and NaN stay, for the checks to refuse."""
+        count = X.shape[1] - len(self.known)
+        return np.concatenate([np.where(self.floor > X[:, :count], self.floor, X[:, :count]), X[:, count:]], axis=1)
 
-    def _checked(self, X: Any) -> np.ndarray:
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Checked spectra, as the networks see them."""
         check_is_fitted(self)
         if self.takes_ is not None:
-            self._check_taken(X)
-        if isinstance(X, Sequence) and len(X) and all(np.ndim(each) == 1 for each in X):
-            size = self.n_features_in_
-            if any(np.size(each) != size for each in X) and len({np.size(each) for each in X}) > 1:
-                X = np.stack([interpolate_spectrum(np.asarray(each), size) for each in X])
-        return validate_data(self, self._floored(X), dtype=np.float64, reset=False)
+            check_taken(self.takes_, X, len(self.known))
+        X = stack_spectra(X, self.n_features_in_)
+        X = validate_data(self, X, dtype=np.float64, reset=False, ensure_all_finite=False)
+        assert_all_finite(self._floored(X), input_name="X")
+        return self.inputs_(X)
 
-    def _check_taken(self, X: Any) -> None:
-        """Raise UserError where an array cannot be spectra of the kind that was fitted."""
-        for each in X if isinstance(X, Sequence) else [X]:
-            exponents = np.asarray(each)
-            if not exponents.ndim or exponents.dtype.kind not in "fiu" or self.takes_ is None:
-                continue  # refused below
-            self.takes_.check(exponents=exponents.shape[-1])
-            if np.any(exponents[..., :-1] < exponents[..., 1:]):
-                raise UserError(f"spectra that rise: this AeLLE takes {self.takes_}")
-
-    def _codes(self, X: np.ndarray) -> np.ndarray:
+    def _member_codes(self, inputs: np.ndarray) -> torch.Tensor:
         with torch.no_grad():
-            return self.autoencoder_.encoder(torch.from_numpy((X - self.mean_) / self.scale_)).numpy()
+            return self.autoencoder_.encode(torch.from_numpy(inputs))
 
-    def _project(self, codes: np.ndarray) -> np.ndarray:
-        return self.pca_.transform(codes)
-
-    def _standard_prediction(self, codes: np.ndarray) -> np.ndarray:
+    def _standard_prediction(self, codes: torch.Tensor) -> np.ndarray:
         with torch.no_grad():
-            return self.autoencoder_.predictor(torch.from_numpy(codes)).squeeze(-1).numpy()
+            return self.autoencoder_.predict(codes).mean(0).numpy()
 
     def save(self, path: Place | str) -> Place:
         """Write the fitted model as safetensors to a path or an address, whole or not at all; no pickle."""
         check_is_fitted(self)
-        tensors = {f"autoencoder/{name}": value for name, value in self.autoencoder_.state_dict().items()}
-        arrays = {
-            "mean": self.mean_, "scale": self.scale_, "history": np.array(self.history_),
-            "components": self.pca_.components_, "center": self.pca_.mean_,
-            "explained_variance": self.pca_.explained_variance_,
-            "explained_variance_ratio": self.pca_.explained_variance_ratio_,
-        }  # fmt: skip
-        tensors |= {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
-        parameters = {**self.get_params(), "alphas": list(self.alphas)}
-        if not isinstance(self.random_state, int):
-            parameters["random_state"] = None
-        scalars = {"target_mean": self.target_mean_, "target_scale": self.target_scale_, "median": self.median_}
-        metadata = {"format": _FORMAT, "parameters": json.dumps(parameters), "scalars": json.dumps(scalars)}
-        if self.takes_ is not None:
-            metadata["takes"] = json.dumps(dataclasses.asdict(self.takes_))
-        return write_atomically(place(path), lambda temporary: save_file(tensors, temporary, metadata))
+        return saving.save(self, path)
 
     @classmethod
     def load(cls, path: Place | str) -> "AeLLE":
         """Read a model that `save` wrote. Raises UserError naming the file when it is anything else."""
-        tensors, metadata = read_safetensors(path, "a saved AeLLE")
-        if metadata.get("format") != _FORMAT:
-            raise UserError(f"{str(path)!r} has format {metadata.get('format')!r}: expected an AeLLE, {_FORMAT!r}")
-        model = cls(**json.loads(metadata["parameters"]))
-        model.alphas = tuple(model.alphas)
-        scalars = json.loads(metadata["scalars"])
-        arrays = {name: value.numpy() for name, value in tensors.items() if "/" not in name}
-        model.mean_, model.scale_, model.history_ = arrays["mean"], arrays["scale"], arrays["history"].tolist()
-        model.target_mean_, model.target_scale_ = scalars["target_mean"], scalars["target_scale"]
-        model.median_, model.n_features_in_ = scalars["median"], len(model.mean_)
-        model.autoencoder_ = Autoencoder(len(model.mean_), model.latent_size, torch.Generator())
-        state = {name.removeprefix("autoencoder/"): value for name, value in tensors.items() if "/" in name}
-        model.autoencoder_.load_state_dict(state)
-        model.pca_ = PCA(len(arrays["components"]), svd_solver="full")
-        model.pca_.components_, model.pca_.mean_ = arrays["components"], arrays["center"]
-        model.pca_.explained_variance_ = arrays["explained_variance"]
-        model.pca_.explained_variance_ratio_ = arrays["explained_variance_ratio"]
-        takes = json.loads(metadata.get("takes", "null"))
-        model.takes_ = takes and TakenSpectra(**{**takes, "cells": tuple(takes["cells"])})
-        return model
+        parameters, restore = saving.load(path)
+        return restore(cls(**parameters))
 
     @classmethod
     def from_pretrained(cls, name: str) -> "AeLLE":
@@ -249,6 +277,13 @@ class AeLLE(TransformerMixin, BaseEstimator):
             return cls.load(path)
 
 
-def _positive(scale: Any) -> Any:
-    """Standard deviations, with 1 for what does not vary."""
-    return np.where(scale > 1e-12, scale, 1.0)
+def _joined(codes: torch.Tensor) -> np.ndarray:
+    """Codes (members, n, latent) side by side: (n, members x latent)."""
+    return codes.permute(1, 0, 2).reshape(codes.shape[1], -1).numpy()
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation; 0 where one of the two does not vary."""
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(spearmanr(first, second).statistic)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aelle_core.files.atomic import write_atomically
+from aelle_core.files.atomic import kind_of, write_atomically
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov import LyapunovSpectrum
 
@@ -92,8 +92,8 @@ def check_writable(path: Path, picture: bool = False) -> None:
         known = sorted(Figure().canvas.get_supported_filetypes())
         if path.suffix[1:].lower() not in known:
             raise UserError(f"{str(path)!r} ends in {path.suffix!r}: expected a picture, one of .{', .'.join(known)}")
-    if path.is_dir():
-        raise UserError(f"{str(path)!r} is a directory: expected the path of a file to write")
+    if (kind := kind_of(path)) not in (None, "a file"):
+        raise UserError(f"{str(path)!r} is {kind}: expected the path of a file to write")
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         why = "cannot be written" if path.parent.is_dir() else "does not exist"
         raise UserError(f"{str(path)!r} would lie in a directory that {why}: expected the path of a file to write")

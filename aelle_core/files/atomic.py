@@ -1,6 +1,7 @@
 """Files that exist whole or not at all, and tensors read from them."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ def write_atomically(path: AnyPlace, write: Callable[[Path], object], *, within:
 
     The directories above it are made; with `within` only those below that one, and where it is not there any more
     FileNotFoundError is raised. A reader sees the old file or the new one; after a failure (a full disk, say) the
-    temporary file is removed and the error goes on.
+    temporary file is removed and the error goes on. Raises UserError where `path` is there and no regular file: a
+    device's node is not to be replaced by a file.
     """
     if isinstance(path, ObjectPath):
         with tempfile.TemporaryDirectory() as directory:
@@ -34,6 +36,7 @@ def write_atomically(path: AnyPlace, write: Callable[[Path], object], *, within:
             write(made)
             path.write_bytes(made.read_bytes())
         return path
+    check_replaceable(path)
     if within is None:
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
@@ -52,6 +55,34 @@ def write_atomically(path: AnyPlace, write: Callable[[Path], object], *, within:
         raise
     flush_directory(path.parent)
     return path
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise UserError where something is at `path` that is no regular file: a device, a pipe, a socket, a directory."""
+    kind = kind_of(path)
+    if kind not in (None, "a file"):
+        raise UserError(f"{str(path)!r} is {kind}: expected a new name, or a file that may be replaced")
+
+
+def kind_of(path: Place) -> str | None:
+    """Return in words what is at a path, or None where nothing is."""
+    if isinstance(path, ObjectPath):
+        return "a file" if path.is_file() else None
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return next((words for test, words in _KINDS if test(mode)), "something else")
+
+
+_KINDS = (
+    (stat.S_ISREG, "a file"),
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 def _make_below(root: Place, directory: Path) -> None:

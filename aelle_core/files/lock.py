@@ -1,5 +1,6 @@
 """One process at a time: a lock that the system drops with the process, or on an object store a lease that runs out."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -8,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from aelle_core.files.places import ObjectPath, Place
 from aelle_core.foundation.errors import UserError
@@ -34,13 +35,14 @@ def alone(root: Place, name: str, *, named: bool = True) -> Iterator[Callable[[]
     it, or has taken it over.
     """
     if isinstance(root, Path):
-        with (root / name).open("a+") as lock:
+        with _opened(root / name) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 lock.seek(0)
                 raise _taken(root, lock.read().strip()) from error
-            lock.truncate(0)
+            lock.seek(0)
+            lock.truncate()
             if named:
                 lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
                 lock.flush()
@@ -65,6 +67,16 @@ def alone(root: Place, name: str, *, named: bool = True) -> Iterator[Callable[[]
         yield renew
     finally:
         own.unlink(missing_ok=True)
+
+
+def _opened(path: Path) -> TextIO:
+    """Raises UserError where a link of that name leads elsewhere: what it leads to would be emptied."""
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{str(path)!r} is a link: expected a file of this program's own; remove it") from error
+        raise
 
 
 def _others(own: ObjectPath) -> list["FileInfo"]:

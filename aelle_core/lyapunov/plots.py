@@ -78,5 +78,10 @@ def _axes(axes: Any) -> Any:
     if axes is not None:
         return axes
     from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
-    return pyplot.figure(figsize=(6, 3.5), layout="constrained").add_subplot()
+    try:
+        figure = pyplot.figure(figsize=(6, 3.5), layout="constrained")
+    except ImportError:  # MPLBACKEND, inherited from a notebook, names a backend of another environment: no window
+        figure = Figure(figsize=(6, 3.5), layout="constrained")
+    return figure.add_subplot()

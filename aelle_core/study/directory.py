@@ -1,14 +1,18 @@
 """Where a study's results lie."""
 
+import errno
 import json
+import os
 import platform
+import secrets
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aelle_core.files.atomic import write_atomically
+from aelle_core.files.atomic import kind_of, write_atomically
 from aelle_core.files.places import ObjectPath, Place, place, unreachable
 from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore, StoreError
@@ -69,11 +73,12 @@ class RunDirectory:
         """Where a pack's checkpoint lies."""
         return self.checkpoints / f"{pack}.safetensors"
 
-    def check(self, study: Study) -> None:
-        """Raise UserError where `prepare` is bound to fail, without writing anything that stays."""
+    def check(self, study: Study, *, write: bool = True) -> None:
+        """Raise UserError where `prepare` is bound to fail, without writing anything that stays; nothing at all is
+        written where `write` is False."""
         try:
             self._check_content(study)
-            self._check_writable()
+            self._check_writable(write)
         except OSError as error:
             raise unreachable(self.path, error) from error
 
@@ -86,16 +91,28 @@ class RunDirectory:
                     "name another output directory"
                 )
         elif self.path.exists() and not self.path.is_dir():
-            raise UserError(f"{str(self)!r} is a file: expected a directory for the results")
+            raise UserError(f"{str(self)!r} is {kind_of(self.path)}: expected a directory for the results")
         elif self.path.exists() and any(not each.name.startswith("_") for each in self.path.iterdir()):
             raise UserError(f"{str(self)!r} holds other files and no study.json: expected an empty or new directory")
 
-    def _check_writable(self) -> None:
+    def _check_writable(self, write: bool) -> None:
         existing = self.path
         if isinstance(existing, Path):
             while not existing.exists():
                 existing = existing.parent
-        probe = existing / "_aelle-write-test"
+            if not existing.is_dir():
+                raise UserError(f"{str(existing)!r} is {kind_of(existing)}: expected a directory for the results")
+            if not os.access(existing, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES).lower(), str(existing))
+        if not write:
+            return
+        if isinstance(existing, Path):
+            # Exclusively, under a name that nobody knows before: what another user has put there is never opened.
+            handle, name = tempfile.mkstemp(prefix="_aelle-write-test.", dir=existing)
+            os.close(handle)
+            Path(name).unlink(missing_ok=True)
+            return
+        probe = existing / f"_aelle-write-test.{secrets.token_hex(8)}"
         probe.write_bytes(b"")
         probe.unlink(missing_ok=True)
 

@@ -34,6 +34,7 @@ from flows.command.options import (
     asked_resources,
     asked_study,
     check_forced_way,
+    check_home,
     checked_output,
     joined,
 )
@@ -82,7 +83,7 @@ def study(
     `aelle study arrays --data measurements.csv --option target=price --option window=30`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
     parameters = asked_analysis(splits, regress)
@@ -123,7 +124,7 @@ def sweep(
     Example: `aelle sweep digits --cells lstm,gru --units 16,32 --output runs/gated`
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan)
+    directory = checked_output(output, plan, write=not dry_run)
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
     if dry_run:
@@ -285,6 +286,7 @@ def main() -> None:
     from aelle_core.foundation.errors import UserError
 
     try:
+        check_home(sys.argv[1:])
         app()
     except UserError as error:
         typer.echo(f"aelle: {error}", err=True)

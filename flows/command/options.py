@@ -1,6 +1,7 @@
 """What the command line takes, and what it asks for: a study, resources, an analysis."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -100,14 +101,15 @@ def _task_options(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def checked_output(output: str | None, plan: "Study") -> str:
-    """The directory or address for the results, after everything that can be known to fail has been refused."""
+def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:
+    """The directory or address for the results, after everything that can be known to fail has been refused; without
+    `write`, by looking alone."""
     from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
 
     directory = resolved(output or f"runs/{plan.name}")
-    RunDirectory(directory).check(plan)
+    RunDirectory(directory).check(plan, write=write)
     get_task(plan.task, seed=plan.seed, options=plan.task_options).check(plan.batch_size, plan.warmup)
     return directory
 
@@ -170,3 +172,17 @@ def _validated(model: Callable[..., Made], **values: Any) -> Made:
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{first['loc'][0]}={first['input']!r}: {first['msg'].lower()}") from error
+
+
+def check_home(arguments: list[str]) -> None:
+    """Raise UserError where a command is asked for and this user has no home: Prefect, Ray and caches need one."""
+    from aelle_core.foundation.errors import UserError
+
+    if not arguments or not {"--help", "--version"}.isdisjoint(arguments):
+        return
+    try:
+        Path.home()
+    except RuntimeError as error:
+        raise UserError(
+            f"user {os.geteuid()} has no home directory: expected HOME to name a directory that can be written"
+        ) from error

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import psutil
-
 from aelle_core.foundation.errors import UserError, some_of
 from flows.parameters import Request, Resources
 from flows.processes.environment import prepare_ray
 from flows.processes.interruption import kept_signal_handlers, telling_threads
+from flows.processes.local_cluster import LocalCluster, watching
 from flows.processes.malloc_arenas import share_arenas
 from flows.processes.orphans import ending_with_this
 
 _OBJECT_STORE_BYTES = 256 * 2**20  # packs exchange little: their results go to files
+_QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
     """Connect to Ray. A cluster that this call started stops with it; one that was there stays.
 
     `wanted` are requests by the name of who makes them. Raises UserError when no node can hold one of them, naming
-    what is missing, at once or after `resources.patience` seconds, and when no cluster answers.
+    what is missing, at once or after `resources.patience` seconds, and when no cluster answers; ClusterError when a
+    local one does not start.
     """
     local = not resources.ray_address
     prepare_ray(local)
@@ -37,26 +38,45 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
             yield
         return
     share_arenas()
-    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if local:
-        options |= {
-            "num_cpus": os.cpu_count(),
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE_BYTES,
-            "_node_ip_address": "127.0.0.1",
-        }
+    with _started() if local else _joined(str(resources.ray_address)):
+        check_resources(wanted, resources.patience)
+        with telling_threads():
+            yield
+
+
+@contextmanager
+def _started() -> Iterator[None]:
+    """A local cluster for the block."""
+    cluster = LocalCluster.start(
+        num_cpus=os.cpu_count(),
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _node_ip_address="127.0.0.1",
+        **_QUIET,
+    )
+    # The kernel ends the raylet with this process, however that ends, and workers end with their raylet, but its agents
+    # first try for a minute to report that to the cluster.
+    with ending_with_this(cluster.agents), watching(cluster):
+        try:
+            yield
+        finally:
+            cluster.stop()
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    """The cluster at an address for the block. Raises UserError where it does not answer or lets nobody in."""
+    import ray
+
     try:
         with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
-            ray.init(address="local" if local else resources.ray_address, **options)
+            ray.init(address=address, **_QUIET)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
-        raise UserError(f"ray_address={resources.ray_address!r}: {_why_not(error)}") from error
-    with ending_with_this(_started_by_raylet() if local else []):
-        try:
-            check_resources(wanted, resources.patience)
-            with telling_threads():
-                yield
-        finally:
-            ray.shutdown()
+        raise UserError(f"ray_address={address!r}: {_why_not(error)}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _why_not(error: BaseException | None) -> str:
@@ -72,13 +92,6 @@ def _why_not(error: BaseException | None) -> str:
             )
         error = error.__cause__ or error.__context__
     return f"no Ray cluster answers there ({first})"
-
-
-def _started_by_raylet() -> list[psutil.Process]:
-    """What the raylet of a local cluster has started. The kernel ends the raylet with this process, however that ends,
-    and workers end with their raylet, but its agents first try for a minute to report that to the cluster."""
-    raylets = [process for process in psutil.Process().children() if process.name() == "raylet"]
-    return [process for raylet in raylets for process in raylet.children()]
 
 
 def check_resources(wanted: Mapping[str, Request], patience: float = 0) -> None:

@@ -7,9 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
+
+import psutil
 
 EXIT_SECONDS = 15
 _interrupted = threading.Event()
@@ -40,6 +42,19 @@ def exit_code(interrupt: BaseException) -> int:
         return 128 + signal.SIGINT
     code = interrupt.code if isinstance(interrupt, SystemExit) else None
     return code if isinstance(code, int) else 128 + signal.SIGTERM
+
+
+def end_within(seconds: float) -> None:
+    """Have this process end after that time at the latest, with exit code 0, and with it all that it has started."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                process.kill()
+        os._exit(0)
+
+    threading.Thread(target=end, name="end", daemon=True).start()
 
 
 def raise_if_interrupted() -> None:
@@ -79,11 +94,21 @@ class Ending:
         return exit_code(interrupt) if self._code is None else self._code
 
 
+_endings: list[Ending] = []
+
+
+def end_command(reason: str) -> None:
+    """End the command that this process runs, from any thread, with exit code 1; does nothing where it runs none."""
+    for ending in _endings:
+        ending.begin(reason)
+
+
 @contextmanager
 def exiting_on_signals(last_words: str) -> Iterator[Ending]:
     """For the process of a command: SIGTERM and SIGHUP raise SystemExit(128 + signal), as Ctrl-C raises
-    KeyboardInterrupt. A process that has not ended EXIT_SECONDS after one of these ended a block of `telling_threads`
-    prints why, and `last_words`, and ends at once, whatever its threads wait for."""
+    KeyboardInterrupt; SIGHUP stays ignored where it was, as `nohup` wants it. A process that has not ended EXIT_SECONDS
+    after one of these ended a block of `telling_threads` prints why, and `last_words`, and ends at once, whatever its
+    threads wait for."""
     ending = Ending()
 
     def leave(number: int, frame: FrameType | None) -> None:
@@ -96,12 +121,16 @@ def exiting_on_signals(last_words: str) -> Iterator[Ending]:
         print(f"aelle: {ending.reason}: {last_words}", file=sys.stderr, flush=True)
         os._exit(ending.code(_interrupts[0]))
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before: dict[int, Any] = {number: signal.signal(number, leave) for number in numbers}
+    heard = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        heard.append(signal.SIGHUP)
+    before: dict[int, Any] = {number: signal.signal(number, leave) for number in heard}
     threading.Thread(target=enforce, name="exit", daemon=True).start()
     try:
         with telling_threads():
+            _endings.append(ending)
             yield ending
     finally:
+        _endings.clear()
         for number, handler in before.items():
             signal.signal(number, handler)

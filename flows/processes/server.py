@@ -14,7 +14,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aelle_core.foundation.child_processes import STOP_SECONDS
 from aelle_core.foundation.errors import UserError
+from flows.processes.client import check_password, environment, kept_for, named_server, prefect_home
 from flows.processes.environment import prepare_prefect
+from flows.processes.secret import kept_secret, link_file, new_secret, secret_file
 from flows.processes.stale_runs import close_stale_runs
 
 _START_SECONDS = 180
@@ -26,7 +28,8 @@ _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class PrefectServer:
-    """A Prefect server in a child process, started again when that dies. `url` is its API's address.
+    """A Prefect server in a child process, started again when that dies. `url` is its API's address, `secret` what it
+    asks for, name:password.
 
     The socket that listens stays open in this process: nobody can take the port, and who connects while there is no
     child waits for the next one.
@@ -37,12 +40,20 @@ class PrefectServer:
         self._listening = _listener(host, port)
         self._interface = interface
         name = _EVERY_INTERFACE.get(host, host)
-        port = self._listening.getsockname()[1]
-        self.url = f"http://{f'[{name}]' if ':' in name else name}:{port}/api"
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"http://{f'[{name}]' if ':' in name else name}:{self.port}/api"
+        self._forgotten = interface and port == 0  # nobody finds that port again
+        try:
+            self.secret = _own_secret(self.port if interface else None)
+        except BaseException:
+            self._listening.close()
+            raise
         self._environment = os.environ | {
             "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_API_AUTH_STRING": self.secret,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": self.url.removesuffix("/api"),
             "PREFECT_SERVER_API_HOST": host,
-            "PREFECT_SERVER_API_PORT": str(port),
+            "PREFECT_SERVER_API_PORT": str(self.port),
             "PREFECT_SERVER_UI_ENABLED": str(interface).lower(),
         }
         self._lock = threading.Lock()
@@ -96,6 +107,9 @@ class PrefectServer:
             self.process.kill()
             self.process.wait()
         self._listening.close()
+        if self._forgotten:
+            for path in (secret_file(prefect_home(), self.port), link_file(prefect_home(), self.port)):
+                path.unlink(missing_ok=True)
 
 
 def await_answer(url: str, seconds: float, check: Callable[[], None] = lambda: None) -> None:
@@ -132,8 +146,10 @@ def prefect_server(
 
     Runs that it holds of processes of this machine that have gone are closed: see flows.processes.stale_runs.
     Where a server is named already, by PREFECT_API_URL or by Prefect's profile, that one is used and none is started.
-    Its data lie in PREFECT_HOME, which several servers may share. With PREFECT_SERVER_API_AUTH_STRING in the
-    environment, the server asks for it and this process gives it.
+    Its data lie in PREFECT_HOME, which several servers may share. The server asks for a password, which this process
+    and its children give: PREFECT_SERVER_API_AUTH_STRING where that is set, else one that is kept for servers with an
+    interface (see flows.processes.secret), and made for this call alone for others. A named server gets what
+    PREFECT_API_AUTH_STRING says, or what is kept for it.
 
     Args:
         host: Where to listen.
@@ -141,19 +157,21 @@ def prefect_server(
         interface: Serve the web interface too, and run the services behind it: schedules, automations, late runs.
         meanwhile: Called while the server starts, which takes 10 seconds or more.
 
-    Raises UserError when the port cannot be listened on, when the server does not answer within 180 seconds, or when
-    one that is named does not within 15 seconds.
+    Raises UserError when the port cannot be listened on, when the server does not answer within 180 seconds, and when
+    one that is named does not within 15 seconds, or asks for another password.
     """
     prepare_prefect()
-    if url := _named_server():
+    if url := named_server():
         await_answer(url, _NAMED_SECONDS)
-        meanwhile()
-        close_stale_runs()
-        yield url
+        with environment(kept_for(url)):
+            meanwhile()
+            check_password(url)
+            close_stale_runs()
+            yield url
         return
     server = PrefectServer(host, port, interface=interface)
     try:
-        with _environment(_client_settings(server.url)):
+        with environment({"PREFECT_API_URL": server.url, "PREFECT_API_AUTH_STRING": server.secret}):
             meanwhile()
             server.wait()
             close_stale_runs()
@@ -219,38 +237,14 @@ def _deliver() -> None:
         service.drain_all(timeout=_DELIVERY_SECONDS)
 
 
-def _named_server() -> str | None:
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    from prefect.settings import PREFECT_API_URL
+def _own_secret(port: int | None) -> str:
+    """What a server of ours asks for; `port` where that is one that people come back to."""
+    from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 
-    return PREFECT_API_URL.value()
-
-
-def _client_settings(url: str) -> dict[str, str]:
-    settings = {"PREFECT_API_URL": url}
-    if secret := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
-        settings["PREFECT_API_AUTH_STRING"] = secret
-    return settings
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    """The settings in this process' environment, and in prefect's, which reads its own only once."""
-    from prefect.context import refresh_global_settings_context
-
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    refresh_global_settings_context()
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        refresh_global_settings_context()
+    given = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or PREFECT_SERVER_API_AUTH_STRING.value()
+    if given:
+        return str(given)
+    return new_secret() if port is None else kept_secret(prefect_home(), port)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -2,6 +2,7 @@
 parent lives."""
 
 import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,11 @@ def serve(
     end_with(parent)  # before the imports, which take seconds
     import uvicorn
     from prefect.server.api.server import create_app
-    from prefect.settings import PREFECT_HOME
+    from prefect.settings import PREFECT_HOME, PREFECT_SERVER_API_AUTH_STRING, PREFECT_SERVER_API_HOST
+
+    from flows.processes.guard import Guard, names_of
+
+    assert PREFECT_SERVER_API_AUTH_STRING.value(), "a server of ours lets nobody in without a password"
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -30,7 +35,9 @@ def serve(
                 await super().startup(sockets)
 
     app = create_app(ephemeral=not interface, final=True)
-    config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=STOP_SECONDS - 2)
+    others = os.environ.get("AELLE_HOSTS", "").split(",")
+    guarded = Guard(app, names_of(PREFECT_SERVER_API_HOST.value(), others))
+    config = uvicorn.Config(guarded, log_level="error", lifespan="on", timeout_graceful_shutdown=STOP_SECONDS - 2)
     with socket.socket(fileno=descriptor) as listening:
         Server(config).run(sockets=[listening])
 

@@ -13,6 +13,7 @@ from aelle_core.foundation.errors import UserError
 from flows.parameters import Request, Resources
 from flows.processes.cluster import capacity, missing_resources
 from flows.processes.interruption import raise_if_interrupted
+from flows.processes.local_cluster import LocalCluster, check_cluster
 
 _LOOK_SECONDS = 1.0
 _LONGEST_DELAY = 300.0
@@ -53,7 +54,8 @@ def fan_out(
     how far the job came: one that came further than at its last failure has all its retries anew. Only as many jobs
     are drawn from `jobs` and submitted as keep the cluster busy as it is now. `while_waiting` is called about every
     second with the jobs that are submitted. What a callback raises ends the fan-out; ending it, or closing the
-    generator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job.
+    generator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job,
+    and ClusterError when the local cluster has died, which is no failure of the jobs that failed with it.
     """
     import ray
 
@@ -64,6 +66,7 @@ def fan_out(
     try:
         with _sharing(request) as window:
             while True:
+                check_cluster()
                 window.queued = not queue.empty
                 while len(pending) < window.size(resources.patience) and (job := queue.next()) is not None:
                     pending[remote.options(name=job.name).remote(*job.arguments)] = job
@@ -84,6 +87,7 @@ def fan_out(
                     try:
                         outcome = Outcome(job.name, ray.get(reference), None, job.attempts)
                     except ray.exceptions.RayError as failure:
+                        check_cluster(failure)
                         reached = on_failure(job.name, failure, job.attempts)
                         job.in_vain = 1 if reached != job.reached else job.in_vain + 1
                         job.reached = reached
@@ -93,7 +97,8 @@ def fan_out(
                         outcome = Outcome(job.name, None, failure, job.attempts)
                     yield outcome
     finally:
-        for reference in pending:
+        whole = LocalCluster.running is None or not LocalCluster.running.ended()
+        for reference in pending if whole else ():
             # After an interrupt the cluster may be gone already; then nothing runs any more.
             with suppress(ray.exceptions.RayError, RuntimeError, TypeError):
                 ray.cancel(reference, force=True)

@@ -2,14 +2,18 @@
 
 from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from prefect import runtime
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.schedules import CronSchedule
 
 from flows.jobs import form_of
 from flows.nightly import nightly as flow
 from flows.parameters import AnalysisParameters, StudyParameters
 from flows.served.forms import Changes, PackResources, PresetName, resources
+from flows.served.night_date import night_date
 from flows.served.settings import ServedSettings
 
 
@@ -43,4 +47,14 @@ def nightly(
 def _tonight(timezone: str) -> str:
     """The date on which this run was to start: one that waits, or is tried again the next day, keeps its night."""
     planned: datetime = runtime.flow_run.scheduled_start_time
-    return date.isoformat(planned.astimezone(ZoneInfo(timezone)).date())
+    return date.isoformat(night_date(planned, ZoneInfo(timezone), _crons()))
+
+
+def _crons() -> list[str]:
+    """The cron expressions of this run's deployment, where a schedule has started it."""
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(runtime.flow_run.id))
+        if not run.auto_scheduled or run.deployment_id is None:
+            return []
+        schedules = client.read_deployment(run.deployment_id).schedules
+    return [each.schedule.cron for each in schedules if isinstance(each.schedule, CronSchedule)]

@@ -3,14 +3,18 @@
 import asyncio
 import ipaddress
 import os
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import typer
 
 from aelle_core.foundation.errors import UserError
+from flows.processes.client import prefect_home
 from flows.processes.environment import prepare_prefect, prepare_ray
+from flows.processes.secret import kept_secret, known_secret, link_file, sign_in_link, write_private
 from flows.processes.server import prefect_server
 from flows.processes.stale_runs import crash_without_heartbeats
 
@@ -45,18 +49,34 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
         check_cron(options.nightly)
     with prefect_server(options.host, options.port, interface=True) as url:
         from prefect.exceptions import TerminationSignal
-        from prefect.runner import Runner
 
         from flows.served.deployments import deployments
+        from flows.served.runner import OwnFlowsRunner
 
         crash_without_heartbeats()
-        runner = Runner(limit=options.limit)
+        runner = OwnFlowsRunner(limit=options.limit)
         for deployment in deployments(options.nightly, held.timezone):
-            runner.add_deployment(deployment)
+            runner.offer(deployment)
         typer.echo(f"forms: {url.removesuffix('/api')}/v2/deployments")
+        if how := how_to_sign_in(url):
+            typer.echo(how)
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
         with suppress(KeyboardInterrupt, TerminationSignal):
             asyncio.run(runner.start())
+
+
+def how_to_sign_in(url: str) -> str:
+    """Keep the link that signs a browser in beside the password, and say where; on a terminal, the link itself.
+
+    Nothing where the password is the user's own, or the server another's. What is printed elsewhere may lie in a log
+    that others read.
+    """
+    home, port = prefect_home(), urlsplit(url).port
+    if port is None or os.environ.get("PREFECT_API_AUTH_STRING") != known_secret(home, url):
+        return ""
+    link = sign_in_link(url, kept_secret(home, port))
+    write_private(link_file(home, port), link)
+    return f"sign in: {link}" if sys.stdout.isatty() else f"sign in: by the link in {link_file(home, port)}"
 
 
 def check_host(host: str) -> None:

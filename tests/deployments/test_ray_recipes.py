@@ -128,7 +128,11 @@ def test_a_night_as_the_operations_page_starts_it_uses_both_hosts(cluster: Clust
         submit = ["deployment", "run", "AeLLE nightly/nightly", "--params", json.dumps(form), "--watch"]
         night = head.start(
             [sys.executable, "-m", "prefect", "--no-prompt", *submit],
-            environment | {"PREFECT_API_URL": "http://127.0.0.1:4200/api"},
+            environment
+            | {
+                "PREFECT_API_URL": "http://127.0.0.1:4200/api",
+                "PREFECT_API_AUTH_STRING": (tmp_path / "prefect" / "aelle-serve" / "4200").read_text().strip(),
+            },
             tmp_path / "night.log",
         )
         assert hosts_used(cluster, night, 1000) == {head.name, cluster.worker.name}

@@ -22,13 +22,16 @@ _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 @dataclass(frozen=True)
 class Served:
-    """A running `aelle serve`: its process, its server's address, where its results go, and its API."""
+    """A running `aelle serve`: its process, its server's address, where its results go, its API, its password, and the
+    link that signs a browser in."""
 
     process: int
     url: str
     runs: Path
     api: httpx.Client
     environment: dict[str, str]
+    secret: str
+    sign_in: str
 
     def deployment(self, name: str) -> dict[str, Any]:
         """A registered deployment."""
@@ -100,9 +103,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             [sys.executable, "-m", "flows.command.main", *arguments], stdout=output, stderr=output, env=environment
         )
     try:
-        url = _address(process, log)
-        with httpx.Client(base_url=f"{url}/api/", timeout=SECONDS) as api:
-            yield Served(process.pid, url, home / "runs", api, environment)
+        url = _told(process, log, "forms: ").removesuffix("/v2/deployments")
+        link = Path(_told(process, log, "sign in: by the link in "))
+        secret = link.with_suffix("").read_text().strip()
+        with httpx.Client(base_url=f"{url}/api/", timeout=SECONDS, auth=tuple(secret.split(":"))) as api:
+            yield Served(process.pid, url, home / "runs", api, environment, secret, link.read_text().strip())
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -112,11 +117,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             raise
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _told(process: "subprocess.Popen[bytes]", log: Path, start: str) -> str:
+    """The rest of the line with that start."""
     deadline = time.monotonic() + 480
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
-            if line.startswith("forms: "):
-                return line.removeprefix("forms: ").removesuffix("/v2/deployments")
+            if line.startswith(start):
+                return line.removeprefix(start)
         time.sleep(0.1)
     raise AssertionError(f"aelle serve does not serve: {log.read_text()}")

@@ -61,7 +61,9 @@ def picture(page: "Page", tmp_path: Path) -> Picture:
 def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", picture: Picture) -> None:
     from playwright.sync_api import expect
 
-    page.goto(f"{served.url}/v2/deployments")
+    page.goto(served.sign_in)
+    page.wait_for_url("**/v2/deployments")
+    assert served.secret not in page.url
     page.get_by_role("link", name="study", exact=True).wait_for()
     picture("deployments")
     page.get_by_role("link", name="study", exact=True).click()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from aelle_core.study import RunDirectory
@@ -78,7 +78,8 @@ def test_what_a_killed_process_left_under_way_is_closed_with_its_run(
     above, other = started(), started()
     task = served.post("task_runs/", flow_run_id=above, task_key="below", dynamic_key="0", state={"type": "RUNNING"})
     below = started(parent_task_run_id=task["id"])
-    with temporary_settings({PREFECT_API_URL: f"{served.url}/api"}), get_client(sync_client=True) as client:
+    known = {PREFECT_API_URL: f"{served.url}/api", PREFECT_API_AUTH_STRING: served.secret}
+    with temporary_settings(known), get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(above))
         close_below(study, run, state)
         assert client.read_flow_run(UUID(below)).state_name == ended

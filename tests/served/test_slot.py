@@ -19,7 +19,8 @@ def test_a_night_keeps_its_slot_when_the_server_is_restarted(tmp_path: Path, mon
     server = PrefectServer()
     try:
         server.wait(SECONDS)
-        with httpx.Client(base_url=f"{server.url}/", timeout=SECONDS) as api:
+        name, password = server.secret.split(":")
+        with httpx.Client(base_url=f"{server.url}/", timeout=SECONDS, auth=(name, password)) as api:
 
             def post(path: str, **content: object) -> Any:
                 return ask(api, "POST", path, json=content).raise_for_status().json()

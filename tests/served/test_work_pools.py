@@ -18,7 +18,8 @@ NAMES = {"study", "sweep", "analyse", "nightly", "compact"}
 
 @pytest.fixture(scope="module")
 def api(prefect_server: str) -> httpx.Client:
-    return httpx.Client(base_url=f"{prefect_server}/", timeout=SECONDS)
+    name, password = os.environ["PREFECT_API_AUTH_STRING"].split(":")
+    return httpx.Client(base_url=f"{prefect_server}/", timeout=SECONDS, auth=(name, password))
 
 
 def prefect(server: str, home: Path, *arguments: str, **environment: str) -> None:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from aelle_core import pretrained
 from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.kept_tables import read_tables, tables_of, tables_recipe, write_tables
@@ -30,7 +31,7 @@ from aelle_core.store.fragments import WRITING
 from aelle_core.study import RunDirectory, Study
 from aelle_core.tasks import get_task
 
-HOME = Path(__file__).parent / "pretrained"
+HOME = Path(pretrained.__file__).parent
 METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "forest on spectrum", "cell and hyperparameters")
 SEED = 0
 SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "log"}

@@ -117,7 +117,7 @@ def test_the_report_of_both_names_their_seeds(joint: RunDirectory) -> None:
         )
     ]
     final = analysis.examples[1].of(analysis.splits[0].train)
-    aelle = AeLLE(epochs=3, random_state=0).fit(final.spectra, final.final_loss)
+    aelle = AeLLE(steps=20, random_state=0).fit(final.spectra, final.final_loss)
     save_analysis(joint, measurements, aelle, {"splits": 2, "seed": 0, "regress": "log"})
     data = report_data(joint)
     assert data.title == "pair-joint, seeds 0, 1"

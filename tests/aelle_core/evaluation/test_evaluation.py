@@ -55,7 +55,7 @@ SPLIT = splits_by_network(EXAMPLES[1], 1, seed=0, shares=Shares(0.7, 0.1, 0.2))[
 @pytest.fixture(scope="module")
 def aelle() -> AeLLE:
     train = EXAMPLES[1].of(SPLIT.train)
-    return AeLLE(epochs=20, random_state=0).fit(train.spectra, train.final_loss)
+    return AeLLE(steps=20, random_state=0).fit(train.spectra, train.final_loss)
 
 
 def test_splits_are_by_network_seeded_and_in_share() -> None:

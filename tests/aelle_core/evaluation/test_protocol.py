@@ -78,7 +78,7 @@ def test_without_validation_networks_cuts_are_chosen_on_those_that_train() -> No
     examples = networks()
     split = splits_by_network(examples, 1, seed=0, shares=Shares(0.8, 0, 0.2))[0]
     train, test = examples.of(split.train), examples.of(split.test)
-    aelle = AeLLE(epochs=20, random_state=0).fit(train.spectra, train.final_loss)
+    aelle = AeLLE(steps=20, random_state=0).fit(train.spectra, train.final_loss)
     for name, kind in classifiers.items():
         found = evaluate_classifiers(aelle, {1: examples}, split, {name: kind}, threshold=1.0, seed=0)[0]
         assert (found.train_networks, found.test_networks) == (48, 12)

@@ -1,5 +1,8 @@
 """What `lyapunov_spectrum` takes, refuses and returns."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -253,3 +256,14 @@ def test_plot_draws_every_finite_exponent() -> None:
     matplotlib.use("agg")
     axes = lyapunov_spectrum(network(), INPUTS).plot()
     assert len(axes.lines[1].get_xdata()) == 4
+
+
+def test_a_plot_needs_no_window_where_a_notebooks_backend_is_missing() -> None:
+    """MPLBACKEND of a notebook's terminal names a module of the notebook's environment."""
+    code = (
+        "from types import SimpleNamespace as S; import numpy as np\n"
+        "from aelle_core.lyapunov.plots import _axes\n"
+        "axes = _axes(None); axes.plot([0, 1]); axes.figure.savefig('/dev/null', format='png')\n"
+    )
+    environment = os.environ | {"MPLBACKEND": "module://no_such_notebook.backend_inline"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

@@ -223,6 +223,6 @@ def test_aelle_paper_refuses_what_is_no_run(tmp_path: Path) -> None:
 
 def test_the_model_of_the_tables_is_the_reports_plane(data: ReportData) -> None:
     """The first components do not depend on how many are kept."""
-    few = AeLLE(epochs=3, random_state=0).fit(data.final.spectra, data.final.final_loss)
-    many = AeLLE(epochs=3, random_state=0, components=10).fit(data.final.spectra, data.final.final_loss)
+    few = AeLLE(steps=20, random_state=0).fit(data.final.spectra, data.final.final_loss)
+    many = AeLLE(steps=20, random_state=0, components=10).fit(data.final.spectra, data.final.final_loss)
     np.testing.assert_allclose(few.transform(data.final.spectra), many.transform(data.final.spectra)[:, :2])

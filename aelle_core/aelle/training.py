@@ -1,0 +1,126 @@
+"""How the networks inside AeLLE are trained."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aelle_core.aelle.autoencoder import Autoencoders, Gradients
+from aelle_core.foundation.errors import UserError
+
+_MEAN_RATE, _SQUARE_RATE, _EPSILON = 0.9, 0.999, 1e-8  # Adam's
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long, how fast and by which objective is trained.
+
+    alphas         weight of the prediction error against the reconstruction error, stage by stage, of equal length
+    steps          updates in all
+    learning_rate  of AdamW, falling to zero as a half cosine where `decays`
+    weight_decay   of the predictor's weights alone
+    batch_size     examples of an update; None for all
+    """
+
+    alphas: Sequence[float]
+    steps: int
+    learning_rate: float
+    decays: bool
+    weight_decay: float
+    batch_size: int | None
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        return self.learning_rate * (0.5 * (1 + math.cos(math.pi * step / self.steps)) if self.decays else 1.0)
+
+    def alpha(self, step: int) -> float:
+        """Return the weight of the prediction error at a step."""
+        return self.alphas[step * len(self.alphas) // self.steps]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each member trains on: inputs (members, m, D), targets and weights (members, m, 1), and the examples of all,
+    inputs (n, D) and targets (n,), with which of them each member was kept from, (members, n) bool."""
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
+    all_inputs: Tensor
+    all_targets: Tensor
+    held_out: Tensor
+
+    @classmethod
+    def folded(cls, inputs: Tensor, targets: Tensor, parts: Sequence[Tensor]) -> "Shares":
+        """Each member trains on all examples but those of its part. Smaller shares are filled up with examples of
+        weight zero."""
+        everyone = torch.arange(len(targets))
+        held_out = torch.stack([torch.isin(everyone, part) for part in parts])
+        chosen = [everyone[~held] for held in held_out]
+        longest = max(map(len, chosen))
+        index = torch.stack([torch.cat([each, each.new_zeros(longest - len(each))]) for each in chosen])
+        weights = torch.stack([(torch.arange(longest) < len(each)).to(inputs.dtype) / len(each) for each in chosen])
+        return cls(inputs[index], targets[index].unsqueeze(-1), weights.unsqueeze(-1), inputs, targets, held_out)
+
+    def batch(self, size: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs, targets and weights of one update."""
+        count = self.weights.shape[1]
+        if size is None or size >= count:
+            return self.inputs, self.targets, self.weights
+        chosen = torch.randperm(count, generator=generator)[:size]
+        weights = self.weights[:, chosen]
+        return self.inputs[:, chosen], self.targets[:, chosen], weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
+
+    @torch.no_grad()
+    def held_out_predictions(self, model: Autoencoders) -> np.ndarray:
+        """Return for each example that members were kept from, in order, the mean of what these members predict."""
+        predicted = model.predict(model.encode(self.all_inputs))
+        counts = self.held_out.sum(0)
+        kept = counts > 0
+        return ((predicted * self.held_out).sum(0)[kept] / counts[kept]).double().numpy()
+
+    def held_out_error(self, model: Autoencoders, alpha: float) -> float:
+        """Return the objective on the examples that members were kept from; on all where none was kept from any."""
+        with torch.no_grad():
+            codes = model.encode(self.all_inputs)
+            wrong = (model.predict(codes) - self.all_targets).square()
+            rebuilt = (model.decode(codes) - self.all_inputs).square().mean(-1)
+        held = self.held_out if self.held_out.any() else torch.ones_like(self.held_out)
+        prediction, reconstruction = wrong[held].mean().item(), rebuilt[held].mean().item()
+        return (reconstruction + alpha * prediction) / (1 + alpha)
+
+
+def train(
+    model: Autoencoders, shares: Shares, schedule: Schedule, generator: torch.Generator, *, keep_best: bool, every: int
+) -> list[float]:
+    """Train all members at once with AdamW, and return the objective on what was held out, every so many steps.
+
+    The last state stays, or with `keep_best` the one with the lowest such objective, measured with the last alpha:
+    objectives of different alphas cannot be compared. Raises UserError where training leads to no finite number.
+    """
+    gradients = Gradients(model)
+    mean, square = torch.zeros_like(model.parameters), torch.zeros_like(model.parameters)
+    history: list[float] = []
+    best, best_state = math.inf, model.parameters.clone()
+    for step in range(schedule.steps):
+        alpha, rate = schedule.alpha(step), schedule.rate(step)
+        # Divided by 1 + alpha: the size of the gradient then does not depend on the stage.
+        batch = shares.batch(schedule.batch_size, generator)
+        gradients.compute(*batch, 1 / (1 + alpha), alpha / (1 + alpha))
+        model.predictor.weight.mul_(1 - rate * schedule.weight_decay)
+        mean.lerp_(gradients.vector, 1 - _MEAN_RATE)
+        square.mul_(_SQUARE_RATE).addcmul_(gradients.vector, gradients.vector, value=1 - _SQUARE_RATE)
+        size = (square / (1 - _SQUARE_RATE ** (step + 1))).sqrt_().add_(_EPSILON)
+        model.parameters.addcdiv_(mean, size, value=-rate / (1 - _MEAN_RATE ** (step + 1)))
+        if (step + 1) % every == 0 or step + 1 == schedule.steps:
+            history.append(shares.held_out_error(model, schedule.alphas[-1]))
+            if keep_best and history[-1] < best:
+                best, best_state = history[-1], model.parameters.clone()
+    if keep_best:
+        model.parameters.copy_(best_state)
+    if not (math.isfinite(history[-1]) and bool(model.parameters.isfinite().all())):
+        raise UserError(f"learning_rate={schedule.learning_rate!r}: training diverged; expected a smaller one")
+    return history

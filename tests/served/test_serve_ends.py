@@ -1,0 +1,61 @@
+"""`aelle serve` ends within ten seconds of SIGTERM, with what it runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from fault_injection.command import lives
+from tests.served.api import SECONDS, ask
+
+pytestmark = pytest.mark.timeout(1800)
+LIMIT = 10.0
+
+
+def until(condition: object, seconds: float, log: Path) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+
+def test_serve_ends_within_ten_seconds_with_the_run_that_is_under_way(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AELLE_"))}
+    environment = kept | {"PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    command = [sys.executable, "-m", "flows.command.main", "serve", "--port", "0", "--runs", str(tmp_path / "runs")]
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        serve = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    try:
+        until(lambda: "results: " in log.read_text() or serve.poll() is not None, SECONDS * 2, log)
+        assert serve.poll() is None, log.read_text()
+        told = dict(line.split(": ", 1) for line in log.read_text().splitlines() if ": " in line)
+        secret = Path(told["sign in"].removeprefix("by the link in ")).with_suffix("").read_text().strip()
+        name, password = secret.split(":")
+        url = told["forms"].removesuffix("/v2/deployments")
+        with httpx.Client(base_url=f"{url}/api/", auth=(name, password), timeout=SECONDS) as api:
+            sweep = {"deployments": {"name": {"any_": ["sweep"]}}}
+            identifier = ask(api, "POST", "deployments/filter", json=sweep).raise_for_status().json()[0]["id"]
+            changes = {"cells": ["lem"], "units": [6], "networks": 6, "epochs": 5000}
+            form = {"parameters": {"results": "far", "changes": changes}}
+            ask(api, "POST", f"deployments/{identifier}/create_flow_run", json=form).raise_for_status()
+        until(lambda: any((tmp_path / "runs").glob("far/spectra/*/*/*/*.parquet")), 900, log)
+        family = [psutil.Process(serve.pid), *psutil.Process(serve.pid).children(recursive=True)]
+        assert any(each.name() == "raylet" for each in family)
+        started = time.monotonic()
+        serve.send_signal(signal.SIGTERM)
+        assert serve.wait(LIMIT * 3) == 0, log.read_text()
+        assert time.monotonic() - started <= LIMIT
+    finally:
+        serve.kill()
+        serve.wait()
+    until(lambda: not [each for each in family if lives(each)], 30, log)
+    assert "Traceback" not in log.read_text()
+    assert not list((tmp_path / "prefect" / "aelle-serve").iterdir()), "the password goes with a port that nobody finds"
