@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aelle_core.aelle.estimator import AeLLE
     from aelle_core.cells import get_cell
+    from aelle_core.integrations.callback import SpectrumCallback
     from aelle_core.lyapunov import ClosedLoop, LyapunovSpectrum, lyapunov_spectrum
     from aelle_core.lyapunov.differentiable import LyapunovRegularizer, lyapunov_exponents
     from aelle_core.store.dataset import SpectraStore
@@ -23,6 +24,7 @@ _HOMES = {
     "LyapunovRegularizer": "aelle_core.lyapunov.differentiable",
     "LyapunovSpectrum": "aelle_core.lyapunov",
     "SpectraStore": "aelle_core.store.dataset",
+    "SpectrumCallback": "aelle_core.integrations.callback",
     "Study": "aelle_core.study",
     "get_cell": "aelle_core.cells",
     "get_task": "aelle_core.tasks",
@@ -36,6 +38,7 @@ __all__ = [
     "LyapunovRegularizer",
     "LyapunovSpectrum",
     "SpectraStore",
+    "SpectrumCallback",
     "Study",
     "get_cell",
     "get_task",

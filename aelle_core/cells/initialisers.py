@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.registry import Registry
 
 
@@ -39,6 +40,15 @@ class Normal(Initialiser):
     @staticmethod
     def draw(shape: tuple[int, ...], scale: float, units: int, generator: torch.Generator) -> Tensor:
         return torch.empty(shape).normal_(0, scale / 3**0.5, generator=generator)
+
+
+@initialisers.register("author")
+class Author(Initialiser):
+    """As the cell's authors draw it, whatever the scale: Cell.author_parameters."""
+
+    @staticmethod
+    def draw(shape: tuple[int, ...], scale: float, units: int, generator: torch.Generator) -> Tensor:
+        raise UserError("initialiser='author' draws whole networks: expected Cell.initialise")
 
 
 @initialisers.register("orthogonal")

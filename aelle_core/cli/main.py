@@ -7,17 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aelle_core.cli.commands import Commands
+
 if TYPE_CHECKING:
     import torch
 
 app = typer.Typer(
     name="aelle",
-    help="Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for.",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from aelle_core import __version__
+
+        typer.echo(f"aelle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def aelle(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for."""
+
 
 Run = Annotated[
     str, typer.Argument(help="A study's results: a directory, or an address (s3://, gs://).", show_default=False)
@@ -242,7 +262,6 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.loading.networks import load
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-    from aelle_core.study.directory import loss_name
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -265,7 +284,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final {loss_name(directory)}: {aelle.predict(features)[0]:.3f}")
+    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from aelle_core.foundation.errors import UserError
@@ -26,6 +26,9 @@ class Study:
     Everything that decides a number is in here; `identity` is the name with a hash of all of it. The fields carry
     descriptions and bounds, from which the forms of the flows are made. Raises UserError, before anything is
     trained, on unknown names and on values out of bounds.
+
+    `planned` is False for a study whose results are read: the plug-ins with its cells or its task may not be installed
+    here, so that names are not looked up.
     """
 
     name: str = _setting("study", "Name of the study: letters, digits, - and _")
@@ -56,8 +59,9 @@ class Study:
     )
     pack_size: int = _setting(16, "Networks trained side by side in one pack", 1, 4096)
     seed: int = _setting(0, "Decides everything that is drawn", 0, 2**32 - 1)
+    planned: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, planned: bool) -> None:
         for each in dataclasses.fields(self):
             if each.name in ("cells", "units", "spectra", "spectrum_epochs"):
                 values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
@@ -72,9 +76,11 @@ class Study:
                 raise UserError(f"spectra={self.spectra!r}: expected hidden, full, or both")
         if self.threshold is not None and not _is_positive(self.threshold):
             raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
-        self._check_names()
+        if planned:
+            self.check()
 
-    def _check_names(self) -> None:
+    def check(self) -> None:
+        """Raise UserError where a cell, the task or a range is unknown here, or one does not fit another."""
         from aelle_core.cells import cells
         from aelle_core.tasks import get_task
         from aelle_core.training import trainers
@@ -112,6 +118,9 @@ class Study:
                     merged[key] = trainer.optional.get(key, Range.parse)(value)
                 elif source != "*":
                     raise UserError(f"ranges[{source!r}] names {key!r}: expected one of {', '.join(sorted(known))}")
+        families = merged.get("initialiser")
+        if isinstance(families, Choice) and "author" in families.names and not cell.has_author():
+            raise UserError(f"initialiser='author' for {name}: it has none of its authors; expected another one")
         for key in ("scale", *training):
             bounds = merged[key]
             if isinstance(bounds, Range) and bounds.low <= 0:
@@ -138,16 +147,16 @@ class Study:
         return json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> "Study":
-        """The study with these settings. Raises UserError on an unknown setting."""
+    def from_dict(cls, settings: Mapping[str, Any], *, planned: bool = True) -> "Study":
+        """Return the study with these settings, `planned` or read. Raises UserError on an unknown setting."""
         known = {each.name for each in dataclasses.fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise UserError(f"unknown setting {', '.join(unknown)}: expected some of {', '.join(sorted(known))}")
-        return cls(**settings)
+        return cls(**settings, planned=planned)
 
-    def replace(self, **changes: Any) -> "Study":
-        """The study with some settings changed."""
-        return self.from_dict({**dataclasses.asdict(self), **changes})
+    def replace(self, *, planned: bool = True, **changes: Any) -> "Study":
+        """Return the study with some settings changed, `planned` or read."""
+        return self.from_dict({**dataclasses.asdict(self), **changes}, planned=planned)
 
 
 def check_name(label: str, name: object) -> None:

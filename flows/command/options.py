@@ -65,8 +65,10 @@ def asked_study(
     spectra: str | None,
     options: Sequence[str] | None = None,
 ) -> "Study":
-    """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
-    where that is no study."""
+    """Return the preset with the changes that were given (None: as in the preset).
+
+    Raises UserError, naming what was given, where that is no study.
+    """
     from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import changed_study, get_preset
@@ -116,8 +118,10 @@ def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> 
 
 
 def joined(runs: list[str], together: str | None) -> str:
-    """The run to analyse: the one that was named, or that which several were joined to. Raises UserError where several
-    come without a directory of their own, or one with it, and where they cannot be joined."""
+    """Return the run to analyse: the one that was named, or the directory that several were joined in.
+
+    Raises UserError where several come without --together, or one with it, and where they cannot be joined.
+    """
     from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import RunDirectory, join
@@ -137,6 +141,20 @@ def asked_resources(address: str | None, cpus: float, gpus: float, way: str | No
     from flows.parameters import Resources
 
     return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
+
+
+def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "log") -> None:
+    """Raise UserError where `asked_resources` and `asked_analysis` would, without what they need to be installed."""
+    from aelle_core.foundation.errors import UserError
+
+    if not 0 < cpus <= 1024:
+        raise UserError(f"--cpus {cpus:g}: expected a number above 0, up to 1024")
+    if not 0 <= gpus <= 64:
+        raise UserError(f"--gpus {gpus:g}: expected a number from 0 to 64")
+    if not 2 <= splits <= 1000:
+        raise UserError(f"--splits {splits}: expected a whole number from 2 to 1000")
+    if regress not in ("log", "loss"):
+        raise UserError(f"--regress {regress!r}: expected log or loss")
 
 
 def check_forced_way(way: str | None, plan: "Study", device: str) -> None:

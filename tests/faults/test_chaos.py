@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-# A node, the flow with a file that is altered meanwhile, and the server in its first round; in its second, on the study's
-# own cluster, a worker is stopped for a while, and the dashboard agent killed.
+# A node, the flow with a file that is altered meanwhile, and the server in its first round; in its second, on the
+# study's own cluster, a worker is stopped for a while, and the dashboard agent killed.
 SEED = 79897
 
 

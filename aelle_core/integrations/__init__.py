@@ -1,0 +1,1 @@
+"""Optional partners: each is imported only when it is used."""
