@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import psutil
@@ -33,7 +32,6 @@ class Scene:
     server: OutsideServer
     command: Command
     start: Callable[[], Command]
-    run: Path
     draw: random.Random
 
     def busy(self) -> list[psutil.Process]:
@@ -119,43 +117,15 @@ def kill_server(scene: Scene) -> str | None:
 
 def kill_flow(scene: Scene) -> str | None:
     """The command that drives it all; the same command is started again once nothing of it is left."""
-    return "flow" if _restart(scene, lambda: None) else None
-
-
-def alter_files(scene: Scene) -> str | None:
-    """The command, and then a file that it has written: a fragment is lost, or bits of a checkpoint turn over. The same
-    command is started again and has to make good for it."""
-    found: list[str] = []
-
-    def alter() -> None:
-        fragments = sorted(scene.run.glob("spectra/study=*/cell=*/epoch=*/[!_]*.parquet"))
-        checkpoints = sorted(scene.run.glob("checkpoints/[!_]*.safetensors"))
-        path = scene.draw.choice(checkpoints if checkpoints and scene.draw.random() < 0.5 else fragments)
-        if path.suffix == ".parquet":
-            path.unlink()
-            found.append(f"fragment {path.parent.name}/{path.stem} removed")
-            return
-        content = bytearray(path.read_bytes())
-        content[scene.draw.randrange(len(content))] ^= 0xFF
-        path.write_bytes(bytes(content))
-        found.append(f"checkpoint {path.stem} altered")
-
-    return f"flow, and {found[0]}" if _restart(scene, alter) else None
-
-
-def _restart(scene: Scene, meanwhile: Callable[[], None]) -> bool:
-    """Kill the command and start it again once nothing of it is left, and `meanwhile` is done. False where it had ended
-    before."""
     if scene.command.process.poll() is not None:
-        return False
+        return None
     scene.command.kill_first()
     if left := until_gone(scene.command, _GONE_SECONDS):
         raise RuntimeError(f"left of a killed flow after {_GONE_SECONDS:g} s: {'; '.join(left)}")
     if not scene.local:
         _until_idle(scene.nodes)
-    meanwhile()
     scene.command = scene.start()
-    return True
+    return "flow"
 
 
 def _until_idle(nodes: Nodes) -> None:
@@ -173,7 +143,6 @@ FAULTS: dict[str, Fault] = {
     "node": kill_node,
     "server": kill_server,
     "flow": kill_flow,
-    "files": alter_files,
 }
 """What may happen to a study on a cluster that was there before."""
 
@@ -181,7 +150,6 @@ LOCAL_FAULTS: dict[str, Fault] = {
     "worker": kill_worker,
     "stopped": stop_worker,
     "flow": kill_flow,
-    "files": alter_files,
     **{part: partial(kill_part, part) for part in PARTS},
 }
 """What may happen to a study that has started its own cluster."""

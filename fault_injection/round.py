@@ -54,7 +54,7 @@ def play(
 
     verdict = Verdict(number)
     started = time.monotonic()
-    scene = Scene(local, nodes, server, start(), start, run, draw)
+    scene = Scene(local, nodes, server, start(), start, draw)
     faults: dict[str, Fault] = LOCAL_FAULTS if local else FAULTS
     try:
         for moment, kind in plan:

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-# A node, the flow with a file that is altered meanwhile, and the server in its first round; in its second, on the
-# study's own cluster, a worker is stopped for a while, and the dashboard agent killed.
-SEED = 79897
+# The server, a node and the flow in its first round; in its second, on the study's own cluster, the dashboard agent is
+# killed, and a worker stopped for a while.
+SEED = 46694
 
 
 @pytest.mark.timeout(1500)
@@ -24,5 +24,5 @@ def test_two_rounds_of_chaos_lose_nothing() -> None:
             chaos.kill()
     assert chaos.returncode == 0, told
     assert "2 of 2 rounds ended with every row as it should be" in " ".join(told.split())
-    for killed in ("Prefect server at", "flow, and ", "node 127.0.0.", "dashboard agent at", " stopped at"):
+    for killed in ("Prefect server at", "flow at", "node 127.0.0.", "dashboard agent at", " stopped at"):
         assert killed in told
