@@ -37,6 +37,7 @@ class Cell(ABC):
     companions: ClassVar[tuple[str, ...]] = ()
     dense_blocks: ClassVar[bool] = False  # whether a block of its Jacobian has a dense summand: memory is to be counted
     exact_constants: ClassVar[tuple[str, ...]] = ()  # those that no rounding of products or differences touches
+    fixed: ClassVar[bool] = False  # whether its weights stay as they were drawn: only the readout is trained
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
 
     def __init__(self, input_size: int, units: int) -> None:

@@ -118,7 +118,7 @@ def paper(
         int, typer.Option(min=2, max=1000, help="Seeded splits over which the numbers are averaged.")
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Decides the splits and the autoencoder's start.")] = 0,
-    regress: Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")] = "log",
+    regress: Annotated[str, typer.Option(help="What AeLLE's predictor regresses: rank, log or loss.")] = "rank",
     anew: Annotated[
         bool,
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),

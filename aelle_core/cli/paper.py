@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Grid
 
+from aelle_core.aelle.targets import TARGETS
 from aelle_core.analysis.figures import draw_studies
 from aelle_core.analysis.kept_tables import study_tables
 from aelle_core.analysis.prepare import prepare_joint_analysis
@@ -56,8 +57,8 @@ def show_paper(
     Runs that are read `together` become a joint one in that directory. Tables that ship are made `anew` on demand.
     Raises UserError, before anything is computed, when one of them is neither.
     """
-    if settings["regress"] not in ("log", "loss"):
-        raise UserError(f"--regress {settings['regress']!r}: expected log or loss")
+    if settings["regress"] not in TARGETS:
+        raise UserError(f"--regress {settings['regress']!r}: expected {', '.join(TARGETS)}")
     if together is not None:
         if len(given or ()) < 2:
             raise UserError(f"--together {together!r} with {len(given or ())} runs: expected at least two")

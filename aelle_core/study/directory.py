@@ -190,6 +190,12 @@ class RunDirectory:
 
 
 def _loss_name(study: Study, statement: dict[str, Any]) -> str:
+    """What the study's networks are judged by, as an axis is labelled: its goal, or the loss."""
+    if study.goal != "loss":
+        from aelle_core.evaluation.free_runs import measures
+
+        kind = measures[study.goal]
+        return f"1 / (1 + {kind.description})" if kind.higher else kind.description
     return str(statement.get("loss_name") or tasks[study.task].loss_name)
 
 

@@ -65,7 +65,7 @@ def study(
     option: TaskOptions = None,
     spectra: Spectra = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
@@ -162,7 +162,7 @@ def analyse(
     runs: Runs,
     together: Together = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
 ) -> None:

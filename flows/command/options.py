@@ -47,7 +47,7 @@ Together = Annotated[
     str | None, typer.Option(help="Directory or address for the joint analysis of several studies of one shape.")
 ]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
-Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
+Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: rank, log or loss.")]
 
 
 Made = TypeVar("Made")
