@@ -28,7 +28,7 @@ _FLOATING = frozenset((torch.float64, torch.float32, torch.float16, torch.bfloat
 
 
 def _with_slope(value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A function of single numbers with a derivative of its own, for forward-mode differentiation."""
+    """Return a function of single numbers with a custom derivative, for forward-mode differentiation."""
 
     class Function(torch.autograd.Function):
         generate_vmap_rule = True
@@ -112,7 +112,7 @@ class WatchedArithmetic(TorchFunctionMode):
         return result * noise.view(result.shape)
 
     def _noise_for(self, result: Tensor) -> Tensor:
-        """The table in the result's dtype, on its device."""
+        """Return the table in the result's dtype, on its device."""
         key = (result.dtype, result.device)
         if key not in self._noise:
             drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))

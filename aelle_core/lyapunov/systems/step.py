@@ -93,7 +93,7 @@ class StepSystem:
         return self.step(None if x is None else x.clone(), state.clone())
 
     def _forward(self, first: int, steps: int, state: Tensor, arithmetic: WatchedArithmetic) -> list[Tensor]:
-        """The states before each step, and after the last."""
+        """Return the states before each step, and after the last."""
         states = [state]
         with arithmetic:
             for time in range(first, first + steps):
@@ -191,7 +191,7 @@ class StepSystem:
 
 
 def _told(error: Exception) -> str:
-    """The first line of what an error says, with its kind where torch has not raised it."""
+    """Return the first line of what an error says, with its kind where torch has not raised it."""
     bare = isinstance(error, RuntimeError) or not str(error)
     return first_line(error) if bare else f"{type(error).__name__}: {first_line(error)}"
 
