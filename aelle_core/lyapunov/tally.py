@@ -90,7 +90,7 @@ class Tally:
         jacobians: Jacobians,
         told: Tensor,
     ) -> None:
-        """Count a stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and what led to them."""
+        """Count a stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
         skipped = min(max(0, self.warmup - first), found.shape[3])
         counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
         found = found[:, :, :, skipped:].to(self.logarithms.device)
