@@ -65,3 +65,14 @@ class Orthogonal(Initialiser):
             gain = scale * (max(block.shape) / 3) ** 0.5
             torch.nn.init.orthogonal_(block, gain, generator=generator)
         return drawn
+
+
+@initialisers.register("uniform_zero_bias")
+class UniformZeroBias(Initialiser):
+    """Every entry of a matrix U(-scale, scale), every vector (a bias) zero: Vogt et al. 2024, section 4.3."""
+
+    @staticmethod
+    def draw(shape: tuple[int, ...], scale: float, units: int, generator: torch.Generator) -> Tensor:
+        if len(shape) < 2:
+            return torch.zeros(shape)
+        return Uniform.draw(shape, scale, units, generator)
