@@ -162,6 +162,11 @@ class Network:
             given = tuple(self.parameters[name].shape)
             if given != shape and given[1:] != shape:
                 raise UserError(f"parameter {name!r} has shape {given}: {self.cell!r} expects {shape}")
+            if not self.parameters[name].is_floating_point():
+                raise UserError(
+                    f"parameter {name!r} of cell {self.cell.name!r} has dtype {self.parameters[name].dtype}: "
+                    "expected real floating-point numbers"
+                )
         self.cell.constants(dict.fromkeys(self.constants, 0.0))
 
     @property

@@ -69,7 +69,7 @@ def show_paper(
     for option, directory in (("--output", output), ("--figures", figures)):
         if directory is not None:
             _make(option, directory)
-    console = Console()
+    console = Console(markup=False)
     made: list[tuple[Stored, list[Table]]] = []
     for study in studies:
         console.rule(study.title)
@@ -133,7 +133,7 @@ def _write(output: Path | None, name: str, title: str, tables: list[Table], cons
 
 
 def _print(table: Table, console: Console) -> None:
-    console.print(f"\n[bold]{table.title}[/bold]", highlight=False)
+    console.print(f"\n{table.title}", style="bold", highlight=False)
     console.print(table.caption, style="dim", highlight=False)
     if table.entries:
         for header, rows in _blocks(table, console.width):

@@ -131,8 +131,8 @@ def rows_condition(choices: dict[str, Selection]) -> pc.Expression:
     for name, value in choices.items():
         if value is None:
             continue
-        values = [value] if isinstance(value, str | int | Integral) else list(value)
         try:
+            values = [value] if isinstance(value, str | int | Integral) else list(value)
             condition &= pc.field(name).isin(pa.array(values, SCHEMA.field(name).type))
         except (pa.ArrowException, TypeError, OverflowError) as error:
             other = ", or 'last'" if name == "epoch" else ""

@@ -193,7 +193,11 @@ def _is_positive(value: Any) -> bool:
 
 
 def _as_tuple(name: str, value: Any, empty: bool) -> tuple[Any, ...]:
+    if not isinstance(value, str | int | list | tuple):
+        raise UserError(f"{name}={value!r}: expected a list")
     values = (value,) if isinstance(value, str | int) else tuple(value)
+    if any(isinstance(each, list | dict) for each in values):
+        raise UserError(f"{name}={value!r}: expected a list of names or numbers")
     if (not values and not empty) or len(set(values)) != len(values):
         raise UserError(f"{name}={value!r}: expected at least one, each once")
     return values
