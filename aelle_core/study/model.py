@@ -14,7 +14,7 @@ from aelle_core.foundation.ranges import Choice, Range
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
+    """Return a field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
     factory = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
     return field(**factory, metadata={"description": description, "low": low, "high": high})
 
@@ -115,8 +115,8 @@ class Study:
             measures[self.goal]
 
     def cell_ranges(self, name: str) -> dict[str, Range | Choice]:
-        """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may add
-        what is optional for its trainer."""
+        """Return the ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may
+        add what is optional for its trainer."""
         from aelle_core.cells import cells
         from aelle_core.tasks import tasks
         from aelle_core.training import trainers
@@ -159,7 +159,8 @@ class Study:
         return self.networks * len(self.cells) * len(self.units)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; a goal only where it is not the loss, as studies were before goals."""
+        """Return the settings as JSON can hold them; a goal only where it is not the loss, as studies were before
+        goals."""
         found = json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
         if self.goal == "loss":
             del found["goal"]
