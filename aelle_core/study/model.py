@@ -5,11 +5,11 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.errors import UserError, unknown_name
 from aelle_core.foundation.ranges import Choice, Range
 
 
@@ -54,6 +54,9 @@ class Study:
     threshold: float | None = _setting(
         None, "The loss below which a network has ended well; empty for the median of the final losses"
     )
+    chosen: dict[str, Any] = _setting(
+        {}, "Which networks to train, by number, of each cell and size such as 'gru 32'; empty for all: see screening"
+    )
     pack_size: int = _setting(16, "Networks trained side by side in one pack", 1, 4096)
     seed: int = _setting(0, "Decides everything that is drawn", 0, 2**32 - 1)
 
@@ -64,12 +67,21 @@ class Study:
                 object.__setattr__(self, each.name, values)
             _check_bounds(each, getattr(self, each.name))
         check_name("name", self.name)
-        for label in ("task_options", "ranges"):
+        for label in ("task_options", "ranges", "chosen"):
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
         for kind in self.spectra:
             if kind not in ("hidden", "full"):
                 raise UserError(f"spectra={self.spectra!r}: expected hidden, full, or both")
+        for name, numbers in self.chosen.items():
+            groups = {f"{cell} {units}" for cell in self.cells for units in self.units}
+            if name not in groups:
+                raise unknown_name("cell and size in chosen", name, groups)
+            whole = isinstance(numbers, list | tuple) and all(type(one) is int for one in numbers)
+            if not whole or not numbers or len(set(numbers)) < len(numbers) or not 0 <= min(numbers) <= max(numbers) < self.networks:
+                raise UserError(
+                    f"chosen[{name!r}]={numbers!r}: expected numbers from 0 to {self.networks - 1}, each once"
+                )
         if self.threshold is not None and not _is_positive(self.threshold):
             raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
         self._check_names()
@@ -131,11 +143,17 @@ class Study:
     @property
     def total_networks(self) -> int:
         """Networks in all cohorts."""
-        return self.networks * len(self.cells) * len(self.units)
+        return sum(len(self.numbers(cell, units)) for cell in self.cells for units in self.units)
+
+    def numbers(self, cell: str, units: int) -> Sequence[int]:
+        """Return the numbers of the networks of one cell and size: all of them, or the chosen."""
+        return self.chosen.get(f"{cell} {units}", ()) if self.chosen else range(self.networks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them."""
-        return json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
+        """The settings as JSON can hold them; those that came later only where they are not the default, so that the
+        identity of older studies stays."""
+        settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
+        return {name: value for name, value in settings.items() if name != "chosen" or value}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Study":
