@@ -6,11 +6,14 @@ BIN := $(VENV)/bin
 # How many processes the tests run in.
 JOBS ?= 2
 
-.PHONY: help study test lint faults bench bench-spectrum bench-force bench-orchestration bench-store clean
+.PHONY: help study test test-all test-oldest test-newest lint faults bench bench-spectrum bench-force bench-orchestration bench-store clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
-	@echo "make test    set up what is missing, then run all tests, two at a time (JOBS=1: one by one)"
+	@echo "make test    set up what is missing, then run the quick tests, two at a time (JOBS=1: one by one)"
+	@echo "make test-all     the quick tests, then all others: served flows, faults, browser, nights, deployments, the wheel"
+	@echo "make test-oldest  the quick tests of the core with the oldest allowed torch, numpy and scikit-learn"
+	@echo "make test-newest  the same with the newest that the package index has"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
@@ -21,8 +24,8 @@ help:
 
 # The stamp is newer than what it was made from, or the environment is made again.
 $(VENV)/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || \
-		{ echo "aelle needs Python 3.11 or 3.12: name one with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "aelle needs Python 3.11, 3.12 or 3.13: name one with 'make PYTHON=python3.12 ...'" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV): a few minutes, once"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[development]'
@@ -33,7 +36,26 @@ study: $(VENV)/installed
 	@$(BIN)/aelle study digits
 
 test: $(VENV)/installed
-	@$(BIN)/python -m pytest --numprocesses $(JOBS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) -m "not whole"
+
+test-all: test
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) -m whole
+
+# Environments of their own beside .venv: what the core's numbers depend on, at both ends of what pyproject allows.
+OF_CORE := tests/aelle_core tests/contracts
+$(VENV)-oldest/installed: pyproject.toml tools/oldest_versions.py
+	@test -x $(VENV)-oldest/bin/python || $(PYTHON) -m venv $(VENV)-oldest
+	@$(PYTHON) tools/oldest_versions.py > $(VENV)-oldest/constraints.txt
+	@$(VENV)-oldest/bin/python -m pip install --quiet --constraint $(VENV)-oldest/constraints.txt --editable '.[development]'
+	@touch $@
+
+$(VENV)-newest/installed: pyproject.toml
+	@test -x $(VENV)-newest/bin/python || $(PYTHON) -m venv $(VENV)-newest
+	@$(VENV)-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable '.[development]'
+	@touch $@
+
+test-oldest test-newest: test-%: $(VENV)-%/installed
+	@$(VENV)-$*/bin/python -m pytest --numprocesses $(JOBS) -m "not whole" $(OF_CORE)
 
 lint: $(VENV)/installed
 	@$(BIN)/ruff check .
@@ -63,4 +85,4 @@ faults: $(VENV)/installed
 	@$(BIN)/python -m fault_injection
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-newest runs

@@ -28,7 +28,7 @@ _stop: ContextVar[Stop] = ContextVar("stop")
 
 @contextmanager
 def stopping_together() -> Iterator[Stop]:
-    """Of the cohorts submitted within the block all stop when the place of their results fails for one of them."""
+    """Stop all cohorts submitted within the block when the directory of their results fails for one of them."""
     stop = Stop()
     token = _stop.set(stop)
     try:
@@ -105,7 +105,7 @@ class _Training:
             yield name, (packs, number, str(self.run), request.device, request.threads, self._resources.way)
 
     def _failed(self, name: str, error: Exception, attempts: int) -> int:
-        """Say so, and return how many epochs the pack has stored."""
+        """Log a failed attempt. Return how many epochs the pack has stored."""
         cause = getattr(error, "cause", None) or error
         if isinstance(cause, PlaceError):
             raise PlaceError(str(cause))
@@ -125,6 +125,6 @@ class _Training:
 
 
 def _cause(error: Exception) -> str:
-    """What went wrong in a worker in one line, without its traceback."""
+    """Return in one line what went wrong in a worker, without its traceback."""
     cause = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {first_line(cause)}" if str(cause).strip() else type(cause).__name__

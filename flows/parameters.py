@@ -22,7 +22,7 @@ class Request(NamedTuple):
 
     @property
     def device(self) -> str:
-        """Where a pack with this request is trained, as torch says it."""
+        """The torch device that a pack with this request is trained on."""
         return "cuda" if self.gpus else "cpu"
 
     @property
@@ -63,7 +63,7 @@ class Resources(BaseModel):
         ge=0,
         le=100,
         description="How often a pack that fails is tried again, from its last epoch, before it is "
-        "set apart (quarantined); one that came further than at its last failure starts counting anew",
+        "set apart (quarantined); the count starts again for a pack that came further than at its last failure",
     )
     retry_delay: float = Field(
         1, ge=0, le=3600, description="Seconds before a failed pack is tried again; doubled after each further failure"
@@ -73,7 +73,7 @@ class Resources(BaseModel):
     )
 
     def of_cohort(self, cell: str, units: int) -> Request:
-        """What a pack of that cohort takes."""
+        """Return what each pack of a cohort takes."""
         given = [self.cohorts[key] for key in (f"{cell} {units}", cell) if key in self.cohorts]
         cpus = [each.cpus_per_pack for each in given if each.cpus_per_pack is not None]
         gpus = [each.gpus_per_pack for each in given if each.gpus_per_pack is not None]
@@ -104,7 +104,7 @@ class _StudyForm(BaseModel):
 
     def to_study(self) -> Study:
         """The checked study. Raises UserError where a setting does not fit the others."""
-        return Study.from_dict(self.model_dump())
+        return Study(**self.model_dump())
 
 
 _CHOICES: dict[str, Any] = {

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.helpers.object_store import ObjectStore, running_object_store
-from tests.helpers.side_by_side import Scheduler, file_of, group, place
+from tests.helpers.side_by_side import Scheduler, file_of, group, is_whole, place
 
 torch.set_num_threads(1)
 os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is imported, by whichever test comes first
@@ -21,6 +21,8 @@ os.environ.setdefault("RAY_AUTH_MODE", "token")  # Ray reads it when it is impor
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if is_whole(file_of(item.nodeid)):
+            item.add_marker("whole")
         for shared, name in (("prefect_server", "cluster"), ("served", "served")):
             if shared in getattr(item, "fixturenames", ()) and group(file_of(item.nodeid)) != name:
                 raise pytest.UsageError(f"{item.nodeid} uses {shared!r}: expected its file in the group {name!r}")

@@ -122,7 +122,19 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-COMMANDS = ["study", "sweep", "plan", "analyse", "spectrum", "predict", "report", "presets", "paper", "serve"]
+COMMANDS = [
+    "study",
+    "sweep",
+    "plan",
+    "analyse",
+    "spectrum",
+    "predict",
+    "report",
+    "presets",
+    "paper",
+    "serve",
+    "recipes",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

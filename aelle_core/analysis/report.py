@@ -17,7 +17,6 @@ from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, write_report
 from aelle_core.study import RunDirectory, Study
-from aelle_core.study.directory import loss_name
 from aelle_core.study.joint import members
 from aelle_core.study.nights import Nights
 from aelle_core.tasks import get_task, tasks
@@ -38,7 +37,8 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
     if analysis is None:
         analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
     trained, joined = analysis.trained, " ".join(map(str, members(run)))
-    found = shown(analysis, study, AeLLE.load(run.analysis / "aelle.safetensors"), saved_measurements(run))
+    aelle = AeLLE.load(run.analysis / "aelle.safetensors")
+    found = shown(analysis, study, aelle, saved_measurements(run), loss_name=run.loss_name())
     return dataclasses.replace(
         found,
         versions=held["versions"],
@@ -49,15 +49,21 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
         },
         tables=study_tables(run, study, analysis, settings) if len(found.final) >= MINIMUM else [],
         illustration=_illustration(study, run),
-        loss_name=loss_name(run),
         data_location=joined or str(Nights(run).path if analysis.nights else run.path / "spectra"),
         command=f"aelle analyse {joined} --together {run}" if joined else f"aelle study {study.name}",
     )
 
 
-def shown(analysis: Analysis, study: Study, aelle: AeLLE, measurements: Sequence[Measurement]) -> ReportData:
-    """What the figures of an analysis are drawn from; `study` is what it goes by. What a report says of a run, its
-    versions, tables and places, is empty, and its task is not shown."""
+def shown(
+    analysis: Analysis,
+    study: Study,
+    aelle: AeLLE,
+    measurements: Sequence[Measurement],
+    *,
+    loss_name: str | None = None,
+) -> ReportData:
+    """Return what the figures of an analysis are drawn from; `study` is what it goes by. What a report says of a run,
+    its versions, tables and places, is empty, and its task is not shown. `loss_name` is the task's by default."""
     nights = analysis.nights
     return ReportData(
         title=_title(study, nights, [each.study.seed for each in analysis.trained]),
@@ -69,7 +75,7 @@ def shown(analysis: Analysis, study: Study, aelle: AeLLE, measurements: Sequence
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
         threshold_origin="the median of all" if study.threshold is None else "as the study says",
-        loss_name=tasks[study.task].loss_name,
+        loss_name=loss_name or tasks[study.task].loss_name,
         summaries=summarise(measurements),
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
         verdicts=[*filter(None, [analysis.missing]), *verdicts(measurements, study.epochs)],

@@ -7,17 +7,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from aelle_core.cli.commands import Commands
+
 if TYPE_CHECKING:
     import torch
 
 app = typer.Typer(
     name="aelle",
-    help="Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for.",
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from aelle_core import __version__
+
+        typer.echo(f"aelle {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def aelle(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for."""
+
 
 Run = Annotated[
     str, typer.Argument(help="A study's results: a directory, or an address (s3://, gs://).", show_default=False)
@@ -227,6 +247,52 @@ def spectrum(
 
 
 @app.command()
+def screen(
+    space: Annotated[str, typer.Argument(help="A preset, whose ranges candidates are drawn from.")] = "digits",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="What the predictor learns from: a name that ships, such as digits, or a finished run."
+        ),
+    ] = "digits",
+    candidates: Annotated[int, typer.Option(min=1, max=100_000, help="How many untrained networks to draw.")] = 500,
+    keep: Annotated[int, typer.Option(min=1, help="How many to keep.")] = 20,
+    sequences: Annotated[int, typer.Option(min=1, max=1000, help="Sequences that a spectrum is averaged over.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = 0,
+    cells: Annotated[str | None, typer.Option(help="Cells, comma-separated; by default the preset's.")] = None,
+    data: Annotated[str | None, typer.Option(help="Directory of the task's data, where it needs one.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .json file for the kept networks and their study.")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option(help="Show what screening, ASHA and others would have found on the finished sweep.")
+    ] = True,
+) -> None:
+    """Rank untrained networks by the loss to expect from their spectra, and keep the best: seconds, not hours.
+
+    Examples:
+
+    `aelle screen digits --candidates 200 --keep 10`
+
+    `aelle screen digits --from runs/digits --cells gru --output kept.json`
+    """
+    from aelle_core.cli.screen import run_screening
+
+    run_screening(
+        space,
+        source,
+        candidates=candidates,
+        keep=keep,
+        sequences=sequences,
+        seed=seed,
+        cells=None if cells is None else cells.split(","),
+        data=data,
+        output=output,
+        with_replay=replay,
+    )
+
+
+@app.command()
 def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkName = None) -> None:
     """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
 
@@ -240,7 +306,6 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     from aelle_core.loading.networks import load
     from aelle_core.lyapunov import lyapunov_spectrum
     from aelle_core.study import RunDirectory
-    from aelle_core.study.directory import loss_name
 
     directory = RunDirectory(run)
     study = directory.study()
@@ -263,7 +328,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final {loss_name(directory)}: {aelle.predict(features)[0]:.3f}")
+    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

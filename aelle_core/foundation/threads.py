@@ -1,4 +1,4 @@
-"""Threads of our own, and torch's beside them."""
+"""Run work on our own threads while torch uses one per thread."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -90,7 +90,7 @@ class Emitter:
         return results
 
     def widths(self, columns: int) -> list[int]:
-        """Of the vectors that cover so many columns: whole ones, then what is left."""
+        """Return the widths of the vectors that cover `columns` numbers: full registers, then the remainder."""
         width = lanes(self.bits // 8)
         return [min(width, columns - first) for first in range(0, columns, width)]
 

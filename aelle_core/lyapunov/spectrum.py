@@ -1,4 +1,4 @@
-"""The public function."""
+"""lyapunov_spectrum and pack_spectra: argument checking and results."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

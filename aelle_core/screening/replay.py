@@ -66,14 +66,19 @@ def replay(sweep: Sweep, *, price: float = 0.05, seed: int = 0, shares: tuple[fl
             budget = max(share * len(asked) * epochs, epochs)
             for method, choose in _methods(scores, price).items():
                 source = np.random.default_rng([seed, int(1e6 * share)])
-                regrets = [final[choose(losses, budget, source.permutation(len(asked)))] / best - 1 for _ in range(_ORDERS)]
+                regrets = [
+                    final[choose(losses, budget, source.permutation(len(asked)))] / best - 1 for _ in range(_ORDERS)
+                ]
                 found.setdefault(method, [[] for _ in shares])[shares.index(share)] += regrets
     table = {method: np.array(values) for method, values in found.items()}
     folds = np.sqrt(_FOLDS)
     return Replay(
         tuple(shares),
         {method: values.mean(axis=1) for method, values in table.items()},
-        {method: values.reshape(len(shares), _FOLDS, -1).mean(axis=2).std(axis=1, ddof=1) / folds for method, values in table.items()},
+        {
+            method: values.reshape(len(shares), _FOLDS, -1).mean(axis=2).std(axis=1, ddof=1) / folds
+            for method, values in table.items()
+        },
         price,
     )
 
@@ -181,9 +186,7 @@ def _gaussian_process(known: Sweep, asked: Sweep, seed: int) -> np.ndarray:
     one, other = columns(known), columns(asked)
     center = np.nanmean(one, axis=0)
     scale = np.nanstd(one, axis=0)
-    one, other = (
-        np.where(np.isnan(x), 0.0, (x - center) / np.where(scale > 1e-12, scale, 1.0)) for x in (one, other)
-    )
+    one, other = (np.where(np.isnan(x), 0.0, (x - center) / np.where(scale > 1e-12, scale, 1.0)) for x in (one, other))
     kernel = ConstantKernel() * Matern(np.ones(one.shape[1]), (1e-1, 1e3), nu=2.5) + WhiteKernel(0.1)
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     with warnings.catch_warnings():

@@ -34,7 +34,9 @@ def candidate_spectra(candidates: Sequence[Any], inputs: Tensor) -> list[np.ndar
                 "module with forward(x, h) -> h"
             )
     for members in packs.values():
-        for (index, _), spectrum in zip(members, pack_spectra(_packed(members), inputs, jacobian="hidden"), strict=True):
+        for (index, _), spectrum in zip(
+            members, pack_spectra(_packed(members), inputs, jacobian="hidden"), strict=True
+        ):
             found[index] = spectrum.exponents if spectrum.status == "ok" else None
     return found
 
@@ -50,9 +52,7 @@ def _packed(members: Sequence[tuple[int, Network]]) -> Network:
     """One Network of all members, their tensors and constants stacked."""
     cell = members[0][1].cell
     names = list(cell.parameter_shapes())
-    parameters = {
-        name: torch.stack([network.parameters[name].detach() for _, network in members]) for name in names
-    }
+    parameters = {name: torch.stack([network.parameters[name].detach() for _, network in members]) for name in names}
     constants = {
         name: torch.tensor([float({**cell.defaults, **network.constants}[name]) for _, network in members])
         for name in cell.defaults

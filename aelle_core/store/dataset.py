@@ -66,7 +66,7 @@ class SpectraStore:
         return self.path / f"study={study}" / f"cell={cell}" / f"epoch={epoch}" / f"{pack}{SUFFIX}"
 
     def has(self, study: str, cell: str, pack: str, epoch: int) -> bool:
-        """Whether the fragment is stored, by itself or merged. Of many packs `stored` tells more cheaply."""
+        """Return True if the fragment exists, alone or merged. For many packs call `stored` once instead."""
         path = self.fragment(study, cell, pack, epoch)
         # On an object store the directory's listing costs no more than asking for one object that is not there.
         return (isinstance(path, Path) and path.exists()) or self.contents.holds(study, cell, epoch, pack)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aelle_core.files.atomic import kind_of, write_atomically
 from aelle_core.files.places import ObjectPath, Place, place, unreachable
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
 from aelle_core.study.quarantine import Quarantine
@@ -116,23 +117,36 @@ class RunDirectory:
         probe.write_bytes(b"")
         probe.unlink(missing_ok=True)
 
-    def prepare(self, study: Study, statement: dict[str, Any], *, joint: Sequence[str] = ()) -> None:
-        """Check, make the directory with its settings, unless it holds this study already, and its store. `joint` are
-        the places of the runs that it stands for, if it does."""
+    def prepare(
+        self,
+        study: Study,
+        statement: dict[str, Any],
+        *,
+        joint: Sequence[str] = (),
+        loss_name: str | None = None,
+    ) -> None:
+        """Check, make the directory with its settings, unless it holds this study already, and its store.
+
+        `joint` are the places of the runs that it stands for, if it does;
+        `loss_name` is by default what the statement says, or the task.
+        """
         self.check(study)
         if not self.settings.exists():
-            self._write_settings(study, statement, joint)
+            self._write_settings(study, statement, joint, loss_name or _loss_name(study, statement))
         SpectraStore(self._spectra)
 
-    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str]) -> None:
-        content = {
+    def _write_settings(self, study: Study, statement: dict[str, Any], joint: Sequence[str], loss_name: str) -> None:
+        content: dict[str, Any] = {
             "format": _FORMAT,
             "identity": study.identity,
             "study": study.to_dict(),
             "data": statement,
+            "loss_name": loss_name,
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        } | ({"joint": list(joint)} if joint else {})
+        }
+        content |= {"joint": list(joint)} if joint else {}
+        content |= {"plugins": [plugin.record() for plugin in named()]} if named() else {}
         text = json.dumps(content, indent=2)
         write_atomically(self.settings, lambda temporary: temporary.write_text(text))
 
@@ -151,15 +165,18 @@ class RunDirectory:
         return content
 
     def study(self) -> Study:
-        """The study whose results lie here."""
-        return Study.from_dict(self.read_settings()["study"])
+        """Return the study whose results lie here. Its cells and its task may belong to plug-ins that are not here."""
+        return Study.from_dict(self.read_settings()["study"], planned=False)
+
+    def loss_name(self) -> str:
+        """Return what the losses are, as an axis is labelled: as the run or its data say, or its task."""
+        held = self.read_settings()
+        named = held.get("loss_name") or held["data"].get("loss_name")
+        return str(named or tasks[held["study"]["task"]].loss_name)
 
 
-def loss_name(run: RunDirectory) -> str:
-    """Return what the losses of a run are, as an axis is labelled: as its data say, or its task."""
-    held = run.read_settings()
-    named = held["data"].get("loss_name")
-    return str(named or tasks[held["study"]["task"]].loss_name)
+def _loss_name(study: Study, statement: dict[str, Any]) -> str:
+    return str(statement.get("loss_name") or tasks[study.task].loss_name)
 
 
 def versions() -> dict[str, str]:

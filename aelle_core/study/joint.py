@@ -23,7 +23,8 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
     studies = [run.study() for run in runs]
     check_joinable(studies)
     first = studies[0]
-    study = first.replace(name=f"{first.name[:_NAME_LENGTH]}-joint", networks=sum(each.networks for each in studies))
+    networks = sum(each.networks for each in studies)
+    study = first.replace(planned=False, name=f"{first.name[:_NAME_LENGTH]}-joint", networks=networks)
     places = [_place(run, together) for run in runs]
     together.check(study)
     if together.settings.exists() and (held := together.read_settings().get("joint", [])) != places:
@@ -31,7 +32,7 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
             f"{str(together)!r} joins {', '.join(held)}: expected {', '.join(places)}; name another directory"
         )
     data = {each.identity: run.read_settings()["data"] for each, run in zip(studies, runs, strict=True)}
-    together.prepare(study, data, joint=places)
+    together.prepare(study, data, joint=places, loss_name=runs[0].loss_name())
 
 
 def members(run: RunDirectory) -> list[RunDirectory]:

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from aelle_core.foundation.errors import UserError, unknown_name
@@ -26,6 +26,9 @@ class Study:
     Everything that decides a number is in here; `identity` is the name with a hash of all of it. The fields carry
     descriptions and bounds, from which the forms of the flows are made. Raises UserError, before anything is
     trained, on unknown names and on values out of bounds.
+
+    `planned` is False for a study whose results are read: the plug-ins with its cells or its task may not be installed
+    here, so that names are not looked up.
     """
 
     name: str = _setting("study", "Name of the study: letters, digits, - and _")
@@ -59,8 +62,9 @@ class Study:
     )
     pack_size: int = _setting(16, "Networks trained side by side in one pack", 1, 4096)
     seed: int = _setting(0, "Decides everything that is drawn", 0, 2**32 - 1)
+    planned: InitVar[bool] = True
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, planned: bool) -> None:
         for each in dataclasses.fields(self):
             if each.name in ("cells", "units", "spectra", "spectrum_epochs"):
                 values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
@@ -73,20 +77,25 @@ class Study:
         for kind in self.spectra:
             if kind not in ("hidden", "full"):
                 raise UserError(f"spectra={self.spectra!r}: expected hidden, full, or both")
+        self._check_chosen()
+        if self.threshold is not None and not _is_positive(self.threshold):
+            raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
+        if planned:
+            self.check()
+
+    def _check_chosen(self) -> None:
+        groups = {f"{cell} {units}" for cell in self.cells for units in self.units}
         for name, numbers in self.chosen.items():
-            groups = {f"{cell} {units}" for cell in self.cells for units in self.units}
             if name not in groups:
                 raise unknown_name("cell and size in chosen", name, groups)
-            whole = isinstance(numbers, list | tuple) and all(type(one) is int for one in numbers)
-            if not whole or not numbers or len(set(numbers)) < len(numbers) or not 0 <= min(numbers) <= max(numbers) < self.networks:
+            whole = isinstance(numbers, list | tuple) and numbers and all(type(one) is int for one in numbers)
+            if not whole or len(set(numbers)) < len(numbers) or min(numbers) < 0 or max(numbers) >= self.networks:
                 raise UserError(
                     f"chosen[{name!r}]={numbers!r}: expected numbers from 0 to {self.networks - 1}, each once"
                 )
-        if self.threshold is not None and not _is_positive(self.threshold):
-            raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
-        self._check_names()
 
-    def _check_names(self) -> None:
+    def check(self) -> None:
+        """Raise UserError where a cell, the task or a range is unknown here, or one does not fit another."""
         from aelle_core.cells import cells
         from aelle_core.tasks import get_task
         from aelle_core.training import trainers
@@ -156,16 +165,16 @@ class Study:
         return {name: value for name, value in settings.items() if name != "chosen" or value}
 
     @classmethod
-    def from_dict(cls, settings: Mapping[str, Any]) -> "Study":
-        """The study with these settings. Raises UserError on an unknown setting."""
+    def from_dict(cls, settings: Mapping[str, Any], *, planned: bool = True) -> "Study":
+        """Return the study with these settings, `planned` or read. Raises UserError on an unknown setting."""
         known = {each.name for each in dataclasses.fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise UserError(f"unknown setting {', '.join(unknown)}: expected some of {', '.join(sorted(known))}")
-        return cls(**settings)
+        return cls(**settings, planned=planned)
 
-    def replace(self, **changes: Any) -> "Study":
-        """The study with some settings changed."""
-        return self.from_dict({**dataclasses.asdict(self), **changes})
+    def replace(self, *, planned: bool = True, **changes: Any) -> "Study":
+        """Return the study with some settings changed, `planned` or read."""
+        return self.from_dict({**dataclasses.asdict(self), **changes}, planned=planned)
 
 
 def check_name(label: str, name: object) -> None:

@@ -45,7 +45,7 @@ class Packs(Sequence[Pack]):
     units: int
 
     def __len__(self) -> int:
-        return -(-len(self._numbers) // self.study.pack_size)
+        return -(-len(self.numbers) // self.study.pack_size)
 
     @overload
     def __getitem__(self, index: int) -> Pack: ...
@@ -63,12 +63,12 @@ class Packs(Sequence[Pack]):
         return Pack(self.name(number), self.cell, self.units, tuple(variants))
 
     @property
-    def _numbers(self) -> Sequence[int]:
+    def numbers(self) -> Sequence[int]:
         return self.study.numbers(self.cell, self.units)
 
     def _members(self, number: int) -> Sequence[int]:
         size = self.study.pack_size
-        return self._numbers[number * size : (number + 1) * size]
+        return self.numbers[number * size : (number + 1) * size]
 
     def name(self, number: int) -> str:
         """The name of a pack, without drawing its networks."""

@@ -85,7 +85,7 @@ class Splits:
 
 
 def beyond(numbers: Tensor, count: int) -> int | None:
-    """Return the least or the largest of whole numbers where it is not from 0 to count - 1; None where all are."""
+    """Return a value outside [0, count), the least or the largest, or None."""
     if not numbers.numel():
         return None
     least, largest = (int(each) for each in numbers.aminmax())

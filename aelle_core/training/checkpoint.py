@@ -129,7 +129,7 @@ def read_checkpoint(path: Place) -> Checkpoint:
     held = metadata.get(_CHECKSUM)
     if held is not None and held != _checksum(tensors, metadata):
         raise CheckpointError(f"checkpoint {str(path)!r} was altered: expected content with the checksum {held}")
-    at_once = metadata.get("networks_at_once")  # older files know no ways
+    at_once = metadata.get("networks_at_once")  # no entry in files older than ways
     return Checkpoint(
         path,
         _whole(path, metadata, "epoch", 0),

@@ -67,7 +67,8 @@ class Trainer(ABC):
     Which trainer a task needs, the task says itself (`Task.trainer`). `epoch` is the number of epochs trained so far.
     `way_name` says how it computes, where there are several ways: a matter of speed and rounding. Raises UserError
     when there is no such way for the cell and device.
-    No more than `networks_at_once` networks of the pack compute together; `at_once` or all where it matters not.
+    No more than `networks_at_once` networks of the pack compute together; `at_once`; trainers that
+    ignore it report all networks.
     `ranges` are what every network draws for this trainer, whatever its cell; `optional` is what a study may let its
     networks draw besides, by name, with what reads it; `trains` is the kind of cell it takes.
     """

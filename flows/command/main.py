@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from aelle_core.cli.main import app
+from aelle_core.foundation.extras import require
 from flows.command.options import (
     Address,
     Cells,
@@ -38,6 +39,7 @@ from flows.command.options import (
     checked_output,
     joined,
 )
+from flows.command.recipes import recipes
 from flows.command.serve import serve
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from aelle_core.study import Study
 
 app.command()(serve)
+app.command()(recipes)
 
 
 @app.command()
@@ -87,6 +90,7 @@ def study(
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
+    require("studies", "`aelle study`")
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
     parameters = asked_analysis(splits, regress)
@@ -128,6 +132,7 @@ def sweep(
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
+    require("studies", "`aelle sweep`")
     resources = asked_resources(address, cpus, gpus, way)
     check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
@@ -170,6 +175,7 @@ def analyse(
     """
     from aelle_core.study import RunDirectory
 
+    require("studies", "`aelle analyse`")
     run = joined(runs, together)
     RunDirectory(run).read_settings()
     resources, parameters = asked_resources(address, cpus, 0), asked_analysis(splits, regress)
@@ -194,7 +200,7 @@ def plan(
     option: TaskOptions = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure anew, not from the cache.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure again instead of reading the cache.")] = False,
 ) -> None:
     """How a study would be trained on this machine: the ways with their times, the one chosen, memory, total time.
 
@@ -221,8 +227,10 @@ def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
 
 
 def _run(job: Callable[[], None], directory: str) -> "ReportData | None":
-    """Run a flow under a progress display, and return what it shows at its end (of an analysis, its report); what ends
-    it early becomes one sentence and an exit code."""
+    """Run a flow under a progress display. Return the report's contents where it analysed.
+
+    What ends the flow early becomes one sentence and an exit code.
+    """
     from rich.console import Console
 
     from aelle_core.foundation.errors import UserError
@@ -283,7 +291,9 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 def main() -> None:
     """The command `aelle`. A mistake of the user is one sentence on standard error and exit code 2."""
     from aelle_core.foundation.errors import UserError
+    from aelle_core.foundation.module_path import keep_current_folder_off_paths
 
+    keep_current_folder_off_paths()
     try:
         check_home(sys.argv[1:])
         app()

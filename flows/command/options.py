@@ -65,8 +65,10 @@ def asked_study(
     spectra: str | None,
     options: Sequence[str] | None = None,
 ) -> "Study":
-    """The preset with what was asked to be different (None: as in the preset). Raises UserError, naming what was given,
-    where that is no study."""
+    """Return the preset with the changes that were given (None: as in the preset).
+
+    Raises UserError, naming what was given, where that is no study.
+    """
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import changed_study, get_preset
 
@@ -115,8 +117,10 @@ def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> 
 
 
 def joined(runs: list[str], together: str | None) -> str:
-    """The run to analyse: the one that was named, or that which several were joined to. Raises UserError where several
-    come without a directory of their own, or one with it, and where they cannot be joined."""
+    """Return the run to analyse: the one that was named, or the directory that several were joined in.
+
+    Raises UserError where several come without --together, or one with it, and where they cannot be joined.
+    """
     from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import RunDirectory, join

@@ -45,6 +45,11 @@ def serve(
 
     `aelle serve --runs /data/runs --data /data --nightly "0 2 * * *" --timezone Europe/Berlin`
     """
+    from aelle_core.foundation.extras import require
+    from aelle_core.foundation.plugins import load
+
+    require("studies", "`aelle serve`")
+    load()  # before a server is started
     from flows.served.serving import Options, serve_deployments
 
     given = {"runs": runs, "data": data, "ray_address": address, "timezone": timezone}

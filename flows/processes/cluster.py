@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from aelle_core.foundation.errors import UserError, some_of
+from aelle_core.foundation.module_path import searches_current_folder
 from flows.parameters import Request, Resources
 from flows.processes.environment import prepare_ray
 from flows.processes.interruption import kept_signal_handlers, telling_threads
@@ -52,6 +53,7 @@ def _started() -> Iterator[None]:
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         _node_ip_address="127.0.0.1",
+        job_config=job_config(),
         **_QUIET,
     )
     # The kernel ends the raylet with this process, however that ends, and workers end with their raylet, but its agents
@@ -70,13 +72,30 @@ def _joined(address: str) -> Iterator[None]:
 
     try:
         with kept_signal_handlers():  # Ray's would shut out Prefect's, which tells a cancelled run from a crashed one
-            ray.init(address=address, **_QUIET)
+            ray.init(address=address, job_config=job_config(), **_QUIET)
     except (ConnectionError, ray.exceptions.AuthenticationError) as error:
         raise UserError(f"ray_address={address!r}: {_why_not(error)}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def job_config() -> Any:
+    """What workers are told about this process: modules lie where they lie for it.
+
+    Ray adds the folder that this process runs in, which may hold a `flows` of another project.
+    """
+    from ray.job_config import JobConfig
+
+    class _JobConfig(JobConfig):
+        def _serialize(self) -> Any:
+            if not searches_current_folder():
+                here = os.path.abspath(os.curdir)
+                self._py_driver_sys_path = [path for path in self._py_driver_sys_path if path != here]
+            return super()._serialize()
+
+    return _JobConfig()
 
 
 def _why_not(error: BaseException | None) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -12,6 +11,7 @@ import psutil
 import typer
 
 from aelle_core.foundation.child_processes import wait_for_end
+from aelle_core.foundation.module_path import module_command
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def ending_with_this(processes: Iterable[psutil.Process]) -> Iterator[None]:
     if not named:
         yield
         return
-    command = [sys.executable, "-m", "flows.processes.orphans", str(os.getpid()), *named]
+    command = module_command("flows.processes.orphans", str(os.getpid()), *named)
     nothing = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=nothing, stdout=nothing, start_new_session=True) as watcher:
         try:

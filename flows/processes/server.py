@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aelle_core.foundation.child_processes import STOP_SECONDS
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.module_path import module_command
 from flows.processes.client import check_password, environment, kept_for, named_server, prefect_home
 from flows.processes.environment import prepare_prefect
 from flows.processes.secret import kept_secret, link_file, new_secret, secret_file
@@ -62,7 +62,7 @@ class PrefectServer:
 
     def _start(self) -> "subprocess.Popen[bytes]":
         descriptor = self._listening.fileno()
-        command = [sys.executable, "-m", "flows.processes.server_process", str(descriptor), str(os.getpid())]
+        command = module_command("flows.processes.server_process", str(descriptor), str(os.getpid()))
         return subprocess.Popen(
             [*command, "--interface"] if self._interface else command,
             pass_fds=[descriptor],

@@ -1,4 +1,4 @@
-"""What people see of a run: in the terminal bars for its stages, and what came of it."""
+"""Show a run in the terminal: a progress bar for each stage, and its result."""
 
 import threading
 from collections.abc import Iterator
@@ -17,26 +17,26 @@ class Display(Protocol):
     """Something that shows how far the stages of a run are."""
 
     def start(self, stage: str, total: int, unit: str) -> None:
-        """A stage begins, with `total` units of work."""
+        """Begin a stage with `total` units of work."""
 
     def advance(self, stage: str, amount: int, now: str = "") -> None:
-        """`amount` more units are done; `now` says what is being worked on."""
+        """Count `amount` more finished units; `now` names the current work."""
 
     def show(self, data: "ReportData") -> None:
-        """The run has come to this."""
+        """Show the result of a finished run."""
 
 
 class NoDisplay:
-    """Shows nothing: for runs without a terminal."""
+    """A display that shows nothing, for runs without a terminal."""
 
     def start(self, stage: str, total: int, unit: str) -> None:
-        """Nothing to show."""
+        """Show nothing."""
 
     def advance(self, stage: str, amount: int, now: str = "") -> None:
-        """Nothing to show."""
+        """Show nothing."""
 
     def show(self, data: "ReportData") -> None:
-        """Nothing to show."""
+        """Show nothing."""
 
 
 class TerminalDisplay:
@@ -67,7 +67,7 @@ _current: ContextVar[Display] = ContextVar("display", default=NoDisplay())  # no
 
 
 def display() -> Display:
-    """The display of this run."""
+    """Return the display of this run."""
     return _current.get()
 
 

@@ -1,4 +1,4 @@
-"""Many Ray tasks, as many at a time as the cluster can use, each tried again when it fails."""
+"""Run many Ray tasks, as many at a time as the cluster can use, each tried again when it fails."""
 
 import heapq
 import threading
@@ -14,6 +14,7 @@ from flows.parameters import Request, Resources
 from flows.processes.cluster import capacity, missing_resources
 from flows.processes.interruption import raise_if_interrupted
 from flows.processes.local_cluster import LocalCluster, check_cluster
+from flows.ray_tasks.plugged import with_plugins
 
 _LOOK_SECONDS = 1.0
 _LONGEST_DELAY = 300.0
@@ -51,15 +52,15 @@ def fan_out(
 
     A job that fails, by an exception, with its worker or with its node, is tried again after a growing delay, up to
     `resources.retries` times. `on_failure` is called with its name, its error and how often it was tried, and returns
-    how far the job came: one that came further than at its last failure has all its retries anew. Only as many jobs
-    are drawn from `jobs` and submitted as keep the cluster busy as it is now. `while_waiting` is called about every
+    how far the job came: a job that came further than at its last failure gets all its retries again. Only enough jobs
+    to keep the present cluster busy are drawn from `jobs` and submitted. `while_waiting` is called about every
     second with the jobs that are submitted. What a callback raises ends the fan-out; ending it, or closing the
     generator, cancels what runs. Raises UserError when for a minute (or `resources.patience`) no node can hold a job,
     and ClusterError when the local cluster has died, which is no failure of the jobs that failed with it.
     """
     import ray
 
-    remote = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0)(function)
+    remote = ray.remote(num_cpus=request.cpus, num_gpus=request.gpus, max_retries=0)(with_plugins(function))
     queue = _Queue(jobs, resources.retry_delay)
     pending: dict[Any, _Job] = {}
     next_look = time.monotonic() + _LOOK_SECONDS

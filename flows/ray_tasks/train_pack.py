@@ -1,4 +1,4 @@
-"""What runs inside a Ray task. Importing this imports neither Prefect nor Ray."""
+"""Train one pack inside a Ray task. Importing this imports neither Prefect nor Ray."""
 
 import json
 from functools import lru_cache
@@ -18,7 +18,7 @@ def _shared_task(name: str, seed: int, options: str, directory: str) -> Task:
 def train_pack(packs: Packs, number: int, directory: str, device: str, threads: int, way: str | None) -> PackSummary:
     """Train one of a cohort's packs into the run directory; see aelle_core.study.run_pack.
 
-    Raises PlaceError where it is the directory that fails.
+    Raises PlaceError where the directory fails.
     """
     import torch
 

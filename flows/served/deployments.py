@@ -12,8 +12,8 @@ from flows.served.deployed_nightly import nightly
 from flows.served.deployed_study import study
 from flows.served.deployed_sweep import sweep
 
-# A night that finds another running waits: one that were cancelled instead would leave its date without networks, and
-# so would a night that is started again while the slot of the killed one is still held.
+# A night that finds another running waits: cancelling it instead would leave that date without networks, and so would
+# cancelling a night that is started again while the slot of the killed one is still held.
 ONE_NIGHT = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
 
 

@@ -5,8 +5,10 @@ import ipaddress
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import typer
@@ -45,6 +47,8 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
     held.check()
     # Runs are other processes: what they read must not depend on where they are started.
     os.environ |= {f"AELLE_{name.upper()}": value for name, value in held.absolute().items()}
+    if home := os.environ.get("PREFECT_HOME"):
+        os.environ["PREFECT_HOME"] = str(Path(home).expanduser().resolve())
     if options.nightly is not None:
         check_cron(options.nightly)
     with prefect_server(options.host, options.port, interface=True) as url:
@@ -61,7 +65,8 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
         if how := how_to_sign_in(url):
             typer.echo(how)
         typer.echo(f"results: {os.environ['AELLE_RUNS']}")
-        with suppress(KeyboardInterrupt, TerminationSignal):
+        # Prefect imports a flow from the folder that it runs in first, which may hold a `flows` of another project.
+        with suppress(KeyboardInterrupt, TerminationSignal), TemporaryDirectory() as empty, chdir(empty):
             asyncio.run(runner.start())
 
 

@@ -1,8 +1,8 @@
 """What every registered task must do. Tasks that need files get small ones made here."""
 
 import gzip
-import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from aelle_core.foundation.errors import UserError
 from aelle_core.tasks import Supervised, Task, cross_entropy, get_task, tasks
 from aelle_core.tasks.arrays import keep_arrays
-from aelle_core.training import trainers
+from aelle_core.testing import TASK_CHECKS
 
 
 def make(name: str, mnist: Path, seed: int = 0) -> Task:
@@ -36,79 +36,10 @@ def task(request: pytest.FixtureRequest, mnist_directory: Path) -> Supervised:
     return made
 
 
-def test_a_trainer_takes_it_and_spectra_have_inputs(any_task: Task) -> None:
-    assert any_task.trainer in trainers
-    inputs = any_task.spectrum_inputs(2)
-    assert 1 <= len(inputs) <= 2
-    assert inputs.shape[1:] == (any_task.steps, any_task.input_size)
-    assert inputs.isfinite().all()
-
-
-def test_statement_is_json_and_tells_the_seed(any_task: Task, mnist_directory: Path) -> None:
-    assert json.loads(json.dumps(any_task.statement())) == any_task.statement()
-    assert any_task.statement() == make(any_task.name, mnist_directory).statement()
-    assert make(any_task.name, mnist_directory, seed=3).statement()["seed"] == 3
-
-
-def test_spectrum_inputs_are_the_first_validation_sequences(task: Supervised) -> None:
-    inputs, validation = task.spectrum_inputs(5), task.splits.validation
-    assert inputs.dtype == torch.float32
-    if validation.one_hot:
-        assert torch.equal(inputs.sum(dim=-1), torch.ones(5, task.steps))
-        assert torch.equal(inputs.argmax(dim=-1), validation.inputs[:5].long())
-    else:
-        assert torch.equal(inputs, validation.inputs[:5])
-
-
-def test_shapes_and_ranges(task: Supervised) -> None:
-    for part in (task.splits.training, task.splits.validation, task.splits.test):
-        if part.one_hot:
-            assert part.inputs.shape == (len(part), task.steps)
-            assert part.inputs.min() >= 0
-            assert part.inputs.max() < task.input_size
-        else:
-            assert part.inputs.shape == (len(part), task.steps, task.input_size)
-            assert part.inputs.dtype == torch.float32
-            assert part.inputs.isfinite().all()
-        rows = (len(part), task.steps) if task.readout == "every" else (len(part),)
-        assert (part.lengths is not None) == task.ragged
-        if not task.loss_kind.classes:
-            assert part.targets.shape == (*rows, task.outputs)
-            assert part.targets.dtype == torch.float32
-            assert part.targets.isfinite().all()
-            continue
-        assert part.targets.shape == rows
-        assert part.targets.dtype == torch.int64
-        assert part.targets.min() >= 0
-        assert part.targets.max() < task.outputs
-
-
-def test_splits_are_disjoint(task: Supervised) -> None:
-    parts = (task.splits.training, task.splits.validation, task.splits.test)
-    seen = [{row.tobytes() for row in part.inputs.flatten(1).numpy()} for part in parts]
-    assert not seen[0] & seen[1]
-    assert not seen[0] & seen[2]
-    assert not seen[1] & seen[2]
-
-
-def test_every_network_trains_on_its_own_share(task: Supervised) -> None:
-    count = len(task.splits.training)
-    first, second = task.own_examples(1), task.own_examples(2)
-    assert len(first) == len(second) == task.examples_per_network == round(task.share * count)
-    assert torch.equal(first, task.own_examples(1))
-    assert torch.equal(first.unique(), first.sort().values)
-    assert torch.equal(first.sort().values, second.sort().values) == (task.share == 1)
-    order = task.order(1, epoch=1)
-    assert torch.equal(order.sort().values, first.sort().values)
-    assert not torch.equal(order, task.order(1, epoch=2))
-
-
-def test_seed_decides_the_split_and_is_stated(task: Supervised, mnist_directory: Path) -> None:
-    again = make(task.name, mnist_directory)
-    other = make(task.name, mnist_directory, seed=1)
-    assert again.statement() == task.statement()
-    assert other.statement()["splits"]["training"] != task.statement()["splits"]["training"]
-    assert other.statement()["seed"] == 1
+@pytest.mark.parametrize("name", list(tasks))
+@pytest.mark.parametrize("check", TASK_CHECKS.values(), ids=list(TASK_CHECKS))
+def test_contract(name: str, check: Callable[[Callable[[int], Task]], None], mnist_directory: Path) -> None:
+    check(lambda seed: make(name, mnist_directory, seed))
 
 
 @pytest.mark.parametrize("classes", [2, 10, 82])

@@ -8,36 +8,15 @@ from torch.nn import functional
 from aelle_core.cells import cells, get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
-from aelle_core.tasks import Classification, Examples, Loss, Regression, Splits, Supervised
+from aelle_core.tasks import Examples, Loss, Regression, Splits, Supervised
+from aelle_core.testing import check_way
+from aelle_core.testing.way_contract import CPU, SETTINGS, Parity, ParityAlways, drawn_targets, way_of
 from aelle_core.training import NetworkSettings, PackTrainer, available_ways, ways
-from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.mini_batches import MiniBatch
-from aelle_core.training.ways import Way, get_way
+from aelle_core.training.ways import get_way
 
-CPU = torch.device("cpu")
+OURS = {name for name, kind in cells.items() if kind.__module__.startswith("aelle_core.")}
 PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 4, 8), CPU) if way != "packed"]
-# Constants and scales differ between networks: a way that mixes its networks up is found out.
-SETTINGS = [NetworkSettings(seed, 0.2 + 0.1 * seed, 2e-3 * (seed + 1), clip=0.1 + seed) for seed in range(3)]
-
-
-class Parity(Classification):
-    """Is the sum of a random sequence above zero: after the last step, or so far."""
-
-    name = "parity"
-    classes = 2
-    input_size = 4
-    steps = 9
-
-    def load(self) -> Splits:
-        inputs = torch.randn(100, self.steps, self.input_size, generator=generator(self.seed, "parity"))
-        sums = (inputs.sum(dim=2).cumsum(dim=1) > 0).long()
-        targets = sums if self.readout == "every" else sums[:, -1]
-        parts = [Examples(inputs[part], targets[part]) for part in (slice(0, 70), slice(70, 85), slice(85, 100))]
-        return Splits(*parts)
-
-
-class ParityAlways(Parity):
-    readout = "every"
 
 
 class Sums(Regression):
@@ -103,29 +82,8 @@ def trainer(
 
 
 def test_all_cells_have_a_way_besides_the_reference() -> None:
-    assert {name for name, way in PAIRS if way == "compiled"} == set(cells)
+    assert {name for name, way in PAIRS if way == "compiled"} == OURS
     assert {name for name, way in PAIRS if way == "fused"} == {"rnn", "rnn_relu", "gru", "lstm"}
-
-
-def way_of(pack: PackTrainer, way: str) -> Way:
-    return get_way(way, pack.cell, pack.task.read_out_after, CPU, pack.task.loss_kind)
-
-
-def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
-    """Targets for so many sequences of three networks, or for every step of them."""
-    count = 9 * rows if pack.task.read_out_after == "every" else rows
-    source = generator(seed, "targets")
-    if pack.task.loss_kind.classes:
-        return torch.randint(0, pack.task.outputs, (3, count), generator=source)
-    return torch.randn(3, count, pack.task.outputs, generator=source)
-
-
-def drawn_weights(pack: PackTrainer, rows: int, seed: int) -> Tensor | None:
-    """Which steps of so many sequences count, where the task's differ in length: those up to a last one."""
-    if not pack.task.ragged:
-        return None
-    ends = torch.randint(0, 9, (3, 1, rows), generator=generator(seed, "lengths"))
-    return (torch.arange(9).view(1, -1, 1) <= ends).float().flatten(1)
 
 
 @pytest.mark.parametrize("truncations", [(None, None, None), (1, 4, None)])
@@ -134,30 +92,7 @@ def drawn_weights(pack: PackTrainer, rows: int, seed: int) -> Tensor | None:
 def test_losses_and_gradients_equal_those_of_autograd_in_double_precision(
     name: str, way: str, task: type[Supervised], truncations: tuple[int | None, ...]
 ) -> None:
-    """The cell's own step under autograd in float64 against the way in float32, twice: memory is used again. 37
-    sequences are more than one tile; each network's loss has a weight of its own."""
-    pack, stops, weights = trainer(name, way, task()), cuts(truncations, 9), torch.tensor([1.0, -2.0, 0.5])
-    own_way, reference = (way_of(pack, each) for each in (way, "packed"))
-    for seed in (0, 1):
-        inputs = torch.randn(3, 9, 37, 4, generator=generator(seed, "inputs"))
-        noise = None
-        if pack.cell.noise_channels:
-            noise = torch.randn(3, 9, 37, 19 * pack.cell.noise_channels, generator=generator(seed, "noise"))
-        targets, counted = drawn_targets(pack, 37, seed), drawn_weights(pack, 37, seed)
-        losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs, noise, stops, counted), targets)
-        found = torch.autograd.grad((losses * weights).sum(), list(pack.parameters.values()))
-        double = {key: value.detach().double().requires_grad_() for key, value in pack.parameters.items()}
-        constants = {key: value.double() for key, value in pack.constants.items()}
-        wide, whole = (None if each is None else each.double() for each in (noise, counted))
-        exact = targets.double() if targets.is_floating_point() else targets
-        expected = reference.losses(double, constants, MiniBatch(inputs.double(), wide, stops, whole), exact)
-        torch.testing.assert_close(losses.double(), expected, rtol=1e-6, atol=1e-6)
-        gradients = torch.autograd.grad((expected * weights).sum(), list(double.values()))
-        for key, own, wanted in zip(double, found, gradients, strict=True):
-            scale = max(wanted.abs().amax().item(), 1e-6)  # one step back, the weights of the state may get none
-            torch.testing.assert_close(
-                own.double(), wanted, rtol=1e-5, atol=5e-6 * scale, msg=lambda m, k=key: f"{k}: {m}"
-            )
+    check_way(way, cells[name], task(), truncations)
 
 
 @pytest.mark.parametrize("task", [Parity, ParityAlways])

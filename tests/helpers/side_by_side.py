@@ -1,4 +1,4 @@
-"""Which tests share a process where several run the suite (`make test`, pytest -n), and which of them come first."""
+"""Which tests are quick, which share a process where several run them (pytest -n), and which of them come first."""
 
 from pathlib import PurePosixPath
 
@@ -12,6 +12,25 @@ _CLUSTER = (
     "tests/served/test_work_pools.py",
 )
 _FIRST = ("faults", "served", "deployments", "flows", "security", "benchmarks")
+
+
+_WHOLE = ("served", "faults", "deployments", "security", "benchmarks", "package")
+_WHOLE_FILES = (
+    "tests/aelle_core/store/test_store_on_gcs.py",
+    "tests/aelle_core/store/test_store_on_s3.py",
+    "tests/aelle_core/report/test_report_figures.py",
+    "tests/aelle_core/evaluation/test_paper_tables.py",
+    "tests/aelle_core/analysis/test_shipped.py",
+    "tests/contracts/test_ways.py",
+    "tests/flows/test_orphans.py",
+    "tests/flows/test_server.py",
+)
+
+
+def is_whole(file: str) -> bool:
+    """Return whether a file's tests belong to the whole (`make test-all`) and not to the quick ones (`make test`):
+    those that start servers and clusters, but for one study, those that wait, and those of many combinations."""
+    return PurePosixPath(file).parts[1] in _WHOLE or file in _WHOLE_FILES
 
 
 def group(file: str) -> str:

@@ -40,7 +40,7 @@ def shipped_studies(name: str) -> list[Trained]:
     if name not in manifest():
         raise unknown_name("shipped study", name, manifest())
     spectra = ShippedSpectra(name)
-    return [Trained(spectra, Study.from_dict(settings)) for settings in manifest()[name]["studies"]]
+    return [Trained(spectra, Study.from_dict(settings, planned=False)) for settings in manifest()[name]["studies"]]
 
 
 def shipped_tables(name: str, settings: dict[str, Any], *, anew: bool = False) -> list[Table]:

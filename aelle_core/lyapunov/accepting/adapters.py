@@ -115,7 +115,7 @@ def _step_system(
 
 
 def own_copy(module: nn.Module, dtype: torch.dtype, device: torch.device | str | None) -> nn.Module:
-    """Without what a module does in training only, such as dropout: a spectrum is of one map."""
+    """Return a copy in eval mode: the spectrum describes one deterministic map, so no dropout."""
     try:
         return copy.deepcopy(module).eval().to(device=device, dtype=dtype)
     except Exception as error:  # what cannot be copied says so in many ways

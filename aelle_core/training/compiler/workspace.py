@@ -79,7 +79,7 @@ class Workspace:
                 self._add(name, columns)
 
     def _add(self, name: str, columns: int, slots: int = 1, shifted: str | None = None) -> None:
-        """A tile's own array of so many columns, for so many steps; with what it is called a step later."""
+        """Return a scratch array (steps, tile rows, columns), also registered under the name it has one step later."""
         tensor = torch.zeros(1, slots, self.tile, columns * self.sequences.units)
         self._own[name] = _Array(tensor)
         if shifted:

@@ -11,10 +11,10 @@ from torch import Tensor
 from aelle_core.cells import Cell, Network
 from aelle_core.cells.initialisers import initialisers
 from aelle_core.foundation.errors import UserError
-from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.foundation.threads import own_threads
 from aelle_core.tasks import Examples, Supervised
+from aelle_core.training.gradient.draws import initial_parameters, noise_per_batch
 from aelle_core.training.gradient.losses import loss_and_accuracy
 from aelle_core.training.gradient.optimiser import PackedAdam
 from aelle_core.training.gradient.parts import in_parts, shares
@@ -61,7 +61,8 @@ class PackTrainer(Trainer):
         self.task = task
         self._ways = [get_way(way, cell, task.read_out_after, self.device, task.loss_kind)]  # one for each thread
         self.parameters = {
-            name: value.to(self.device).requires_grad_() for name, value in self._initial_parameters().items()
+            name: value.to(self.device).requires_grad_()
+            for name, value in initial_parameters(cell, task, self.settings).items()
         }
         constants = [cell.constants(each.constants) for each in self.settings]
         self.constants = {
@@ -78,18 +79,6 @@ class PackTrainer(Trainer):
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
-
-    def _initial_parameters(self) -> dict[str, Tensor]:
-        networks = []
-        for each in self.settings:
-            parameters = self.cell.initialise(generator(each.seed, "weights"), each.scale, each.initialiser)
-            bound = self.cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
-            readout = generator(each.seed, "readout")
-            shapes = {"readout_weight": (self.task.outputs, self.cell.units), "readout_bias": (self.task.outputs,)}
-            for name, shape in shapes.items():
-                parameters[name] = torch.empty(shape).uniform_(-bound, bound, generator=readout)
-            networks.append(parameters)
-        return {name: torch.stack([each[name] for each in networks]) for name in networks[0]}
 
     def network(self) -> Network:
         return Network(self.cell, self.parameters, self.constants)
@@ -135,7 +124,8 @@ class PackTrainer(Trainer):
         stops = cuts([each.truncation for each in settings], self.task.steps)
         orders = torch.stack([self.task.order(each.seed, self.epoch + 1) for each in settings])
         mini_batches = self._moved(orders).split(self.batch_size, dim=1)
-        noises = self._noise(settings, self.epoch + 1, self.task.examples_per_network)
+        rows = [chosen.shape[1] for chosen in mini_batches]
+        noises = noise_per_batch(self.cell, settings, self.epoch + 1, self.task.steps, rows, self.device)
         for step, (chosen, noise) in enumerate(zip(mini_batches, noises, strict=True), start + 1):
             given = mini_batch(self._training, chosen, self.task.read_out_after)
             batch = MiniBatch(given.inputs, noise, stops, given.weights)
@@ -150,23 +140,6 @@ class PackTrainer(Trainer):
         if self.device.type == "cuda":
             return drawn.pin_memory().to(self.device, non_blocking=True)
         return drawn.to(self.device)
-
-    def _noise(self, settings: Sequence[NetworkSettings], epoch: int, examples: int) -> Iterator[Tensor | None]:
-        """For each mini-batch the noise of the cells that train under it, (networks, time, batch, channels), in memory
-        that the next one takes."""
-        generators = [generator(each.seed, "noise", epoch, device=self.device) for each in settings]
-        channels = self.cell.noise_channels * self.cell.units
-        noise = torch.empty(0, device=self.device)
-        for start in range(0, examples, self.batch_size):
-            if not channels:
-                yield None
-                continue
-            shape = len(settings), self.task.steps, min(self.batch_size, examples - start), channels
-            if noise.shape != shape:
-                noise = torch.empty(shape, device=self.device)
-            for own, source in zip(noise, generators, strict=True):
-                own.normal_(generator=source)
-            yield noise
 
     def evaluate(self, examples: Examples) -> tuple[Tensor, Tensor]:
         """Mean loss in the task's unit and accuracy (NaN where it has none) of every network on `examples`, without
@@ -217,8 +190,8 @@ class PackTrainer(Trainer):
             self._release()
             return evaluate_rows(part)
 
-        found = itertools.chain.from_iterable(self._in_parts(evaluate_part))
-        losses, accuracies = zip(*found, strict=True)
+        evaluated = itertools.chain.from_iterable(self._in_parts(evaluate_part))
+        losses, accuracies = zip(*evaluated, strict=True)
         return torch.cat(losses).cpu(), torch.cat(accuracies).cpu()
 
     def _in_parts(self, work: Callable[[slice], Result]) -> list[Result]:

@@ -26,9 +26,10 @@ class Way(ABC):
 
     name: ClassVar[str]
     rounded: ClassVar[bool] = False
-    """Whether products are rounded more coarsely than float32: other losses, and only for who asks for them by name."""
+    """True if matrix products use less than float32 precision. Losses then differ, so the way is used only when named
+    explicitly."""
     own_threads: ClassVar[bool] = False
-    """Whether the networks are shared among threads, each with a way of its own, instead of torch's doing."""
+    """True if each thread runs its own Way on a share of the networks; False leaves threading to torch."""
 
     def __init__(self, cell: Cell, readout: Readout, device: torch.device, loss: type[Loss] = CrossEntropy) -> None:
         self.cell = cell

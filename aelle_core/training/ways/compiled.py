@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from aelle_core.cells import Cell, get_cell
+from aelle_core.cells import Cell
 from aelle_core.tasks.losses import CrossEntropy, Loss
 from aelle_core.training.compiler.trace import NotTraceableError, Step, trace_step
 from aelle_core.training.mini_batches import MiniBatch
@@ -31,7 +31,7 @@ class Compiled(Way):
         super().__init__(cell, readout, device, loss)
         from aelle_core.training.compiler.autograd import SequenceFunction
 
-        step, trained = _traced(cell.name, cell.input_size, cell.units)
+        step, trained = _traced(type(cell), cell.input_size, cell.units)
         self._function = SequenceFunction(_taken_apart(step, trained, readout == "every"), cell.units, loss)
 
     @classmethod
@@ -41,7 +41,7 @@ class Compiled(Way):
         if importlib.util.find_spec("numba") is None:
             return "numba, which compiles its loops, is not installed"
         try:
-            _traced(cell.name, cell.input_size, cell.units)
+            _traced(type(cell), cell.input_size, cell.units)
         except NotTraceableError as error:
             return f"its step does what is not compiled here ({error})"
         return None
@@ -76,9 +76,9 @@ class Compiled(Way):
 
 
 @lru_cache(maxsize=256)
-def _traced(name: str, input_size: int, units: int) -> tuple[Step, frozenset[str]]:
-    """The step of a registered cell, and the prepared weights that its parameters flow into."""
-    cell = get_cell(name, input_size, units)
+def _traced(kind: type[Cell], input_size: int, units: int) -> tuple[Step, frozenset[str]]:
+    """Return the step of a kind of cell, and the prepared weights that its parameters flow into."""
+    cell = kind(input_size, units)
     parameters = {key: torch.zeros(2, *shape, requires_grad=True) for key, shape in cell.parameter_shapes().items()}
     constants = {key: torch.full((2, 1, 1), value) for key, value in cell.defaults.items()}
     weights = cell.prepare(parameters, constants)

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -133,12 +134,12 @@ def test_an_upload_that_is_killed_leaves_no_object(object_store: ObjectStore, bu
         "from aelle_core.files.atomic import write_atomically\nfrom aelle_core.files.places import place\n"
         f"write_atomically(place({str(where)!r}), lambda temporary: temporary.write_bytes(b'x' * {BIG}))"
     )
-    arrived = []
+    arrived, killed = [], threading.Event()
 
     def wait_in_the_second_part(request: dict[str, Any]) -> None:
         if "partNumber=2" in request["QUERY_STRING"]:
             arrived.append(request)
-            time.sleep(3)
+            killed.wait(60)
 
     with object_store.failing(wait_in_the_second_part):
         writer = subprocess.Popen([sys.executable, "-c", code])
@@ -147,6 +148,7 @@ def test_an_upload_that_is_killed_leaves_no_object(object_store: ObjectStore, bu
             time.sleep(0.02)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
+        killed.set()
     assert arrived
     assert object_store.keys(bucket) == []
     assert object_store.client().list_multipart_uploads(Bucket=bucket)["Uploads"]

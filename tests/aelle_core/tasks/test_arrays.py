@@ -13,7 +13,6 @@ import torch
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, cohorts, get_preset, run_pack, run_study
-from aelle_core.study.directory import loss_name
 from aelle_core.tasks import get_task
 from aelle_core.tasks.arrays import Arrays, keep_arrays
 
@@ -247,7 +246,7 @@ def test_a_study_of_own_arrays_keeps_its_data_and_goes_on_without_the_file(tmp_p
     run_study(study, run)
     rows = run.store.read(study=study.identity).to_pylist()
     assert all(row["validation_accuracy"] is None and row["validation_loss"] > 0 for row in rows)
-    assert loss_name(run) == "mean squared error (the variance is 1)"
+    assert run.loss_name() == "mean squared error (the variance is 1)"
     held = json.loads((tmp_path / "run" / "study.json").read_text())["data"]
     assert held["standardisation"]["a"][1] > 0
     path.unlink()
