@@ -61,9 +61,10 @@ def run_screening(
     )
     seconds = time.perf_counter() - begun
     training = _training_seconds(whole, task)
+    of_kept = training * len(ranked) / len(drawn)
     console.print(
-        f"{len(drawn)} candidates of {', '.join(whole.cells)} screened in {seconds:.1f} s; training them all would take "
-        f"about {_span(training)}, the {len(ranked)} kept ones about {_span(training * len(ranked) / len(drawn))}.",
+        f"{len(drawn)} candidates of {', '.join(whole.cells)} screened in {seconds:.1f} s; training them all would "
+        f"take about {_span(training)}, the {len(ranked)} kept ones about {_span(of_kept)}.",
         highlight=False,
     )
     console.print(_table(ranked, drawn, predictor), _unlike(ranked), sep="\n", highlight=False)
@@ -135,8 +136,9 @@ def _print_replay(console: Console, found: Replay, source: str) -> None:
         spread = found.spread[method]
         table.add_row(method, *(f"{value:.3f} ± {own:.3f}" for value, own in zip(values, spread, strict=True)))
     console.print(
-        f"\nReplay on {source}: how far the chosen network's loss is above the best, as a share of it, for a share of the "
-        f"price of the whole sweep (mean and standard error over five folds; a spectrum costs {found.price:g} epochs).",
+        f"\nReplay on {source}: how far the chosen network's loss is above the best, as a share of it, for a share of "
+        f"the price of the whole sweep (mean and standard error over five folds; a spectrum costs {found.price:g} "
+        "epochs).",
         highlight=False,
     )
     console.print(table, found.verdict, sep="\n", highlight=False)
