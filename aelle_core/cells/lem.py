@@ -24,7 +24,8 @@ class LongExpressiveMemory(Cell):
 
     State: y (read out) and z, each (networks, batch, units); dt is the constant `step`. V and b are stacked in the
     order 1, 2, z, y and W in the order 1, 2, z, with Wy apart. Rusch et al., Long expressive memory, 2022,
-    equation 3.
+    equation 3. In the authors' code the third block of what the inputs give (and of its bias) drives y and the
+    fourth z: with these two exchanged, its weights give the same states to rounding (1e-15).
     """
 
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
@@ -37,6 +38,10 @@ class LongExpressiveMemory(Cell):
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
         return {"V": (4 * n, f), "W": (3 * n, n), "Wy": (n, n), "b": (4 * n,)}
+
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """U(-1/sqrt(units), 1/sqrt(units)), as in the authors' program."""
+        return self.uniform_parameters(self.units**-0.5, generator)
 
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {**parameters, **constants, "b": parameters["b"].unsqueeze(1)}

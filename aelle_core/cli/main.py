@@ -58,6 +58,9 @@ Inputs = Annotated[
     ),
 ]
 InitialState = Annotated[Path | None, typer.Option(help="An .npy file (batch, state_size); zeros by default.")]
+Nonlinearity = Annotated[
+    str | None, typer.Option(help="tanh or relu: of an RNN in a safetensors file, which does not say it itself.")
+]
 Layer = Annotated[str | None, typer.Option(help="Which recurrent layer of several, such as encoder.lstm.")]
 NetworkName = Annotated[str | None, typer.Option(help="Which network of a checkpoint, such as gru-32-00003.")]
 
@@ -114,9 +117,11 @@ def paper(
         Path | None,
         typer.Option(help="Directory to draw the report's figures into, PNG and SVG, in one for each run: minutes."),
     ] = None,
-    splits: Annotated[int, typer.Option(min=2, help="Seeded splits over which the numbers are averaged.")] = 10,
+    splits: Annotated[
+        int, typer.Option(min=2, max=1000, help="Seeded splits over which the numbers are averaged.")
+    ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Decides the splits and the autoencoder's start.")] = 0,
-    regress: Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")] = "log",
+    regress: Annotated[str, typer.Option(help="What AeLLE's predictor regresses: rank, log or loss.")] = "rank",
     anew: Annotated[
         bool,
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
@@ -147,6 +152,7 @@ def spectrum(
     inputs: Inputs = None,
     network: NetworkName = None,
     layer: Layer = None,
+    nonlinearity: Nonlinearity = None,
     initial_state: InitialState = None,
     jacobian: Annotated[
         str, typer.Option(help="full (the whole state) or hidden (d h_t / d h_{t-1} alone, as in the paper).")
@@ -210,7 +216,14 @@ def spectrum(
         if path is not None:
             spectrum_report.check_writable(path, picture)
     where = _checked_device(device)
-    loaded = load(place(weights), inputs, network=network, layer=layer, initial_state=initial_state).to(where)
+    loaded = load(
+        place(weights),
+        inputs,
+        network=network,
+        layer=layer,
+        initial_state=initial_state,
+        nonlinearity=nonlinearity,
+    ).to(where)
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, _progress(loaded.steps if steps is None else steps) as on_step:
         result = lyapunov_spectrum(
@@ -293,14 +306,22 @@ def screen(
 
 
 @app.command()
-def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkName = None) -> None:
+def predict(
+    run: Run,
+    weights: Weights,
+    inputs: Inputs = None,
+    network: NetworkName = None,
+    nonlinearity: Nonlinearity = None,
+) -> None:
     """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
 
-    The network should have been trained on the study's task; the spectrum is of the kind the study used.
+    The network should have been trained on the study's task; one of another cell, with other inputs or for another
+    number of steps than the study's is refused. The spectrum is of the kind the study used.
 
     Example: `aelle predict runs/digits lstm.safetensors --inputs sequences.npy`
     """
     from aelle_core.aelle.estimator import AeLLE
+    from aelle_core.cli.predicted import check_like_the_study
     from aelle_core.files.places import place
     from aelle_core.foundation.errors import UserError
     from aelle_core.loading.networks import load
@@ -314,7 +335,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"no AeLLE in {run!r}: expected one made by `aelle analyse {run}`")
     aelle = AeLLE.load(model)
     kind: Any = study.spectra[0]
-    loaded = load(place(weights), inputs, network=network)
+    loaded = load(place(weights), inputs, network=network, nonlinearity=nonlinearity)
     found = lyapunov_spectrum(
         loaded.system,
         loaded.inputs,
@@ -326,9 +347,16 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     )
     if found.status != "ok":
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
+    check_like_the_study(aelle, study, loaded, found.steps, kind)
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}")
+    interval = ""
+    if len(aelle.errors_):
+        _, (low,), (high,) = aelle.predict(features, return_interval=True)
+        interval = f" (90 %: {low:.3f} to {high:.3f})"
+    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}{interval}")
+    if (distance := float(aelle.distance(features)[0])) > 1:
+        typer.echo(f"its spectrum is unlike all that the AeLLE has seen (distance {distance:.1f}): this means little")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 

@@ -1,6 +1,8 @@
 """Networks and sequences from files, for the command line."""
 
+import functools
 import json
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +13,16 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.files.atomic import read_safetensors
-from aelle_core.files.places import Place
-from aelle_core.foundation.errors import UserError
+from aelle_core.files.npy import check_size
+from aelle_core.files.places import Place, check_regular, local
+from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 
 _GATES: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
+_DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, KeyError, tokenize.TokenError)
+"""What NumPy raises on damaged headers, which it reads as Python."""
 _PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar"}
 _ENDINGS = (
     ".safetensors (safetensors.torch.save_file of a state_dict, or a checkpoint of this project) or .pt2 "
@@ -54,6 +59,7 @@ def load(
     network: str | None = None,
     layer: str | None = None,
     initial_state: Path | None = None,
+    nonlinearity: str | None = None,
 ) -> Loaded:
     """A network with its sequences: from a safetensors file or from a program of torch.export.
 
@@ -63,6 +69,7 @@ def load(
     layer          which recurrent layer of several
     initial_state  an .npy file (batch, state_size); by default zeros, or the checkpoint's own, or what a program gives
                    its recurrent layer
+    nonlinearity   "tanh" or "relu", of a torch RNN's state_dict, which does not say
 
     Raises UserError naming what was given and expected. No pickle is ever loaded.
     """
@@ -76,7 +83,7 @@ def load(
         arrays = None if inputs is None else load_array(inputs, "(batch, time, features)")
         system, received, own_start = load_exported(path, arrays, layer, start)
         return Loaded(system, received, own_start, _title(system))
-    found, own_start = load_network(path, network, layer)
+    found, own_start = load_network(path, network, layer, nonlinearity)
     sequences = load_sequences(inputs, path)
     if start is None and own_start is not None:
         start = own_start.expand(len(sequences), -1)
@@ -84,15 +91,16 @@ def load(
 
 
 def load_network(
-    path: Place, name: str | None = None, layer: str | None = None
+    path: Place, name: str | None = None, layer: str | None = None, nonlinearity: str | None = None
 ) -> tuple[Network | nn.RNNBase, Tensor | None]:
     """A network from a safetensors file, and the state (1, state_size) that it starts from where the file has one.
 
     The network is `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose state_dict was saved, alone or as a
     `layer` of a module (by its path; not needed where there is one only).
 
-    A state_dict does not tell an RNN's nonlinearity: it is taken for a tanh. Raises UserError naming the file when it
-    is neither, or when a pack needs a name.
+    A state_dict does not say an RNN's nonlinearity: `nonlinearity`, "tanh" or "relu", does, or an entry of that name
+    in the file's metadata. Raises UserError naming the file when it is neither, when a pack needs a name, an RNN a
+    nonlinearity, and when the layer has tensors that torch's layer has not, lacks one, or holds no real numbers.
     """
     if path.suffix in _PICKLES:
         raise UserError(f"{str(path)!r} may be a pickle, which is never loaded: expected {_ENDINGS}")
@@ -105,10 +113,24 @@ def load_network(
         return _from_pack(path, name, metadata, tensors)
     if name is not None:
         raise UserError(f"network {name!r}: {str(path)!r} is no checkpoint of this project; expected no name")
-    return _from_state_dict(path, tensors, layer), None
+    return _from_state_dict(path, tensors, layer, nonlinearity or metadata.get("nonlinearity")), None
 
 
 def _from_pack(
+    path: Place, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
+) -> tuple[Network, Tensor | None]:
+    try:
+        return _network_of(path, name, metadata, tensors)
+    except UserError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
+        raise UserError(
+            f"checkpoint {str(path)!r} is not whole ({type(error).__name__}: {first_line(error)}): expected one that a "
+            "study wrote"
+        ) from error
+
+
+def _network_of(
     path: Place, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
 ) -> tuple[Network, Tensor | None]:
     names = json.loads(metadata["names"])
@@ -122,7 +144,9 @@ def _from_pack(
     return Network(cell, parameters, json.loads(metadata["networks"])[index]["constants"]), start
 
 
-def _from_state_dict(path: Place, tensors: dict[str, Tensor], layer: str | None) -> nn.RNNBase:
+def _from_state_dict(
+    path: Place, tensors: dict[str, Tensor], layer: str | None, nonlinearity: str | None
+) -> nn.RNNBase:
     prefixes = sorted(key.removesuffix("weight_hh_l0") for key in tensors if key.endswith("weight_hh_l0"))
     names = [prefix.removesuffix(".") for prefix in prefixes]
     if layer is not None and layer not in names:
@@ -136,22 +160,51 @@ def _from_state_dict(path: Place, tensors: dict[str, Tensor], layer: str | None)
     state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     if any("reverse" in key or "weight_hr" in key for key in state):
         raise UserError(f"{str(path)!r} is bidirectional or has projections: expected a plain recurrent layer")
+    if odd := next((key for key, value in state.items() if not value.is_floating_point()), None):
+        raise UserError(f"{str(path)!r}: {odd} holds {state[odd].dtype}: expected real numbers in floating point")
     shape = tuple(state["weight_hh_l0"].shape)
     gates = shape[0] // shape[1] if len(shape) == 2 and shape[1] else 0
     if gates not in _GATES or shape[0] != gates * shape[1]:
         raise UserError(f"{str(path)!r}: weight_hh_l0 has shape {shape}: expected 1, 3 or 4 times the units")
+    for key, value in state.items():
+        if not value.is_floating_point():
+            raise UserError(
+                f"{str(path)!r}: {prefix}{key} has dtype {value.dtype}: expected real floating-point numbers"
+            )
     layers = sum(key.startswith("weight_hh_l") for key in state)
     try:
-        width, biased = state["weight_ih_l0"].shape[1], "bias_hh_l0" in state
-        found = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True)
-        found.to(state["weight_hh_l0"].dtype)
-        own = dict(found.named_parameters())
-        found.load_state_dict({key: value for key, value in state.items() if key in own})
+        width, biased = state["weight_ih_l0"].shape[1], any(key.startswith("bias_") for key in state)
+        options = {"nonlinearity": _checked_nonlinearity(path, nonlinearity)} if gates == 1 else {}
+        found = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True, **options)
+        found.to(functools.reduce(torch.promote_types, {value.dtype for value in state.values()}))
+        _check_names(path, prefix, set(state), {key for key, _ in found.named_parameters()})
+        found.load_state_dict(state)
     except (KeyError, IndexError, RuntimeError) as error:
         what = str(error).splitlines()[-1].strip()
         raise UserError(f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {what}") from error
     from_torch(found)
     return found
+
+
+def _checked_nonlinearity(path: Place, given: str | None) -> str:
+    if given not in ("tanh", "relu"):
+        said = f"nonlinearity {given!r} was given" if given else "its file does not say which nonlinearity it has"
+        raise UserError(f"{str(path)!r} holds an RNN, and {said}: expected --nonlinearity tanh or relu")
+    return given
+
+
+def _check_names(path: Place, prefix: str, given: set[str], expected: set[str]) -> None:
+    """Raises UserError when a layer has tensors that torch's has not, or lacks one: it computes something else."""
+    if missing := sorted(expected - given):
+        raise UserError(
+            f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {prefix}{missing[0]} is missing beside "
+            f"{', '.join(sorted(given)[:4])}; expected it, of zeros where the layer has one bias alone"
+        )
+    if unknown := sorted(given - expected):
+        raise UserError(
+            f"{str(path)!r} holds {prefix}{unknown[0]}, which torch's layer has not: expected a plain RNN, GRU or "
+            "LSTM, or the program of the whole module (torch.export)"
+        )
 
 
 def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
@@ -175,17 +228,21 @@ def load_array(path: Path, shape: str) -> np.ndarray:
     Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
     """
     expected = f"expected an .npy of real numbers {shape}"
+    path = local(path)
+    check_regular(path)
     try:
         with path.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
                 raise UserError(f"{str(path)!r} is no .npy file: {expected}, as numpy.save writes it")
+            file.seek(0)
+            check_size(file)
             file.seek(0)
             found = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be read ({error.strerror or error}): {expected}") from error
     except UserError:
         raise
-    except (ValueError, EOFError) as error:
+    except _DAMAGE as error:
         why = "holds pickled objects, which are never loaded" if "pickle" in str(error) else f"is damaged ({error})"
         raise UserError(f"{str(path)!r} {why}: {expected}") from error
     if found.dtype.kind not in "iuf":

@@ -71,7 +71,7 @@ def _extended(system: System, run: Callable[..., Growth], check: bool) -> Found:
         assert growth.errors is not None
         found = [(growth, index, "exact") for index in range(system.networks)]
         spoilt = (growth.errors > RESOLUTION["exact"]).flatten(1).any(dim=1) & growth.finite.all(dim=1)
-        again = spoilt.nonzero().flatten().tolist()
+        again = [] if system.unchecked else spoilt.nonzero().flatten().tolist()
     if not again:
         return found
     part = system if len(again) == system.networks else system.in_double(again)

@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
@@ -57,6 +57,14 @@ def checked_inputs(
     if not bool(given.sum(dtype=torch.float64).isfinite()) and not bool(given.isfinite().all()):
         raise UserError(f"inputs of shape {tuple(given.shape)} hold NaN or infinity: expected finite numbers")
     return given
+
+
+def batch_first(layer: nn.Module, inputs: Any) -> Any:
+    """Return the inputs of a torch layer, which stand as its forward takes them, as (batch, time, features)."""
+    turned = isinstance(layer, nn.RNNBase) and not layer.batch_first
+    if turned and isinstance(inputs, Tensor | np.ndarray) and inputs.ndim == 3:
+        return inputs.transpose(0, 1) if isinstance(inputs, Tensor) else inputs.transpose(1, 0, 2)
+    return inputs
 
 
 def checked_device(device: torch.device | str | None) -> torch.device | None:

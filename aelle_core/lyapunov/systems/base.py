@@ -18,6 +18,11 @@ class System(Protocol):
     exact_zeros: bool  # whether a zero in the Jacobian is the truth, not an underflow
     like: Tensor  # has the dtype and device of the states
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What the check for rounding has not seen into, so far: then nothing is resolved."""
+        ...
+
     def start(self, copies: int) -> Any:
         """The initial state of all trajectories."""
         ...
