@@ -40,7 +40,9 @@ def run_screening(
 ) -> None:
     """Draw, rank, print, and write what is kept. Raises UserError on what does not fit together."""
     console = Console()
-    study = get_preset(space).replace(seed=seed, **({"cells": tuple(cells)} if cells else {}))
+    study = get_preset(space).replace(seed=seed)
+    if cells:
+        study = study.replace(cells=tuple(cells))
     if data is not None:
         study = study.replace(task_options={**study.task_options, "directory": data})
     if not 1 <= keep <= candidates:
