@@ -127,7 +127,7 @@ def paper(
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
     ] = False,
 ) -> None:
-    """The paper's tables beside those of finished studies, and the tables that the paper does not have.
+    """Show the paper's tables beside those of finished studies, and the tables that the paper does not have.
 
     A run keeps its tables, so that they are made once; those of the studies that ship come with them.
 
@@ -184,7 +184,7 @@ def spectrum(
         bool, typer.Option("--json", help="Print all as JSON; what is not finite is a string: -inf, inf or nan.")
     ] = False,
 ) -> None:
-    """The Lyapunov spectrum of one network, in nats per step, and what it says.
+    """Compute the Lyapunov spectrum of one network, in nats per step, and say what it means.
 
     WEIGHTS may be a safetensors file (a state_dict that holds a torch RNN, GRU or LSTM; a checkpoint of a study) or a
     program of torch.export that holds one such layer, or whose forward is step(x, state) -> state. Inputs are
@@ -313,7 +313,7 @@ def predict(
     network: NetworkName = None,
     nonlinearity: Nonlinearity = None,
 ) -> None:
-    """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
+    """Predict the final loss of a network from its spectrum, by the AeLLE of an analysed study.
 
     The network should have been trained on the study's task; one of another cell, with other inputs or for another
     number of steps than the study's is refused. The spectrum is of the kind the study used.
@@ -361,7 +361,7 @@ def predict(
 
 
 def _checked_device(name: str | None) -> "torch.device | None":
-    """The device of that name. Raises UserError when there is none here."""
+    """Return the device of that name. Raises UserError when there is none here."""
     import torch
 
     from aelle_core.foundation.errors import UserError
@@ -376,7 +376,7 @@ def _checked_device(name: str | None) -> "torch.device | None":
 
 @contextmanager
 def _progress(steps: int | None) -> Iterator[Callable[[int], object] | None]:
-    """A bar with the time left on standard error, where that is a terminal; gives what is to be told of steps taken."""
+    """Show a bar with the time left on standard error, if that is a terminal; yield what to call with steps taken."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -14,7 +14,7 @@ from aelle_core.foundation.ranges import Choice, Range
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
+    """Return a field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
     factory = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
     return field(**factory, metadata={"description": description, "low": low, "high": high})
 
@@ -130,8 +130,8 @@ class Study:
             measures[self.goal]
 
     def cell_ranges(self, name: str) -> dict[str, Range | Choice]:
-        """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may add
-        what is optional for its trainer."""
+        """Return the ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may
+        add what is optional for its trainer."""
         from aelle_core.cells import cells
         from aelle_core.tasks import tasks
         from aelle_core.training import trainers
@@ -178,7 +178,7 @@ class Study:
         return self.chosen.get(f"{cell} {units}", ()) if self.chosen else range(self.networks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; those that came later only where they are not the default, so that the
+        """Return the settings as JSON can hold them; later ones only where they are not the default, so that the
         identity of older studies stays."""
         settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
         later = {"chosen": {}, "goal": "loss"}

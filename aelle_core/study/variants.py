@@ -72,15 +72,15 @@ class Packs(Sequence[Pack]):
         return self.numbers[number * size : (number + 1) * size]
 
     def name(self, number: int) -> str:
-        """The name of a pack, without drawing its networks."""
+        """Return the name of a pack, without drawing its networks."""
         return f"{self.cell}-{self.units}-pack{number:04d}"
 
     def names(self) -> Iterator[str]:
-        """The names of all packs in order, without drawing their networks."""
+        """Return the names of all packs in order, without drawing their networks."""
         return map(self.name, range(len(self)))
 
     def networks(self, number: int) -> list[str]:
-        """The names of a pack's networks, without drawing them."""
+        """Return the names of a pack's networks, without drawing them."""
         return [_network_name(self.cell, self.units, index) for index in self._members(number)]
 
 
@@ -132,6 +132,6 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | C
 
 
 def cohorts(study: Study) -> list[Cohort]:
-    """The study's cohorts in the order of its cells and sizes."""
+    """Return the study's cohorts in the order of its cells and sizes."""
     groups = [(cell, units) for cell in study.cells for units in study.units if study.numbers(cell, units)]
     return [Cohort(study.task, cell, units, Packs(study, cell, units)) for cell, units in groups]
