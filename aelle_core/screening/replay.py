@@ -139,7 +139,7 @@ def _asha(losses: np.ndarray, budget: float, order: np.ndarray) -> int:
 def _promotable(
     losses: np.ndarray, rungs: list[int], reached: list[list[int]], promoted: list[set[int]]
 ) -> Iterator[tuple[int, int]]:
-    """The networks that may go on to a rung, highest rung first."""
+    """Yield (rung, network) for the networks that may go on to a rung, highest rung first."""
     for rung in range(len(rungs) - 2, -1, -1):
         best = sorted(reached[rung], key=lambda network: float(losses[network, rungs[rung]]))
         for network in best[: len(reached[rung]) // _ETA]:
