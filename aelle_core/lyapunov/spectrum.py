@@ -92,7 +92,7 @@ def lyapunov_spectrum(
     >>> lyapunov_spectrum(torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 20, 3)).exponents.shape
     (16,)
     >>> step = lambda x, state: state * torch.tensor([0.5, 0.25])
-    >>> halves = lyapunov_spectrum(step, steps=10, initial_state=torch.ones(1, 2))
+    >>> halves = lyapunov_spectrum(step, steps=10, warmup=0, initial_state=torch.ones(1, 2))
     >>> halves.exponents.round(4)  # log 1/2 and log 1/4
     array([-0.6931, -1.3863])
 
