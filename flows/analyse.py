@@ -9,6 +9,7 @@ from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.report import draw_report, report_data
 from aelle_core.analysis.saved import fit_aelle, save_analysis
@@ -60,10 +61,13 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
 
 @task(name="fit AeLLE", cache_policy=NO_CACHE, persist_result=False)
 def fit(directory: str, analysis: Analysis, measurements: list[Measurement], parameters: AnalysisParameters) -> None:
-    """Fit the AeLLE that is kept (on the first split's training networks) and save the analysis."""
+    """Fit the AeLLE of the report's plane (to the first split's training networks) and the one that is kept (to all
+    networks), and save the analysis."""
     run = RunDirectory(directory)
-    aelle = fit_aelle(analysis, run.study(), {"target": parameters.regress, "random_state": parameters.seed})
-    save_analysis(run, measurements, aelle, parameters.model_dump())
+    how: dict[str, Any] = {"target": parameters.regress, "random_state": parameters.seed}
+    final = analysis.examples[run.study().epochs]
+    plane, kept = fit_aelle(analysis, run.study(), how), AeLLE(**how).fit(final.spectra, final.final_loss)
+    save_analysis(run, measurements, plane, parameters.model_dump(), kept)
     display().advance(_STAGE, 1, "autoencoder")
 
 

@@ -94,8 +94,8 @@ class AnalysisParameters(BaseModel):
 
     splits: int = Field(10, ge=2, le=1000, description="Seeded splits by network over which metrics are averaged")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the splits and the autoencoder's start")
-    regress: Literal["log", "loss"] = Field(
-        "log", description="What the autoencoder's predictor regresses: the loss's logarithm, or the loss (the paper)"
+    regress: Literal["rank", "log", "loss"] = Field(
+        "rank", description="What the autoencoder's predictor regresses: the loss's rank, its logarithm, or the loss"
     )
 
 

@@ -20,7 +20,7 @@ from aelle_core.aelle.parameters import PUBLISHED, check_parameters
 from aelle_core.aelle.targets import Target, TargetName
 from aelle_core.aelle.training import Schedule, Shares, train
 from aelle_core.files.places import Place
-from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.pretrained import shipped_file
 
 _FEW = 20
@@ -265,8 +265,14 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     @classmethod
     def load(cls, path: Place | str) -> "AeLLE":
         """Read a model that `save` wrote. Raises UserError naming the file when it is anything else."""
-        parameters, restore = saving.load(path)
-        return restore(cls(**parameters))
+        try:
+            parameters, restore = saving.load(path)
+            return restore(cls(**parameters))
+        except UserError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            why = f"{type(error).__name__}: {first_line(error)}"
+            raise UserError(f"{str(path)!r} is not whole ({why}): expected a saved AeLLE") from error
 
     @classmethod
     def from_pretrained(cls, name: str) -> "AeLLE":

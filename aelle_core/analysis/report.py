@@ -37,7 +37,7 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
     if analysis is None:
         analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
     trained, joined = analysis.trained, " ".join(map(str, members(run)))
-    aelle = AeLLE.load(run.analysis / "aelle.safetensors")
+    aelle = AeLLE.load(run.analysis / "plane.safetensors")
     found = shown(analysis, study, aelle, saved_measurements(run), loss_name=run.loss_name())
     return dataclasses.replace(
         found,

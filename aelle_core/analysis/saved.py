@@ -23,12 +23,19 @@ def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> A
 
 
 def save_analysis(
-    run: RunDirectory, measurements: Sequence[Measurement], aelle: AeLLE, settings: dict[str, Any]
+    run: RunDirectory,
+    measurements: Sequence[Measurement],
+    plane: AeLLE,
+    settings: dict[str, Any],
+    kept: AeLLE | None = None,
 ) -> None:
-    """Keep what the report is drawn from: measurements (Parquet), the model (safetensors), the settings (JSON)."""
+    """Keep what the report is drawn from: measurements (Parquet), the settings (JSON), and models (safetensors): the
+    `plane` of held-out networks as plane.safetensors, and the one to predict with, `kept` or the plane, as
+    aelle.safetensors."""
     table = measurements_table(measurements)
     write_atomically(run.analysis / "measurements.parquet", lambda temporary: pq.write_table(table, temporary))
-    aelle.save(run.analysis / "aelle.safetensors")
+    plane.save(run.analysis / "plane.safetensors")
+    (kept or plane).save(run.analysis / "aelle.safetensors")
     text = json.dumps(settings, indent=2)
     write_atomically(run.analysis / "analysis.json", lambda temporary: temporary.write_text(text))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from aelle_core.evaluation import Examples
+from aelle_core.evaluation.free_runs import measures
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.store.dataset import SpectraStore
@@ -87,18 +88,21 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
         rows += found
         missing += absent
     last = [row for row in rows if row["epoch"] == study.epochs]
-    finite = [row["validation_loss"] for row in last if row["status"] == "ok"]
+    outcome = _outcomes(last, study.goal)
+    finite = [outcome[row["network"]] for row in last if row["status"] == "ok"]
     if not finite:
         raise UserError(f"study {study.identity}: all {len(last)} networks diverged; expected some that did not")
     worst = max(finite)
-    final_loss = {row["network"]: row["validation_loss"] if row["status"] == "ok" else worst for row in last}
+    final_loss = {row["network"]: outcome[row["network"]] if row["status"] == "ok" else worst for row in last}
     accuracy = {row["network"]: row["validation_accuracy"] for row in last}
     column = f"spectrum_{kind or study.spectra[0]}"
-    size = max(len(row[column]) for row in rows if row[column] is not None)
+    size = max((len(row[column]) for row in rows if row.get(column) is not None), default=0)
+    if not size:
+        raise UserError(f"study {study.identity} has no {kind or study.spectra[0]} spectra: expected some")
     names = sorted({name for row in rows for name, _ in row["hyperparameters"]})
     examples = {}
     for epoch in filter(study.has_spectra, range(study.epochs + 1)):
-        chosen = [row for row in rows if row["epoch"] == epoch and row[column] is not None]
+        chosen = [row for row in rows if row["epoch"] == epoch and row.get(column) is not None]
         hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
         examples[epoch] = Examples(
             spectra=np.stack([interpolate_spectrum(np.asarray(row[column]), size) for row in chosen]),
@@ -112,9 +116,18 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
             },
             networks=np.array([row["network"] for row in chosen]),
             epoch=epoch,
+            goal=study.goal,
         )
     counts = Counter(row["status"] for row in last)
     return examples, dict(counts) | ({MISSING: missing} if missing else {})
+
+
+def _outcomes(last: Sequence[dict[str, Any]], goal: str) -> dict[str, float]:
+    """What became of every network by the study's goal, less being better; NaN for what diverged."""
+    if goal == "loss":
+        return {row["network"]: row["validation_loss"] for row in last}
+    values = np.array([np.nan if row.get(goal) is None else row[goal] for row in last], dtype=float)
+    return dict(zip([row["network"] for row in last], measures[goal].as_loss(values).tolist(), strict=True))
 
 
 def _finished_rows(trained: Trained) -> tuple[list[dict[str, Any]], int]:

@@ -37,6 +37,7 @@ class Cell(ABC):
     companions: ClassVar[tuple[str, ...]] = ()
     dense_blocks: ClassVar[bool] = False  # whether a block of its Jacobian has a dense summand: memory is to be counted
     exact_constants: ClassVar[tuple[str, ...]] = ()  # those that no rounding of products or differences touches
+    fixed: ClassVar[bool] = False  # whether its weights stay as they were drawn: only the readout is trained
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
 
     def __init__(self, input_size: int, units: int) -> None:
@@ -94,9 +95,29 @@ class Cell(ABC):
 
     def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
         """Parameters of one network, float32, drawn by the registered `initialiser`: every entry U(-scale, scale) by
-        default (the paper's section 4.2). Raises UserError when there is none of that name."""
+        default (the paper's section 4.2); by "author" as the cell's authors draw them, whatever the scale. Raises
+        UserError when there is none of that name, or the cell has no such draw."""
+        if initialiser == "author":
+            return self.author_parameters(generator)
         draw = initialisers[initialiser].draw
         return {name: draw(shape, scale, self.units, generator) for name, shape in self.parameter_shapes().items()}
+
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the parameters of one network, float32, as the cell's authors draw them. Raises UserError where
+        that is not known of this cell."""
+        raise UserError(
+            f"initialiser='author': cell {self.name!r} has none of its authors; expected another initialiser"
+        )
+
+    @classmethod
+    def has_author(cls) -> bool:
+        """Whether the authors' draw is known of this cell."""
+        return cls.author_parameters is not Cell.author_parameters
+
+    def uniform_parameters(self, bound: float, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return parameters whose every entry is U(-bound, bound)."""
+        shapes = self.parameter_shapes()
+        return {name: torch.empty(shape).uniform_(-bound, bound, generator=generator) for name, shape in shapes.items()}
 
     def constants(self, values: Mapping[str, float] | None = None) -> dict[str, float]:
         """The equation's constants: the defaults, overruled by `values`; unknown names raise UserError."""

@@ -29,6 +29,10 @@ class CoupledOscillatoryRNN(Cell):
         n, f = self.units, self.input_size
         return {"V": (n, f), "Wy": (n, n), "Wz": (n, n), "b": (n,)}
 
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """torch.nn.Linear's own on inputs and both parts of the state, as in the authors' program."""
+        return self.uniform_parameters((self.input_size + 2 * self.units) ** -0.5, generator)
+
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
             "V": parameters["V"],

@@ -36,6 +36,10 @@ class GRU(Cell):
         n, f = self.units, self.input_size
         return {"weight_ih": (3 * n, f), "weight_hh": (3 * n, n), "bias_ih": (3 * n,), "bias_hh": (3 * n,)}
 
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """torch.nn's own U(-1/sqrt(units), 1/sqrt(units))."""
+        return self.uniform_parameters(self.units**-0.5, generator)
+
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
             "W": parameters["weight_ih"],

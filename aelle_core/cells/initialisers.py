@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.registry import Registry
 
 
@@ -41,6 +42,15 @@ class Normal(Initialiser):
         return torch.empty(shape).normal_(0, scale / 3**0.5, generator=generator)
 
 
+@initialisers.register("author")
+class Author(Initialiser):
+    """As the cell's authors draw it, whatever the scale: Cell.author_parameters."""
+
+    @staticmethod
+    def draw(shape: tuple[int, ...], scale: float, units: int, generator: torch.Generator) -> Tensor:
+        raise UserError("initialiser='author' draws whole networks: expected Cell.initialise")
+
+
 @initialisers.register("orthogonal")
 class Orthogonal(Initialiser):
     """Every (units, m) block of a matrix, one for each gate, is a random matrix with orthonormal rows or columns
@@ -55,3 +65,14 @@ class Orthogonal(Initialiser):
             gain = scale * (max(block.shape) / 3) ** 0.5
             torch.nn.init.orthogonal_(block, gain, generator=generator)
         return drawn
+
+
+@initialisers.register("uniform_zero_bias")
+class UniformZeroBias(Initialiser):
+    """Every entry of a matrix U(-scale, scale), every vector (a bias) zero: Vogt et al. 2024, section 4.3."""
+
+    @staticmethod
+    def draw(shape: tuple[int, ...], scale: float, units: int, generator: torch.Generator) -> Tensor:
+        if len(shape) < 2:
+            return torch.zeros(shape)
+        return Uniform.draw(shape, scale, units, generator)

@@ -38,6 +38,10 @@ class LongExpressiveMemory(Cell):
         n, f = self.units, self.input_size
         return {"V": (4 * n, f), "W": (3 * n, n), "Wy": (n, n), "b": (4 * n,)}
 
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """U(-1/sqrt(units), 1/sqrt(units)), as in the authors' program."""
+        return self.uniform_parameters(self.units**-0.5, generator)
+
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {**parameters, **constants, "b": parameters["b"].unsqueeze(1)}
 

@@ -27,6 +27,14 @@ class LipschitzRNN(Cell):
         n, f = self.units, self.input_size
         return {"U": (n, f), "M_A": (n, n), "M_W": (n, n), "b": (n,)}
 
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """M_A and M_W are N(0, 1 / units^2); U and b are torch.nn.Linear's own, as in the authors' program."""
+        n, f = self.units, self.input_size
+        drawn = {name: torch.empty(n, n).normal_(0, 1 / n, generator=generator) for name in ("M_A", "M_W")}
+        bound = f**-0.5
+        U = torch.empty(n, f).uniform_(-bound, bound, generator=generator)
+        return {"U": U, **drawn, "b": torch.empty(n).uniform_(-bound, bound, generator=generator)}
+
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         beta, gamma = constants["beta"], constants["gamma"]
         identity = torch.eye(self.units, dtype=parameters["M_A"].dtype, device=parameters["M_A"].device)

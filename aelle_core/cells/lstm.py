@@ -29,6 +29,10 @@ class LSTM(Cell):
         n, f = self.units, self.input_size
         return {"weight_ih": (4 * n, f), "weight_hh": (4 * n, n), "bias_ih": (4 * n,), "bias_hh": (4 * n,)}
 
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """torch.nn's own U(-1/sqrt(units), 1/sqrt(units))."""
+        return self.uniform_parameters(self.units**-0.5, generator)
+
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {
             "W": parameters["weight_ih"],

@@ -114,9 +114,11 @@ def paper(
         Path | None,
         typer.Option(help="Directory to draw the report's figures into, PNG and SVG, in one for each run: minutes."),
     ] = None,
-    splits: Annotated[int, typer.Option(min=2, help="Seeded splits over which the numbers are averaged.")] = 10,
+    splits: Annotated[
+        int, typer.Option(min=2, max=1000, help="Seeded splits over which the numbers are averaged.")
+    ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Decides the splits and the autoencoder's start.")] = 0,
-    regress: Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")] = "log",
+    regress: Annotated[str, typer.Option(help="What AeLLE's predictor regresses: rank, log or loss.")] = "rank",
     anew: Annotated[
         bool,
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Grid
 
+from aelle_core.aelle.targets import TARGETS
 from aelle_core.analysis.figures import draw_studies
 from aelle_core.analysis.kept_tables import study_tables
 from aelle_core.analysis.prepare import prepare_joint_analysis
@@ -56,8 +57,8 @@ def show_paper(
     Runs that are read `together` become a joint one in that directory. Tables that ship are made `anew` on demand.
     Raises UserError, before anything is computed, when one of them is neither.
     """
-    if settings["regress"] not in ("log", "loss"):
-        raise UserError(f"--regress {settings['regress']!r}: expected log or loss")
+    if settings["regress"] not in TARGETS:
+        raise UserError(f"--regress {settings['regress']!r}: expected {', '.join(TARGETS)}")
     if together is not None:
         if len(given or ()) < 2:
             raise UserError(f"--together {together!r} with {len(given or ())} runs: expected at least two")
@@ -68,7 +69,7 @@ def show_paper(
     for option, directory in (("--output", output), ("--figures", figures)):
         if directory is not None:
             _make(option, directory)
-    console = Console()
+    console = Console(markup=False)
     made: list[tuple[Stored, list[Table]]] = []
     for study in studies:
         console.rule(study.title)
@@ -132,7 +133,7 @@ def _write(output: Path | None, name: str, title: str, tables: list[Table], cons
 
 
 def _print(table: Table, console: Console) -> None:
-    console.print(f"\n[bold]{table.title}[/bold]", highlight=False)
+    console.print(f"\n{table.title}", style="bold", highlight=False)
     console.print(table.caption, style="dim", highlight=False)
     if table.entries:
         for header, rows in _blocks(table, console.width):

@@ -14,7 +14,8 @@ class Examples:
 
     spectra          (n, D) nats per step, may hold -inf
     loss             (n,) validation loss at this epoch, nats
-    final_loss       (n,) validation loss after the last epoch: what is to be predicted
+    final_loss       (n,) what is to be predicted, less is better: the validation loss after the last epoch, or, where
+                     `goal` names a measure of free runs, that measure then (as Measure.as_loss gives it)
     accuracy         (n,) validation accuracy after the last epoch
     cells, networks  (n,) names
     units            (n,) hidden units
@@ -30,6 +31,7 @@ class Examples:
     hyperparameters: dict[str, np.ndarray]
     networks: np.ndarray
     epoch: int
+    goal: str = "loss"
 
     def __post_init__(self) -> None:
         names = (self.cells, self.units, self.networks)
@@ -53,6 +55,7 @@ class Examples:
             {name: values[chosen] for name, values in self.hyperparameters.items()},
             self.networks[chosen],
             self.epoch,
+            self.goal,
         )
 
     def with_rows(self, other: "Examples") -> "Examples":
@@ -67,6 +70,7 @@ class Examples:
             {name: np.concatenate([each, other.hyperparameters[name]]) for name, each in self.hyperparameters.items()},
             np.concatenate([self.networks, other.networks]),
             self.epoch,
+            self.goal,
         )
 
     def of(self, networks: frozenset[str]) -> "Examples":

@@ -10,15 +10,16 @@ import pyarrow as pa
 from scipy.stats import spearmanr
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-METRICS = ("precision", "recall", "f1", "balanced_accuracy", "rank_correlation")
+METRICS = ("precision", "recall", "f1", "balanced_accuracy", "rank_correlation", "overall_rank_correlation")
 
 
 @dataclass(frozen=True)
 class Measurement:
     """The metrics of one classifier, at one epoch, on the test networks of one split.
 
-    "Positive" is ending below the threshold. `rank_correlation` is Spearman's, between score and final loss (turned
-    so that 1 is perfect), within each cell, averaged over cells by their networks; NaN when a score does not vary.
+    "Positive" is ending below the threshold. `rank_correlation` is Spearman's, between score and final loss (turned so
+    that 1 is perfect), within each cell, averaged over cells by their networks; `overall_rank_correlation` is among all
+    networks. NaN when a score does not vary.
     """
 
     classifier: str
@@ -32,6 +33,7 @@ class Measurement:
     rank_correlation: float
     train_networks: int
     test_networks: int
+    overall_rank_correlation: float = math.nan
 
 
 def measured(
@@ -51,6 +53,7 @@ def measured(
         "f1": float(f1),
         "balanced_accuracy": math.nan if one_sided else float(balanced_accuracy_score(good, predicted)),
         "rank_correlation": rank_correlation_within_cells(scores, final_loss, cells),
+        "overall_rank_correlation": rank_correlation_within_cells(scores, final_loss, np.zeros(len(scores))),
     }
 
 

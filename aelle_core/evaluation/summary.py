@@ -11,7 +11,9 @@ from scipy.stats import t
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.metrics import METRICS, Measurement
 
-_LOWEST = {"rank_correlation": -1.0}
+_LOWEST = {"rank_correlation": -1.0, "overall_rank_correlation": -1.0}
+FEWEST_SPLITS = 3
+"""With fewer splits no interval is shown: Student's t then says more about the number of splits than about networks."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,19 @@ class Summary:
     @property
     def shown(self) -> str:
         """Mean and interval, as shown to people."""
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.mean:.3f}" + ("" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
 def corrected_interval(values: np.ndarray, test_to_train: float) -> tuple[float, float, float]:
     """Mean and 95 % interval over random splits, which share networks: the variance of the mean is taken as
     s^2 (1 / splits + test / train), with Student's t of splits - 1 degrees of freedom.
 
-    Nadeau & Bengio, Inference for the generalization error, 2003. NaNs are left out.
+    Nadeau & Bengio, Inference for the generalization error, 2003. NaNs are left out; with fewer than three
+    splits the interval is NaN.
     """
     values = values[~np.isnan(values)]
-    if len(values) < 2:
-        only = float(values[0]) if len(values) else math.nan
-        return only, math.nan, math.nan
+    if len(values) < FEWEST_SPLITS:
+        return float(values.mean()) if len(values) else math.nan, math.nan, math.nan
     half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) * math.sqrt(1 / len(values) + test_to_train))
     mean = float(values.mean())
     return mean, mean - half, mean + half
@@ -57,7 +59,7 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
         ratio = float(np.mean([one.test_networks / one.train_networks for one in members]))
         for metric in METRICS:
             mean, low, high = corrected_interval(np.array([getattr(one, metric) for one in members]), ratio)
-            low, high = max(low, _LOWEST.get(metric, 0.0)), min(high, 1.0)
+            low, high = (low, high) if math.isnan(low) else (max(low, _LOWEST.get(metric, 0.0)), min(high, 1.0))
             summaries.append(Summary(classifier, kind, epoch, metric, mean, low, high))
     return summaries
 

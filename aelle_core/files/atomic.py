@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aelle_core.files.places import ObjectPath, Place, place
+from aelle_core.files.places import ObjectPath, Place, check_regular, place
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def read_metadata(path: Place | str, expected: str, label: str = "") -> dict[str
 def _opened(path: Place | str, expected: str, label: str) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
+    check_regular(place(path))
     try:
         with local_copy(place(path)) as copy, safe_open(copy, framework="pt") as file:
             yield file

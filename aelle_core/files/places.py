@@ -4,6 +4,7 @@ import errno
 import fnmatch
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -25,6 +26,7 @@ _CONNECT_SECONDS = 5.0
 _REQUEST_SECONDS = 10.0  # without a byte
 _ATTEMPTS = 3
 _AT_ONCE = 16
+_LONGEST = 4095  # of a path, in Linux
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -165,10 +167,16 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
     if isinstance(address, ObjectPath):
         return address
     text = os.fspath(address)
+    if "\0" in text or not text or len(text) > _LONGEST:
+        shown = text if len(text) < 80 else f"{text[:80]}..."
+        raise UserError(f"{shown!r} is no name of a file or directory: expected 1 to {_LONGEST} characters without NUL")
     if (found := _ADDRESS.match(text)) is None:
-        return Path(text).expanduser()
+        return local(text)
     scheme = found[1].lower()
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise UserError(f"{text!r}: {error}; expected {scheme}://bucket/prefix") from error
     if "@" in parts.netloc:
         plain = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         raise UserError(f"{plain!r} was given with credentials in it: expected them in the environment alone")
@@ -192,10 +200,35 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
     return ObjectPath(scheme, unquote(parts.netloc + parts.path), tuple(sorted(options)))
 
 
+def local(text: "str | os.PathLike[str]") -> Path:
+    """The path of this machine, with the home directory in the place of ~. Raises UserError where there is none."""
+    path = Path(text)
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{str(path)!r}: there is no home directory of {path.parts[0]!r}; expected a path") from error
+
+
+def check_regular(where: Place) -> None:
+    """Raise UserError where a file is there that is a pipe, a device or a directory: reading it may never end. Objects
+    are none of these, and what is not there is left to whoever opens it."""
+    if not isinstance(where, Path):
+        return
+    try:
+        mode = where.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{str(where)!r} is a directory, a pipe or a device: expected a file")
+
+
 def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
     """The address as a process with another working directory must be told it. Raises UserError as `place` does."""
     found = place(address)
-    return str(found.resolve() if isinstance(found, Path) else found)
+    try:
+        return str(found.resolve() if isinstance(found, Path) else found)
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise UserError(f"{str(found)!r} cannot be used ({error}): expected a path that ends somewhere") from error
 
 
 def arrow_file(where: Place) -> "tuple[str, pafs.FileSystem]":

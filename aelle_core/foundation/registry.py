@@ -70,7 +70,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def __getitem__(self, name: str) -> type[T]:
         entries = self._load()
-        if name not in entries:
+        if not isinstance(name, str) or name not in entries:
             raise unknown_name(self.kind, name, entries)
         return entries[name]
 

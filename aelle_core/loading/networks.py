@@ -1,6 +1,7 @@
 """Networks and sequences from files, for the command line."""
 
 import json
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +12,16 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.files.atomic import read_safetensors
-from aelle_core.files.places import Place
-from aelle_core.foundation.errors import UserError
+from aelle_core.files.npy import check_size
+from aelle_core.files.places import Place, check_regular, local
+from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.study.directory import RunDirectory
 from aelle_core.tasks import get_task
 
 _GATES: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM}
+_DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, KeyError, tokenize.TokenError)
+"""What NumPy raises on damaged headers, which it reads as Python."""
 _PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar"}
 _ENDINGS = (
     ".safetensors (safetensors.torch.save_file of a state_dict, or a checkpoint of this project) or .pt2 "
@@ -111,6 +115,20 @@ def load_network(
 def _from_pack(
     path: Place, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
 ) -> tuple[Network, Tensor | None]:
+    try:
+        return _network_of(path, name, metadata, tensors)
+    except UserError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
+        raise UserError(
+            f"checkpoint {str(path)!r} is not whole ({type(error).__name__}: {first_line(error)}): expected one that a "
+            "study wrote"
+        ) from error
+
+
+def _network_of(
+    path: Place, name: str | None, metadata: dict[str, str], tensors: dict[str, Tensor]
+) -> tuple[Network, Tensor | None]:
     names = json.loads(metadata["names"])
     if name not in names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -136,6 +154,8 @@ def _from_state_dict(path: Place, tensors: dict[str, Tensor], layer: str | None)
     state = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     if any("reverse" in key or "weight_hr" in key for key in state):
         raise UserError(f"{str(path)!r} is bidirectional or has projections: expected a plain recurrent layer")
+    if odd := next((key for key, value in state.items() if not value.is_floating_point()), None):
+        raise UserError(f"{str(path)!r}: {odd} holds {state[odd].dtype}: expected real numbers in floating point")
     shape = tuple(state["weight_hh_l0"].shape)
     gates = shape[0] // shape[1] if len(shape) == 2 and shape[1] else 0
     if gates not in _GATES or shape[0] != gates * shape[1]:
@@ -175,17 +195,21 @@ def load_array(path: Path, shape: str) -> np.ndarray:
     Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
     """
     expected = f"expected an .npy of real numbers {shape}"
+    path = local(path)
+    check_regular(path)
     try:
         with path.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
                 raise UserError(f"{str(path)!r} is no .npy file: {expected}, as numpy.save writes it")
+            file.seek(0)
+            check_size(file)
             file.seek(0)
             found = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be read ({error.strerror or error}): {expected}") from error
     except UserError:
         raise
-    except (ValueError, EOFError) as error:
+    except _DAMAGE as error:
         why = "holds pickled objects, which are never loaded" if "pickle" in str(error) else f"is damaged ({error})"
         raise UserError(f"{str(path)!r} {why}: {expected}") from error
     if found.dtype.kind not in "iuf":

@@ -132,7 +132,9 @@ class SpectraStore:
         cells and epochs is broken or does not belong there, and on unknown columns and values. A compaction beside it
         goes unnoticed.
         """
-        if unknown := sorted(set(columns or ()) - set(SCHEMA.names)):
+        if columns is not None and (isinstance(columns, str) or not hasattr(columns, "__iter__")):
+            raise StoreError(f"columns={columns!r}: expected a list of names")
+        if unknown := sorted(str(name) for name in columns or () if name not in SCHEMA.names):
             raise StoreError(f"unknown column {', '.join(unknown)}: expected some of {', '.join(SCHEMA.names)}")
         last = isinstance(epoch, str) and epoch == "last"
         condition = rows_condition({"study": study, "cell": cell, "epoch": None if last else epoch})  # checks them

@@ -29,6 +29,11 @@ def check_name(kind: str, name: str) -> None:
         raise StoreError(f"{kind} name {name!r}: expected {expected}")
 
 
+def is_name(name: str) -> bool:
+    """Whether a study or a cell can have that name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def is_file_name(name: str) -> bool:
     """Whether a fragment or a merged file can have that name."""
     if name.startswith(MERGED):

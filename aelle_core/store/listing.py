@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from aelle_core.files.places import Place, each_of, files_below, unreachable
-from aelle_core.store.fragments import MERGED, SUFFIX, is_file_name, opened, packs_of
+from aelle_core.store.fragments import MERGED, SUFFIX, is_file_name, is_name, opened, packs_of
 from aelle_core.store.schema import StoreError
 
 _DIRECTORY = re.compile(r"study=([A-Za-z0-9][A-Za-z0-9._-]*)/cell=([A-Za-z0-9][A-Za-z0-9._-]*)/epoch=(0|[1-9][0-9]*)")
@@ -51,6 +51,11 @@ class Contents:
 
         Raises StoreError on a file that does not belong there.
         """
+        if any(not is_name(str(name)) for chosen in (studies, cells) for name in chosen or ()):
+            named = [
+                [name for name in chosen if is_name(str(name))] if chosen else chosen for chosen in (studies, cells)
+            ]
+            return [] if [] in named else self.directories(named[0], named[1], epochs)
         prefix = "".join(
             f"{key}={next(iter(chosen))}/" if chosen is not None and len(chosen) == 1 else "*/"
             for key, chosen in (("study", studies), ("cell", cells))

@@ -15,7 +15,15 @@ SCHEMA_VERSION = "1"
 Selection = str | int | Sequence[str] | Sequence[int] | None
 PARTITION_KEYS = ("study", "cell", "epoch")
 
-MEASURES: dict[str, str] = {}
+MEASURES: dict[str, str] = {
+    "valid_prediction_time": "how long free runs follow the data, in Lyapunov times, or in steps",
+    "climate": "distance between histograms of free runs and data, 0 to 1",
+    "d_stsp": "state-space divergence of free runs from data, nats",
+    "d_h": "Hellinger distance between power spectra of free runs and data, 0 to 1",
+    "diverged_share": "share of free runs that diverge",
+    "dead_share": "share of free runs that stand still",
+    "exponents_error": "mean difference of closed-loop exponents from the system's own, nats per unit of time",
+}
 """What else may be measured of a network after an epoch: a column of numbers for each name, with what it says. A new
 measure is a line here and an entry in NetworkRecord.measures; files that were written without it read as nulls."""
 
@@ -40,8 +48,10 @@ _FIELDS = [
     pa.field("dead_directions", pa.int32()),
     pa.field("sum_rule_residual", pa.float64()),
 ]
+_OPTIONAL = [pa.field("spectrum_closed_loop", pa.list_(pa.float32()))]
 SCHEMA = pa.schema(
-    [*_FIELDS, *(pa.field(name, pa.float64()) for name in MEASURES)], metadata={"aelle_schema": SCHEMA_VERSION}
+    [*_FIELDS, *_OPTIONAL, *(pa.field(name, pa.float64()) for name in MEASURES)],
+    metadata={"aelle_schema": SCHEMA_VERSION},
 )
 """Losses in the task's unit, mostly nats; accuracies in [0, 1]; spectra in nats per step, descending, -inf for dead
 directions."""
@@ -86,6 +96,7 @@ class NetworkRecord:
     spectrum_full: np.ndarray | None = None
     dead_directions: int | None = None
     sum_rule_residual: float | None = None
+    spectrum_closed_loop: np.ndarray | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -100,6 +111,8 @@ def records_table(records: Sequence[NetworkRecord]) -> pa.Table:
         if each.name != "measures"
     }
     columns["hyperparameters"] = [sorted(each.items()) for each in columns["hyperparameters"]]
+    if not any(each is not None for each in columns["spectrum_closed_loop"]):
+        del columns["spectrum_closed_loop"]  # of studies without free runs
     columns |= {name: [record.measures.get(name) for record in records] for name in MEASURES if name in measured}
     return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns], metadata=SCHEMA.metadata))
 
@@ -118,8 +131,8 @@ def rows_condition(choices: dict[str, Selection]) -> pc.Expression:
     for name, value in choices.items():
         if value is None:
             continue
-        values = [value] if isinstance(value, str | int | Integral) else list(value)
         try:
+            values = [value] if isinstance(value, str | int | Integral) else list(value)
             condition &= pc.field(name).isin(pa.array(values, SCHEMA.field(name).type))
         except (pa.ArrowException, TypeError, OverflowError) as error:
             other = ", or 'last'" if name == "epoch" else ""

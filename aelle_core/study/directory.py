@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aelle_core.files.atomic import kind_of, write_atomically
 from aelle_core.files.places import ObjectPath, Place, place, unreachable
-from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study.model import Study
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
 _FORMAT = "aelle-run-1"
+_SETTINGS = {"identity": str, "study": dict, "data": dict, "versions": dict}
+"""What study.json holds at least, and of which type."""
 _PACKAGES = ("aelle", "torch", "numpy", "scipy", "scikit-learn", "pyarrow", "prefect", "ray")
 
 
@@ -158,15 +160,27 @@ class RunDirectory:
             raise UserError(f"no study in {str(self)!r}: expected a directory with a study.json") from error
         except OSError as error:
             raise unreachable(self.settings, error) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{str(self.settings)!r} cannot be read ({error}): expected a study's settings") from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(f"{str(self.settings)!r} is not of this version: expected format {_FORMAT!r}")
+        for name, kind in _SETTINGS.items():
+            if not isinstance(content.get(name), kind):
+                given = repr(content[name])[:60] if name in content else "nothing"
+                raise UserError(
+                    f"{str(self.settings)!r} has {given} as {name}: expected what `aelle study` wrote there"
+                )
         return content
 
     def study(self) -> Study:
         """Return the study whose results lie here. Its cells and its task may belong to plug-ins that are not here."""
-        return Study.from_dict(self.read_settings()["study"], planned=False)
+        held = self.read_settings()["study"]
+        try:
+            return Study.from_dict(held, planned=False)
+        except (UserError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise UserError(
+                f"{str(self.settings)!r} holds no study ({first_line(error)}): expected its settings"
+            ) from error
 
     def loss_name(self) -> str:
         """Return what the losses are, as an axis is labelled: as the run or its data say, or its task."""
@@ -176,6 +190,12 @@ class RunDirectory:
 
 
 def _loss_name(study: Study, statement: dict[str, Any]) -> str:
+    """What the study's networks are judged by, as an axis is labelled: its goal, or the loss."""
+    if study.goal != "loss":
+        from aelle_core.evaluation.free_runs import measures
+
+        kind = measures[study.goal]
+        return f"1 / (1 + {kind.description})" if kind.higher else kind.description
     return str(statement.get("loss_name") or tasks[study.task].loss_name)
 
 

@@ -38,7 +38,13 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
 def members(run: RunDirectory) -> list[RunDirectory]:
     """The runs that a joint one names, none where it is a run of its own."""
     named = run.read_settings().get("joint", [])
-    return [RunDirectory(each if "://" in each else os.path.normpath(Path(str(run)) / each)) for each in named]
+    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+        raise UserError(f"{str(run.settings)!r} joins {named!r}: expected a list of run directories")
+    found = [RunDirectory(each if "://" in each else os.path.normpath(Path(str(run)) / each)) for each in named]
+    for each in found:
+        if each.read_settings().get("joint"):
+            raise UserError(f"{str(run.settings)!r} joins {str(each)!r}, which joins others: expected runs alone")
+    return found
 
 
 def check_joinable(studies: Sequence[Study]) -> None:

@@ -44,7 +44,9 @@ class Study:
         "Ranges to draw from, by cell ('*' for all), then by name: scale, learning_rate, clip or a constant of the "
         "cell's equation, truncation or initialiser; each a number, [low, high] or [low, high, 'linear'], or names",
     )
-    spectra: tuple[str, ...] = _setting(("hidden",), "Which spectra to compute: hidden, full, or both")
+    spectra: tuple[str, ...] = _setting(
+        ("hidden",), "Which spectra to compute: hidden, full, closed_loop; the first is the one to judge by"
+    )
     exponents: int = _setting(0, "How many leading exponents to compute; 0 for all", 0, 65_536)
     spectrum_epochs: tuple[int, ...] = _setting(
         (),
@@ -56,6 +58,9 @@ class Study:
     warmup: int = _setting(0, "Steps at the start of a sequence that a spectrum does not count", 0, 1_000_000)
     threshold: float | None = _setting(
         None, "The loss below which a network has ended well; empty for the median of the final losses"
+    )
+    goal: str = _setting(
+        "loss", "What a good network is: loss, or a measure of its free runs such as climate or valid_prediction_time"
     )
     pack_size: int = _setting(16, "Networks trained side by side in one pack", 1, 4096)
     seed: int = _setting(0, "Decides everything that is drawn", 0, 2**32 - 1)
@@ -72,8 +77,8 @@ class Study:
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
         for kind in self.spectra:
-            if kind not in ("hidden", "full"):
-                raise UserError(f"spectra={self.spectra!r}: expected hidden, full, or both")
+            if kind not in ("hidden", "full", "closed_loop"):
+                raise UserError(f"spectra={self.spectra!r}: expected some of hidden, full, closed_loop")
         if self.threshold is not None and not _is_positive(self.threshold):
             raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
         if planned:
@@ -88,6 +93,7 @@ class Study:
         task = get_task(self.task, seed=self.seed, options=self.task_options)
         if (steps := task.known_steps) is not None and self.warmup >= steps:
             raise UserError(f"warmup={self.warmup}: sequences of {self.task!r} have {steps} steps; expected fewer")
+        self._check_goal(task.trainer == "forecast")
         taken = trainers[task.trainer].trains
         for name in self.cells:
             if not issubclass(cells[name], taken):
@@ -97,6 +103,16 @@ class Study:
         if unknown := sorted(set(self.ranges) - set(self.cells) - {"*"}):
             cells[unknown[0]]  # an unknown cell has a clearer error of its own
             raise UserError(f"ranges for {', '.join(unknown)}: the study's cells are {', '.join(self.cells)}")
+
+    def _check_goal(self, runs_freely: bool) -> None:
+        """Raise UserError where closed loops are asked of a task without them, or the goal is no measure."""
+        if not runs_freely and ("closed_loop" in self.spectra or self.goal != "loss"):
+            asked = f"goal={self.goal!r}" if self.goal != "loss" else "spectra='closed_loop'"
+            raise UserError(f"{asked} was asked of task {self.task!r}, which has no free runs: expected one that has")
+        if self.goal != "loss":
+            from aelle_core.evaluation.free_runs import measures
+
+            measures[self.goal]
 
     def cell_ranges(self, name: str) -> dict[str, Range | Choice]:
         """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may add
@@ -118,6 +134,9 @@ class Study:
                     merged[key] = trainer.optional.get(key, Range.parse)(value)
                 elif source != "*":
                     raise UserError(f"ranges[{source!r}] names {key!r}: expected one of {', '.join(sorted(known))}")
+        families = merged.get("initialiser")
+        if isinstance(families, Choice) and "author" in families.names and not cell.has_author():
+            raise UserError(f"initialiser='author' for {name}: it has none of its authors; expected another one")
         for key in ("scale", *training):
             bounds = merged[key]
             if isinstance(bounds, Range) and bounds.low <= 0:
@@ -140,8 +159,11 @@ class Study:
         return self.networks * len(self.cells) * len(self.units)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them."""
-        return json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
+        """The settings as JSON can hold them; a goal only where it is not the loss, as studies were before goals."""
+        found = json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
+        if self.goal == "loss":
+            del found["goal"]
+        return found
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], *, planned: bool = True) -> "Study":
@@ -171,7 +193,11 @@ def _is_positive(value: Any) -> bool:
 
 
 def _as_tuple(name: str, value: Any, empty: bool) -> tuple[Any, ...]:
+    if not isinstance(value, str | int | list | tuple):
+        raise UserError(f"{name}={value!r}: expected a list")
     values = (value,) if isinstance(value, str | int) else tuple(value)
+    if any(isinstance(each, list | dict) for each in values):
+        raise UserError(f"{name}={value!r}: expected a list of names or numbers")
     if (not values and not empty) or len(set(values)) != len(values):
         raise UserError(f"{name}={value!r}: expected at least one, each once")
     return values

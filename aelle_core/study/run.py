@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from aelle_core.cells import get_cell
 from aelle_core.lyapunov import LyapunovSpectrum, pack_spectra
 from aelle_core.store.dataset import NetworkRecord, SpectraStore
 from aelle_core.study.directory import RunDirectory
+from aelle_core.study.free_runs import CLOSED_LOOP_EXPONENTS, closed_loop_spectra, measured_free_runs
 from aelle_core.study.model import Study
 from aelle_core.study.resuming import Resumption
 from aelle_core.study.variants import Pack, cohorts
@@ -96,12 +98,13 @@ def run_pack(
         diverged = int((~result.alive).sum())
         if result.epoch in missing:
             with clock.running("spectra"):
-                spectra = {}
+                spectra, measured = {}, {}
                 if study.has_spectra(result.epoch):
                     spectra = spectra_along(study, trainer, task.spectrum_inputs(study.spectrum_sequences))
+                    measured = measured_free_runs(trainer, spectra.get("closed_loop"))
             with clock.running("training"):
                 test = trainer.test() if result.epoch == study.epochs else None
-            _store_epoch(study, pack, store, result, spectra, test)
+            _store_epoch(study, pack, store, result, spectra, test, measured)
         if on_epoch is not None:
             on_epoch(pack, result.epoch)
 
@@ -151,6 +154,7 @@ def _store_epoch(
     result: EpochResult,
     spectra: dict[str, list[LyapunovSpectrum]],
     test: tuple[Tensor, Tensor] | None,
+    measured: Mapping[str, np.ndarray],
 ) -> None:
     records = []
     for index, variant in enumerate(pack.variants):
@@ -175,6 +179,12 @@ def _store_epoch(
                 test_loss=_number(test[0][index]) if test else None,
                 test_accuracy=_number(test[1][index]) if test else None,
                 spectrum_hidden=of_network["hidden"].exponents if usable and "hidden" in spectra else None,
+                spectrum_closed_loop=(
+                    of_network["closed_loop"].exponents if usable and "closed_loop" in spectra else None
+                ),
+                measures={
+                    name: float(values[index]) for name, values in measured.items() if np.isfinite(values[index])
+                },
                 spectrum_full=of_network["full"].exponents if usable and "full" in spectra else None,
                 dead_directions=first.dead_directions if first else None,
                 sum_rule_residual=_number(first.sum_rule_residual) if first else None,
@@ -187,6 +197,9 @@ def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, l
     """The study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
     network, found = trainer.network(), {}
     for kind in study.spectra:
+        if kind == "closed_loop":
+            found[kind] = closed_loop_spectra(trainer, study.exponents or CLOSED_LOOP_EXPONENTS)
+            continue
         size = network.cell.units if kind == "hidden" else network.cell.state_size
         found[kind] = pack_spectra(
             network,

@@ -9,7 +9,8 @@ import numpy as np
 from aelle_core.foundation.random_streams import stream_seed
 from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.study.model import Study
-from aelle_core.training import NetworkSettings
+from aelle_core.tasks import tasks
+from aelle_core.training import NetworkSettings, trainers
 
 _NOT_CONSTANTS = ("scale", "learning_rate", "clip", "truncation", "initialiser")
 
@@ -105,12 +106,14 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | C
         name: bounds.at(np.random.default_rng(stream_seed(study.seed, f"draw/{place}/{name}", index)).random())
         for name, bounds in sorted(ranges.items())
     }
+    reads = trainers[tasks[study.task].trainer].reads
     settings = NetworkSettings(
         seed=stream_seed(study.seed, f"network/{place}", index),
         scale=drawn["scale"],
         learning_rate=drawn["learning_rate"],
         clip=drawn.get("clip", 1.0),
-        constants={name: value for name, value in drawn.items() if name not in _NOT_CONSTANTS},
+        constants={name: value for name, value in drawn.items() if name not in (*_NOT_CONSTANTS, *reads)},
+        options={name: value for name, value in drawn.items() if name in reads},
         initialiser=drawn.get("initialiser", "uniform"),
         truncation=int(drawn["truncation"]) if "truncation" in drawn else None,
     )

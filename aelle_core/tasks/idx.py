@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from aelle_core.files.places import check_regular
 from aelle_core.foundation.errors import UserError
 
 _UNSIGNED_BYTE = 0x08
+_MOST_DIMENSIONS = 4
 
 
 def find_idx(directory: Path, name: str) -> Path:
@@ -26,6 +28,7 @@ def read_idx(path: Path) -> np.ndarray:
 
     Raises UserError naming the file when it is no IDX file, holds another type, or is truncated.
     """
+    check_regular(path)
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -35,6 +38,8 @@ def read_idx(path: Path) -> np.ndarray:
     kind, dimensions = content[2], content[3]
     if kind != _UNSIGNED_BYTE:
         raise UserError(f"{str(path)!r} holds IDX type 0x{kind:02x}: expected unsigned bytes (0x08)")
+    if not 1 <= dimensions <= _MOST_DIMENSIONS:
+        raise UserError(f"{str(path)!r} has {dimensions} dimensions: expected 1 to {_MOST_DIMENSIONS}")
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise UserError(f"{str(path)!r} ends within its header: expected {header} bytes, found {len(content)}")

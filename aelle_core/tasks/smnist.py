@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from aelle_core.files.places import local
 from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits, permutation
@@ -71,7 +72,7 @@ class SequentialMNIST(Classification):
             self._arrays()
 
     def _arrays(self) -> dict[str, torch.Tensor]:
-        directory = Path(self.directory).expanduser() if self.directory is not None else _download()
+        directory = local(self.directory) if self.directory is not None else _download()
         if not directory.is_dir():
             raise UserError(f"smnist: {str(directory)!r} is not a directory: expected one with MNIST's four IDX files")
         arrays = {}

@@ -2,6 +2,7 @@
 
 from aelle_core.training.checkpoint import Checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
 from aelle_core.training.force.trainer import ForceTrainer
+from aelle_core.training.forecast.trainer import ForecastTrainer
 from aelle_core.training.gradient.optimiser import PackedAdam
 from aelle_core.training.gradient.trainer import PackTrainer
 from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
@@ -12,6 +13,7 @@ __all__ = [
     "Checkpoint",
     "EpochResult",
     "ForceTrainer",
+    "ForecastTrainer",
     "NetworkSettings",
     "PackTrainer",
     "PackedAdam",

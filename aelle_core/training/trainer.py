@@ -21,8 +21,9 @@ class NetworkSettings:
 
     `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
     gradient; `constants` overrule the defaults in the cell's equation; `initialiser` is the family that its initial
-    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all. `seed` starts its
-    own streams for weights, order of examples and noise. Raises UserError on a truncation below one step.
+    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all; `options` are what
+    else its trainer reads, by name. `seed` starts its own streams for weights, order of examples and noise. Raises
+    UserError on a truncation below one step.
     """
 
     seed: int
@@ -32,6 +33,7 @@ class NetworkSettings:
     constants: Mapping[str, float] = field(default_factory=dict)
     initialiser: str = "uniform"
     truncation: int | None = None
+    options: Mapping[str, float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.truncation is not None and self.truncation < 1:
@@ -76,6 +78,7 @@ class Trainer(ABC):
     name: ClassVar[str]
     ranges: ClassVar[Mapping[str, Range]] = {}
     optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {}
+    reads: ClassVar[tuple[str, ...]] = ()  # which of these are its networks' options
     trains: ClassVar[type[Cell]] = Cell  # type: ignore[type-abstract]
 
     def __init__(

@@ -36,6 +36,7 @@ from flows.command.options import (
     asked_study,
     check_forced_way,
     check_home,
+    check_numbers,
     checked_output,
     joined,
 )
@@ -64,7 +65,7 @@ def study(
     option: TaskOptions = None,
     spectra: Spectra = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
     gpus: Gpus = 0,
@@ -87,12 +88,13 @@ def study(
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
     directory = checked_output(output, plan, write=not dry_run)
+    check_numbers(cpus, gpus, splits, regress)
+    check_forced_way(way, plan, "cuda" if gpus else "cpu")
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
     require("studies", "`aelle study`")
     resources = asked_resources(address, cpus, gpus, way)
-    check_forced_way(way, plan, "cuda" if gpus else "cpu")
     parameters = asked_analysis(splits, regress)
 
     def job() -> None:
@@ -129,12 +131,13 @@ def sweep(
     """
     plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
     directory = checked_output(output, plan, write=not dry_run)
+    check_numbers(cpus, gpus)
+    check_forced_way(way, plan, "cuda" if gpus else "cpu")
     if dry_run:
         _show_plan(plan, directory, cpus, gpus)
         return
     require("studies", "`aelle sweep`")
     resources = asked_resources(address, cpus, gpus, way)
-    check_forced_way(way, plan, "cuda" if gpus else "cpu")
 
     from aelle_core.study import RunDirectory
 
@@ -159,7 +162,7 @@ def analyse(
     runs: Runs,
     together: Together = None,
     splits: Splits = 10,
-    regress: Regress = "log",
+    regress: Regress = "rank",
     address: Address = None,
     cpus: Cpus = 1,
 ) -> None:
@@ -215,6 +218,7 @@ def plan(
     from flows.command.ways import show_ways
 
     study = asked_study(preset, cells, units, networks, epochs, None, task, data, None, option)
+    check_numbers(cpus, gpus)
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
@@ -276,7 +280,7 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 
     assert data is not None, "the flow ended well without an analysis"
     run = RunDirectory(directory)
-    console = Console()
+    console = Console(markup=False)
     for epoch, moment in ((0, "before any training"), (data.last_epoch, "at the end of training")):
         table = Table("classifier", "kind", "F1 (mean and 95 % interval)", title=f"F1 {moment}", box=None)
         for row in metrics_table(data, epoch):

@@ -47,7 +47,7 @@ Together = Annotated[
     str | None, typer.Option(help="Directory or address for the joint analysis of several studies of one shape.")
 ]
 Splits = Annotated[int, typer.Option(help="Seeded splits over which the metrics are averaged.")]
-Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: log or loss.")]
+Regress = Annotated[str, typer.Option(help="What the autoencoder's predictor regresses: rank, log or loss.")]
 
 
 Made = TypeVar("Made")
@@ -69,6 +69,7 @@ def asked_study(
 
     Raises UserError, naming what was given, where that is no study.
     """
+    from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
     from aelle_core.study import changed_study, get_preset
 
@@ -82,7 +83,7 @@ def asked_study(
         except ValueError as error:
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
     if data is not None and "://" not in data:
-        data = str(Path(data).expanduser().resolve())
+        data = resolved(data)
     return changed_study(base, data, _task_options(options or ()), **changes)
 
 
@@ -140,6 +141,20 @@ def asked_resources(address: str | None, cpus: float, gpus: float, way: str | No
     from flows.parameters import Resources
 
     return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
+
+
+def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "log") -> None:
+    """Raise UserError where `asked_resources` and `asked_analysis` would, without what they need to be installed."""
+    from aelle_core.foundation.errors import UserError
+
+    if not 0 < cpus <= 1024:
+        raise UserError(f"--cpus {cpus:g}: expected a number above 0, up to 1024")
+    if not 0 <= gpus <= 64:
+        raise UserError(f"--gpus {gpus:g}: expected a number from 0 to 64")
+    if not 2 <= splits <= 1000:
+        raise UserError(f"--splits {splits}: expected a whole number from 2 to 1000")
+    if regress not in ("log", "loss"):
+        raise UserError(f"--regress {regress!r}: expected log or loss")
 
 
 def check_forced_way(way: str | None, plan: "Study", device: str) -> None:

@@ -24,7 +24,7 @@ def show_plan(plan: Study, directory: str) -> None:
         varied = {name: bounds for name, bounds in plan.cell_ranges(group.cell).items() if bounds.varies}
         ranges = ", ".join(f"{name} {bounds}" for name, bounds in varied.items())
         table.add_row(group.name, str(plan.networks), str(len(group.packs)), str(count), ranges)
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     packs = sum(len(group.packs) for group in groups)
     epochs = sum(map(plan.has_spectra, range(plan.epochs + 1)))

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Column, Table
 
+from aelle_core.foundation.errors import UserError
 from aelle_core.study import Study, cohort_cost, cohorts
 from aelle_core.tasks import get_task
 
@@ -15,10 +16,13 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
     """Print a line for each cohort: its ways with seconds for a network and epoch, the chosen one, how many networks of
     a pack are trained at once and their memory, and how long its training and its spectra take; then the whole.
 
-    Measures what has not been measured on this kind of machine yet, and everything where `anew`.
+    Measures what has not been measured on this kind of machine yet, and everything where `anew`. Raises UserError where
+    the device is not here.
     """
-    torch.set_num_threads(threads)
     place = torch.device(device)
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("GPUs were asked for and this machine has none to measure on: expected one with a GPU")
+    torch.set_num_threads(threads)
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     task.check(study.batch_size, study.warmup)
     side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
@@ -37,7 +41,7 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
             )
             total += cost.training + cost.spectra
             memory = max(memory, cost.memory)
-    console = Console()
+    console = Console(markup=False)
     console.print(table)
     console.print(
         f"{study.total_networks} networks, {study.epochs} epochs: about {_duration(total / side_by_side)} of training, "

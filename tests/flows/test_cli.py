@@ -24,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             ["study", "digts"],
-            "paper-smnist, paper-target, small-char, small-smnist, small-target (did you mean 'digits'?)",
+            "paper-target, scaled-smnist, small-char, small-smnist, small-target, wide-smnist (did you mean 'digits'?)",
         ),
         (["study", "--cells", "rnn,grue"], "unknown cell 'grue'"),
         (["study", "--task", "mnist"], "unknown task 'mnist'"),

@@ -34,7 +34,7 @@ _NONE = np.zeros(0, dtype=object)
 def arrays_of(network: Any) -> dict[str, np.ndarray]:
     """A single network's parameters in float64 as `reference_spectrum` takes them."""
     arrays = {name: value.double().numpy() for name, value in network.parameters.items()}
-    if network.cell.name == "ornn":  # the exponential of the trained matrix, as rounded by the product
+    if network.cell.name in ("ornn", "exprnn"):  # the exponential of the trained matrix, as rounded by the product
         arrays["O"] = network.prepare(torch.float64)["O"][0].numpy()
     return arrays
 
@@ -163,6 +163,67 @@ def _ornn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Number
     return _tanh(a), _rows(_tanh_slope(a), p["O"]), a
 
 
+def _exprnn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = sign(a) max(|a| + b, 0), a = O h + V x."""
+    a = p["O"] @ h + p["V"] @ x
+    size = np.array([abs(each) + bias for each, bias in zip(a, p["b"], strict=True)], dtype=object)
+    open_ = np.array([mpmath.mpf(1 if each > 0 else 0) for each in size], dtype=object)
+    signs = np.array([mpmath.sign(each) for each in a], dtype=object)
+    return signs * size * open_, _rows(open_, p["O"]), _NONE
+
+
+def _mingru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = (1 - z) h + z u."""
+    a_z, u = np.split(p["V"] @ x + p["b"], 2)
+    return _sigmoid(-a_z) * h + _sigmoid(a_z) * u, np.diag(_sigmoid(-a_z)), a_z
+
+
+def _rglru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = a h + sqrt(1 - a^2) i u, a = sigma(Lambda)^(8 r)."""
+    a_r, a_i, u = np.split(p["V"] @ x + p["b"], 3)
+    a = _sigmoid(p["Lambda"]) ** (8 * _sigmoid(a_r))
+    rest = np.array([mpmath.sqrt(1 - each**2) for each in a], dtype=object)
+    return a * h + rest * _sigmoid(a_i) * u, np.diag(a), a_r
+
+
+def _lru(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """x' = exp(-exp(nu) + i exp(theta)) x + exp(log_gamma) B u."""
+    re, im = np.split(state, 2)
+    size, phase = _exp(-_exp(p["nu"])), _exp(p["theta"])
+    by_re = size * np.array([mpmath.cos(each) for each in phase], dtype=object)
+    by_im = size * np.array([mpmath.sin(each) for each in phase], dtype=object)
+    given = np.tile(_exp(p["log_gamma"]), 2) * (p["B"] @ x)
+    new = given + np.concatenate([by_re * re - by_im * im, by_im * re + by_re * im])
+    return new, np.block([[np.diag(by_re), np.diag(-by_im)], [np.diag(by_im), np.diag(by_re)]]), _NONE
+
+
+def _slstm(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """c' = f c + i z, n' = f n + i, h' = o c' / n' in (h, c / n, log n)."""
+    h, y, s = np.split(state, 3)
+    R_i, R_f, R_z, R_o = np.split(p["R"], 4)
+    a = p["W"] @ x + p["R"] @ h + p["b"]
+    a_i, a_f, a_z, a_o = np.split(a, 4)
+    i, f, z, o, n = _exp(a_i), _sigmoid(a_f), _tanh(a_z), _sigmoid(a_o), _exp(s)
+    total = f * n + i
+    new_y = (f * n * y + i * z) / total
+    new_s = np.array([mpmath.log(each) for each in total], dtype=object)
+    share, slope_f = i / total, f * _sigmoid(-a_f)
+    y_by_f, s_by_f = n * (y - new_y) / total, n / total
+    y_by_h = _rows(share * (z - new_y), R_i) + _rows(y_by_f * slope_f, R_f) + _rows(share * _tanh_slope(a_z), R_z)
+    s_by_h = _rows(share, R_i) + _rows(s_by_f * slope_f, R_f)
+    y_by_y, y_by_s = f * n / total, f * n * (y - new_y) / total
+    h_by_h = _rows(o * _sigmoid(-a_o) * new_y, R_o) + _rows(o, y_by_h)
+    nothing = _rows(to_numbers(np.zeros(len(h))), _identity(len(h)))
+    jacobian = np.block(
+        [
+            [h_by_h, np.diag(o * y_by_y), np.diag(o * y_by_s)],
+            [y_by_h, np.diag(y_by_y), np.diag(y_by_s)],
+            [s_by_h, nothing, np.diag(y_by_y)],
+        ]
+    )
+    return np.concatenate([o * new_y, new_y, new_s]), jacobian, a
+
+
 def _rank1(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """x' = (1 - dt) x + dt (M tanh(x) + w_f z + U u), z = w_o . tanh(x)."""
     rates, dt = _tanh(state), p["step"]
@@ -193,6 +254,11 @@ EQUATIONS: dict[str, Equations] = {
     "lipschitz": _LIPSCHITZ,
     "noisy": _LIPSCHITZ,  # the noise is for training
     "ornn": Equations(_ornn),
+    "exprnn": Equations(_exprnn),
+    "lru": Equations(_lru, 2),
+    "mingru": Equations(_mingru),
+    "rglru": Equations(_rglru),
+    "slstm": Equations(_slstm, 3),
     "rank1": Equations(_rank1, 1, {"step": 0.1}),
 }
 
@@ -255,8 +321,14 @@ class _Problem:
 
     @property
     def units(self) -> int:
-        """The columns of any recurrent matrix."""
-        recurrent = ("weight_hh", "C", "Wy", "M_A", "O", "M")
+        """The columns of any recurrent matrix, or the length of a diagonal one."""
+        recurrent = ("weight_hh", "C", "Wy", "M_A", "O", "M", "R")
+        if (
+            diagonal := next((self.parameters[name] for name in ("nu", "Lambda") if name in self.parameters), None)
+        ) is not None:
+            return len(diagonal)
+        if "V" in self.parameters and set(self.parameters) == {"V", "b"}:
+            return len(self.parameters["b"]) // 2
         return next(np.shape(self.parameters[name])[1] for name in recurrent if name in self.parameters)
 
     def trajectory(self) -> Iterator[tuple[Numbers, Numbers]]:

@@ -14,7 +14,7 @@ _CLUSTER = (
 _FIRST = ("faults", "served", "deployments", "flows", "security", "benchmarks")
 
 
-_WHOLE = ("served", "faults", "deployments", "security", "benchmarks", "package")
+_WHOLE = ("fuzz", "served", "faults", "deployments", "security", "benchmarks", "package")
 _WHOLE_FILES = (
     "tests/aelle_core/store/test_store_on_gcs.py",
     "tests/aelle_core/store/test_store_on_s3.py",

@@ -34,7 +34,7 @@ from aelle_core.tasks import get_task
 HOME = Path(pretrained.__file__).parent
 METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "forest on spectrum", "cell and hyperparameters")
 SEED = 0
-SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "log"}
+SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "rank"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -45,13 +45,14 @@ def ship(
     run: Annotated[Path | None, typer.Argument(help="A finished study's directory.")] = None,
     command: Annotated[str, typer.Option(help="The command that made the run.")] = "",
     machine: Annotated[str, typer.Option(help="The kind of machine that it ran on.")] = "",
+    called: Annotated[str | None, typer.Option(help="The study's name there, where it ran under another.")] = None,
 ) -> None:
     """Enter a study, make the tables of one again, or print the card's table."""
     if name is None:
         print(card())
         return
     if run is not None:
-        _register(name, enter(name, RunDirectory(run), command, machine))
+        _register(name, enter(name, RunDirectory(run), command, machine, called))
     tables = enter_tables(name)  # from what ships, so that whoever has it gets the same
     _register(name, {**manifest()[name], "tables": tables})
 
@@ -63,7 +64,7 @@ def _register(name: str, entry: Mapping[str, Any]) -> None:
     manifest.cache_clear()
 
 
-def enter(name: str, run: RunDirectory, command: str, machine: str) -> dict[str, Any]:
+def enter(name: str, run: RunDirectory, command: str, machine: str, called: str | None = None) -> dict[str, Any]:
     """Write model and spectra of one study, or of several that were joined, and return their entry.
 
     Raises UserError when one is not finished, or was completed without some of its packs.
@@ -76,14 +77,14 @@ def enter(name: str, run: RunDirectory, command: str, machine: str) -> dict[str,
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
     steps = get_task(study.task, seed=study.seed, options=_without_places(study)).steps - study.warmup
     aelle.takes_ = TakenSpectra(study.task, study.cells, study.spectra[0], final.spectra.shape[1], steps)
-    rows = pa.concat_tables(map(_rows, trained))
+    rows = pa.concat_tables([_rows(each, called) for each in trained])
     model, spectra = HOME / f"{name}.safetensors", HOME / f"{name}.parquet"
     aelle.save(model)
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
     return {
         "model": _file(model),
         "spectra": {**_file(spectra), "rows": rows.num_rows},
-        "studies": [_anywhere(each.study).to_dict() for each in trained],
+        "studies": [_anywhere(each.study, called).to_dict() for each in trained],
         "networks": len(final),
         "threshold": analysis.threshold,
         "good_share": float((final.final_loss < analysis.threshold).mean()),
@@ -106,17 +107,17 @@ def _analysis(trained: list[Trained]) -> Analysis:
     return prepare_joint_analysis(trained, splits=SETTINGS["splits"], seed=SEED)
 
 
-def _rows(trained: Trained) -> pa.Table:
+def _rows(trained: Trained, called: str | None) -> pa.Table:
     """The study's rows under the identity that it has on every machine."""
     rows = trained.store.read(study=trained.study.identity)
     column = rows.schema.get_field_index("study")
-    names = pa.array([_anywhere(trained.study).identity] * rows.num_rows, rows.schema.field(column).type)
+    names = pa.array([_anywhere(trained.study, called).identity] * rows.num_rows, rows.schema.field(column).type)
     return rows.set_column(column, rows.schema.field(column), names)
 
 
-def _anywhere(study: Study) -> Study:
-    """The study without the place where its data lay on the machine that ran it."""
-    return study.replace(task_options=_without_places(study))
+def _anywhere(study: Study, called: str | None) -> Study:
+    """The study without the place where its data lay on the machine that ran it, under the name that it has there."""
+    return study.replace(name=called or study.name, task_options=_without_places(study))
 
 
 def _without_places(study: Study) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from aelle_core.evaluation.examples import Examples
 
 def spectrum_features(examples: Examples, aelle: AeLLE) -> np.ndarray:
     """(n, components + 3): AeLLE components, largest and mean exponent, and the loss that AeLLE predicts."""
-    spectra = floored(examples, aelle.floor)
+    spectra = floored(examples)
     numbers = [spectra.max(axis=1), spectra.mean(axis=1), aelle.predict(examples.spectra)]
     return np.column_stack([aelle.transform(examples.spectra), *numbers])
 

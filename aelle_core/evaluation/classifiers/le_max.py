@@ -15,4 +15,4 @@ class LEMax(ScalarClassifier):
     description = "Largest exponent, cut at the best F1 on the networks that choose cuts"
 
     def feature(self, examples: Examples) -> np.ndarray:
-        return floored(examples, self.aelle.floor).max(axis=1)
+        return floored(examples).max(axis=1)

@@ -15,4 +15,4 @@ class LEMean(ScalarClassifier):
     description = "Mean exponent, cut at the best F1 on the networks that choose cuts"
 
     def feature(self, examples: Examples) -> np.ndarray:
-        return floored(examples, self.aelle.floor).mean(axis=1)
+        return floored(examples).mean(axis=1)

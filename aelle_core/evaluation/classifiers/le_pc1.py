@@ -18,8 +18,8 @@ class LEPC1(ScalarClassifier):
     description = "First principal component of the exponents, cut at the best F1 on the networks that choose cuts"
 
     def prepare(self, train: Examples) -> None:
-        spectra = floored(train, self.aelle.floor)
+        spectra = floored(train)
         self._pca = make_pipeline(StandardScaler(), PCA(1)).fit(spectra)
 
     def feature(self, examples: Examples) -> np.ndarray:
-        return self._pca.transform(floored(examples, self.aelle.floor))[:, 0]
+        return self._pca.transform(floored(examples))[:, 0]

@@ -10,7 +10,8 @@ from aelle_core.evaluation.examples import Examples
 class LossBelowThreshold(Classifier):
     """Good where the loss is below the threshold already: nothing is learned.
 
-    Precise from the start, and blind to every network that has not got there yet. Vogt et al. 2024, table 1.
+    Where a good network is not one of low loss, the loss is cut so that as many training networks are called good as
+    are. Precise from the start, and blind to every network that has not got there yet. Vogt et al. 2024, table 1.
     """
 
     kind = "baseline"
@@ -19,6 +20,9 @@ class LossBelowThreshold(Classifier):
 
     def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
         self._threshold = threshold
+        if train.goal != "loss":  # the threshold is another quantity's: the same share of networks is called good
+            losses = np.nan_to_num(train.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)
+            self._threshold = float(np.quantile(losses, (train.final_loss < threshold).mean()))
 
     def score(self, examples: Examples) -> np.ndarray:
         return -np.nan_to_num(examples.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)

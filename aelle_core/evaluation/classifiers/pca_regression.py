@@ -18,8 +18,8 @@ class PCARegression(LossRegression):
     description = "Linear regression of the log loss on the principal components that hold 95 % of the variance"
 
     def prepare(self, train: Examples) -> None:
-        spectra = floored(train, self.aelle.floor)
+        spectra = floored(train)
         self._pca = make_pipeline(StandardScaler(), PCA(0.95)).fit(spectra)
 
     def features(self, examples: Examples) -> np.ndarray:
-        return self._pca.transform(floored(examples, self.aelle.floor))
+        return self._pca.transform(floored(examples))

@@ -15,4 +15,4 @@ class RawRegression(LossRegression):
     description = "Linear regression of the log loss on all exponents"
 
     def features(self, examples: Examples) -> np.ndarray:
-        return floored(examples, self.aelle.floor)
+        return floored(examples)

@@ -76,6 +76,11 @@ class LossRegression(Classifier):
         return self.score(examples) > self._cut
 
 
-def floored(examples: Examples, floor: float) -> np.ndarray:
-    """Spectra with dead directions at the floor, as the AeLLE sees them."""
+FLOOR = -6.0
+"""Nats per step that dead directions count as in means and components of raw exponents: one direction must not outweigh
+all others."""
+
+
+def floored(examples: Examples, floor: float = FLOOR) -> np.ndarray:
+    """Spectra with dead directions at the floor."""
     return np.maximum(examples.spectra, floor)

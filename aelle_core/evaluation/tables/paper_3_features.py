@@ -8,7 +8,11 @@ from aelle_core.evaluation.summary import corrected_interval
 from aelle_core.evaluation.tables.base import EarlyTable, Entry, table_makers
 from aelle_core.evaluation.tables.material import Material
 
-_OURS, _OTHERS = "linear on latent", ("linear on raw", "linear on PCA")
+_OURS = "linear on latent"
+_OTHERS = {
+    "raw and PCA features": ("linear on raw", "linear on PCA"),
+    "ridge with its penalty chosen": ("ridge on spectrum",),
+}
 
 
 @table_makers.register("features")
@@ -22,21 +26,25 @@ class Features(EarlyTable):
         "of {early}."
     )
     order = 3
-    shown = ("LE PC1", "AeLLE PC1", "linear on raw", "linear on PCA", "linear on latent")
+    shown = ("LE PC1", "AeLLE PC1", "linear on raw", "linear on PCA", "ridge on spectrum", "linear on latent")
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         f1 = {(one.classifier, one.epoch, one.split): one for one in material.early}
-        gains = np.array([
-            np.mean([
-                f1[_OURS, epoch, split].f1 - f1[other, epoch, split].f1
-                for epoch in material.early_epochs
-                for other in _OTHERS
-            ])
-            for split in range(material.splits)
-        ])  # fmt: skip
         one = f1[_OURS, material.early_epochs[0], 0]
-        mean, low, high = corrected_interval(gains, one.test_networks / one.train_networks)
-        ours = (
-            f"Ours: under linear regression the latent code gains {mean:+.3f} F1 ({low:+.3f} to {high:+.3f}) over raw "
-        )
-        return [*super().remarks(material, entries), ours + "and PCA features, averaged over these epochs."]
+        sentences = []
+        for name, others in _OTHERS.items():
+            gains = np.array([
+                np.mean([
+                    f1[_OURS, epoch, split].f1 - f1[other, epoch, split].f1
+                    for epoch in material.early_epochs
+                    for other in others
+                ])
+                for split in range(material.splits)
+            ])  # fmt: skip
+            mean, low, high = corrected_interval(gains, one.test_networks / one.train_networks)
+            interval = "" if np.isnan(low) else f" ({low:+.3f} to {high:+.3f})"
+            sentences.append(
+                f"Ours: under linear regression the latent code gains {mean:+.3f} F1{interval} over {name}, averaged "
+                "over these epochs."
+            )
+        return [*super().remarks(material, entries), *sentences]

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from aelle_core.files.places import check_regular
 from aelle_core.foundation.errors import UserError
 
 SCHEMA = 8  # major version of the graph's JSON: what torch 2.13 writes
@@ -77,6 +78,7 @@ def read_archive(path: Path) -> Archive:
 
     Raises UserError naming the file when it is missing, is something else, or stores its weights as a pickle.
     """
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as file:
             return _read(path, file)

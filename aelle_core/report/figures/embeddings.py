@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.preprocessing import StandardScaler
 
+from aelle_core.evaluation.classifiers.scalar import FLOOR
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.figures.plane import plane_of
@@ -51,7 +52,7 @@ class Embeddings(ReportFigure):
     @staticmethod
     def draw(data: ReportData) -> Figure:
         final = data.final
-        spectra = StandardScaler().fit_transform(np.maximum(final.spectra, data.aelle.floor))
+        spectra = StandardScaler().fit_transform(np.maximum(final.spectra, FLOOR))
         flat = {"PCA": _pca(spectra), "t-SNE": _tsne(spectra), "UMAP": _umap(spectra)}
         flat["AeLLE"] = plane_of(data, final.spectra)
         rings = np.where(np.isin(final.networks, sorted(data.test_networks)), 0.7, 0.0).tolist()

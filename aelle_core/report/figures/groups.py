@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from aelle_core.evaluation.classifiers.scalar import FLOOR
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.figures.plane import plane_of
@@ -29,7 +30,7 @@ class SpectraPlaneLosses(ReportFigure):
         figure = blank(10.0, 4.0)
         curves, plane_axes, losses = figure.subplots(1, 3)
         label, names = data.groups or ("", np.array([]))
-        spectra = np.maximum(data.final.spectra, data.aelle.floor)
+        spectra = np.maximum(data.final.spectra, FLOOR)
         plane, index = plane_of(data, data.final.spectra), np.arange(1, spectra.shape[1] + 1)
         jitter = np.random.default_rng(0)
         groups = list(dict.fromkeys(names.tolist()))

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from aelle_core.evaluation.classifiers.scalar import FLOOR
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import ReportFigure, figures
 from aelle_core.report.figures.scaling import symmetric_logarithm
@@ -33,7 +34,7 @@ class Spectra(ReportFigure):
         width, height = (1.95, 2.0) if columns > 2 else (3.4, 3.4)
         figure = blank(width * columns + 0.6, height * rows + 0.4)
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
-        spectra = np.maximum(final.spectra, data.aelle.floor)
+        spectra = np.maximum(final.spectra, FLOOR)
         index = np.arange(1, spectra.shape[1] + 1)
         for cell, panel in zip(cells, panels, strict=False):  # cells first: panels that are left over are hidden
             panel.axhline(0, color="0.7", linewidth=0.8)

@@ -2,12 +2,12 @@
 
 from aelle_core.study.model import Study
 from aelle_core.study.presets.base import Preset, registry
-from aelle_core.study.presets.paper_smnist import CELLS
+from aelle_core.study.presets.wide_smnist import CELLS
 
 
 @registry.register("small-smnist")
 class SmallSMNIST(Preset):
-    """The paper's protocol with smaller networks on a tenth of the images."""
+    """The wide ranges with smaller networks on a tenth of the images."""
 
     purpose = "Row-wise sequential MNIST: 576 networks of nine cells, 32 units, a tenth of the images"
 

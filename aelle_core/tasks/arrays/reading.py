@@ -3,12 +3,11 @@
 import dataclasses
 import io
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aelle_core.files.places import Place, arrow_file, place, unreachable
+from aelle_core.files.places import Place, arrow_file, check_regular, place, unreachable
 from aelle_core.foundation.errors import UserError, first_line, some_of
 from aelle_core.tasks.arrays.columns import Columns
 from aelle_core.tasks.arrays.recordings import Recordings, from_arrays
@@ -29,7 +28,6 @@ def read_recordings(address: str, columns: Columns) -> Recordings:
     something cannot be had or read.
     """
     where = place(address)
-    where = where.expanduser() if isinstance(where, Path) else where
     try:
         if where.is_dir():
             return _read_directory(where, columns)
@@ -47,13 +45,14 @@ def _expected() -> str:
 def _read_file(path: Place, columns: Columns) -> Recordings:
     if path.suffix not in ENDINGS:
         raise UserError(f"arrays: {str(path)!r} ends with {path.suffix!r}: expected {_expected()}")
+    check_regular(path)
     source = repr(str(path))
     if path.suffix in _TABLES:
         return columns.recordings(_table(path), source)
     try:
         held = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         arrays = {"inputs": held} if isinstance(held, np.ndarray) else {name: held[name] for name in held.files}
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(
             f"arrays: {source} cannot be read ({first_line(error)}): expected NumPy's arrays of numbers"
         ) from error

@@ -85,7 +85,7 @@ def negate(a: Expression) -> Expression:
 
 
 def function(name: str, a: Expression) -> Expression:
-    """tanh, sigmoid, relu or sqrt of a."""
+    """tanh, sigmoid, relu, sqrt, sign or softplus of a."""
     return _make(name, (a,), None)
 
 
@@ -94,8 +94,8 @@ def where_positive(condition: Expression, a: Expression) -> Expression:
     return _make("where_positive", (condition, a), None)
 
 
-FUNCTIONS = ("tanh", "sigmoid", "relu", "sqrt")
-DEAR = ("tanh", "sigmoid", "sqrt", "divide")  # kept for the backward pass rather than computed again
+FUNCTIONS = ("tanh", "sigmoid", "relu", "sqrt", "sign", "softplus")
+DEAR = ("tanh", "sigmoid", "sqrt", "softplus", "divide")  # kept for the backward pass rather than computed again
 
 _Rule = Callable[[Expression, Expression], tuple[Expression, ...]]
 
@@ -108,6 +108,8 @@ _ADJOINTS: dict[str, _Rule] = {
     "tanh": lambda y, d: (multiply(d, subtract(constant(1.0), multiply(y, y))),),
     "sigmoid": lambda y, d: (multiply(d, multiply(y, subtract(constant(1.0), y))),),
     "relu": lambda y, d: (where_positive(y, d),),
+    "sign": lambda y, d: (constant(0.0),),
+    "softplus": lambda y, d: (multiply(d, function("sigmoid", y.arguments[0])),),
     "sqrt": lambda y, d: (divide(multiply(constant(0.5), d), y),),
 }
 

@@ -198,5 +198,6 @@ _POINTWISE: dict[str, Callable[..., Expression]] = {
     "neg": lambda a, factor: e.negate(a),
     "addcmul": lambda a, b, c, factor: e.add(a, e.multiply(factor, e.multiply(b, c))),
     "lerp": lambda a, b, weight, factor: e.add(a, e.multiply(weight, e.subtract(b, a))),
-    **{name: (lambda a, factor, name=name: e.function(name, a)) for name in e.FUNCTIONS},
+    "softplus": lambda a, beta, threshold, factor: e.function("softplus", a),  # beta 1, linear where it rounds to it
+    **{name: (lambda a, factor, name=name: e.function(name, a)) for name in e.FUNCTIONS if name != "softplus"},
 }

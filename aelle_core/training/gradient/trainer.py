@@ -126,14 +126,22 @@ class PackTrainer(Trainer):
         mini_batches = self._moved(orders).split(self.batch_size, dim=1)
         rows = [chosen.shape[1] for chosen in mini_batches]
         noises = noise_per_batch(self.cell, settings, self.epoch + 1, self.task.steps, rows, self.device)
+        prepare = self._preparation(share, self.epoch + 1)
         for step, (chosen, noise) in enumerate(zip(mini_batches, noises, strict=True), start + 1):
-            given = mini_batch(self._training, chosen, self.task.read_out_after)
+            given = prepare(mini_batch(self._training, chosen, self.task.read_out_after))
             batch = MiniBatch(given.inputs, noise, stops, given.weights)
             with way.arithmetic():
                 losses = way.losses(parameters, constants, batch, given.targets)
                 losses.sum().backward()  # the sum: each network gets the gradient of its own loss
+            for name in self.cell.parameter_shapes() if self.cell.fixed else ():
+                parameters[name].grad = None
             self.optimiser.step(losses.detach(), parameters, share.start, step)
             yield torch.stack([losses.detach() * given.count, given.count])
+
+    def _preparation(self, share: slice, epoch: int | None) -> Callable[[Labelled], Labelled]:
+        """What is done to the mini-batches of some networks before they see them: nothing, or what a subclass says.
+        `epoch` is None where they are evaluated."""
+        return lambda given: given
 
     def _moved(self, drawn: Tensor) -> Tensor:
         """What was drawn on the CPU, on the device; a GPU's queue does not wait for it."""
@@ -170,7 +178,7 @@ class PackTrainer(Trainer):
             with way.arithmetic():
                 return loss_and_accuracy(
                     lambda inputs: way.scores(parameters, constants, MiniBatch(inputs)),
-                    batches(share, rows),
+                    map(self._preparation(share, None), batches(share, rows)),
                     self.task.loss_kind,
                 )
 

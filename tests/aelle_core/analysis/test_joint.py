@@ -113,7 +113,7 @@ def test_the_report_of_both_names_their_seeds(joint: RunDirectory) -> None:
         one
         for split in analysis.splits
         for one in evaluate_split(
-            analysis.examples, split, threshold=analysis.threshold, aelle_parameters={"epochs": 3}, seed=0
+            analysis.examples, split, threshold=analysis.threshold, aelle_parameters={"steps": 3}, seed=0
         )
     ]
     final = analysis.examples[1].of(analysis.splits[0].train)

@@ -7,9 +7,10 @@ from aelle_core.cells import Cell, cells, get_cell
 from aelle_core.cells.initialisers import initialisers
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
+from aelle_core.study import Study
 
 
-@pytest.mark.parametrize("family", list(initialisers))
+@pytest.mark.parametrize("family", [name for name in initialisers if name != "author"])
 def test_every_family_has_the_variance_of_the_uniform_one(family: str) -> None:
     for shape in [(400, 100), (400, 7), (100, 300)]:
         drawn = initialisers[family].draw(shape, 0.3, 100, generator(0, f"{shape}"))
@@ -30,7 +31,7 @@ def test_blocks_of_the_orthogonal_family_are_orthogonal_gate_by_gate() -> None:
 def test_cells_draw_from_the_family_reproducibly(family: str) -> None:
     for name in cells:
         cell = get_cell(name, 3, 8)
-        if type(cell).initialise is not Cell.initialise:
+        if type(cell).initialise is not Cell.initialise or (family == "author" and not cell.has_author()):
             continue
         first, again = (cell.initialise(generator(4, "weights"), 0.3, family) for _ in range(2))
         assert {key: tuple(value.shape) for key, value in first.items()} == cell.parameter_shapes()
@@ -43,3 +44,47 @@ def test_unknown_families_and_cells_without_a_choice_are_refused() -> None:
         get_cell("gru", 3, 8).initialise(generator(0, "weights"), 0.3, "norml")
     with pytest.raises(UserError, match=r"initialiser='normal': cell 'rank1' has a distribution of its own"):
         get_cell("rank1", 3, 8).initialise(generator(0, "weights"), 1.5, "normal")
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "lem"])
+def test_authors_draw_between_one_over_the_root_of_the_units(name: str) -> None:
+    drawn = get_cell(name, 3, 25).initialise(generator(0, "weights"), 7.0, "author")
+    largest = max(value.abs().max().item() for value in drawn.values())
+    assert 0.19 < largest <= 0.2
+
+
+def test_torch_s_cells_draw_as_torch_s_layers() -> None:
+    """The same bound and variance as torch.nn.GRU's own parameters."""
+    drawn = get_cell("gru", 5, 100).initialise(generator(0, "weights"), 7.0, "author")
+    for name, value in torch.nn.GRU(5, 100).named_parameters():
+        own = drawn[name.removesuffix("_l0")]
+        assert own.shape == value.shape
+        assert own.std() == pytest.approx(value.std().item(), rel=0.1)
+
+
+def test_cells_without_their_authors_draw_are_refused_before_training() -> None:
+    with pytest.raises(UserError, match="cell 'asrnn' has none of its authors"):
+        get_cell("asrnn", 3, 8).initialise(generator(0, "weights"), 0.3, "author")
+    with pytest.raises(UserError, match="initialiser='author' for asrnn"):
+        Study(cells=("gru", "asrnn"), ranges={"*": {"initialiser": ["author"]}})
+    Study(cells=("gru", "lem", "lru", "exprnn"), ranges={"*": {"initialiser": ["author", "uniform"]}})
+
+
+def test_decays_of_linear_units_are_their_authors_whatever_the_scale() -> None:
+    for family in ("uniform", "author"):
+        lru = get_cell("lru", 3, 4000).initialise(generator(0, "weights"), 0.01, family)
+        square = torch.exp(-2 * torch.exp(lru["nu"]))
+        assert square.mean() == pytest.approx(0.5, abs=0.03), "|lambda|^2 is uniform in (0, 1)"
+        torch.testing.assert_close(torch.exp(2 * lru["log_gamma"]), 1 - square, atol=1e-5, rtol=1e-4)
+        kept = (
+            torch.sigmoid(get_cell("rglru", 3, 4000).initialise(generator(0, "weights"), 0.01, family)["Lambda"]) ** 8
+        )
+        assert kept.min() == pytest.approx(0.9, abs=1e-3)
+        assert kept.max() == pytest.approx(0.999, abs=1e-3)
+
+
+def test_authors_exprnn_starts_orthogonal_with_angles_up_to_pi() -> None:
+    drawn = get_cell("exprnn", 3, 200).initialise(generator(0, "weights"), 0.01, "author")
+    angles = torch.linalg.eigvals(drawn["S"] - drawn["S"].mT).imag.abs()
+    assert 2.8 < angles.max() <= 3.1416
+    assert angles.mean() == pytest.approx(1.57, abs=0.3)

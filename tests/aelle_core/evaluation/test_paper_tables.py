@@ -25,7 +25,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.report.text_tables import comma_separated, grid, markdown
 
 COUNT = 120
-FAST = {"epochs": 60, "alphas": (200.0,)}
+FAST = {"steps": 60, "members": 2}
 
 
 def networks(epoch: int, *, shuffled: bool = False) -> Examples:

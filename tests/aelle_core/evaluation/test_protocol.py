@@ -40,7 +40,8 @@ def test_every_task_of_the_paper_has_its_splits() -> None:
     assert found == {
         "digits": "70, 10 and 20 %", "mixed": "70, 10 and 20 %",
         "paper-char": "80 and 20 %", "paper-smnist": "70, 10 and 20 %", "paper-target": "80 and 20 %",
-        "small-char": "80 and 20 %", "small-smnist": "70, 10 and 20 %", "small-target": "80 and 20 %",
+        "small-char": "80 and 20 %", "small-smnist": "70, 10 and 20 %", "scaled-smnist": "70, 10 and 20 %",
+        "wide-smnist": "70, 10 and 20 %", "small-target": "80 and 20 %",
     }  # fmt: skip
     assert {str(protocol_of(name).early) for name in tasks} == {"20, 20 and 60 %"}
 
@@ -96,7 +97,7 @@ def test_without_validation_networks_cuts_are_chosen_on_those_that_train() -> No
 def test_captions_name_the_splits_of_the_task() -> None:
     found = {}
     for task in ("charlm", "smnist", "digits"):
-        made = Material(task, {"hidden": {1: networks()}}, 1.0, 2, 0, {"epochs": 5})
+        made = Material(task, {"hidden": {1: networks()}}, 1.0, 2, 0, {"steps": 5})
         found[task] = table_makers["end_of_training"]().make(made).caption
         assert "splits of 20, 20 and 60 %" in table_makers["pretrained"]().make(made).caption
     assert "splits of 80 and 20 % by network" in found["charlm"]

@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     directory = RunDirectory(tmp_path_factory.mktemp("runs") / "small")
     run_study(STUDY, directory, way="packed")
     analysis = prepare_analysis(directory.store, STUDY, splits=2, seed=0)
-    parameters = {"epochs": 5, "random_state": 0}
+    parameters = {"steps": 5, "random_state": 0}
     measurements = [
         one
         for split in analysis.splits

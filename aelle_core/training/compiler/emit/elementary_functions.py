@@ -78,6 +78,18 @@ class Functions:
         zero = self.number(0.0)
         return self._builder.select(self._builder.fcmp_ordered("<=", condition, zero), zero, a)
 
+    def sign(self, x: Any) -> Any:
+        """1, -1 or 0."""
+        builder, zero = self._builder, self.number(0.0)
+        below = builder.select(builder.fcmp_ordered("<", x, zero), self.number(-1.0), zero)
+        return builder.select(builder.fcmp_ordered(">", x, zero), self.number(1.0), below)
+
+    def softplus(self, x: Any) -> Any:
+        """log(1 + e^x) = max(x, 0) - log(sigmoid(|x|))."""
+        builder = self._builder
+        size = self._intrinsic("fabs", x)
+        return builder.fsub(self.relu(x), self._intrinsic("log", self.sigmoid(size)))
+
     def sqrt(self, x: Any) -> Any:
         """The square root."""
         return self._intrinsic("sqrt", x)

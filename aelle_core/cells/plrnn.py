@@ -1,0 +1,55 @@
+"""The piecewise-linear recurrent network."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.blocks import Block, Blocks, rows_scaled
+from aelle_core.cells.derivatives import relu_with_derivative
+from aelle_core.foundation.ranges import Range
+
+
+@cells.register("plrnn")
+class PiecewiseLinearRNN(Cell):
+    """z' = A z + W max(0, z) + C x + h, with A diagonal: linear between the hyperplanes z_i = 0.
+
+    State: z (networks, batch, units). Durstewitz, PLoS Comput. Biol. 13 (2017), equation 1; Brenner et al., Tractable
+    dendritic RNNs for reconstructing nonlinear dynamical systems, ICML 2022, equation 1.
+    """
+
+    parts: ClassVar[tuple[str, ...]] = ("z",)
+    search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.03, 0.5)}
+    dense_blocks: ClassVar[bool] = True
+    exact_zeros: ClassVar[bool] = True
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        n, f = self.units, self.input_size
+        return {"A": (n,), "W": (n, n), "C": (n, f), "h": (n,)}
+
+    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            "A": parameters["A"].unsqueeze(1),
+            "W_transposed": parameters["W"].mT.contiguous(),
+            "C": parameters["C"],
+            "h": parameters["h"].unsqueeze(1),
+        }
+
+    def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        return torch.baddbmm(weights["h"], inputs, weights["C"].mT)
+
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
+        z = state["z"]
+        return {"z": torch.baddbmm(drive, torch.relu(z), weights["W_transposed"]) + weights["A"] * z}
+
+    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+        slope = relu_with_derivative(state["z"])[1]
+
+        # d z' / d z = A + W diag(slope): the slopes scale columns, rows of the transposed.
+        def by_rectified() -> Tensor:
+            return rows_scaled(slope, weights["W_transposed"]).mT
+
+        block = Block(diagonal=weights["A"].expand_as(slope), dense=by_rectified)
+        return self.step(weights, drive, state), {("z", "z"): block}

@@ -1,0 +1,1 @@
+"""Networks that learn to predict the next step, and then run on their own output."""
