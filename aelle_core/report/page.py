@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
+from PIL import Image
 
 from aelle_core.evaluation import protocol_of, standings
+from aelle_core.evaluation.classifiers.scalar import FLOOR
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
-from aelle_core.report.conclusion import conclusion
+from aelle_core.report.conclusion import headline
 from aelle_core.report.data import ReportData
 from aelle_core.report.downloads import downloads
 from aelle_core.report.figures import ReportFigure, figures
@@ -29,7 +31,7 @@ from aelle_core.report.networks import network_rows
 from aelle_core.report.notable import notable, unseen_or_all
 from aelle_core.report.text_tables import METRICS, grid, has_intervals
 
-_MOST_ROWS = 1500
+_MOST_ROWS = 1000
 """Of more networks the page lists these many, so that it stays small."""
 _MOST_EPOCHS = 7
 
@@ -94,7 +96,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
     lists = notable(rows, data.threshold)
     looked_at = [row.number for each in lists for row in each.rows]
     marks = dict(zip(dict.fromkeys(looked_at), ascii_uppercase, strict=False))
-    sentence = conclusion(data)
+    sentence = headline(data)
     return environment.get_template("report.html.jinja").render(
         data=data,
         rows=rows,
@@ -110,7 +112,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
         all_seen=all(row.seen for row in rows),
         plane=plane_picture(data, rows, marks),
         epochs=epoch_picture(data),
-        spectra=spectra_picture(data, data.aelle.floor),
+        spectra=spectra_picture(data, FLOOR),
         pictures=[_shown(each) for each in pictures if not each.absent],
         tables=[_laid_out(table, set(data.good_fraction_by_cell)) for table in data.tables if table.entries],
         downloads=downloads(data, files),
@@ -133,11 +135,18 @@ def _shown(drawn: Picture) -> dict[str, Any]:
         "anchor": drawn.figure.name,
         "title": drawn.figure.title,
         "caption": drawn.figure.caption,
-        "content": base64.b64encode(drawn.png).decode(),
+        "content": base64.b64encode(_smaller(drawn.png)).decode(),
         "width": width,
         "height": height,
         "across": width > 1300,
     }
+
+
+def _smaller(png: bytes) -> bytes:
+    """The picture in 128 colours: a third of the size, and no difference that is seen on a page."""
+    few, stream = Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE), io.BytesIO()
+    few.save(stream, format="png", optimize=True)
+    return stream.getvalue()
 
 
 def _laid_out(table: Any, cells: set[str]) -> dict[str, Any]:

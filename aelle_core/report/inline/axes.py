@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-_DECADES = [sign * each for sign in (-1, 1) for each in (0, 1, 3, 10, 30, 100, 300, 1000)]
+_DECADES = {sign * each for sign in (-1, 1) for each in (0, 1, 3, 10, 30, 100, 300, 1000)}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Axis:
     def ticks(self, count: int = 5) -> list[tuple[float, str]]:
         """Return places with their numbers as text."""
         if self.kind == "symlog":
-            numbers = sorted({each for each in _DECADES if self.low <= each <= self.high})
+            numbers = [float(each) for each in sorted(_DECADES) if self.low <= each <= self.high]
         else:
             found = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
             numbers = [float(each) for each in found if self.low <= each <= self.high]

@@ -52,7 +52,7 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
     series = {name: _series(data, name) for name in dict.fromkeys((*best, *SHOWN))}
     drawn = [name for name, rows in series.items() if len(rows) > 1]
     lowest = min((one.mean for name in drawn for one in series[name]), default=0.0)
-    x = Axis(epochs[0], epochs[-1], 44, WIDTH - 12)
+    x = Axis(epochs[0], epochs[-1], 54, WIDTH - 12)
     y = Axis(min(0.4, 0.1 * int(10 * lowest)), 1.0, HEIGHT - 44, 12)
     lines: list[Line] = []
     for name in sorted(drawn, key=lambda each: -series[each][-1].mean):

@@ -11,7 +11,7 @@ from aelle_core.report.inline.axes import Axis
 from aelle_core.report.networks import NetworkRow
 
 WIDTH, HEIGHT = 480, 400
-MOST_POINTS = 3000
+MOST_POINTS = 2500
 """More networks than these are drawn as an even choice of them, so that the page stays small."""
 
 
@@ -44,7 +44,7 @@ def plane_picture(data: ReportData, rows: Sequence[NetworkRow], marks: dict[int,
     `marks` are letters of networks by their numbers; these are never left out.
     """
     plane = plane_of(data, data.final.spectra)
-    x = Axis.around(_within(plane[:, 0]), 44, WIDTH - 10)
+    x = Axis.around(_within(plane[:, 0]), 54, WIDTH - 10)
     y = Axis.around(_within(plane[:, 1]), HEIGHT - 44, 10)
     chosen = set(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int).tolist()) | set(marks)
     points = [

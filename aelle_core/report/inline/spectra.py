@@ -25,49 +25,51 @@ class Side:
 
 @dataclass(frozen=True)
 class Panel:
-    """A cell's spectra; `share` of its networks ended well."""
+    """A cell's spectra on an axis of its own; `share` of its networks ended well; `zero` is where the exponent 0 is."""
 
     cell: str
     share: float
     sides: Sequence[Side]
+    y: Axis
+    zero: float
 
 
 @dataclass(frozen=True)
 class SpectraPicture:
-    """What the template draws; `zero` is the place of the exponent zero."""
+    """What the template draws."""
 
     panels: Sequence[Panel]
     x: Axis
-    y: Axis
-    zero: float
     width: int = WIDTH
     height: int = HEIGHT
 
 
 def spectra_picture(data: ReportData, floor: float) -> SpectraPicture:
-    """Return the final spectra by cell, those below `floor` (nats per step) drawn at it."""
+    """Return the final spectra by cell, those below `floor` (nats per step) drawn at it. Every cell has its own scale:
+    exponents of some lie within a tenth of zero, of others far below."""
     spectra = np.maximum(data.final.spectra, floor)
     indices = np.unique(np.linspace(0, spectra.shape[1] - 1, min(spectra.shape[1], MOST_INDICES)).astype(int))
-    quartiles = {
-        (cell, good): np.quantile(spectra[chosen][:, indices], [0.25, 0.5, 0.75], axis=0)
-        for cell in data.good_fraction_by_cell
-        for good in (False, True)
-        if (chosen := (data.final.cells == cell) & (data.good == good)).any()
-    }
-    every = np.concatenate([each.ravel() for each in quartiles.values()])
-    low, high = min(float(every.min()), 0.0), max(float(every.max()), 0.0)
-    room = 0.05 * (high - low) or 0.5
-    x = Axis(1, max(spectra.shape[1], 2), 34, WIDTH - 6)
-    y = Axis(low - room, high + room, HEIGHT - 24, 8, "symlog" if max(-low, high) > 1 else "linear")
-    panels = [
-        Panel(cell, share, [
-            _side(quartiles[cell, good], indices, good, int(((data.final.cells == cell) & (data.good == good)).sum()), x, y)
-            for good in (False, True)
-            if (cell, good) in quartiles
-        ])
-        for cell, share in data.good_fraction_by_cell.items()
-    ]  # fmt: skip
-    return SpectraPicture(panels, x, y, y.place(0))
+    x = Axis(1, max(spectra.shape[1], 2), 42, WIDTH - 6)
+    panels = []
+    for cell, share in data.good_fraction_by_cell.items():
+        chosen = {good: (data.final.cells == cell) & (data.good == good) for good in (False, True)}
+        found = {
+            good: np.quantile(spectra[mask][:, indices], [0.25, 0.5, 0.75], axis=0)
+            for good, mask in chosen.items()
+            if mask.any()
+        }
+        if found:
+            y = _axis(np.concatenate([each.ravel() for each in found.values()]))
+            sides = [_side(found[good], indices, good, int(chosen[good].sum()), x, y) for good in found]
+            panels.append(Panel(cell, share, sides, y, y.place(0)))
+    return SpectraPicture(panels, x)
+
+
+def _axis(exponents: np.ndarray) -> Axis:
+    """An axis that holds the exponents and zero; logarithmic where some are far below it."""
+    low, high = min(float(exponents.min()), 0.0), max(float(exponents.max()), 0.0)
+    room = 0.06 * (high - low) or 0.5
+    return Axis(low - room, high + room, HEIGHT - 24, 8, "symlog" if max(-low, high) > 3 else "linear")
 
 
 def _side(quartiles: np.ndarray, indices: np.ndarray, good: bool, count: int, x: Axis, y: Axis) -> Side:
