@@ -68,8 +68,8 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int) -> list[str]:
 
 
 def conclusion(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
-    """What AeLLE is worth on networks that it was not fitted to, in one sentence: after training and before, beside the
-    best guess that knows no spectra; none where it was not measured.
+    """Return what AeLLE is worth on networks that it was not fitted to, in one sentence: after training and before,
+    beside the best guess that knows no spectra; none where it was not measured.
 
     A share is the balanced accuracy: 50 of 100 for a coin, however the outcomes are divided.
     """

@@ -50,10 +50,10 @@ def fail_in_workers(
 def test_a_pack_that_fails_twice_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = tmp_path / "trace"
     fail_in_workers(monkeypatch, trace, epoch=2, times=2)
-    state = sweep_state(STUDY, tmp_path / "run")
-    assert state.is_completed()
-    assert state.message is None
     run = RunDirectory(tmp_path / "run")
+    state = sweep_state(STUDY, run.path)
+    assert state.is_completed()
+    assert state.message == f"results: {run}"
     # Each later attempt begins at the checkpoint of epoch 2: epochs 0 and 1 are trained once.
     assert trace.read_text().split() == ["0", "1", "2", "2", "2", "3"]
     assert run.quarantine.packs() == []
@@ -70,7 +70,8 @@ def test_a_pack_that_always_fails_is_quarantined_and_tried_again_by_the_same_cal
     with monkeypatch.context() as patch:
         fail_in_workers(patch, tmp_path / "trace", epoch=1, times=99)
         state = sweep_state(STUDY, run.path, retries=2)
-    sentence = f"completed without 6 of 24 networks: pack {BROKEN} quarantined: RuntimeError: cosmic rays"
+    missing = f"completed without 6 of 24 networks: pack {BROKEN} quarantined: RuntimeError: cosmic rays"
+    sentence = f"{missing}; results: {run}"
     assert state.is_completed()
     assert state.message == sentence
     assert state.result() == str(run)
@@ -123,7 +124,7 @@ def test_a_broken_checkpoint_is_named_in_the_log_and_costs_no_rows(tmp_path: Pat
     run.prepare(STUDY, {})
     run.checkpoints.mkdir()
     run.checkpoint(BROKEN).write_bytes(b"broken")
-    assert sweep_state(STUDY, run.path).message is None
+    assert sweep_state(STUDY, run.path).message == f"results: {run}"
     assert_same_numbers(run.store.read(), alone(STUDY))
     sentence = f"it was set aside as {BROKEN}.safetensors.broken, and {BROKEN} begins again"
 

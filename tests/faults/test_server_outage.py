@@ -41,7 +41,7 @@ def test_a_sweep_goes_on_without_its_server_and_completes_when_that_is_back(
         assert until_gone(command, 30) == []
     finally:
         command.kill()
-    assert flow_run_states(tmp_path / "home") == {("sweep", "COMPLETED")}
+    assert flow_run_states(tmp_path / "home") == {("AeLLE sweep", "COMPLETED")}
     study = get_preset("digits").replace(cells=["lem", "rnn"], units=[6], networks=6, epochs=EPOCHS)
     assert differences(RunDirectory(run).store.read(), undisturbed(study, tmp_path / "alone")) == []
 

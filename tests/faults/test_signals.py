@@ -66,4 +66,4 @@ def test_an_interrupted_command_ends_with_all_that_it_started(
     last = training.output.strip().splitlines()[-1]
     assert last.startswith("aelle: interrupted: what was finished is kept in")
     assert "Traceback" not in training.output
-    assert flow_run_states(tmp_path / "home") == {("study", "CRASHED"), ("sweep", "CRASHED")}
+    assert flow_run_states(tmp_path / "home") == {("AeLLE study", "CRASHED")}

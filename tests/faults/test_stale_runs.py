@@ -33,7 +33,7 @@ def test_a_killed_flow_leaves_no_process_and_goes_on_at_the_next_start(tmp_path:
         assert until_gone(first, 30) == []
     finally:
         first.kill()
-    assert flow_run_states(home) == {("sweep", "RUNNING")}
+    assert flow_run_states(home) == {("AeLLE sweep", "RUNNING")}
     before = fragments(run)
     assert before < 61
 
@@ -43,7 +43,7 @@ def test_a_killed_flow_leaves_no_process_and_goes_on_at_the_next_start(tmp_path:
         assert until_gone(second, 30) == []
     finally:
         second.kill()
-    assert flow_run_states(home) == {("sweep", "CRASHED"), ("sweep", "COMPLETED")}
+    assert flow_run_states(home) == {("AeLLE sweep", "CRASHED"), ("AeLLE sweep", "COMPLETED")}
     study = get_preset("digits").replace(cells=["lem"], units=[6], networks=6, epochs=60)
     assert differences(RunDirectory(run).store.read(), undisturbed(study, tmp_path / "alone")) == []
 
