@@ -60,6 +60,6 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _largest(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """The indices with `among`, largest values first."""
+    """Return the indices with `among`, largest values first."""
     indices = np.flatnonzero(among)
     return indices[np.argsort(-values[indices], kind="stable")]

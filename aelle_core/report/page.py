@@ -129,7 +129,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
 
 
 def _shown(drawn: Picture) -> dict[str, Any]:
-    """What the page needs to know of a picture; wide ones go across the page."""
+    """Return what the page needs to know of a picture; wide ones go across the page."""
     width, height = struct.unpack(">II", drawn.png[16:24])
     return {
         "anchor": drawn.figure.name,
@@ -143,14 +143,14 @@ def _shown(drawn: Picture) -> dict[str, Any]:
 
 
 def _smaller(png: bytes) -> bytes:
-    """The picture in 128 colours: a third of the size, and no difference that is seen on a page."""
+    """Return the picture in 128 colours: a third of the size, and no difference that is seen on a page."""
     few, stream = Image.open(io.BytesIO(png)).convert("RGB").quantize(128, dither=Image.Dither.NONE), io.BytesIO()
     few.save(stream, format="png", optimize=True)
     return stream.getvalue()
 
 
 def _laid_out(table: Any, cells: set[str]) -> dict[str, Any]:
-    """A table as text; `by_cell` where its rows are cells."""
+    """Return a table as text; `by_cell` where its rows are cells."""
     header, rows = grid(table)
     return {
         "name": table.name,

@@ -75,7 +75,7 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
 
 
 def _series(data: ReportData, name: str) -> list[Summary]:
-    """A classifier's F1, epoch by epoch, where it says anything."""
+    """Return a classifier's F1, epoch by epoch, where it says anything."""
     entry = classifiers.get(name)
     outcome = data.last_epoch if entry is not None and entry.uses_loss else None
     found = [one for one in data.summaries if one.classifier == name and one.metric == "f1" and one.epoch != outcome]
@@ -83,7 +83,7 @@ def _series(data: ReportData, name: str) -> list[Summary]:
 
 
 def _band(rows: Sequence[Summary], x: Axis, y: Axis) -> str:
-    """The 95 % intervals as a closed path; empty where any is missing."""
+    """Return the 95 % intervals as a closed path; empty where any is missing."""
     if any(one.low != one.low for one in rows):
         return ""
     above = [(x.place(one.epoch), y.place(one.high)) for one in rows]
@@ -92,7 +92,7 @@ def _band(rows: Sequence[Summary], x: Axis, y: Axis) -> str:
 
 
 def _labelled(epochs: Sequence[int], x: Axis) -> list[tuple[float, int]]:
-    """The epochs that are labelled: as many as do not touch, the first and the last among them."""
+    """Return the epochs that are labelled: as many as do not touch, the first and the last among them."""
     kept = [epochs[-1]]
     for epoch in reversed(epochs[:-1]):
         if x.place(kept[-1]) - x.place(epoch) >= 26 and (epoch == epochs[0] or x.place(epoch) - x.start >= 26):

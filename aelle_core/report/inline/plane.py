@@ -57,8 +57,8 @@ def plane_picture(data: ReportData, rows: Sequence[NetworkRow], marks: dict[int,
 
 
 def _within(values: np.ndarray) -> np.ndarray:
-    """The values without those that are further from the quartiles than three times their distance: a few networks far
-    away would press all others together. They are drawn at the edge."""
+    """Return the values without those that are further from the quartiles than three times their distance: a few
+    networks far away would press all others together. They are drawn at the edge."""
     low, high = np.quantile(values, [0.25, 0.75])
     reach = 3 * (high - low)
     return values[(values >= low - reach) & (values <= high + reach)]

@@ -66,7 +66,7 @@ def spectra_picture(data: ReportData, floor: float) -> SpectraPicture:
 
 
 def _axis(exponents: np.ndarray) -> Axis:
-    """An axis that holds the exponents and zero; logarithmic where some are far below it."""
+    """Return an axis that holds the exponents and zero; logarithmic where some are far below it."""
     low, high = min(float(exponents.min()), 0.0), max(float(exponents.max()), 0.0)
     room = 0.06 * (high - low) or 0.5
     return Axis(low - room, high + room, HEIGHT - 24, 8, "symlog" if max(-low, high) > 3 else "linear")

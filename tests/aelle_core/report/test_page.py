@@ -141,7 +141,7 @@ def test_names_are_text_and_never_markup(report: ReportData) -> None:
 
 def test_networks_to_look_at_are_those_that_the_numbers_say(report: ReportData) -> None:
     rows = network_rows(report)
-    best, *surprising = notable(rows, report.threshold)
+    best = notable(rows, report.threshold)[0]
     unseen = [row for row in rows if not row.seen]
     assert [row.predicted for row in best.rows] == sorted(row.predicted for row in unseen)[:4]
     made = [
@@ -181,14 +181,14 @@ def test_downloads_hold_the_numbers(html: str, report: ReportData, tmp_path: Pat
 
 
 def test_a_page_of_many_networks_stays_below_three_megabytes() -> None:
-    many = random_report(6000, tuple(f"cell{number}" for number in range(12)))
+    many = random_report(4000, tuple(f"cell{number}" for number in range(12)))
     html = rendered(many, [picture(figure, many) for name, figure in figures.items() if name.startswith(("1", "2"))])
     assert len(html) < 2_500_000
-    drawn = plane_picture(many, network_rows(many), {5999: "A"})
+    drawn = plane_picture(many, network_rows(many), {3999: "A"})
     assert MOST_POINTS <= len(drawn.points) <= MOST_POINTS + 1
     assert drawn.points[-1].mark == "A"
-    assert drawn.left_out == 6000 - len(drawn.points)
-    assert f"{drawn.left_out} networks are not drawn" in rendered(many, []) or drawn.left_out != 3500
+    assert drawn.left_out == 4000 - len(drawn.points)
+    assert " networks are not drawn, chosen evenly" in html
 
 
 def test_numbers_have_their_place_on_an_axis() -> None:
@@ -197,7 +197,9 @@ def test_numbers_have_their_place_on_an_axis() -> None:
     assert [text for _, text in straight.ticks()] == ["0", "2", "4", "6", "8", "10"]
     bent = Axis(-100, 1, 0, 4, "symlog")  # -100 lies two decades below -1, and 1 is as far from -1 as they are
     assert [bent.place(value) for value in (-100, -10, -1, 0, 1)] == [0, 1, 2, 3, 4]
-    assert [text for _, text in bent.ticks()] == ["−100", "−30", "−10", "−3", "−1", "0", "1"]
+    assert [text for _, text in bent.ticks()] == [
+        each.replace("-", "\N{MINUS SIGN}") for each in ("-100", "-30", "-10", "-3", "-1", "0", "1")
+    ]
     assert Axis.around([3.0], 0, 1).place(3.0) == 0.5
 
 
