@@ -23,7 +23,7 @@ from aelle_core.tasks import get_task, tasks
 
 
 def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportData:
-    """The report's contents, from the store and the saved analysis.
+    """Return the report's contents, from the store and the saved analysis.
 
     `analysis` is what was saved, where it is at hand; otherwise the store is read again. Raises UserError when no
     analysis was saved yet, and naming the file that cannot be read.
@@ -95,7 +95,7 @@ def _title(study: Study, nights: Sequence[str], seeds: Sequence[int]) -> str:
 
 
 def _illustration(study: Study, run: RunDirectory) -> list[tuple[str, np.ndarray]] | str:
-    """What the task looks like; in one sentence why not, where its data are not on this machine."""
+    """Return what the task looks like; in one sentence why not, where its data are not on this machine."""
     try:
         return get_task(study.task, seed=study.seed, options=study.task_options).found_with(run.path).illustration()
     except UserError as error:

@@ -16,6 +16,9 @@ class NoisyRNN(LipschitzRNN):
     xi standard normal, drawn anew for every unit and step while training; no noise when evaluated and none in the
     spectrum. e is the constant `step`.
 
+    The noise is scaled by sqrt(e), as the paper's equation has it and the authors' code has not: a noise
+    level a of theirs is a / sqrt(e) here. Weights move as those of the Lipschitz network do.
+
     State: h (networks, batch, units). Lim, Erichson, Hodgkinson, Mahoney, Noisy recurrent neural networks, 2021,
     equation 7 and its experiments' noise.
     """

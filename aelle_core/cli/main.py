@@ -58,6 +58,9 @@ Inputs = Annotated[
     ),
 ]
 InitialState = Annotated[Path | None, typer.Option(help="An .npy file (batch, state_size); zeros by default.")]
+Nonlinearity = Annotated[
+    str | None, typer.Option(help="tanh or relu: of an RNN in a safetensors file, which does not say it itself.")
+]
 Layer = Annotated[str | None, typer.Option(help="Which recurrent layer of several, such as encoder.lstm.")]
 NetworkName = Annotated[str | None, typer.Option(help="Which network of a checkpoint, such as gru-32-00003.")]
 
@@ -124,7 +127,7 @@ def paper(
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
     ] = False,
 ) -> None:
-    """The paper's tables beside those of finished studies, and the tables that the paper does not have.
+    """Show the paper's tables beside those of finished studies, and the tables that the paper does not have.
 
     A run keeps its tables, so that they are made once; those of the studies that ship come with them.
 
@@ -149,6 +152,7 @@ def spectrum(
     inputs: Inputs = None,
     network: NetworkName = None,
     layer: Layer = None,
+    nonlinearity: Nonlinearity = None,
     initial_state: InitialState = None,
     jacobian: Annotated[
         str, typer.Option(help="full (the whole state) or hidden (d h_t / d h_{t-1} alone, as in the paper).")
@@ -180,7 +184,7 @@ def spectrum(
         bool, typer.Option("--json", help="Print all as JSON; what is not finite is a string: -inf, inf or nan.")
     ] = False,
 ) -> None:
-    """The Lyapunov spectrum of one network, in nats per step, and what it says.
+    """Compute the Lyapunov spectrum of one network, in nats per step, and say what it means.
 
     WEIGHTS may be a safetensors file (a state_dict that holds a torch RNN, GRU or LSTM; a checkpoint of a study) or a
     program of torch.export that holds one such layer, or whose forward is step(x, state) -> state. Inputs are
@@ -212,7 +216,14 @@ def spectrum(
         if path is not None:
             spectrum_report.check_writable(path, picture)
     where = _checked_device(device)
-    loaded = load(place(weights), inputs, network=network, layer=layer, initial_state=initial_state).to(where)
+    loaded = load(
+        place(weights),
+        inputs,
+        network=network,
+        layer=layer,
+        initial_state=initial_state,
+        nonlinearity=nonlinearity,
+    ).to(where)
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught, _progress(loaded.steps if steps is None else steps) as on_step:
         result = lyapunov_spectrum(
@@ -249,14 +260,68 @@ def spectrum(
 
 
 @app.command()
-def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkName = None) -> None:
-    """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
+def screen(
+    space: Annotated[str, typer.Argument(help="A preset, whose ranges candidates are drawn from.")] = "digits",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="What the predictor learns from: a name that ships, such as digits, or a finished run."
+        ),
+    ] = "digits",
+    candidates: Annotated[int, typer.Option(min=1, max=100_000, help="How many untrained networks to draw.")] = 500,
+    keep: Annotated[int, typer.Option(min=1, help="How many to keep.")] = 20,
+    sequences: Annotated[int, typer.Option(min=1, max=1000, help="Sequences that a spectrum is averaged over.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = 0,
+    cells: Annotated[str | None, typer.Option(help="Cells, comma-separated; by default the preset's.")] = None,
+    data: Annotated[str | None, typer.Option(help="Directory of the task's data, where it needs one.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .json file for the kept networks and their study.")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option(help="Show what screening, ASHA and others would have found on the finished sweep.")
+    ] = True,
+) -> None:
+    """Rank untrained networks by the loss to expect from their spectra, and keep the best: seconds, not hours.
 
-    The network should have been trained on the study's task; the spectrum is of the kind the study used.
+    Examples:
+
+    `aelle screen digits --candidates 200 --keep 10`
+
+    `aelle screen digits --from runs/digits --cells gru --output kept.json`
+    """
+    from aelle_core.cli.screen import run_screening
+
+    run_screening(
+        space,
+        source,
+        candidates=candidates,
+        keep=keep,
+        sequences=sequences,
+        seed=seed,
+        cells=None if cells is None else cells.split(","),
+        data=data,
+        output=output,
+        with_replay=replay,
+    )
+
+
+@app.command()
+def predict(
+    run: Run,
+    weights: Weights,
+    inputs: Inputs = None,
+    network: NetworkName = None,
+    nonlinearity: Nonlinearity = None,
+) -> None:
+    """Predict the final loss of a network from its spectrum, by the AeLLE of an analysed study.
+
+    The network should have been trained on the study's task; one of another cell, with other inputs or for another
+    number of steps than the study's is refused. The spectrum is of the kind the study used.
 
     Example: `aelle predict runs/digits lstm.safetensors --inputs sequences.npy`
     """
     from aelle_core.aelle.estimator import AeLLE
+    from aelle_core.cli.predicted import check_like_the_study
     from aelle_core.files.places import place
     from aelle_core.foundation.errors import UserError
     from aelle_core.loading.networks import load
@@ -270,7 +335,7 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
         raise UserError(f"no AeLLE in {run!r}: expected one made by `aelle analyse {run}`")
     aelle = AeLLE.load(model)
     kind: Any = study.spectra[0]
-    loaded = load(place(weights), inputs, network=network)
+    loaded = load(place(weights), inputs, network=network, nonlinearity=nonlinearity)
     found = lyapunov_spectrum(
         loaded.system,
         loaded.inputs,
@@ -282,14 +347,21 @@ def predict(run: Run, weights: Weights, inputs: Inputs = None, network: NetworkN
     )
     if found.status != "ok":
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
+    check_like_the_study(aelle, study, loaded, found.steps, kind)
     features = found.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}")
+    interval = ""
+    if len(aelle.errors_):
+        _, (low,), (high,) = aelle.predict(features, return_interval=True)
+        interval = f" (90 %: {low:.3f} to {high:.3f})"
+    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}{interval}")
+    if (distance := float(aelle.distance(features)[0])) > 1:
+        typer.echo(f"its spectrum is unlike all that the AeLLE has seen (distance {distance:.1f}): this means little")
     typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
 
 
 def _checked_device(name: str | None) -> "torch.device | None":
-    """The device of that name. Raises UserError when there is none here."""
+    """Return the device of that name. Raises UserError when there is none here."""
     import torch
 
     from aelle_core.foundation.errors import UserError
@@ -304,7 +376,7 @@ def _checked_device(name: str | None) -> "torch.device | None":
 
 @contextmanager
 def _progress(steps: int | None) -> Iterator[Callable[[int], object] | None]:
-    """A bar with the time left on standard error, where that is a terminal; gives what is to be told of steps taken."""
+    """Show a bar with the time left on standard error, if that is a terminal; yield what to call with steps taken."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -68,7 +68,8 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int) -> list[str]:
 
 
 def _worth(summaries: Sequence[Summary], epoch: int) -> list[str]:
-    """What AeLLE is worth on networks that it was not fitted to, in one sentence; none where it was not measured."""
+    """Return what AeLLE is worth on networks that it was not fitted to, in one sentence; none where it was not
+    measured."""
     found = {one.metric: one.mean for one in summaries if (one.classifier, one.epoch) == ("AeLLE predictor", epoch)}
     if not found or math.isnan(found["balanced_accuracy"]):
         return []

@@ -1,5 +1,6 @@
 """Networks and sequences from files, for the command line."""
 
+import functools
 import json
 import tokenize
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Loaded:
         return None if self.inputs is None or self.inputs.ndim < 2 else int(self.inputs.shape[1])
 
     def to(self, device: torch.device | None) -> "Loaded":
-        """The same with a step function's own tensors on that device; `lyapunov_spectrum` moves all else."""
+        """Return the same with a step function's own tensors on that device; `lyapunov_spectrum` moves all else."""
         if device is None or not isinstance(self.system, ExportedStep):
             return self
         return replace(self, system=self.system.to(device))
@@ -58,8 +59,9 @@ def load(
     network: str | None = None,
     layer: str | None = None,
     initial_state: Path | None = None,
+    nonlinearity: str | None = None,
 ) -> Loaded:
-    """A network with its sequences: from a safetensors file or from a program of torch.export.
+    """Return a network with its sequences: from a safetensors file or from a program of torch.export.
 
     inputs         an .npy file (batch, time, features), or whatever a program's forward takes first; a network of a
                    run needs none
@@ -67,6 +69,7 @@ def load(
     layer          which recurrent layer of several
     initial_state  an .npy file (batch, state_size); by default zeros, or the checkpoint's own, or what a program gives
                    its recurrent layer
+    nonlinearity   "tanh" or "relu", of a torch RNN's state_dict, which does not say
 
     Raises UserError naming what was given and expected. No pickle is ever loaded.
     """
@@ -80,7 +83,7 @@ def load(
         arrays = None if inputs is None else load_array(inputs, "(batch, time, features)")
         system, received, own_start = load_exported(path, arrays, layer, start)
         return Loaded(system, received, own_start, _title(system))
-    found, own_start = load_network(path, network, layer)
+    found, own_start = load_network(path, network, layer, nonlinearity)
     sequences = load_sequences(inputs, path)
     if start is None and own_start is not None:
         start = own_start.expand(len(sequences), -1)
@@ -88,15 +91,17 @@ def load(
 
 
 def load_network(
-    path: Place, name: str | None = None, layer: str | None = None
+    path: Place, name: str | None = None, layer: str | None = None, nonlinearity: str | None = None
 ) -> tuple[Network | nn.RNNBase, Tensor | None]:
-    """A network from a safetensors file, and the state (1, state_size) that it starts from where the file has one.
+    """Return a network from a safetensors file, and the state (1, state_size) that it starts from where the file has
+    one.
 
     The network is `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose state_dict was saved, alone or as a
     `layer` of a module (by its path; not needed where there is one only).
 
-    A state_dict does not tell an RNN's nonlinearity: it is taken for a tanh. Raises UserError naming the file when it
-    is neither, or when a pack needs a name.
+    A state_dict does not say an RNN's nonlinearity: `nonlinearity`, "tanh" or "relu", does, or an entry of that name
+    in the file's metadata. Raises UserError naming the file when it is neither, when a pack needs a name, an RNN a
+    nonlinearity, and when the layer has tensors that torch's layer has not, lacks one, or holds no real numbers.
     """
     if path.suffix in _PICKLES:
         raise UserError(f"{str(path)!r} may be a pickle, which is never loaded: expected {_ENDINGS}")
@@ -109,7 +114,7 @@ def load_network(
         return _from_pack(path, name, metadata, tensors)
     if name is not None:
         raise UserError(f"network {name!r}: {str(path)!r} is no checkpoint of this project; expected no name")
-    return _from_state_dict(path, tensors, layer), None
+    return _from_state_dict(path, tensors, layer, nonlinearity or metadata.get("nonlinearity")), None
 
 
 def _from_pack(
@@ -140,7 +145,9 @@ def _network_of(
     return Network(cell, parameters, json.loads(metadata["networks"])[index]["constants"]), start
 
 
-def _from_state_dict(path: Place, tensors: dict[str, Tensor], layer: str | None) -> nn.RNNBase:
+def _from_state_dict(
+    path: Place, tensors: dict[str, Tensor], layer: str | None, nonlinearity: str | None
+) -> nn.RNNBase:
     prefixes = sorted(key.removesuffix("weight_hh_l0") for key in tensors if key.endswith("weight_hh_l0"))
     names = [prefix.removesuffix(".") for prefix in prefixes]
     if layer is not None and layer not in names:
@@ -160,18 +167,45 @@ def _from_state_dict(path: Place, tensors: dict[str, Tensor], layer: str | None)
     gates = shape[0] // shape[1] if len(shape) == 2 and shape[1] else 0
     if gates not in _GATES or shape[0] != gates * shape[1]:
         raise UserError(f"{str(path)!r}: weight_hh_l0 has shape {shape}: expected 1, 3 or 4 times the units")
+    for key, value in state.items():
+        if not value.is_floating_point():
+            raise UserError(
+                f"{str(path)!r}: {prefix}{key} has dtype {value.dtype}: expected real floating-point numbers"
+            )
     layers = sum(key.startswith("weight_hh_l") for key in state)
     try:
-        width, biased = state["weight_ih_l0"].shape[1], "bias_hh_l0" in state
-        found = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True)
-        found.to(state["weight_hh_l0"].dtype)
-        own = dict(found.named_parameters())
-        found.load_state_dict({key: value for key, value in state.items() if key in own})
+        width, biased = state["weight_ih_l0"].shape[1], any(key.startswith("bias_") for key in state)
+        options = {"nonlinearity": _checked_nonlinearity(path, nonlinearity)} if gates == 1 else {}
+        found = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True, **options)
+        found.to(functools.reduce(torch.promote_types, {value.dtype for value in state.values()}))
+        _check_names(path, prefix, set(state), {key for key, _ in found.named_parameters()})
+        found.load_state_dict(state)
     except (KeyError, IndexError, RuntimeError) as error:
         what = str(error).splitlines()[-1].strip()
         raise UserError(f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {what}") from error
     from_torch(found)
     return found
+
+
+def _checked_nonlinearity(path: Place, given: str | None) -> str:
+    if given not in ("tanh", "relu"):
+        said = f"nonlinearity {given!r} was given" if given else "its file does not say which nonlinearity it has"
+        raise UserError(f"{str(path)!r} holds an RNN, and {said}: expected --nonlinearity tanh or relu")
+    return given
+
+
+def _check_names(path: Place, prefix: str, given: set[str], expected: set[str]) -> None:
+    """Raise UserError when a layer has tensors that torch's has not, or lacks one: it computes something else."""
+    if missing := sorted(expected - given):
+        raise UserError(
+            f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {prefix}{missing[0]} is missing beside "
+            f"{', '.join(sorted(given)[:4])}; expected it, of zeros where the layer has one bias alone"
+        )
+    if unknown := sorted(given - expected):
+        raise UserError(
+            f"{str(path)!r} holds {prefix}{unknown[0]}, which torch's layer has not: expected a plain RNN, GRU or "
+            "LSTM, or the program of the whole module (torch.export)"
+        )
 
 
 def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
@@ -219,7 +253,7 @@ def load_array(path: Path, shape: str) -> np.ndarray:
 
 
 def _title(system: Network | nn.Module) -> str:
-    """A network in a few words."""
+    """Return a network in a few words."""
     if isinstance(system, Network):
         cell = system.cell
         return f"{cell.name}, {cell.input_size} inputs, {cell.units} units"

@@ -33,7 +33,6 @@ def growth_of(
     on_step: Callable[[int], object] | None = None,
 ) -> Found:
     """Follow k tangents of every network; see `lyapunov_spectrum` for the precisions."""
-
     run = partial(evolve, k=k, steps=steps, warmup=warmup, check=check, running=running, on_step=on_step)
     if precision == "fast":
         return _fast(system, run)
@@ -71,7 +70,7 @@ def _extended(system: System, run: Callable[..., Growth], check: bool) -> Found:
         assert growth.errors is not None
         found = [(growth, index, "exact") for index in range(system.networks)]
         spoilt = (growth.errors > RESOLUTION["exact"]).flatten(1).any(dim=1) & growth.finite.all(dim=1)
-        again = spoilt.nonzero().flatten().tolist()
+        again = [] if system.unchecked else spoilt.nonzero().flatten().tolist()
     if not again:
         return found
     part = system if len(again) == system.networks else system.in_double(again)

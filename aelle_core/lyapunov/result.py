@@ -21,7 +21,8 @@ class LyapunovSpectrum:
 
     exponents           (k,) descending, the mean over sequences; -inf for a dead direction
     per_sequence        (batch, k), in the order of `exponents`
-    stderr              (k,) standard error of the mean over sequences; NaN for a single sequence
+    stderr              (k,) standard error of the mean over sequences; of a single one by the means of ten to thirty
+                        batches of its steps, NaN below 100 steps
     resolved            (k,) False where rounding may have moved the exponent by more than 1e-6 nats per step (1e-3 with
                         precision "fast"); None when the check was turned off. Reasons are saturation, underflow and,
                         on long chaotic trajectories, that rounding decides which trajectory is followed: there
@@ -32,7 +33,8 @@ class LyapunovSpectrum:
                         0 up to rounding for a correct computation; NaN when k is less than the state's size
     dead_directions     how many exponents are -inf
     status              "ok"; "non-finite" when weights or states were; "diverged" when a closed loop of finite weights
-                        left the finite numbers. The exponents are NaN but for "ok"
+                        left the finite numbers. Sequences that did have NaN in `per_sequence`, and the exponents
+                        are of the others, NaN where none is left
     steps               steps that were counted, per sequence
     size                dimensions of the tangent space; k of them were followed
     precision           "exact" (float64), "fast" (float32 tangents) or "extended" (tangents in many digits): what was
@@ -69,7 +71,7 @@ class LyapunovSpectrum:
 
     @property
     def kaplan_yorke_dimension(self) -> float:
-        """j + (sum of the first j exponents) / |exponent j+1| for the largest j with a non-negative sum.
+        """Return j + (sum of the first j exponents) / |exponent j+1| for the largest j with a non-negative sum.
 
         NaN when fewer exponents than needed were followed. Kaplan & Yorke 1979.
         """
@@ -108,14 +110,14 @@ class LyapunovSpectrum:
         return export.to_pandas(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The exponents, (k,), so that numpy functions take a spectrum as it stands."""
+        """Return the exponents, (k,), so that numpy functions take a spectrum as it stands."""
         return np.array(self.exponents, dtype=dtype, copy=copy)
 
     def _repr_html_(self) -> str:
         return export.to_html(self)
 
     def interpolate(self, size: int) -> np.ndarray:
-        """The exponents at `size` places evenly spread over their index, linearly between neighbours."""
+        """Return the exponents at `size` places evenly spread over their index, linearly between neighbours."""
         return interpolate_spectrum(self.exponents, size)
 
     def plot(self, axes: Any = None) -> Any:

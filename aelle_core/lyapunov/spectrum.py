@@ -1,5 +1,6 @@
 """lyapunov_spectrum and pack_spectra: argument checking and results."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, get_args
@@ -17,10 +18,11 @@ from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
 from aelle_core.lyapunov.precision import RESOLUTION, growth_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
-from aelle_core.lyapunov.systems import ClosedLoopSystem, StackSystem, Step
+from aelle_core.lyapunov.systems import ClosedLoopSystem, StackSystem, Step, StepSystem
 
 Parts = TypeVar("Parts", StackSystem, ClosedLoopSystem)
 
+_SHORT = 1000  # steps of an autonomous map, below which the way to its attractor is a bias to be named
 _HOST_MEMORY = 2**30  # bytes for the tangents of a pack
 _MATRICES_AT_ONCE = {"cpu": 2, "cuda": 10}  # of a trajectory: reflectors here; Q, J, J Q and its factors there
 
@@ -33,7 +35,7 @@ def lyapunov_spectrum(
     initial_state: Tensor | np.ndarray | Sequence[Tensor | np.ndarray] | None = None,
     jacobian: Literal["full", "hidden"] = "full",
     k: int | None = None,
-    warmup: int = 0,
+    warmup: int | None = None,
     precision: Precision = "exact",
     device: torch.device | str | None = None,
     layer: str | None = None,
@@ -42,34 +44,37 @@ def lyapunov_spectrum(
     on_step: Callable[[int], object] | None = None,
     vectors: Literal["covariant"] | None = None,
 ) -> LyapunovSpectrum:
-    """The Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
+    """Return the Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
 
     Tangent vectors Q move with the Jacobian J_t[i, j] = d state_t[i] / d state_{t-1}[j] along the trajectory,
     Q <- J_t Q, and are orthogonalised after every step; exponent i is the mean of log |r_ii|. Derivatives and
     orthogonalisation keep their accuracy on saturated networks.
 
-    system         a `Network` (a cell with its parameters); a torch.nn.RNN, GRU or LSTM of any depth (batch_first
-                   either way) or an RNNCell, GRUCell or LSTMCell; a torch.nn.Module that holds one of these: it is
-                   run on the inputs, and the spectrum is of its recurrent layer on what that layer receives;
+    system         a `Network` (a cell with its parameters); a torch.nn.RNN, GRU or LSTM of any depth or an RNNCell,
+                   GRUCell or LSTMCell; a torch.nn.Module that holds one of these: it is run on the inputs, and the
+                   spectrum is of its recurrent layer on what that layer receives;
                    step(x, state) -> state on tensors (batch, features) and (batch, state_size), a function or a
-                   module, differentiated in forward mode; or an array of Jacobians (batch, time, size, size) along
-                   a trajectory, [.., i, j] being d state_i / d state_j
-    inputs         (batch, time, features) whatever the layer's batch_first is; of a ClosedLoop what it reads, not
-                   counted, before `steps` steps on its own output; for a module around a recurrent
-                   layer, whatever its forward takes; None for an autonomous map, whose step is given x = None
+                   module, differentiated in forward mode; a ClosedLoop; or an array of Jacobians (batch, time, size,
+                   size) along a trajectory, [.., i, j] being d state_i / d state_j
+    inputs         (batch, time, features); for a torch layer with batch_first=False (time, batch, features), as its
+                   forward takes them; of a ClosedLoop what it reads, not counted, before `steps` steps on its own
+                   output; for a module around a recurrent layer, whatever its forward takes; None for an autonomous
+                   map, whose step is given x = None
     steps          how many steps to take: needed without inputs, otherwise all of them
     initial_state  (batch, state_size), layer by layer and within a layer h before c; or torch's own h_0 or
                    (h_0, c_0); zeros by default; needed for a step function
     jacobian       "full": of the whole state, the dynamical system's spectrum (LSTM: h and c, 2N exponents);
                    "hidden": d h_t / d h_{t-1} alone (N exponents; what the paper uses)
     k              how many of the leading exponents; all by default
-    warmup         steps at the start that turn the tangents but are not counted
+    warmup         steps at the start that turn the tangents but are not counted; 0 by default, of which an autonomous
+                   map's first steps on the way to its attractor make a bias: a warning says so in short runs
     precision      "exact" (float64, safe on saturated networks) or "fast": states in float64, tangents in float32,
                    for well-conditioned networks; where J Q is too ill-conditioned for 1e-3 nats per step, the
-                   network is computed again in "exact", which the result's `precision` tells. Step functions run in
-                   float32 altogether. "extended": as exact, but tangents whose exponents float64 leaves unresolved
-                   (with check=False: all) are followed again in as many digits as they need, which the result's
-                   `precision` tells; thousands of times slower: for saturated gated networks of up to about 100 units
+                   network is computed again in "exact", which the result's `precision` tells. A step function
+                   whose own numbers are float32 runs in float32 altogether, and nothing is resolved. "extended": as
+                   exact, but tangents whose exponents float64 leaves unresolved (with check=False: all) are followed
+                   again in as many digits as they need, which the result's `precision` tells; thousands of times
+                   slower: for saturated gated networks of up to about 100 units
     device         where to compute; by default where the inputs or weights are
     layer          which recurrent layer of a module with several, by its name in the module
     check          tell what is `resolved`: with "exact" by second copies of all trajectories, disturbed in the last
@@ -81,6 +86,15 @@ def lyapunov_spectrum(
 
     A network whose weights or states are not finite gives a result with status "non-finite"; it raises nothing.
     Raises UserError, repeating what was given and what was expected, on anything that cannot be asked for.
+
+    >>> import torch
+    >>> from aelle_core import lyapunov_spectrum
+    >>> lyapunov_spectrum(torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 20, 3)).exponents.shape
+    (16,)
+    >>> step = lambda x, state: state * torch.tensor([0.5, 0.25])
+    >>> halves = lyapunov_spectrum(step, steps=10, warmup=0, initial_state=torch.ones(1, 2))
+    >>> halves.exponents.round(4)  # log 1/2 and log 1/4
+    array([-0.6931, -1.3863])
 
     Benettin et al. 1980; Engelken, Wolf, Abbott, Lyapunov spectra of chaotic recurrent neural networks, 2023; Vogt,
     Zheng, Shlizerman, 2024 (section 3).
@@ -95,7 +109,7 @@ def lyapunov_spectrum(
         if layer is not None or jacobian == "hidden" or vectors is not None:
             raise UserError("layer=, jacobian='hidden' or vectors= was asked of a ClosedLoop: expected its whole state")
         return _closed_loops(
-            system, inputs, steps, initial_state, k, warmup, precision, device, check, running, on_step
+            system, inputs, steps, initial_state, k, warmup or 0, precision, device, check, running, on_step
         )[0]
     if isinstance(system, Network) and system.packed:
         raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
@@ -112,6 +126,12 @@ def lyapunov_spectrum(
         )
         followed = _checked_count("k", k, built.size, 1, built.size)
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
+        if warmup is None and inputs is None and isinstance(built, StepSystem) and 1 < length < _SHORT:
+            warnings.warn(
+                f"the {length} steps of this autonomous map are counted from the first, before it has come to its "
+                "attractor and its tangents have turned: give warmup=, 0 to keep them",
+                stacklevel=2,
+            )
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
         ((growth, place, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
     result = _result(growth, place, used, built.size)
@@ -145,7 +165,7 @@ def pack_spectra(
     device: torch.device | str | None = None,
     check: bool = False,
 ) -> list[LyapunovSpectrum]:
-    """The spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
+    """Return the spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
 
     Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for, and `initial_state` is
     (networks, batch, state_size), or (batch, state_size) for all. A network that is not finite does not disturb its
@@ -195,7 +215,7 @@ def _closed_loops(
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
 ) -> list[LyapunovSpectrum]:
-    """The spectra of networks that run freely for `steps` steps after the inputs."""
+    """Return the spectra of networks that run freely for `steps` steps after the inputs."""
     length = _checked_count("steps", steps, 0, 1, 2**31)
     if not length:
         raise UserError("steps=None: a ClosedLoop needs the number of steps that it is to run freely")
@@ -217,7 +237,7 @@ def _closed_loops(
 
 
 def _parts_that_fit(system: Parts, copies: int) -> list[Parts]:
-    """The pack in as few parts as memory holds tangents, Jacobians and factors of."""
+    """Return the pack in as few parts as memory holds tangents, Jacobians and factors of."""
     device = system.like.device
     room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _HOST_MEMORY
     of_network = copies * system.sequences * system.size**2 * 8 * _MATRICES_AT_ONCE[device.type]
@@ -246,9 +266,11 @@ def _checked_count(label: str, value: int | None, default: int, low: int, high: 
 
 
 def _result(growth: Growth, network: int, precision: Precision, size: int) -> LyapunovSpectrum:
+    finite = growth.finite[network].cpu().numpy()
     per_sequence = (growth.logarithms[network] / growth.steps).cpu().numpy()
-    count, k = per_sequence.shape
-    if not bool(growth.finite[network].all()):
+    per_sequence[~finite] = np.nan
+    count, k = int(finite.sum()), per_sequence.shape[1]
+    if count == 0:
         nothing = np.full_like(per_sequence, np.nan)
         checked = growth.errors is not None
         return LyapunovSpectrum(
@@ -264,23 +286,30 @@ def _result(growth: Growth, network: int, precision: Precision, size: int) -> Ly
             size=size,
             precision=precision,
         )
-    exponents = per_sequence.mean(axis=0)
+    exponents = per_sequence[finite].mean(axis=0)
     order = np.argsort(-exponents, kind="stable")
     per_sequence = per_sequence[:, order]
     with np.errstate(invalid="ignore"):
-        stderr = per_sequence.std(axis=0, ddof=1) / np.sqrt(count) if count > 1 else np.full(k, np.nan)
-    errors = None if growth.errors is None else growth.errors[network].amax(dim=0).cpu().numpy()[order]
-    ceilings = (growth.ceilings[network] / growth.steps).mean(dim=0).cpu().numpy()[order]
-    running = None if growth.running is None else growth.running[:, network].mean(dim=1).cpu().numpy()[:, order]
+        if count > 1:
+            stderr = per_sequence[finite].std(axis=0, ddof=1) / np.sqrt(count)
+        elif growth.batches is not None:
+            batches = growth.batches[network, :, order].cpu().numpy()
+            stderr = batches.std(axis=0, ddof=1) / np.sqrt(len(batches))
+        else:
+            stderr = np.full(k, np.nan)
+    kept = growth.finite[network]
+    errors = None if growth.errors is None else growth.errors[network, kept].amax(dim=0).cpu().numpy()[order]
+    ceilings = (growth.ceilings[network, kept] / growth.steps).mean(dim=0).cpu().numpy()[order]
+    running = None if growth.running is None else growth.running[:, network, kept].mean(dim=1).cpu().numpy()[:, order]
     return LyapunovSpectrum(
         exponents=exponents[order],
         per_sequence=per_sequence,
         stderr=stderr,
         resolved=None if errors is None else _resolved(exponents[order], errors, ceilings, RESOLUTION[precision]),
         rounding_error=errors,
-        sum_rule_residual=float(growth.residuals[network].amax()),
+        sum_rule_residual=float(growth.residuals[network, kept].amax()),
         dead_directions=int(np.isneginf(exponents).sum()),
-        status="ok",
+        status="ok" if count == len(finite) else "non-finite",
         steps=growth.steps,
         size=size,
         precision=precision,

@@ -31,7 +31,7 @@ class Picture:
 
 
 def picture(figure: type[ReportFigure], data: ReportData) -> Picture:
-    """The figure, drawn: a PNG at 150 dots per inch, and an SVG that is the same every time."""
+    """Return the figure, drawn: a PNG at 150 dots per inch, and an SVG that is the same every time."""
     if reason := figure.absent(data):
         return Picture(figure, absent=reason)
     drawn, png, svg = figure.draw(data), io.BytesIO(), io.BytesIO()

@@ -105,8 +105,8 @@ def _task_options(given: Sequence[str]) -> dict[str, Any]:
 
 
 def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:
-    """The directory or address for the results, after everything that can be known to fail has been refused; without
-    `write`, by looking alone."""
+    """Return the directory or address for the results, after everything that can be known to fail has been refused;
+    without `write`, by looking alone."""
     from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
@@ -181,7 +181,7 @@ def asked_analysis(splits: int, regress: str) -> "AnalysisParameters":
 
 
 def _validated(model: Callable[..., Made], **values: Any) -> Made:
-    """A pydantic model, with its complaints as one sentence."""
+    """Return a pydantic model, with its complaints as one sentence."""
     from pydantic import ValidationError
 
     from aelle_core.foundation.errors import UserError

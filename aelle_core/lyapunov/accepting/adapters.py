@@ -1,7 +1,6 @@
 """From whatever a person has (a layer, a module, a step function, arrays) to a system the engine can run."""
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from aelle_core.cells import Network, from_torch
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.lyapunov.accepting.checks import (
+    batch_first,
     checked_device,
     checked_inputs,
     checked_length,
@@ -18,6 +18,7 @@ from aelle_core.lyapunov.accepting.checks import (
     joined_state,
     real_tensor_of,
 )
+from aelle_core.lyapunov.accepting.judge import as_evaluated, check_it_runs_so
 from aelle_core.lyapunov.accepting.modules import RECURRENT, layer_inside
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
@@ -38,20 +39,31 @@ def build_system(
     device: torch.device | str | None,
     layer: str | None,
 ) -> tuple[System, int]:
-    """The system and the number of steps. Raises UserError on anything that does not fit together."""
+    """Return the system and the number of steps. Raises UserError on anything that does not fit together."""
     if isinstance(system, Tensor | np.ndarray):
         return _given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device)
+    networks: list[Network] = []
+    inside = False
     if isinstance(system, nn.Module) and not isinstance(system, RECURRENT):
         names = [name for name, module in system.named_modules() if isinstance(module, RECURRENT)]
         whole = [name for name in names if isinstance(system.get_submodule(name), nn.RNNBase)]
         # With a state and nothing but single cells inside, the module is itself a step(x, state).
         if layer is not None or whole or (names and initial_state is None):
-            system, inputs, received_state = layer_inside(system, names, layer, inputs)
+            with as_evaluated(system):
+                system, inputs, received_state = layer_inside(system, names, layer, inputs)
+                networks = from_torch(system)
+                check_it_runs_so(system, networks)
+            inside = True
             initial_state = received_state if initial_state is None else initial_state
     elif layer is not None:
         raise UserError(f"layer={layer!r} was given with a {type(system).__name__}: expected a module that holds it")
-    if isinstance(system, RECURRENT):
-        networks = from_torch(system)
+    if inside:
+        pass
+    elif isinstance(system, RECURRENT):
+        with as_evaluated(system):
+            networks = from_torch(system)
+            check_it_runs_so(system, networks)
+        inputs = batch_first(system, inputs)
     elif isinstance(system, Network):
         networks = [system]
     elif callable(system):
@@ -105,13 +117,16 @@ def _step_system(
             raise UserError(f"initial_state has batch {state.shape[0]}: the inputs have {given.shape[0]}")
         length = checked_length(given.shape[1], steps)
 
-    def system(dtype: torch.dtype, double: Callable[[], StepSystem] | None = None) -> StepSystem:
+    def system(dtype: torch.dtype) -> StepSystem:
         function = own_copy(step, dtype, device) if isinstance(step, nn.Module) else step
-        return StepSystem(function, None if given is None else given.to(dtype), state.to(dtype), double)
+        return StepSystem(function, None if given is None else given.to(dtype), state.to(dtype))
 
-    if precision != "fast":
+    try:
         return system(torch.float64), length
-    return system(torch.float32, lambda: system(torch.float64)), length
+    except UserError:
+        if precision != "fast":
+            raise
+        return system(torch.float32), length  # its own numbers are float32; nothing is resolved then
 
 
 def own_copy(module: nn.Module, dtype: torch.dtype, device: torch.device | str | None) -> nn.Module:

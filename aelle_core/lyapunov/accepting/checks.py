@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
@@ -16,8 +16,8 @@ _PLAIN |= {torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64}
 
 
 def tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
-    """An array as a tensor, copied where torch cannot share it (byte order, strides, read-only, width); a tensor as it
-    is. Raises UserError for what holds no numbers, and for tensors that are not plain memory."""
+    """Return an array as a tensor, copied where torch cannot share it (byte order, strides, read-only, width); a tensor
+    as it is. Raises UserError for what holds no numbers, and for tensors that are not plain memory."""
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiubc" or isinstance(given, np.ma.MaskedArray):
             kind = "with a mask" if isinstance(given, np.ma.MaskedArray) else f"of dtype {given.dtype}"
@@ -45,7 +45,8 @@ def real_tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
 def checked_inputs(
     inputs: Any, features: int | None, dtype: torch.dtype | None, device: torch.device | str | None
 ) -> Tensor:
-    """Inputs as a tensor (batch, time, features), of `dtype` or as they are. Raises UserError for anything else."""
+    """Return inputs as a tensor (batch, time, features), of `dtype` or as they are. Raises UserError for anything
+    else."""
     if not isinstance(inputs, Tensor | np.ndarray):
         raise UserError(f"inputs are a {type(inputs).__name__}: expected a tensor or array (batch, time, features)")
     given = real_tensor_of("inputs", inputs)
@@ -59,8 +60,16 @@ def checked_inputs(
     return given
 
 
+def batch_first(layer: nn.Module, inputs: Any) -> Any:
+    """Return the inputs of a torch layer, which stand as its forward takes them, as (batch, time, features)."""
+    turned = isinstance(layer, nn.RNNBase) and not layer.batch_first
+    if turned and isinstance(inputs, Tensor | np.ndarray) and inputs.ndim == 3:
+        return inputs.transpose(0, 1) if isinstance(inputs, Tensor) else inputs.transpose(1, 0, 2)
+    return inputs
+
+
 def checked_device(device: torch.device | str | None) -> torch.device | None:
-    """Raises UserError for what is no device, and for one that this machine does not have."""
+    """Raise UserError for what is no device, and for one that this machine does not have."""
     if device is None:
         return None
     here = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
@@ -81,7 +90,7 @@ def is_whole(value: Any) -> TypeGuard[int]:
 
 
 def checked_length(length: int, steps: int | None) -> int:
-    """`steps`, or the whole length. Raises UserError when there are not so many."""
+    """Return `steps`, or the whole length. Raises UserError when there are fewer."""
     if steps is None:
         return length
     if not is_whole(steps) or not 1 <= steps <= length:

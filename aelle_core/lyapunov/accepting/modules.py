@@ -1,5 +1,6 @@
 """The recurrent layer inside a person's module."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
 def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs: Any) -> tuple[nn.RNNBase, Tensor, Any]:
-    """The module's recurrent layer, and what it receives when the module runs on the inputs: (batch, time, features),
-    and the initial state in torch's form, or None.
+    """Return the module's recurrent layer, and what it receives when the module runs on the inputs: (batch, time,
+    features), and the initial state in torch's form, or None.
 
-    Raises UserError when there is no such layer, when it is a single cell, and when the module fails on the inputs or
-    does not run the layer just once on tensors.
+    The caller has the module in evaluation (judge.as_evaluated). Raises UserError when there is no such layer, when it
+    is a single cell, and when the module fails on the inputs or does not run the layer just once on tensors.
     """
     kind = type(module).__name__
     if layer is None and len(names) > 1:
@@ -33,14 +34,16 @@ def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs:
         )
     received: list[tuple[Any, Any]] = []
 
+    own = threading.get_ident()  # a shared module may be run by others meanwhile
+
     def note(_: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+        if threading.get_ident() != own:
+            return
         given = dict(zip(("input", "hx"), arguments, strict=False)) | options
         received.append((given.get("input"), given.get("hx")))
 
     hook = chosen.register_forward_pre_hook(note, with_kwargs=True)
-    modes = {each: each.training for each in module.modules()}
     try:
-        module.eval()
         module(_as_the_module_takes_them(module, inputs))
     except UserError:
         raise
@@ -51,8 +54,6 @@ def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs:
         ) from error
     finally:
         hook.remove()
-        for each, mode in modes.items():
-            each.training = mode
     if any(isinstance(sequence, PackedSequence) for sequence, _ in received):
         raise UserError(f"layer {name!r} receives a PackedSequence: expected a tensor, sequences of one length")
     if len(received) != 1 or not isinstance(received[0][0], Tensor):

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov.accepting.checks import checked_length, is_whole, joined_state
+from aelle_core.lyapunov.accepting.checks import batch_first, checked_length, is_whole, joined_state
+from aelle_core.lyapunov.accepting.judge import check_it_runs_so
 from aelle_core.lyapunov.differentiable.sweeps import Plan, SumsOfLogarithms
 from aelle_core.lyapunov.differentiable.systems import (
     DifferentiableStack,
@@ -91,9 +92,12 @@ def accepted_system(
 ) -> tuple[DifferentiableSystem, Tensor | None, Tensor, int]:
     """Return the system, its inputs in float64, the carried state at the start (batch, carried), and the length."""
     given = None if inputs is None else _checked(inputs, "inputs", 3).double()
+    if isinstance(system, nn.RNNBase):
+        given = batch_first(system, given)
     length = _length(given, steps)
     if isinstance(system, nn.RNNBase | nn.RNNCellBase):
         networks: list[Network] = live_networks(system)
+        check_it_runs_so(system, networks)
     elif isinstance(system, Network):
         if system.packed:
             raise UserError("lyapunov_exponents was given a pack of networks: expected one network")
@@ -161,6 +165,7 @@ def _checked(tensor: Tensor, label: str, dimensions: int) -> Tensor:
 
 
 def checked_whole(label: str, value: int, low: int, high: int) -> int:
+    """Return the whole number `value`. Raises UserError, naming it `label`, unless it is from `low` to `high`."""
     if not is_whole(value) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
     return int(value)

@@ -40,6 +40,10 @@ class FactoredJacobians:
         return cls(own, through, kept * units)
 
     @property
+    def size(self) -> int:
+        return self.kept
+
+    @property
     def trajectories(self) -> int:
         return self.own.trajectories
 
@@ -63,8 +67,8 @@ class FactoredJacobians:
         through = tuple((row, by, of(slopes), matrix) for row, by, slopes, matrix in self.through)
         return replace(self, own=own, through=through)
 
-    def at(self, step: int, chosen: Tensor | slice = slice(None)) -> Tensor:
-        """The Jacobians of one step as dense matrices, where float64 holds them; see `BlockJacobians.at`."""
+    def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """Return the Jacobians of one step as dense matrices, where float64 holds them; see `BlockJacobians.at`."""
         whole, units = self.own.at(step, chosen), self.own.units
         for row, by, slopes, matrix in self.through:
             carried = whole[:, by * units : (by + 1) * units].clone()
@@ -76,9 +80,9 @@ class FactoredJacobians:
     def push(self, step: int, tangents: Tensor) -> Tensor:
         return self.at(step).to(tangents.dtype) @ tangents
 
-    def log_volumes(self, step: int, chosen: Tensor) -> Tensor:
-        """log |det J| of the chosen trajectories, as many of every network. I + F is triangular with a unit diagonal:
-        where the whole state counts, log |det G|."""
+    def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
+        """Return log |det J| of the chosen trajectories, as many of every network. I + F is triangular with a unit
+        diagonal: where the whole state counts, log |det G|."""
         if self.kept == self.own.size:
             return self.own.log_volumes(step, chosen)
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet

@@ -64,7 +64,7 @@ class BlockJacobians:
 
     @classmethod
     def of_own(cls, blocks: Blocks, parts: Sequence[str], units: int, steps: int) -> "BlockJacobians":
-        """The same of what the blocks themselves hold, without what goes `through` others."""
+        """Return the same of what the blocks themselves hold, without what goes `through` others."""
         matrices: list[Tensor] = []
         terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
         places: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
@@ -104,8 +104,9 @@ class BlockJacobians:
         )
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
-        """Second copies with every summand disturbed before they are summed: sums that cancel then show. With `floor`,
-        factors that have underflowed to nothing are made as small as can be instead, so that what hangs on them shows.
+        """All copies but the first with every summand disturbed before they are summed: sums that cancel then show.
+        With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that what hangs
+        on them shows.
         """
         per_network = self.trajectories // self.matrices.shape[0]
 
@@ -114,7 +115,7 @@ class BlockJacobians:
                 return terms
             shape = (self.matrices.shape[0], copies, per_network // copies, *terms.shape[1:])
             changed = terms.unflatten(0, (shape[0], per_network)).unflatten(1, shape[1:3]).clone()
-            second = changed[:, copies // 2 :]
+            second = changed[:, 1:]
             factors = around_one(torch.empty_like(second), rounding.size, rounding.generator)
             second.mul_(factors)
             if least:
@@ -142,9 +143,9 @@ class BlockJacobians:
     def steps(self) -> int:
         return self.factors.shape[1]
 
-    def at(self, step: int, chosen: Tensor | slice = slice(None)) -> Tensor:
-        """The Jacobians of one step as dense matrices (trajectories, size, size): all, or those chosen, as many of
-        every network."""
+    def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """Return the Jacobians of one step as dense matrices (trajectories, size, size): all, or those chosen, as many
+        of every network, each at the same step or each at another."""
         factors, dense, diagonals = (each[chosen, step] for each in (self.factors, self.dense, self.diagonals))
         whole = factors.new_zeros(len(factors), self.size, self.size)
         networks = self.matrices.shape[0]
@@ -166,8 +167,8 @@ class BlockJacobians:
     def push(self, step: int, tangents: Tensor) -> Tensor:
         return self.at(step).to(tangents.dtype) @ tangents
 
-    def log_volumes(self, step: int, chosen: Tensor) -> Tensor:
-        """log |det J| of the chosen trajectories, as many of every network."""
+    def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
+        """Return log |det J| of the chosen trajectories, as many of every network, at a step or at one each."""
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:

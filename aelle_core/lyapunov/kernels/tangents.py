@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.orthogonalisation import orthogonalise
-from aelle_core.lyapunov.kernels.rounding import around_one
+from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TorchTangents:
         self.q = identity.expand(frame.trajectories, -1, -1)
         self.labels = torch.arange(frame.k, device=like.device).repeat(frame.trajectories, 1)
         self.frame = frame
-        self.generator = torch.Generator(like.device).manual_seed(0)
+        self.generator = Rounding.source(like.device)
 
     def advance(
         self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
@@ -66,6 +66,7 @@ class TorchTangents:
             pushed = self._disturb(jacobians.push(step, self.q))
             self.q, r = orthogonalise(pushed)
             self._move_dead(pushed, r)
+            self.q = self._disturb_directions(self.q)
             radii.append(torch.empty_like(r).scatter_(-1, self.labels, r))
             if self.frame.lengths:
                 found = torch.linalg.vector_norm(pushed, dim=-2)
@@ -97,7 +98,19 @@ class TorchTangents:
             moved[wrong] += 1
 
     def _disturb(self, matrices: Tensor) -> Tensor:
+        """As much as orthogonalising them rounds: householder/push.py tells why rows count."""
         if self.frame.disturbed is None:
             return matrices
-        factors = around_one(torch.empty_like(matrices), self.frame.disturbance, self.generator)
-        return torch.where(self.frame.disturbed[:, None, None], matrices * factors, matrices)
+        chosen = matrices[self.frame.disturbed]
+        largest = chosen.abs().amax(dim=-2, keepdim=True)
+        shares = (chosen.abs() / largest).nan_to_num(nan=0.0).cummax(dim=-1).values
+        factors = around_one(torch.empty_like(chosen), self.frame.disturbance, self.generator)
+        changed = matrices.clone()
+        changed[self.frame.disturbed] = chosen + (factors - 1) * shares * largest
+        return changed
+
+    def _disturb_directions(self, q: Tensor) -> Tensor:
+        if self.frame.disturbed is None:
+            return q
+        factors = around_one(torch.empty_like(q), self.frame.disturbance, self.generator)
+        return torch.where(self.frame.disturbed[:, None, None], q * factors, q)

@@ -1,6 +1,6 @@
 """Torch's arithmetic inside a person's step function, watched over."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,27 +8,17 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.systems.functions import COMPOSED, EXACT, SINGLE, plain_name
 
 _TABLE = 8191
 
-# What moves numbers about, or makes new ones, without rounding any.
-# fmt: off
-_EXACT = frozenset((
-    "__get__", "__getitem__", "__setitem__", "abs", "abs_", "cat", "chunk", "clone", "contiguous", "copy_", "detach",
-    "detach_", "diag", "diagonal", "dim", "double", "empty_like", "expand", "expand_as", "fill_", "flatten", "flip",
-    "float", "gather", "index_copy_", "index_fill_", "index_put_", "index_select", "masked_fill_", "maximum",
-    "minimum", "moveaxis", "narrow", "neg", "neg_", "ones_like", "permute", "relu", "relu_", "repeat",
-    "requires_grad_", "reshape", "roll", "scatter_", "select", "size", "split", "split_with_sizes", "squeeze",
-    "squeeze_", "stack", "t", "t_", "to", "tolist", "transpose", "transpose_", "type", "unbind", "unflatten",
-    "unsqueeze", "unsqueeze_", "view", "view_as", "where", "zero_", "zeros_like",
-))
-# fmt: on
 _CONVERSIONS = frozenset(("float", "to", "type"))  # which round where the new dtype is narrower
 _FLOATING = frozenset((torch.float64, torch.float32, torch.float16, torch.bfloat16))
 
 
 def _with_slope(value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A function of single numbers with a derivative of its own, for forward-mode differentiation."""
+    """Return a function of single numbers with a custom derivative, for forward-mode differentiation."""
 
     class Function(torch.autograd.Function):
         generate_vmap_rule = True
@@ -67,6 +57,9 @@ class WatchedArithmetic(TorchFunctionMode):
     With a `disturbance`, every result that rounding touches is multiplied by numbers that far from 1 at most (Monte
     Carlo arithmetic; Parker 1997): what cancellation does to it then shows as a difference from an undisturbed run.
     The disturbance is for the dtype of `like`; results of another are disturbed by as many units of their own.
+
+    Functions of several operations are taken apart where that is known (functions.py). What is not seen into, or
+    computed in another way than it can be watched, is called as it stands, and its name is added to `unchecked`.
     """
 
     def __init__(self, like: Tensor, disturbance: float = 0.0) -> None:
@@ -79,9 +72,11 @@ class WatchedArithmetic(TorchFunctionMode):
             "expit": _substitute(_sigmoid),
             "special_expit": _substitute(_sigmoid),
             "rnn_tanh_cell": self._rnn_cell,
+            "rnn_relu_cell": self._relu_cell,
             "gru_cell": self._gru_cell,
             "lstm_cell": self._lstm_cell,
         }
+        self.unchecked: set[str] = set()
         self._place = 0
         self._units = disturbance / torch.finfo(like.dtype).eps
         self._noise: dict[tuple[torch.dtype, torch.device], Tensor] = {}
@@ -91,15 +86,39 @@ class WatchedArithmetic(TorchFunctionMode):
     ) -> Any:
         options = options or {}
         name = getattr(function, "__name__", "")
+        if "out" not in options and plain_name(name) in COMPOSED:
+            composed = self._composed(name, arguments, options)
+            if composed is not None:
+                return composed
         chosen = function if "out" in options else self._substitutes.get(name, function)
         result = chosen(*arguments, **options)
-        if not self._units or (name in _EXACT and not _narrows(name, arguments, result)):
+        if chosen is function and name not in EXACT and plain_name(name) not in SINGLE:
+            self._note_unchecked(name, arguments, options, result)
+        if not self._units or (name in EXACT and not _narrows(name, arguments, result)):
             return result
         disturbed = self._disturbed(result)
         written = "out" in options or (name.endswith("_") and not name.endswith("__")) or name.startswith("__i")
         if written and isinstance(result, Tensor) and result is not disturbed:
             return result.copy_(disturbed)  # who holds the changed tensor sees the disturbance too
         return disturbed
+
+    def _composed(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+        """Return the function in terms of others, which are watched; None where it is used in a way that is not
+        known."""
+        try:
+            with self:
+                result = COMPOSED[plain_name(name)](*arguments, **options)
+        except NotImplementedError:
+            return None
+        in_place = options.get("inplace", False) or (name.endswith("_") and not name.endswith("__"))
+        given = arguments[0] if arguments else options.get("input")
+        return given.copy_(result) if in_place and isinstance(given, Tensor) else result
+
+    def _note_unchecked(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], result: Any) -> None:
+        """Where real numbers were made of real numbers by what is not seen into."""
+        made = result if isinstance(result, tuple | list) else (result,)
+        if any(_is_real(each) for each in made) and any(_is_real(each) for each in _flat((arguments, options))):
+            self.unchecked.add(name)
 
     def _disturbed(self, result: Any) -> Any:
         if isinstance(result, tuple | list):
@@ -112,10 +131,10 @@ class WatchedArithmetic(TorchFunctionMode):
         return result * noise.view(result.shape)
 
     def _noise_for(self, result: Tensor) -> Tensor:
-        """The table in the result's dtype, on its device."""
+        """Return the table in the result's dtype, on its device."""
         key = (result.dtype, result.device)
         if key not in self._noise:
-            drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
+            drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=Rounding.source("cpu"))
             factors = 1 + self._units * torch.finfo(result.dtype).eps * drawn
             self._noise[key] = factors.to(device=result.device, dtype=result.dtype)
         return self._noise[key]
@@ -125,6 +144,9 @@ class WatchedArithmetic(TorchFunctionMode):
 
     def _rnn_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
         return _tanh(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
+
+    def _relu_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
+        return torch.relu(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
 
     def _gru_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
         x_r, x_z, x_n = self._gates(x, w_x, b_x).chunk(3, dim=-1)
@@ -149,3 +171,18 @@ def _narrows(name: str, arguments: Sequence[Any], result: Any) -> bool:
     if not isinstance(result, Tensor) or not {result.dtype, arguments[0].dtype} <= _FLOATING:
         return False
     return torch.finfo(result.dtype).eps > torch.finfo(arguments[0].dtype).eps
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    """Yield what stands in nested tuples, lists and dictionaries."""
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    if not isinstance(values, tuple | list):
+        yield values
+        return
+    for each in values:
+        yield from _flat(each)

@@ -18,15 +18,20 @@ class System(Protocol):
     exact_zeros: bool  # whether a zero in the Jacobian is the truth, not an underflow
     like: Tensor  # has the dtype and device of the states
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """What the check for rounding has not seen into, so far: then nothing is resolved."""
+        ...
+
     def start(self, copies: int) -> Any:
-        """The initial state of all trajectories."""
+        """Return the initial state of all trajectories."""
         ...
 
     def linearise(
         self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
     ) -> tuple[Any, Jacobians, Tensor]:
-        """Steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and (trajectories,) whether
-        weights, states and Jacobians are finite. With `rounding`, second copies are disturbed."""
+        """Return steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and (trajectories,)
+        whether weights, states and Jacobians are finite. With `rounding`, second copies are disturbed."""
         ...
 
     def pushes(self, k: int) -> bool:
@@ -35,11 +40,11 @@ class System(Protocol):
         ...
 
     def in_double(self, networks: list[int]) -> "System | None":
-        """The same in float64, of those networks only; None where that cannot be."""
+        """Return the same in float64, of those networks only; None where that cannot be."""
         ...
 
     def in_factors(self) -> "System":
-        """The same, with Jacobians as products where these keep digits that sums lose."""
+        """Return the same, with Jacobians as products where these keep digits that sums lose."""
         ...
 
     def bytes_per_step(self, copies: int) -> int:

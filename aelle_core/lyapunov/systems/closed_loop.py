@@ -85,6 +85,10 @@ class ClosedLoopSystem:
             found[:, :, time] = output
         return found
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        return ()
+
     def in_double(self, networks: list[int]) -> "ClosedLoopSystem":
         chosen = copy.copy(self)
         chosen.weights = [{name: each[networks] for name, each in weights.items()} for weights in self.weights]

@@ -48,6 +48,10 @@ class StackSystem:
         given = self.like.new_zeros(()) if initial_state is None else initial_state.to(self.like)
         self.initial_state = given.expand(shape)
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        return ()
+
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
         chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
@@ -78,7 +82,8 @@ class StackSystem:
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, BlockJacobians | FactoredJacobians, Tensor]:
         rows = state.shape[1]  # sequences, and their copies
-        inputs = self.inputs[:, first : first + steps].to(self.like).repeat(rows // self.sequences, 1, 1)
+        copies = rows // self.sequences
+        inputs = self.inputs[:, first : first + steps].to(self.like).repeat(copies, 1, 1)
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
@@ -108,7 +113,7 @@ class StackSystem:
                 else:
                     jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
-                    jacobians = jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
+                    jacobians = jacobians.disturbed(rounding, copies, floor=not self.exact_zeros)
                 return states[0], jacobians, self._finite(states[0], jacobians)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
@@ -133,7 +138,7 @@ class StackSystem:
     def constants_disturbed(
         cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
     ) -> dict[str, Tensor]:
-        """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
+        """Return the weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
         names = [
             name
             for name in cell.defaults

@@ -23,10 +23,12 @@ class StepSystem:
     one step at a time. Where few tangents are followed, the Jacobian is not made at all. Second copies run through
     the function apart from the first, with every rounded result in it disturbed.
 
-    `double` makes the same system in float64 from what a person has given, before any of it was rounded to float32.
+    Functions that the check for rounding does not see into are `unchecked`, and so are states that the function takes
+    in float32 alone.
 
-    Raises UserError when the function fails on a batch of states, returns another shape, or cannot be differentiated;
-    warns when its derivative is not that of finite differences, as where a part of it is detached.
+    Raises UserError when the function fails on a batch of states, returns another shape, cannot be differentiated, or
+    lets one sequence change another; warns when its derivative is not that of finite differences, as where a part of it
+    is detached, and names what is unchecked.
     """
 
     def __init__(
@@ -34,10 +36,8 @@ class StepSystem:
         step: Step,
         inputs: Tensor | None,
         initial_state: Tensor,
-        double: "Callable[[], StepSystem] | None" = None,
     ) -> None:
         self.step = step
-        self.double = double
         self.inputs = inputs
         self.like = self.initial_state = initial_state
         self.networks = 1
@@ -46,18 +46,25 @@ class StepSystem:
         disturbance = Rounding(initial_state).size
         self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, disturbance)]
         self._check()
+        self._refuse_influence()
         self.any_batch = self._takes_any_batch()
+        if self.unchecked and self.like.dtype == torch.float64:
+            warnings.warn(
+                f"step(x, state) calls {', '.join(self.unchecked)}, into which the check for rounding does not see: "
+                "no exponent is marked resolved",
+                stacklevel=2,
+            )
 
     def start(self, copies: int) -> Tensor:
         return self.initial_state.repeat(copies, 1)
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        rough = () if self.like.dtype == torch.float64 else ("float32 states",)
+        return (*rough, *sorted(self._arithmetic[0].unchecked))
+
     def in_double(self, networks: list[int]) -> "StepSystem | None":
-        if self.like.dtype == torch.float64:
-            return self
-        try:
-            return None if self.double is None else self.double()
-        except UserError:  # its own numbers are float32
-            return None
+        return self if self.like.dtype == torch.float64 else None
 
     def in_factors(self) -> "StepSystem":
         return self
@@ -69,7 +76,8 @@ class StepSystem:
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, Jacobians, Tensor]:
         pieces = state.split(self.sequences)
-        watched = self._arithmetic if rounding is not None else self._arithmetic[:1]
+        plain, disturbed = self._arithmetic
+        watched = [plain, *[disturbed] * (len(pieces) - 1)]
         runs = [self._forward(first, steps, *each) for each in zip(pieces, watched, strict=True)]
         last = torch.cat([run[-1] for run in runs])
         finite = last.isfinite().all(dim=-1)
@@ -78,7 +86,8 @@ class StepSystem:
             def along(step: int, tangents: Tensor) -> Tensor:
                 parts = zip(runs, tangents.split(self.sequences), watched, strict=True)
                 x = self._input(first + step)
-                return torch.cat([self._push(x, run[step], part, arithmetic) for run, part, arithmetic in parts])
+                pushed = [self._push(x, run[step], part.to(last), arithmetic) for run, part, arithmetic in parts]
+                return torch.cat(pushed).to(tangents)
 
             return last, PushedJacobians(steps, along), finite
         several = zip(runs, watched, strict=True)
@@ -93,7 +102,7 @@ class StepSystem:
         return self.step(None if x is None else x.clone(), state.clone())
 
     def _forward(self, first: int, steps: int, state: Tensor, arithmetic: WatchedArithmetic) -> list[Tensor]:
-        """The states before each step, and after the last."""
+        """Return the states before each step, and after the last."""
         states = [state]
         with arithmetic:
             for time in range(first, first + steps):
@@ -176,6 +185,24 @@ class StepSystem:
                 stacklevel=2,
             )
 
+    def _refuse_influence(self) -> None:
+        """Raise UserError where the state of one sequence changes the next state of another, as statistics over the
+        batch do: what is computed then is no spectrum of any one sequence."""
+        if self.sequences == 1:
+            return
+        x, state = self._input(0), self.initial_state
+        other = state.clone()
+        other[0] += 0.1 * (1 + state[0].abs())
+        try:
+            before, after = self._new(x, state)[1:], self._new(x, other)[1:]
+        except Exception:  # the function takes no such states
+            return
+        if not torch.allclose(before, after, rtol=1e-6, atol=1e-9, equal_nan=True):
+            raise UserError(
+                "step(x, state) lets one sequence change another (a statistic over the batch, as in the training of "
+                "batch normalisation?): expected every row of the new state to come from its own row"
+            )
+
     def _takes_any_batch(self) -> bool:
         """Whether two different batches side by side give what each gives alone."""
         x, state = self._input(0), self.initial_state
@@ -191,7 +218,7 @@ class StepSystem:
 
 
 def _told(error: Exception) -> str:
-    """The first line of what an error says, with its kind where torch has not raised it."""
+    """Return the first line of what an error says, with its kind where torch has not raised it."""
     bare = isinstance(error, RuntimeError) or not str(error)
     return first_line(error) if bare else f"{type(error).__name__}: {first_line(error)}"
 

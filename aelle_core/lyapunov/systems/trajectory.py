@@ -23,6 +23,10 @@ class TrajectorySystem:
             device = device or jacobians.device
         self.like = torch.empty(0, dtype=dtype, device=device)
 
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        return ()
+
     def start(self, copies: int) -> int:
         return copies
 

@@ -159,13 +159,14 @@ def test_json_holds_everything_even_what_is_not_finite(files: Path, inputs: np.n
     nn.init.zeros_(dead.weight_hh_l0)
     save_file(dead.state_dict(), files / "dead.safetensors")
     np.save("one.npy", inputs[:1])
-    found = printed("dead.safetensors", "--inputs", "one.npy")
+    given = ("dead.safetensors", "--inputs", "one.npy", "--nonlinearity", "tanh")
+    found = printed(*given)
     assert found["exponents"] == ["-inf"] * 4
     assert found["stderr"] == ["nan"] * 4
     assert found["dead_directions"] == 4
     assert found["network"] == "RNN (tanh), 3 inputs, 4 units"
     assert (found["sequences"], found["steps"], found["status"]) == (1, 30, "ok")
-    assert "every disturbance of the state is gone at once" in done("dead.safetensors", "--inputs", "one.npy").stdout
+    assert "every disturbance of the state is gone at once" in done(*given).stdout
 
 
 def test_csv_and_pictures(tmp_path: Path) -> None:

@@ -220,9 +220,12 @@ def test_the_regulariser_moves_exponents_to_their_target() -> None:
     ("call", "message"),
     [
         (lambda: lyapunov_exponents(nn.GRU(2, 3), None), r"inputs=None|steps=None"),
-        (lambda: lyapunov_exponents(nn.GRU(2, 3), torch.zeros(1, 4, 5)), r"inputs have shape \(1, 4, 5\)"),
         (
-            lambda: lyapunov_exponents(nn.GRU(2, 3), torch.zeros(1, 4, 2), k=4),
+            lambda: lyapunov_exponents(nn.GRU(2, 3, batch_first=True), torch.zeros(1, 4, 5)),
+            r"inputs have shape \(1, 4, 5\)",
+        ),
+        (
+            lambda: lyapunov_exponents(nn.GRU(2, 3, batch_first=True), torch.zeros(1, 4, 2), k=4),
             r"k=4: expected a whole number from 1 to 3",
         ),
         (lambda: lyapunov_exponents(nn.Linear(2, 2), torch.zeros(1, 4, 2)), "a step function has one state"),

@@ -394,7 +394,7 @@ H, C = torch.full((1, 3, 4), 0.1), torch.full((1, 3, 4), 0.2)
 
 
 def test_a_list_of_parts_is_taken_like_a_tuple() -> None:
-    layer = nn.LSTM(2, 4)
+    layer = nn.LSTM(2, 4, batch_first=True)
     expected = lyapunov_spectrum(layer, INPUTS, initial_state=(H, C))
     given: Any = [H.numpy(), C.double()]
     assert_same(lyapunov_spectrum(layer, INPUTS, initial_state=given), expected)
@@ -419,7 +419,7 @@ def test_a_list_of_parts_is_taken_like_a_tuple() -> None:
 )
 def test_initial_states_that_do_not_fit(given: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        lyapunov_spectrum(nn.LSTM(2, 4), INPUTS, initial_state=given)
+        lyapunov_spectrum(nn.LSTM(2, 4, batch_first=True), INPUTS, initial_state=given)
 
 
 def test_steps_may_be_numbers_of_numpy() -> None:

@@ -27,9 +27,9 @@ def network(name: str = "gru", units: int = 4) -> Network:
 @pytest.mark.parametrize(
     ("layer", "full", "hidden"),
     [
-        (nn.RNN(2, 4), 4, 4),
+        (nn.RNN(2, 4, batch_first=True), 4, 4),
         (nn.GRU(2, 4, batch_first=True, bias=False), 4, 4),
-        (nn.LSTM(2, 4, num_layers=2), 16, 8),
+        (nn.LSTM(2, 4, num_layers=2, batch_first=True), 16, 8),
         (nn.LSTMCell(2, 4), 8, 4),
         (nn.GRUCell(2, 4), 4, 4),
         (nn.RNNCell(2, 4, nonlinearity="relu"), 4, 4),
@@ -40,12 +40,14 @@ def test_torch_layers(layer: nn.Module, full: int, hidden: int) -> None:
     assert lyapunov_spectrum(layer, INPUTS, jacobian="hidden").exponents.shape == (hidden,)
 
 
-def test_batch_first_does_not_change_the_meaning_of_inputs() -> None:
+def test_inputs_stand_as_the_layer_takes_them() -> None:
     layer = nn.GRU(2, 4)
     other = nn.GRU(2, 4, batch_first=True)
     other.load_state_dict(layer.state_dict())
-    first, second = lyapunov_spectrum(layer, INPUTS), lyapunov_spectrum(other, INPUTS)
-    np.testing.assert_array_equal(first.per_sequence, second.per_sequence)
+    second = lyapunov_spectrum(other, INPUTS)
+    for turned in (INPUTS.transpose(0, 1), INPUTS.transpose(0, 1).numpy()):
+        first = lyapunov_spectrum(layer, turned)
+        np.testing.assert_array_equal(first.per_sequence, second.per_sequence)
 
 
 class Classifier(nn.Module):
@@ -65,7 +67,8 @@ class Classifier(nn.Module):
 def test_module_around_a_recurrent_layer(batch_first: bool) -> None:
     model = Classifier(batch_first)
     found = lyapunov_spectrum(model, INPUTS)
-    expected = lyapunov_spectrum(model.memory, model.embed(INPUTS))
+    embedded = model.embed(INPUTS)
+    expected = lyapunov_spectrum(model.memory, embedded if batch_first else embedded.transpose(0, 1))
     np.testing.assert_allclose(found.exponents, expected.exponents, atol=1e-6)
     named = lyapunov_spectrum(model, INPUTS, layer="memory")
     np.testing.assert_array_equal(named.exponents, found.exponents)
@@ -107,7 +110,7 @@ def test_numpy_inputs_and_fast_precision() -> None:
 
 
 def test_initial_state_in_both_forms() -> None:
-    layer = nn.LSTM(2, 4, num_layers=2)
+    layer = nn.LSTM(2, 4, num_layers=2, batch_first=True)
     h, c = torch.randn(2, 3, 4), torch.randn(2, 3, 4)
     joined = torch.cat([h[0], c[0], h[1], c[1]], dim=-1)
     first = lyapunov_spectrum(layer, INPUTS, initial_state=(h, c))

@@ -68,4 +68,4 @@ def test_covariant_vectors_come_with_the_spectrum_on_request() -> None:
     assert found.covariant.vectors.shape == (2, 40, 3, 3)
     np.testing.assert_allclose(np.linalg.norm(found.covariant.vectors, axis=-2), 1.0)
     with pytest.raises(UserError, match="vectors='clv'"):
-        lyapunov_spectrum(nn.GRU(2, 3), torch.randn(2, 60, 2), vectors="clv")  # type: ignore[arg-type]
+        lyapunov_spectrum(nn.GRU(2, 3, batch_first=True), torch.randn(2, 60, 2), vectors="clv")  # type: ignore[arg-type]

@@ -28,7 +28,12 @@ from aelle_core.foundation import vector_instructions as vector_code
 from aelle_core.lyapunov.kernels.householder import emitter, factor, push, reflectors, vectors
 from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, PANEL, compiled
 from aelle_core.lyapunov.kernels.householder.factor import dead_to_the_end, factorise
-from aelle_core.lyapunov.kernels.householder.push import add_squares, multiply_tangents, push_tangents
+from aelle_core.lyapunov.kernels.householder.push import (
+    add_squares,
+    disturb_reflectors,
+    multiply_tangents,
+    push_tangents,
+)
 from aelle_core.lyapunov.kernels.householder.vectors import lanes_of
 
 CALM = 2e7
@@ -141,6 +146,8 @@ def _with_fingerprint(fingerprint: int) -> Any:
                         now_order, next_order = next_order, now_order
                         elsewhere = not elsewhere
                         singly[each, 1] = 0
+                        if mine.shape[0]:
+                            random = disturb_reflectors(now_v, now_y, mine, random)
                         for column in range(k):
                             radii[each, step, labels[each, column]] = 1
                             radii[each, step + 1, labels[each, column]] = line[column]
@@ -154,6 +161,8 @@ def _with_fingerprint(fingerprint: int) -> Any:
                 while dead_to_the_end(line, labels[each], kept, blocks, size, moved):
                     moved += 1
                     factorise(blocks, size, k, now_v, now_y, pivots, now_order, line, compact, width)
+                if mine.shape[0]:
+                    random = disturb_reflectors(now_v, now_y, mine, random)
                 hopes[each] = line.min() / line.max()
                 for column in range(k):
                     radii[each, step, labels[each, column]] = line[column]

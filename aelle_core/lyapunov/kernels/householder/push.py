@@ -36,15 +36,50 @@ def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped
 
 
 @compiled
-def _disturb(block, rows, noise, random):  # type: ignore[no-untyped-def]
-    """Multiply each row by a stretch of the noise that starts at random. Returns the generator's next state (Knuth's
-    64-bit linear congruence)."""
-    stripe = block.shape[1]
-    for row in range(rows):
-        random = random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
-        shift = np.int64((random >> np.uint64(33)) % np.uint64(noise.shape[0] - stripe))
-        for column in range(stripe):
-            block[row, column] *= noise[shift + column]
+def _next(random):  # type: ignore[no-untyped-def]
+    """Knuth's 64-bit linear congruence."""
+    return random * np.uint64(6364136223846793005) + np.uint64(1442695040888963407)
+
+
+@compiled
+def _disturb(blocks, rows, noise, random):  # type: ignore[no-untyped-def]
+    """Disturb what is about to be orthogonalised by as much as orthogonalising it rounds. Returns the generator's next
+    state.
+
+    Reflectors mix an entry (i, j) with earlier columns: column k, brought to the length of column j, has an entry in
+    row i that may be much larger. Numbers near 1 of a stretch of the noise, which starts at random, less 1, times the
+    largest of these, are added.
+    """
+    count, _, stripe = blocks.shape
+    so_far = np.zeros(rows, blocks.dtype)
+    largest = np.zeros(stripe, blocks.dtype)
+    for each in range(count):
+        largest[:] = 0
+        for row in range(rows):
+            for column in range(stripe):
+                largest[column] = max(largest[column], abs(blocks[each, row, column]))
+        for row in range(rows):
+            random = _next(random)
+            shift = np.int64((random >> np.uint64(33)) % np.uint64(noise.shape[0] - stripe))
+            share = so_far[row]
+            for column in range(stripe):
+                if largest[column] > 0:
+                    share = max(share, abs(blocks[each, row, column]) / largest[column])
+                    blocks[each, row, column] += (noise[shift + column] - 1) * (share * largest[column])
+            so_far[row] = share
+    return random
+
+
+@compiled
+def disturb_reflectors(v, y, noise, random):  # type: ignore[no-untyped-def]
+    """Disturb v and y (panels, rows, PANEL) as rounding does when they are applied. Returns the next random number."""
+    for panel in range(v.shape[0]):
+        for row in range(v.shape[1]):
+            random = _next(random)
+            shift = np.int64((random >> np.uint64(33)) % np.uint64(noise.shape[0] - 2 * PANEL))
+            for q in range(PANEL):
+                v[panel, row, q] *= noise[shift + q]
+                y[panel, row, q] *= noise[shift + PANEL + q]
     return random
 
 
@@ -90,8 +125,7 @@ def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, 
             place = (each * rows + first) * stripe
             transpose(source, stripe, blocks, place, stripe, min(k - top, stripe), stop - first)
     if noise.shape[0]:
-        for each in range(blocks.shape[0]):
-            random = _disturb(blocks[each], size, noise, random)
+        random = _disturb(blocks, size, noise, random)
     return random
 
 
@@ -137,6 +171,5 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
                     for index in range(stripe):
                         products[each, target + column, index] += factor * blocks[each, source + column, index]
     if noise.shape[0]:
-        for each in range(blocks.shape[0]):
-            random = _disturb(products[each], size, noise, random)
+        random = _disturb(products, size, noise, random)
     return np.sqrt(total), random

@@ -13,7 +13,7 @@ from torch import Tensor
 from aelle_core.lyapunov.kernels.householder.algorithm import advance
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, lanes
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
-from aelle_core.lyapunov.kernels.rounding import around_one
+from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 from aelle_core.lyapunov.kernels.tangents import Frame
 
 _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte, in any second-level cache
@@ -38,7 +38,7 @@ class HouseholderTangents:
         self.orders = torch.arange(size, device=here).repeat(trajectories, 1)
         self.labels = torch.arange(k, device=here).repeat(trajectories, 1)
         self.disturbed = np.zeros(trajectories, bool) if frame.disturbed is None else frame.disturbed.numpy()
-        source = torch.Generator(here).manual_seed(0)
+        source = Rounding.source(here)
         noise = around_one(torch.empty(_NOISE, dtype=torch.float64, device=here), frame.disturbance, source)
         self.noise = noise.to(self.dtype)
         self.singly = np.zeros((trajectories, 2), np.int64)  # steps to be made one by one: now, and at the last failure

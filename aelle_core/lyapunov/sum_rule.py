@@ -1,0 +1,80 @@
+"""The sum rule: log |r| of all directions of a step add up to log |det J|, which an elimination of J tells."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aelle_core.lyapunov.kernels.factored import FactoredJacobians
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+
+SELDOM = 16  # steps between checks where a determinant would be dear
+_SMALL = 32  # dimensions up to which every step of every sequence is checked, beside second copies
+_ROOM = 2**23  # bytes for matrices that are eliminated at once
+_ALLOWED = 1e-7  # nats: an elimination rounds too
+_WIDEST = 50.0  # nats: what is further off is lost as a whole
+_ROUNDINGS = 1e3  # of the last place, from which a small direction may be made
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """log |det J| of `steps` steps, (networks, sequences, steps), of what was looked at; NaN elsewhere."""
+
+    logarithms: Tensor
+
+    @classmethod
+    def of(
+        cls, jacobians: BlockJacobians | FactoredJacobians, like: Tensor, counted: int, groups: Tensor, *, often: bool
+    ) -> "Volumes":
+        """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
+        that number among those that count. One sequence after another at every 16th step, with all of its group; or,
+        `often`, every sequence at every step."""
+        networks, sequences, steps = like.shape
+        per_network = jacobians.trajectories // networks  # copies among them
+        wanted = torch.zeros(sequences, steps, dtype=torch.bool)
+        if often:
+            wanted[:] = True
+        for time in range(-counted % SELDOM, steps, SELDOM):
+            wanted[(counted + time) // SELDOM % sequences, groups.cpu() == int(groups[time])] = True
+        places = wanted.nonzero()  # (looked at, 2): sequence, step
+        found = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
+        at_once = max(1, _ROOM // (networks * jacobians.size**2 * 8))
+        base = torch.arange(networks, device=like.device).unsqueeze(1) * per_network
+        for sequence, step in (part.unbind(1) for part in places.to(like.device).split(at_once)):
+            chosen = (base + sequence).flatten()
+            several = (jacobians.steps - steps + step).repeat(networks)
+            volumes = jacobians.log_volumes(several, chosen).unflatten(0, (networks, -1))
+            found[:, sequence, step] = volumes.to(torch.float64)
+        return cls(found)
+
+
+def looks_often(size: int) -> bool:
+    """Whether determinants of that many dimensions are cheap beside second copies of the tangents."""
+    return size <= _SMALL
+
+
+def residuals(sums: Tensor, volumes: Tensor) -> Tensor:
+    """|sum of log |r| - log |det J||, both (networks, sequences, groups of steps); NaN where nothing was looked at, 0
+    where both are -inf."""
+    return torch.where(sums.isneginf() & volumes.isneginf(), 0.0, (sums - volumes).abs())
+
+
+def contradicted(logarithms: Tensor, residual: Tensor, apart: Tensor) -> Tensor:
+    """Return what the sum rule withdraws from each direction, in nats, (networks, sequences, groups, k).
+
+    logarithms  (networks, sequences, groups, k) log |r|
+    residual    (networks, sequences, groups)
+    apart       (networks, sequences, groups, k) how far copies are apart: a residual that they show is known already
+
+    A direction is contradicted when the residual may be made of its rounding: those so far below the largest that
+    1,000 units of the last place of that reach it. Where none is, all are. A dead direction's zero is no rounding.
+    """
+    known = (10 * apart).sum(dim=-1) >= residual
+    dead = logarithms.isneginf().any(dim=-1)
+    doubtful = (residual > _ALLOWED) & ~known & ~dead
+    size = residual.nan_to_num(nan=0.0).clamp(min=_ALLOWED, max=_WIDEST).unsqueeze(-1)
+    below = logarithms.amax(dim=-1, keepdim=True) - logarithms
+    small = below >= (size / (_ROUNDINGS * torch.finfo(torch.float64).eps)).log()
+    small = small | ~small.any(dim=-1, keepdim=True)
+    return torch.where(doubtful.unsqueeze(-1) & small, size, 0.0)

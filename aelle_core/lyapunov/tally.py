@@ -1,0 +1,207 @@
+"""What is added up along trajectories: logarithms, what rounding may have changed, how far the sum rule is off."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aelle_core.lyapunov import sum_rule
+from aelle_core.lyapunov.kernels.factored import FactoredJacobians
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.systems import System
+
+_GROWTH = 4  # roundings of a column that its length over r lets grow
+_BATCHES = 10, 30  # of a single sequence's steps, for its standard error
+_LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction is another
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What tangents did over `steps` counted steps of (networks, sequences) trajectories.
+
+    logarithms    (networks, sequences, k) sums of log |r|
+    errors        (networks, sequences, k) nats per step that rounding may have changed, infinite where a number has
+                  underflowed; None where not asked for
+    ceilings      (networks, sequences, k) sums that the logarithms are below even so: spoilt numbers are at most as
+                  large as rounding, or as what underflows, makes them
+    residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of checked steps; NaN where k < size
+    finite        (networks, sequences) whether states and Jacobians were
+    batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
+                  too few steps
+    running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
+    """
+
+    logarithms: Tensor
+    errors: Tensor | None
+    ceilings: Tensor
+    residuals: Tensor
+    finite: Tensor
+    steps: int
+    batches: Tensor | None = None
+    running: Tensor | None = None
+    running_steps: Tensor | None = None
+
+
+class Tally:
+    """Sums over counted steps."""
+
+    def __init__(
+        self,
+        system: System,
+        k: int,
+        warmup: int,
+        dtype: torch.dtype,
+        check: bool,
+        running: int | None,
+        underflow: float,
+        steps: int,
+    ) -> None:
+        shape = (system.networks, system.sequences)
+        self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
+        self.underflow = underflow
+        self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
+        self.ceilings = torch.zeros_like(self.logarithms)
+        self.errors = torch.zeros_like(self.logarithms) if check else None
+        whole = 0.0 if k == system.size else float("nan")
+        self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
+        self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
+        self.to_count = steps - warmup
+        self.batches: Tensor | None = None
+        if system.sequences == 1 and self.to_count >= _BATCHES[0] ** 2:
+            count = min(_BATCHES[1], math.isqrt(self.to_count))
+            self.batches = self.logarithms.new_zeros(system.networks, count, k)
+        self.records: list[Tensor] = []
+        self.record_steps: list[int] = []
+
+    def told(self, first: int, steps: int) -> Tensor:
+        """Return (steps,) whether sums up to the end of each step, from step `first` on, are needed."""
+        counted = torch.arange(first, first + steps) + 1 - self.warmup  # at each end
+        recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
+        return (counted == 0) | (recorded & (counted > 0))
+
+    def add(
+        self,
+        first: int,
+        found: Tensor,
+        lengths: Tensor | None,
+        finite: Tensor,
+        jacobians: Jacobians,
+        told: Tensor,
+    ) -> None:
+        """Count a stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
+        skipped = min(max(0, self.warmup - first), found.shape[3])
+        counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
+        found = found[:, :, :, skipped:].to(self.logarithms.device)
+        steps = found.shape[3]
+        logarithms = found[:, 0]
+        self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
+        groups = _groups(told)[skipped:].to(found.device)
+        groups = groups - groups[:1]
+        residuals = self._residuals(counted, logarithms.sum(dim=-1), jacobians, groups)
+        if self.errors is not None and lengths is None:
+            sums = _by_group(found, groups)
+            raw = _apart(sums, self.system.exact_zeros)
+            small = logarithms < self.underflow
+            if self.system.exact_zeros:
+                small &= ~logarithms.isneginf()
+            raw = torch.where(_by_group(small.double(), groups) > 0, float("inf"), raw)
+            apart = Rounding.error(raw)
+            if (
+                residuals is not None and self.underflow > -math.inf
+            ):  # float64's determinants know less than many digits
+                apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], residuals, raw))
+            # What is wrong with a direction is wrong with those made orthogonal to it.
+            apart = apart.cummax(dim=-1).values
+            lost = self.errors.unsqueeze(2) + apart.cumsum(dim=2) > _LOST
+            self.errors += apart.sum(dim=2)
+            highest = sums.amax(dim=1).clamp(min=self.underflow) + (10 * raw).clamp(max=1)
+            # Lost directions may be any among each other: each may grow as much as the best of them.
+            best = highest.masked_fill(~lost, -math.inf).amax(dim=-1, keepdim=True)
+            self.ceilings += torch.where(lost, best, highest).sum(dim=2)
+        elif self.errors is not None and lengths is not None:
+            lengths = lengths.unflatten(0, self.finite.shape)[:, :, skipped:].to(self.logarithms)
+            growth = (lengths.log() - logarithms).amax(dim=-1, keepdim=True).exp()
+            small = (logarithms < self.underflow).any(dim=-1, keepdim=True)
+            growth = torch.where(small, float("inf"), growth)
+            apart = growth * _GROWTH * torch.finfo(self.dtype).eps
+            self.errors += apart.sum(dim=2)
+            self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
+        if self.every is not None and steps:
+            totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
+            for time in range(-(counted + 1) % self.every, steps, self.every):
+                self.records.append(totals[:, :, time] / (counted + time + 1))
+                self.record_steps.append(counted + time + 1)
+        if self.batches is not None and steps:
+            count = self.batches.shape[1]
+            of_step = (counted + torch.arange(steps, device=self.batches.device)) * count // self.to_count
+            self.batches.index_add_(1, of_step, logarithms[:, 0])
+        self.logarithms += logarithms.sum(dim=2)
+
+    def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor) -> Tensor | None:
+        """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, are from
+        log |det J|, group by group; NaN where that was not looked at, None where it cannot be."""
+        if self.k < self.system.size or not isinstance(jacobians, BlockJacobians | FactoredJacobians):
+            return None
+        often = self.errors is not None and sum_rule.looks_often(self.system.size)
+        volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, often=often).logarithms
+        found = sum_rule.residuals(*(_by_group(each.unsqueeze(-1), groups).squeeze(-1) for each in (sums, volumes)))
+        if found.shape[-1]:
+            self.residuals = torch.maximum(self.residuals, found.nan_to_num(nan=0.0, posinf=math.inf).amax(dim=-1))
+        return found
+
+    def all_above(self, limit: float, steps: int) -> bool:
+        """Whether every network has an error above the limit after so many steps."""
+        if self.errors is None or steps <= self.warmup:
+            return False
+        return bool((self.errors / (steps - self.warmup) > limit).flatten(1).any(dim=1).all())
+
+    def _rounding_errors(self, counted: int) -> Tensor:
+        assert self.errors is not None
+        return torch.full_like(self.errors, math.inf) if self.system.unchecked else self.errors / counted
+
+    def _batch_means(self) -> Tensor:
+        assert self.batches is not None
+        count = self.batches.shape[1]
+        sizes = (torch.arange(self.to_count) * count // self.to_count).bincount(minlength=count)
+        return self.batches / sizes.to(self.batches).unsqueeze(-1)
+
+    def growth(self, steps: int) -> Growth:
+        counted = steps - self.warmup
+        return Growth(
+            logarithms=self.logarithms,
+            errors=None if self.errors is None else self._rounding_errors(counted),
+            ceilings=self.ceilings,
+            residuals=self.residuals,
+            finite=self.finite,
+            steps=counted,
+            batches=None if self.batches is None or counted < self.to_count else self._batch_means(),
+            running=torch.stack(self.records) if self.records else None,
+            running_steps=torch.tensor(self.record_steps) if self.records else None,
+        )
+
+
+def _groups(told: Tensor) -> Tensor:
+    """Return (steps,) the number of the group of steps, of two at most, that a kernel may have put together."""
+    begins = torch.ones_like(told)
+    begins[1::2] = told[:-1:2]
+    return begins.cumsum(0) - 1
+
+
+def _by_group(values: Tensor, groups: Tensor) -> Tensor:
+    """(..., steps, k) -> (..., groups, k), summed."""
+    count = int(groups[-1]) + 1 if len(groups) else 0
+    return values.new_zeros(*values.shape[:-2], count, values.shape[-1]).index_add_(-2, groups, values)
+
+
+def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:
+    """|log r - log r'| of trajectories and their disturbed copies, (networks, copies, sequences, groups of steps, k) ->
+    the largest of all copies; 0 where both are zero and a zero is the truth, infinite where one is or it is not."""
+    one, others = logarithms[:, :1], logarithms[:, 1:]
+    apart = (one - others).abs().nan_to_num(nan=float("inf"))
+    if exact_zeros:
+        apart = torch.where(one.isneginf() & others.isneginf(), 0.0, apart)
+    else:
+        apart = torch.where(one.isneginf(), float("inf"), apart)
+    return apart.amax(dim=1)
