@@ -87,6 +87,15 @@ def lyapunov_spectrum(
     A network whose weights or states are not finite gives a result with status "non-finite"; it raises nothing.
     Raises UserError, repeating what was given and what was expected, on anything that cannot be asked for.
 
+    >>> import torch
+    >>> from aelle_core import lyapunov_spectrum
+    >>> lyapunov_spectrum(torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 20, 3)).exponents.shape
+    (16,)
+    >>> step = lambda x, state: state * torch.tensor([0.5, 0.25])
+    >>> halves = lyapunov_spectrum(step, steps=10, warmup=0, initial_state=torch.ones(1, 2))
+    >>> halves.exponents.round(4)  # log 1/2 and log 1/4
+    array([-0.6931, -1.3863])
+
     Benettin et al. 1980; Engelken, Wolf, Abbott, Lyapunov spectra of chaotic recurrent neural networks, 2023; Vogt,
     Zheng, Shlizerman, 2024 (section 3).
     """

@@ -75,7 +75,11 @@ tasks: Registry[Task] = Registry("task", "aelle_core.tasks")
 
 
 def get_task(name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Task:
-    """Return the registered task `name` with its options. Raises UserError on an unknown name or option."""
+    """Return the registered task `name` with its options. Raises UserError on an unknown name or option.
+
+    >>> get_task("digits", seed=1).input_size
+    8
+    """
     kind = tasks[name]
     try:
         return kind(seed=seed, **(options or {}))

@@ -21,7 +21,7 @@ class CohortProgress:
         self._epochs = self._study.epochs + 1
         self._before = self._stored_before()
         self._under_way: dict[str, int] = {}  # stored epochs
-        self._total = self._study.networks * self._epochs
+        self._total = len(cohort.packs.numbers) * self._epochs
         self._done = 0
         self._published = 0.0
         self._artifact = create_progress_artifact(
