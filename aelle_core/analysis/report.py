@@ -10,6 +10,7 @@ from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.kept_tables import study_tables
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.saved import saved_measurements
+from aelle_core.analysis.shown_runs import exponents_of_system, shown_runs
 from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, all_networks, classifiers, good_fraction_by_cell, summarise, verdicts
 from aelle_core.evaluation.tables.material import MINIMUM
@@ -49,6 +50,7 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
         },
         tables=study_tables(run, study, analysis, settings) if len(found.final) >= MINIMUM else [],
         illustration=_illustration(study, run),
+        free_runs=shown_runs(run, study, found.final),
         data_location=joined or str(Nights(run).path if analysis.nights else run.path / "spectra"),
         command=f"aelle analyse {joined} --together {run}" if joined else f"aelle study {study.name}",
     )
@@ -85,6 +87,7 @@ def shown(
         status_counts=analysis.status_counts,
         data_location="",
         command="",
+        system_exponents=exponents_of_system(study) if study.goal != "loss" else {},
     )
 
 

@@ -1,6 +1,7 @@
 """What a report shows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,25 @@ import numpy as np
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation import Examples, Summary
 from aelle_core.evaluation.tables.base import Table
+
+
+@dataclass(frozen=True, eq=False)
+class FreeRun:
+    """One network on its own output: its name, its outcome by the study's goal (less is better), and its outputs
+    (steps, features), standardised; NaN or infinity from where they left the finite numbers."""
+
+    network: str
+    outcome: float
+    outputs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ShownRuns:
+    """What should have come after the context, (steps, features), and what a good and a bad network made of it."""
+
+    data: np.ndarray
+    good: FreeRun
+    bad: FreeRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +43,8 @@ class ReportData:
     illustration           what the task looks like: labels with arrays (steps,) or (steps, features); or, in one
                            sentence, why it cannot be shown
     status_counts          how many networks ended with which status
+    free_runs              networks on their own output beside the data; or, in one sentence, why none are shown
+    system_exponents       published exponents of the system that is forecast, by rank (from 0), nats per step
     """
 
     title: str
@@ -44,6 +66,8 @@ class ReportData:
     status_counts: dict[str, int]
     data_location: str
     command: str
+    free_runs: ShownRuns | str = "No checkpoints were asked for: networks cannot be run again."
+    system_exponents: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def last_epoch(self) -> int:
@@ -59,6 +83,16 @@ class ReportData:
     def good(self) -> np.ndarray:
         """Which of the final networks ended below the threshold."""
         return self.final.final_loss < self.threshold
+
+    @property
+    def outcome_name(self) -> str:
+        """What `final_loss` is, as an axis is labelled."""
+        return f"final {'validation ' if self.final.goal == 'loss' else ''}{self.loss_name}"
+
+    @property
+    def without_free_runs(self) -> str | None:
+        """Why figures of free runs have no place in this report; None where the study's goal is one of them."""
+        return "The study's goal is the loss, not a free run." if self.final.goal == "loss" else None
 
     @property
     def known(self) -> frozenset[str]:

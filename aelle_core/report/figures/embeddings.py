@@ -71,6 +71,6 @@ class Embeddings(ReportFigure):
             )  # fmt: skip
         ringed = Line2D([], [], marker="o", linestyle="", color="0.8", markeredgecolor="black", label="unseen by AeLLE")
         figure.legend(handles=[ringed], loc="outside lower center", frameon=False)
-        bar = figure.colorbar(drawn, ax=panels, label=f"final validation {data.loss_name}")
+        bar = figure.colorbar(drawn, ax=panels, label=data.outcome_name)
         plain_numbers(bar.ax.yaxis)
         return figure

@@ -44,7 +44,7 @@ class SpectraPlaneLosses(ReportFigure):
             spread = place + jitter.uniform(-0.25, 0.25, chosen.sum())
             losses.scatter(spread, data.final.final_loss[chosen], **style)
         losses.axhline(data.threshold, color="black", linewidth=1)
-        losses.set(yscale="log", ylabel=f"final validation {data.loss_name}")
+        losses.set(yscale="log", ylabel=data.outcome_name)
         plain_numbers(losses.yaxis)
         losses.set_xticks(range(len(groups)), groups, rotation=45, ha="right")
         curves.axhline(0, color="0.7", linewidth=0.8)

@@ -40,7 +40,7 @@ class Losses(ReportFigure):
         ]
         figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False)
         cells = list(data.good_fraction_by_cell)
-        axes.set(yscale="log", ylabel=f"final validation {data.loss_name}", xticks=range(len(cells)))
+        axes.set(yscale="log", ylabel=data.outcome_name, xticks=range(len(cells)))
         plain_numbers(axes.yaxis)
         axes.set_xticklabels(cells, rotation=30, ha="right")
         return figure

@@ -59,7 +59,7 @@ class PlaneByAccuracy(ReportFigure):
     @staticmethod
     def draw(data: ReportData) -> Figure:
         if np.isnan(data.final.accuracy).all():
-            return _coloured(data, data.final.final_loss, f"final validation {data.loss_name}")
+            return _coloured(data, data.final.final_loss, data.outcome_name)
         return _coloured(data, data.final.accuracy, "final validation accuracy", linear=True)
 
 

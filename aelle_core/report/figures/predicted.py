@@ -42,8 +42,6 @@ class Predicted(ReportFigure):
         margin = 0.06 * (high - low)
         limits = (max(low - margin, 0.95 * low), high + margin)  # what is positive stays so, for the logarithm
         axes.set(xlim=limits, ylim=limits)
-        axes.set(
-            xlabel=f"{data.loss_name} predicted from the final spectrum", ylabel=f"final validation {data.loss_name}"
-        )
+        axes.set(xlabel=f"{data.loss_name} predicted from the final spectrum", ylabel=data.outcome_name)
         figure.legend(loc="outside upper left", ncols=4, frameon=False)
         return figure

@@ -37,7 +37,7 @@ class LossesByScale(ReportFigure):
         axes.axhline(data.threshold, color="black", linewidth=1, label="threshold")
         if scales.max() > 5 * scales.min():
             axes.set(xscale="log")
-        axes.set(yscale="log", xlabel="scale of the initial weights", ylabel=f"final validation {data.loss_name}")
+        axes.set(yscale="log", xlabel="scale of the initial weights", ylabel=data.outcome_name)
         for axis in (axes.xaxis, axes.yaxis):
             if axis.get_scale() == "log":
                 plain_numbers(axis)
