@@ -14,7 +14,7 @@ help:
 	@echo "make test-all     the quick tests, then all others: served flows, faults, browser, nights, deployments, the wheel"
 	@echo "make test-oldest  the quick tests of the core with the oldest allowed torch, numpy and scikit-learn"
 	@echo "make test-newest  the same with the newest that the package index has"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff, mypy and the spelling"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
 	@echo "make faults  20 small studies with workers, nodes, server and flow killed, compared row by row"
@@ -61,6 +61,7 @@ lint: $(VENV)/installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/codespell
 
 $(VENV)/benchmarks: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmarks]'

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from aelle_core.integrations.callback import SpectrumCallback
     from aelle_core.lyapunov import ClosedLoop, LyapunovSpectrum, lyapunov_spectrum
     from aelle_core.lyapunov.differentiable import LyapunovRegularizer, lyapunov_exponents
+    from aelle_core.pretrained import load_spectra
+    from aelle_core.screening import screen
     from aelle_core.store.dataset import SpectraStore
     from aelle_core.study import Study
     from aelle_core.tasks import get_task
@@ -28,8 +30,10 @@ _HOMES = {
     "Study": "aelle_core.study",
     "get_cell": "aelle_core.cells",
     "get_task": "aelle_core.tasks",
+    "load_spectra": "aelle_core.pretrained",
     "lyapunov_exponents": "aelle_core.lyapunov.differentiable",
     "lyapunov_spectrum": "aelle_core.lyapunov",
+    "screen": "aelle_core.screening",
 }
 
 __all__ = [
@@ -42,8 +46,10 @@ __all__ = [
     "Study",
     "get_cell",
     "get_task",
+    "load_spectra",
     "lyapunov_exponents",
     "lyapunov_spectrum",
+    "screen",
 ]
 
 

@@ -93,7 +93,7 @@ class _Training:
         return given_up
 
     def _jobs(self) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """The packs that are not stored whole, drawn only when the cluster has room."""
+        """Yield the packs that are not stored whole, drawn only when the cluster has room."""
         packs, request = self._cohort.packs, self._request
         epochs = packs.study.epochs + 1
         for number, name in enumerate(packs.names()):

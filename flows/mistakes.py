@@ -17,9 +17,11 @@ class SweepError(RuntimeError):
 
 
 def fails_in_one_sentence(function: Callable[P, Any]) -> Callable[P, Any]:
-    """Decorator for a flow's function: a mistake, a place that fails, a cluster that dies and a sweep without any
-    result become the state Failed with their sentence as the message and the error as its data, which whoever calls
-    the flow gets raised."""
+    """Decorate a flow's function so that its expected failures end in the state Failed.
+
+    These are a mistake, a place that fails, a cluster that dies and a sweep without any result. Their sentence is the
+    state's message and the error its data, which is raised to the caller of the flow.
+    """
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> Any:

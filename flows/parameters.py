@@ -103,7 +103,7 @@ class _StudyForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     def to_study(self) -> Study:
-        """The checked study. Raises UserError where a setting does not fit the others."""
+        """Return the checked study. Raises UserError where a setting does not fit the others."""
         return Study(**self.model_dump())
 
 
@@ -115,7 +115,7 @@ _CHOICES: dict[str, Any] = {
 
 
 def _form_field(each: "dataclasses.Field[Any]", hint: Any) -> tuple[Any, Any]:
-    """The pydantic field for one field of Study, with its description, bounds and choices."""
+    """Return the pydantic field for one field of Study, with its description, bounds and choices."""
     bounds = {"ge": each.metadata["low"], "le": each.metadata["high"]}
     bounds = {name: value for name, value in bounds.items() if value is not None}
     if each.name in _CHOICES:

@@ -57,14 +57,17 @@ def orchestration(prefect_server: str) -> Iterator[None]:
     prepare_ray(local=True)
     import ray
 
-    ray.init(
-        address="local",
+    from flows.processes.local_cluster import LocalCluster
+
+    # As commands do it: on a machine with much else to do, Ray gives up on its own slow parts.
+    LocalCluster.start(
         num_cpus=2,
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=128 * 2**20,
         _node_ip_address="127.0.0.1",
     )
+    LocalCluster.running = None  # to the flows it is a cluster that was there before
     yield
     ray.shutdown()
 

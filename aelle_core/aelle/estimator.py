@@ -240,7 +240,7 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return np.concatenate([np.where(self.floor > X[:, :count], self.floor, X[:, :count]), X[:, count:]], axis=1)
 
     def _inputs(self, X: Any) -> np.ndarray:
-        """Checked spectra, as the networks see them."""
+        """Return checked spectra, as the networks see them."""
         check_is_fitted(self)
         if self.takes_ is not None:
             check_taken(self.takes_, X, len(self.known))
@@ -276,7 +276,7 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     @classmethod
     def from_pretrained(cls, name: str) -> "AeLLE":
-        """A model that comes with the package, nothing is downloaded. What it was fitted to and must be given is
+        """Return a model that comes with the package, nothing is downloaded. What it was fitted to and must be given is
         `takes_`; where more is known of spectra than their numbers, `takes_.check(kind=..., steps=...)` compares it.
         Raises UserError, listing the names, when there is none of that name, and when its file has been changed."""
         with shipped_file(name, "model") as path:

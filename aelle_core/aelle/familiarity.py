@@ -33,7 +33,7 @@ class Familiarity:
         return cls(found.center, found.axes, found.known, reach if reach > 1e-12 else 1.0)
 
     def distance(self, inputs: np.ndarray) -> np.ndarray:
-        """Inputs (n, D) -> (n,): the distance to the nearest fitted input, in units of `reach`."""
+        """Return the distance (n,) of inputs (n, D) to the nearest fitted input, in units of `reach`."""
         return self._nearest(inputs, neighbour=0) / self.reach
 
     def _nearest(self, inputs: np.ndarray, neighbour: int) -> np.ndarray:

@@ -79,7 +79,7 @@ class Inputs:
         return (np.concatenate([exponents, known], axis=1) - self.mean) / self.deviation
 
     def back(self, inputs: np.ndarray) -> np.ndarray:
-        """Inputs (n, D) -> exponents (nats per step) and known columns (n, D)."""
+        """Return the exponents (nats per step) and known columns (n, D) behind inputs (n, D)."""
         values = inputs * self.deviation + self.mean
         count = values.shape[1] - self.known
         if self.scale is not None:

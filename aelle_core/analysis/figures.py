@@ -17,7 +17,7 @@ from aelle_core.report import ReportData, draw_figures, save_figures
 
 
 def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportData:
-    """What the figures of studies of one shape are drawn from, measured as `aelle analyse` does. `settings` are
+    """Return what the figures of studies of one shape are drawn from, measured as `aelle analyse` does. `settings` are
     "splits", "seed" and "regress" ("rank", "log" or "loss"). Raises UserError where `prepare_joint_analysis` does."""
     study = trained[0].study
     analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])

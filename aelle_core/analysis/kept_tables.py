@@ -36,7 +36,8 @@ def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: 
 
 
 def tables_recipe(study: Study, analysis: Analysis, settings: dict[str, Any]) -> dict[str, Any]:
-    """What a study's tables depend on, but for the program: the networks, how they are split, and the settings."""
+    """Return what a study's tables depend on besides the program: the networks, how they are split, and the
+    settings."""
     shares = dataclasses.asdict(protocol_of(study.task))
     return {"identity": study.identity, "data": _digest(analysis.examples), "shares": shares, **settings}
 
@@ -64,8 +65,8 @@ def _digest(examples: Mapping[int, Examples]) -> str:
 
 
 def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
-    """The tables in the file `path` where they were made with these settings by what would make them now; else made,
-    and kept there.
+    """Return the tables in the file `path` where they were made with these settings by what would make them now; else
+    made, and kept there.
 
     Raises UserError naming the file when it is broken.
     """
@@ -92,7 +93,8 @@ def write_tables(path: Place, settings: dict[str, Any], tables: Sequence[Table])
 
 
 def read_tables(path: Place) -> tuple[dict[str, Any], list[Table]]:
-    """What the tables in a file were made with, and the tables. Raises UserError naming the file when it is broken."""
+    """Return what the tables in a file were made with, and the tables. Raises UserError naming the file when it is
+    broken."""
     try:
         held = json.loads(path.read_text())
         tables = [Table(**{**one, "entries": [Entry(**entry) for entry in one["entries"]]}) for one in held["tables"]]

@@ -17,7 +17,7 @@ from aelle_core.study import RunDirectory, Study
 
 
 def fit_aelle(analysis: Analysis, study: Study, parameters: dict[str, Any]) -> AeLLE:
-    """The AeLLE of the first split: fitted to its training networks' final spectra, the others never seen."""
+    """Return the AeLLE of the first split: fitted to its training networks' final spectra, the others never seen."""
     train = analysis.examples[study.epochs].of(analysis.splits[0].train)
     return AeLLE(**parameters).fit(train.spectra, train.final_loss)
 
@@ -41,7 +41,7 @@ def save_analysis(
 
 
 def saved_measurements(run: RunDirectory) -> list[Measurement]:
-    """What a run's saved analysis found, split by split."""
+    """Return what a run's saved analysis found, split by split."""
     return measurements_from_table(_read_table(run.analysis / "measurements.parquet"))
 
 

@@ -40,13 +40,13 @@ class Trained:
 
     @classmethod
     def of(cls, run: RunDirectory, night: str | None = None) -> "Trained":
-        """The study of a run directory."""
+        """Return the study of a run directory."""
         return cls(run.store, run.study(), run.quarantine.packs(), night)
 
 
 def trained_studies(run: RunDirectory, finished: Sequence[str] | None = None) -> list[Trained]:
-    """What an analysis of a run reads: its study, or, where it is a series of nights, those of all finished nights, or
-    those that it joins.
+    """Return what an analysis of a run reads: its study, or, where it is a series of nights, those of all finished
+    nights, or those that it joins.
 
     `finished` are the dates of those nights, where they are known; otherwise every night's store is asked.
     """
@@ -60,13 +60,13 @@ def trained_studies(run: RunDirectory, finished: Sequence[str] | None = None) ->
 def load_examples(
     store: SpectraStore, study: Study, kind: str | None = None, *, quarantined: Sequence[QuarantinedPack] = ()
 ) -> tuple[dict[int, Examples], dict[str, int]]:
-    """The stored networks of a study as arrays; see `joint_examples`."""
+    """Return the stored networks of a study as arrays; see `joint_examples`."""
     return joint_examples([Trained(store, study, quarantined)], kind)
 
 
 def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple[dict[int, Examples], dict[str, int]]:
-    """The stored networks of studies of one shape as arrays, epoch by epoch, and how many ended with which status; with
-    spectra of that kind, "hidden" or "full", by default the first that the studies name.
+    """Return the stored networks of studies of one shape as arrays, epoch by epoch, and how many ended with which
+    status; with spectra of that kind, "hidden" or "full", by default the first that the studies name.
 
     Networks of quarantined packs may be missing: they are counted under the status "missing" and in no epoch's
     arrays. Networks of several studies are different networks: the study's identity goes before their names.
@@ -123,7 +123,7 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
 
 
 def _outcomes(last: Sequence[dict[str, Any]], goal: str) -> dict[str, float]:
-    """What became of every network by the study's goal, less being better; NaN for what diverged."""
+    """Return what became of every network by the study's goal, less being better; NaN for what diverged."""
     if goal == "loss":
         return {row["network"]: row["validation_loss"] for row in last}
     values = np.array([np.nan if row.get(goal) is None else row[goal] for row in last], dtype=float)

@@ -61,12 +61,12 @@ class Cell(ABC):
 
     @abstractmethod
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What does not change within a sequence, computed once: parameters (networks, ...) and the constants of
+        """Return what does not change within a sequence, computed once: parameters (networks, ...) and the constants of
         the equation (networks, 1, 1) -> the weights that `drive`, `step` and `linearise` take."""
 
     @abstractmethod
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """The inputs' share of every pre-activation, for whole sequences at once:
+        """Return the inputs' share of every pre-activation, for whole sequences at once:
         (networks, rows, features) -> (networks, rows, gates * units)."""
 
     @abstractmethod
@@ -76,12 +76,12 @@ class Cell(ABC):
 
     @abstractmethod
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        """The step without noise, and its exact Jacobian d new / d old in blocks, with derivatives that keep their
-        relative accuracy in saturation."""
+        """Return the step without noise, and its exact Jacobian d new / d old in blocks, with derivatives that keep
+        their relative accuracy in saturation."""
 
     def accompany(self, state: State) -> State:
-        """The state with its `companions`, (networks, batch, units) each: numbers that follow from the state but keep
-        digits of it that saturation rounds away, such as 1 - h. Spectra carry them along."""
+        """Return the state with its `companions`, (networks, batch, units) each: numbers that follow from the state but
+        keep digits of it that saturation rounds away, such as 1 - h. Spectra carry them along."""
         return state
 
     def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
@@ -89,8 +89,10 @@ class Cell(ABC):
         return self.step(weights, drive, state)
 
     def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        """d new part / d drive, gate by gate: part -> (networks, batch, gates, units). Only cells that are stacked
-        in layers need it; the others raise UserError."""
+        """Return d new part / d drive, gate by gate: part -> (networks, batch, gates, units).
+
+        Only cells that are stacked in layers need it; the others raise UserError.
+        """
         raise UserError(f"cell {self.name!r} cannot be stacked in layers: expected one of torch.nn's")
 
     def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
@@ -120,7 +122,7 @@ class Cell(ABC):
         return {name: torch.empty(shape).uniform_(-bound, bound, generator=generator) for name, shape in shapes.items()}
 
     def constants(self, values: Mapping[str, float] | None = None) -> dict[str, float]:
-        """The equation's constants: the defaults, overruled by `values`; unknown names raise UserError."""
+        """Return the equation's constants: the defaults, overruled by `values`; unknown names raise UserError."""
         values = values or {}
         if unknown := sorted(set(values) - set(self.defaults)):
             known = ", ".join(self.defaults) or "none"
@@ -181,7 +183,7 @@ class Network:
         return len(next(iter(self.parameters.values()))) if self.packed else 1
 
     def prepare(self, dtype: torch.dtype, device: torch.device | str | None = None) -> dict[str, Tensor]:
-        """The pack's weights for `cell.step`, detached, in the given dtype and on the given device."""
+        """Return the pack's weights for `cell.step`, detached, in the given dtype and on the given device."""
         names = self.cell.parameter_shapes()
         tensors = {name: self.parameters[name].detach().to(device=device, dtype=dtype) for name in names}
         if not self.packed:
@@ -199,8 +201,11 @@ cells: Registry[Cell] = Registry("cell", "aelle_core.cells")
 
 
 def get_cell(name: str, input_size: int, units: int) -> Cell:
-    """The registered cell `name` for inputs of `input_size` features and `units` units.
+    """Return the registered cell `name` for inputs of `input_size` features and `units` units.
 
     Raises UserError, naming the known cells, when there is no such cell, and when a size is below 1.
+
+    >>> get_cell("lstm", input_size=3, units=8).state_size  # h and c
+    16
     """
     return cells[name](input_size, units)

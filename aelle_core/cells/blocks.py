@@ -53,7 +53,7 @@ Blocks = dict[tuple[str, str], Block]
 
 
 def merged(blocks: Blocks, parts: Sequence[str]) -> Blocks:
-    """The same Jacobian among those parts, with nothing left to go `through`."""
+    """Return the same Jacobian among those parts, with nothing left to go `through`."""
     return {
         (new, old): _merged(block, blocks, old) for (new, old), block in blocks.items() if new in parts and old in parts
     }
@@ -102,8 +102,8 @@ def rows_scaled(factors: Tensor, matrix: Tensor) -> Tensor:
 
 
 def gates_scaled(slopes: Tensor, matrices: Tensor) -> Tensor:
-    """sum over gates of diag(slope) matrix: (networks, batch, gates, units), (networks, gates, units, columns)
-    -> (networks, batch, units, columns)."""
+    """Return the sum over gates of diag(slope) matrix, (networks, batch, units, columns), from slopes (networks, batch,
+    gates, units) and matrices (networks, gates, units, columns)."""
     total = rows_scaled(slopes[:, :, 0], matrices[:, 0])
     for gate in range(1, slopes.shape[2]):
         total.addcmul_(slopes[:, :, gate].unsqueeze(-1), matrices[:, gate].unsqueeze(1))
@@ -111,7 +111,7 @@ def gates_scaled(slopes: Tensor, matrices: Tensor) -> Tensor:
 
 
 def gates_scaled_transposed(slopes: Tensor, matrices: Tensor) -> Tensor:
-    """The transposed of `gates_scaled`, contiguous: (networks, batch, columns, units)."""
+    """Return the transpose of `gates_scaled`, contiguous: (networks, batch, columns, units)."""
     turned = matrices.mT.contiguous()
     total = slopes[:, :, 0].unsqueeze(-2) * turned[:, 0].unsqueeze(1)
     for gate in range(1, slopes.shape[2]):

@@ -20,8 +20,8 @@ def tanh_complements(a: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def difference(of: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
-    """u - v from the complements (1 - u, 1 + u) and (1 - v, 1 + v): exact where both have saturated on one side and
-    the numbers themselves have rounded to 1 or -1."""
+    """Return u - v from the complements (1 - u, 1 + u) and (1 - v, 1 + v): exact where both have saturated on one side
+    and the numbers themselves have rounded to 1 or -1."""
     return torch.where(of[0] < of[1], other[0] - of[0], of[1] - other[1])
 
 

@@ -10,7 +10,7 @@ _LARGEST = 15  # beyond a norm of 2^15 the squarings leave no digit of float32
 
 
 def skew_exponential(matrices: Tensor) -> Tensor:
-    """The orthogonal exp(A) of skew matrices A (networks, n, n): scaling and squaring of a Taylor polynomial.
+    """Return the orthogonal exp(A) of skew matrices A (networks, n, n): scaling and squaring of a Taylor polynomial.
 
     Its gradient is the skew part of the gradient with respect to A, which is all that an A = S - S^T passes on. Of a
     matrix that is not finite, or whose norm is beyond 2^15, the result is not a number; no matrix disturbs another.
@@ -66,7 +66,7 @@ class _SkewExponential(torch.autograd.Function):
 
 
 def _taylor(matrices: Tensor) -> Tensor:
-    """exp of matrices whose norm is at most 1/2, by powers up to the q-th and Horner's rule in the q-th power
+    """Return exp of matrices whose norm is at most 1/2, by powers up to the q-th and Horner's rule in the q-th power
     (Paterson & Stockmeyer 1973)."""
     q, blocks = (4, 4) if matrices.dtype == torch.float64 else (3, 3)  # degree 15: 1e-18 is left; degree 8: 6e-9
     powers = [torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device).expand_as(matrices), matrices]

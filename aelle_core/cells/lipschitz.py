@@ -56,7 +56,7 @@ class LipschitzRNN(Cell):
         return torch.baddbmm(weights["b"], inputs, weights["U"].mT)
 
     def drift(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
-        """A h + tanh(W h + U x + b), (networks, batch, units)."""
+        """Return A h + tanh(W h + U x + b), (networks, batch, units)."""
         h = state["h"]
         return torch.baddbmm(torch.tanh(torch.baddbmm(drive, h, weights["W"].mT)), h, weights["A"].mT)
 

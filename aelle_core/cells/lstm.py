@@ -53,8 +53,8 @@ class LSTM(Cell):
     def _linear_parts(
         self, weights: Mapping[str, Tensor], drive: Tensor, state: State
     ) -> tuple[State, Tensor, Tensor, Tensor, Tensor]:
-        """The new state; d c' / d drive of i, f, g, (networks, batch, 3, units); and, (networks, batch, units) each,
-        d h' / d drive of o, the gate f itself, and d h' / d c'."""
+        """Return the new state; d c' / d drive of i, f, g, (networks, batch, 3, units); and, (networks, batch, units)
+        each, d h' / d drive of o, the gate f itself, and d h' / d c'."""
         a_i, a_f, a_g, a_o = torch.baddbmm(drive, state["h"], weights["U"].mT).chunk(4, dim=-1)
         i, slope_i = sigmoid_with_derivative(a_i)
         f, slope_f = sigmoid_with_derivative(a_f)

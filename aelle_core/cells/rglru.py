@@ -51,8 +51,8 @@ class RealGatedLRU(Cell):
         return torch.baddbmm(weights["b"], inputs, weights["V"].mT)
 
     def _kept(self, weights: Mapping[str, Tensor], drive: Tensor) -> tuple[Tensor, Tensor]:
-        """a and sqrt(1 - a^2), (networks, batch, units), from the logarithm y of a: e^y = sigma(y) / sigma(-y), and
-        1 - e^(2 y) = tanh(-y) (1 + e^(2 y)) without cancellation."""
+        """Return a and sqrt(1 - a^2), (networks, batch, units), from the logarithm y of a: e^y = sigma(y) / sigma(-y),
+        and 1 - e^(2 y) = tanh(-y) (1 + e^(2 y)) without cancellation."""
         y = weights["decay"] * torch.sigmoid(drive[..., : self.units])
         a = torch.sigmoid(y) / torch.sigmoid(-y)
         return a, torch.sqrt(torch.tanh(-y) * (1 + a * a))

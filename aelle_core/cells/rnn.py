@@ -16,7 +16,7 @@ from aelle_core.foundation.ranges import Range
 class _Elman(Cell):
     @abstractmethod
     def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """phi and its derivative at the pre-activation."""
+        """Return phi and its derivative at the pre-activation."""
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

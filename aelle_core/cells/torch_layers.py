@@ -18,8 +18,8 @@ def _cell_name(name: str, module: nn.RNNBase | nn.RNNCellBase) -> str:
 
 
 def from_torch(module: nn.Module) -> list[Network]:
-    """The layers of a torch.nn.RNN, GRU or LSTM (or the one of an RNNCell, GRUCell or LSTMCell), bottom first, as
-    Networks over copies of the weights.
+    """Return the layers of a torch.nn.RNN, GRU or LSTM (or the one of an RNNCell, GRUCell or LSTMCell), bottom first,
+    as Networks over copies of the weights.
 
     Raises UserError for bidirectional layers and projections, which are other dynamical systems, and for any
     other module.
@@ -48,7 +48,7 @@ def from_torch(module: nn.Module) -> list[Network]:
 
 
 def _copies(cell: Cell, module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> dict[str, Tensor]:
-    """Copies of the weights that the module computes with; a layer made with bias=False has zeros for biases.
+    """Return copies of the weights that the module computes with; a layer made with bias=False has zeros for biases.
 
     Attributes are read, not named_parameters: those leave out tied weights and name pruned or parametrised ones
     otherwise.
@@ -63,7 +63,8 @@ def _copies(cell: Cell, module: nn.RNNBase | nn.RNNCellBase, suffix: str) -> dic
 
 
 def _current(module: nn.Module, name: str) -> Tensor:
-    """A weight as the next forward pass has it: pruning and the older weight_norm renew the attribute only then."""
+    """Return a weight as the next forward pass has it: pruning and the older weight_norm renew the attribute only
+    then."""
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, BasePruningMethod) and hook._tensor_name == name:
             return hook.apply_mask(module)
@@ -74,7 +75,7 @@ def _current(module: nn.Module, name: str) -> Tensor:
 
 
 def to_torch(network: Network) -> nn.RNNBase:
-    """A torch.nn.RNN, GRU or LSTM (batch_first) with a copy of one network's weights.
+    """Return a torch.nn.RNN, GRU or LSTM (batch_first) with a copy of one network's weights.
 
     Raises UserError when the cell has no counterpart in torch.nn, or for a pack of networks.
     """

@@ -127,7 +127,7 @@ def paper(
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
     ] = False,
 ) -> None:
-    """The paper's tables beside those of finished studies, and the tables that the paper does not have.
+    """Show the paper's tables beside those of finished studies, and the tables that the paper does not have.
 
     A run keeps its tables, so that they are made once; those of the studies that ship come with them.
 
@@ -184,7 +184,7 @@ def spectrum(
         bool, typer.Option("--json", help="Print all as JSON; what is not finite is a string: -inf, inf or nan.")
     ] = False,
 ) -> None:
-    """The Lyapunov spectrum of one network, in nats per step, and what it says.
+    """Compute the Lyapunov spectrum of one network, in nats per step, and say what it means.
 
     WEIGHTS may be a safetensors file (a state_dict that holds a torch RNN, GRU or LSTM; a checkpoint of a study) or a
     program of torch.export that holds one such layer, or whose forward is step(x, state) -> state. Inputs are
@@ -260,6 +260,52 @@ def spectrum(
 
 
 @app.command()
+def screen(
+    space: Annotated[str, typer.Argument(help="A preset, whose ranges candidates are drawn from.")] = "digits",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="What the predictor learns from: a name that ships, such as digits, or a finished run."
+        ),
+    ] = "digits",
+    candidates: Annotated[int, typer.Option(min=1, max=100_000, help="How many untrained networks to draw.")] = 500,
+    keep: Annotated[int, typer.Option(min=1, help="How many to keep.")] = 20,
+    sequences: Annotated[int, typer.Option(min=1, max=1000, help="Sequences that a spectrum is averaged over.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = 0,
+    cells: Annotated[str | None, typer.Option(help="Cells, comma-separated; by default the preset's.")] = None,
+    data: Annotated[str | None, typer.Option(help="Directory of the task's data, where it needs one.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .json file for the kept networks and their study.")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option(help="Show what screening, ASHA and others would have found on the finished sweep.")
+    ] = True,
+) -> None:
+    """Rank untrained networks by the loss to expect from their spectra, and keep the best: seconds, not hours.
+
+    Examples:
+
+    `aelle screen digits --candidates 200 --keep 10`
+
+    `aelle screen digits --from runs/digits --cells gru --output kept.json`
+    """
+    from aelle_core.cli.screen import run_screening
+
+    run_screening(
+        space,
+        source,
+        candidates=candidates,
+        keep=keep,
+        sequences=sequences,
+        seed=seed,
+        cells=None if cells is None else cells.split(","),
+        data=data,
+        output=output,
+        with_replay=replay,
+    )
+
+
+@app.command()
 def predict(
     run: Run,
     weights: Weights,
@@ -267,7 +313,7 @@ def predict(
     network: NetworkName = None,
     nonlinearity: Nonlinearity = None,
 ) -> None:
-    """The final loss to expect of a network from its spectrum, by the AeLLE of an analysed study.
+    """Predict the final loss of a network from its spectrum, by the AeLLE of an analysed study.
 
     The network should have been trained on the study's task; one of another cell, with other inputs or for another
     number of steps than the study's is refused. The spectrum is of the kind the study used.
@@ -315,7 +361,7 @@ def predict(
 
 
 def _checked_device(name: str | None) -> "torch.device | None":
-    """The device of that name. Raises UserError when there is none here."""
+    """Return the device of that name. Raises UserError when there is none here."""
     import torch
 
     from aelle_core.foundation.errors import UserError
@@ -330,7 +376,7 @@ def _checked_device(name: str | None) -> "torch.device | None":
 
 @contextmanager
 def _progress(steps: int | None) -> Iterator[Callable[[int], object] | None]:
-    """A bar with the time left on standard error, where that is a terminal; gives what is to be told of steps taken."""
+    """Show a bar with the time left on standard error, if that is a terminal; yield what to call with steps taken."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

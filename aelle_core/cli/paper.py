@@ -146,7 +146,7 @@ def _print(table: Table, console: Console) -> None:
 
 
 def _blocks(table: Table, width: int) -> Iterator[tuple[list[str], list[list[str]]]]:
-    """The table, intervals below their means, in blocks of columns that fit side by side."""
+    """Yield the table, intervals below their means, in blocks of columns that fit side by side."""
     header, rows = grid(table)
     rows = [[cell.replace(" (", "\n(") for cell in row] for row in rows]
     header = [each.replace(", ", ",\n") for each in header]

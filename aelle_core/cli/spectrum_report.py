@@ -34,7 +34,7 @@ class Computation:
 
 
 def print_spectrum(result: LyapunovSpectrum, how: Computation, console: "Console") -> None:
-    """The exponents as a table, the finite-time exponents where they were recorded, and the facts."""
+    """Print the exponents as a table, the finite-time exponents where they were recorded, and the facts."""
     from rich.table import Table
 
     console.print(how.title, highlight=False)
@@ -60,7 +60,7 @@ def print_spectrum(result: LyapunovSpectrum, how: Computation, console: "Console
 
 
 def write_csv(result: LyapunovSpectrum, path: Path) -> None:
-    """A row for each exponent: index, exponent, stderr, rounding_error, resolved; the last two are empty where
+    """Write a row for each exponent: index, exponent, stderr, rounding_error, resolved; the last two are empty where
     rounding was not checked. Raises UserError when the file cannot be written."""
 
     def write(temporary: Path) -> None:
@@ -76,7 +76,7 @@ def write_csv(result: LyapunovSpectrum, path: Path) -> None:
 
 
 def draw(result: LyapunovSpectrum, path: Path) -> None:
-    """The exponents over their index as a picture. Raises UserError when the file cannot be written."""
+    """Draw the exponents over their index into a picture. Raises UserError when the file cannot be written."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")  # without pyplot: no window, whatever the backend
@@ -85,7 +85,7 @@ def draw(result: LyapunovSpectrum, path: Path) -> None:
 
 
 def check_writable(path: Path, picture: bool = False) -> None:
-    """Raises UserError when a file cannot be made there, or is a picture of an unknown kind: before any work."""
+    """Raise UserError when a file cannot be made there, or is a picture of an unknown kind: before any work."""
     if picture:
         from matplotlib.figure import Figure
 
@@ -150,7 +150,7 @@ def _plain(value: Any) -> Any:
 
 
 def _elided(count: int) -> Iterator[int | None]:
-    """Indices of the rows to show; None for those left out."""
+    """Yield indices of the rows to show; None for those left out."""
     if count <= _SHOWN:
         yield from range(count)
         return
@@ -212,7 +212,7 @@ def _residual(residual: float) -> str:
 
 
 def reading(result: LyapunovSpectrum) -> str:
-    """What the largest exponent says about the network.
+    """Return what the largest exponent says about the network.
 
     It counts as 0 within two standard errors, and within 1 / steps: so little makes no factor e in the whole run.
     """

@@ -44,7 +44,7 @@ class Examples:
         return len(self.networks)
 
     def select(self, chosen: np.ndarray) -> "Examples":
-        """The rows of a mask or of indices."""
+        """Return the rows of a mask or of indices."""
         return Examples(
             self.spectra[chosen],
             self.loss[chosen],
@@ -59,7 +59,7 @@ class Examples:
         )
 
     def with_rows(self, other: "Examples") -> "Examples":
-        """These rows and those of `other`, of the same epoch and hyperparameters."""
+        """Return these rows and those of `other`, of the same epoch and hyperparameters."""
         return Examples(
             np.concatenate([self.spectra, other.spectra]),
             np.concatenate([self.loss, other.loss]),
@@ -74,7 +74,7 @@ class Examples:
         )
 
     def of(self, networks: frozenset[str]) -> "Examples":
-        """The rows of the named networks."""
+        """Return the rows of the named networks."""
         return self.select(np.isin(self.networks, sorted(networks)))
 
 
@@ -88,7 +88,7 @@ def all_networks(examples: Mapping[int, Examples]) -> Examples:
 
 
 def median_threshold(final_loss: np.ndarray) -> float:
-    """The median of the final losses: a network below it has ended well."""
+    """Return the median of the final losses: a network below it has ended well."""
     return float(np.median(final_loss))
 
 

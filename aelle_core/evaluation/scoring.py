@@ -34,7 +34,7 @@ def evaluate_split(
 def fit_to_training(
     examples: Mapping[int, Examples], split: Split, aelle_parameters: Mapping[str, Any], seed: int
 ) -> AeLLE:
-    """An AeLLE fitted to the final spectra of the split's training networks."""
+    """Return an AeLLE fitted to the final spectra of the split's training networks."""
     final = examples[max(examples)].of(split.train)
     parameters = {"random_state": seed + split.number, "components": COMPONENTS, **aelle_parameters}
     return AeLLE(**parameters).fit(final.spectra, final.final_loss)
@@ -49,8 +49,8 @@ def evaluate_classifiers(
     threshold: float,
     seed: int,
 ) -> list[Measurement]:
-    """The chosen classifiers at every epoch of `examples`; thresholds and regressions are fitted anew at each epoch,
-    on the training and validation networks alone."""
+    """Return the chosen classifiers at every epoch of `examples`; thresholds and regressions are fitted at each
+    epoch, on the training and validation networks alone."""
     measurements = []
     known: dict[tuple[str, bytes], Measurement] = {}
     for epoch, present in sorted(examples.items()):

@@ -73,7 +73,7 @@ class Standing(NamedTuple):
 
 
 def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
-    """The classifiers at an epoch, best F1 first."""
+    """Return the classifiers at an epoch, best F1 first."""
     found: dict[str, Standing] = {}
     for one in summaries:
         if one.epoch == epoch:
@@ -82,7 +82,8 @@ def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
 
 
 def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tuple[Summary, Summary] | None:
-    """The F1 at an epoch of the best classifier of spectra and of the best baseline; None where either is missing.
+    """Return the F1 at an epoch of the best classifier of spectra and of the best baseline; None where either is
+    missing.
 
     At the last epoch the current loss is the outcome itself, so what looks at it is left out of the contest there.
     """

@@ -117,7 +117,7 @@ def set_aside(path: Place) -> Place:
 
 @contextmanager
 def local_copy(path: Place) -> Iterator[Path]:
-    """The file itself, or for the block's time a copy of the object for what reads only files of this machine.
+    """Yield the file itself, or for the block's time a copy of the object for what reads only files of this machine.
 
     Raises OSError as reading it does.
     """
@@ -131,7 +131,7 @@ def local_copy(path: Place) -> Iterator[Path]:
 
 
 def read_safetensors(path: Place | str, expected: str, label: str = "") -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """The tensors of a safetensors file, and its metadata.
+    """Return the tensors of a safetensors file, and its metadata.
 
     Raises UserError naming the file (with `label` in front) and what was `expected` when it cannot be read.
     """
@@ -140,7 +140,7 @@ def read_safetensors(path: Place | str, expected: str, label: str = "") -> tuple
 
 
 def read_metadata(path: Place | str, expected: str, label: str = "") -> dict[str, str]:
-    """The metadata of a safetensors file alone. Raises UserError as `read_safetensors` does."""
+    """Return the metadata of a safetensors file alone. Raises UserError as `read_safetensors` does."""
     with _opened(path, expected, label) as file:
         return file.metadata() or {}
 

@@ -70,7 +70,7 @@ def alone(root: Place, name: str, *, named: bool = True) -> Iterator[Callable[[]
 
 
 def _opened(path: Path) -> TextIO:
-    """Raises UserError where a link of that name leads elsewhere: what it leads to would be emptied."""
+    """Raise UserError where a link of that name leads elsewhere: what it leads to would be emptied."""
     try:
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
     except OSError as error:

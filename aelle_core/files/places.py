@@ -46,7 +46,7 @@ class ObjectPath:
 
     @property
     def filesystem(self) -> "pafs.FileSystem":
-        """pyarrow's file system, in which this object is called `key`."""
+        """Return pyarrow's file system, in which this object is called `key`."""
         return _filesystem(self.scheme, self.options)
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ class ObjectPath:
         return found != "NotFound" or (self.scheme == "gs" and any(self.iterdir()))
 
     def iterdir(self) -> Iterator["ObjectPath"]:
-        """What lies directly below this; nothing where there is nothing."""
+        """Return what lies directly below this; nothing where there is nothing."""
         from pyarrow.fs import FileSelector
 
         # Google's prefixes are no directories to pyarrow unless it has made them itself: it shows what lies in them.
@@ -123,16 +123,16 @@ class ObjectPath:
         return (self / name for name in names)
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:
-        """What lies directly below this and has such a name."""
+        """Return what lies directly below this and has such a name."""
         return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
 
     def read_bytes(self) -> bytes:
-        """The object's content."""
+        """Return the object's content."""
         with self.filesystem.open_input_stream(self.key) as stream:
             return stream.read()
 
     def read_text(self) -> str:
-        """The object's content, UTF-8."""
+        """Return the object's content, UTF-8."""
         return self.read_bytes().decode()
 
     def write_bytes(self, content: bytes) -> None:
@@ -158,7 +158,8 @@ Place = Path | ObjectPath
 
 
 def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
-    """The place of that path or address: s3://bucket/prefix, gs://bucket/prefix, file:///directory or a plain path.
+    """Return the place of that path or address: s3://bucket/prefix, gs://bucket/prefix, file:///directory or a plain
+    path.
 
     `endpoint_override` and `scheme` in an address's query name another server than the provider's own, `region` a
     region of S3. Credentials come from the environment; with `anonymous=true` none are looked for. Raises UserError
@@ -201,7 +202,8 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
 
 
 def local(text: "str | os.PathLike[str]") -> Path:
-    """The path of this machine, with the home directory in the place of ~. Raises UserError where there is none."""
+    """Return the path of this machine, with the home directory in the place of ~. Raises UserError where there is
+    none."""
     path = Path(text)
     try:
         return path.expanduser()
@@ -223,7 +225,8 @@ def check_regular(where: Place) -> None:
 
 
 def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
-    """The address as a process with another working directory must be told it. Raises UserError as `place` does."""
+    """Return the address as a process with another working directory must be told it. Raises UserError as `place`
+    does."""
     found = place(address)
     try:
         return str(found.resolve() if isinstance(found, Path) else found)
@@ -232,15 +235,15 @@ def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
 
 
 def arrow_file(where: Place) -> "tuple[str, pafs.FileSystem]":
-    """A file's path and pyarrow's file system in which it is called so."""
+    """Return a file's path and pyarrow's file system in which it is called so."""
     from pyarrow.fs import LocalFileSystem
 
     return (str(where), LocalFileSystem()) if isinstance(where, Path) else (where.key, where.filesystem)
 
 
 def files_below(root: Place) -> list[tuple[str, list[str]]]:
-    """The names of all files below `root`, by directory relative to it, in order; without names that start with `_` or
-    `.`, in whose place something is only being made. Nothing where there is no such directory.
+    """Return the names of all files below `root`, by directory relative to it, in order; without names that start with
+    `_` or `.`, in whose place something is only being made. Nothing where there is no such directory.
 
     Raises OSError when something cannot be listed: passing over it would lose it in silence.
     """
@@ -279,7 +282,7 @@ def _collect(directory: str, relative: str, found: dict[str, list[str]], above: 
 
 
 def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """The function's results: of many at a time on an object store, where every one waits for answers."""
+    """Return the function's results: of many at a time on an object store, where every one waits for answers."""
     if isinstance(where, Path) or len(items) < 2:
         return [function(item) for item in items]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -292,7 +295,7 @@ def has_no_answer(error: Exception) -> bool:
 
 
 def unreachable(where: Place, error: Exception) -> UserError:
-    """What to tell the user where a place cannot be read or written."""
+    """Return what to tell the user where a place cannot be read or written."""
     expected = "expected a directory that can be read and written"
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(where, ObjectPath):
@@ -305,7 +308,7 @@ def unreachable(where: Place, error: Exception) -> UserError:
 
 
 def _told(reason: str) -> str:
-    """The part of pyarrow's message that says what happened, in one line and without the request's number."""
+    """Return the part of pyarrow's message that says what happened, in one line and without the request's number."""
     line = " ".join(reason.split())
     return re.sub(r" \(Request ID: [^)]*\)| error_info=.*", "", line)[:300]
 

@@ -20,7 +20,7 @@ class PlaceError(RuntimeError):
 
 
 def first_line(error: Exception) -> str:
-    """What somebody else's error says, in one line; its kind where it says nothing."""
+    """Return what somebody else's error says, in one line; its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -31,7 +31,7 @@ def some_of(names: Sequence[str], most: int = 5) -> str:
 
 
 def unknown_name(kind: str, given: object, known: Iterable[str]) -> UserError:
-    """The error for a name that no registry holds, with the nearest known name where there is one."""
+    """Return the error for a name that no registry holds, with the nearest known name where there is one."""
     names = sorted(known)
     near = get_close_matches(str(given), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""

@@ -6,7 +6,7 @@ from aelle_core.foundation.errors import UserError
 
 
 def interpolate_spectrum(spectrum: np.ndarray, size: int) -> np.ndarray:
-    """A spectrum (k,) at `size` places: exponent i of k stands at i / (k - 1), linearly between neighbours.
+    """Return a spectrum (k,) at `size` places: exponent i of k stands at i / (k - 1), linearly between neighbours.
 
     Between a finite exponent and a dead one (-inf) the value is -inf. Raises UserError for a size below 1 or a
     spectrum that is not one-dimensional.

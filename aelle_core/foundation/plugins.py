@@ -136,7 +136,7 @@ def _of_environment() -> list[str]:
 
 
 def _resolved(name: str, known: Iterable[str] = ()) -> str:
-    """A script's absolute path, or a module's name. `known` scripts need not lie on this machine."""
+    """Return a script's absolute path, or a module's name. `known` scripts need not lie on this machine."""
     if name in known:
         return name
     path = Path(name).expanduser()

@@ -35,14 +35,14 @@ class Range:
         return self.low < self.high
 
     def at(self, position: float) -> float:
-        """The value at `position` in [0, 1] between low and high, along the range's own spacing."""
+        """Return the value at `position` in [0, 1] between low and high, along the range's own spacing."""
         if self.spacing == "linear":
             return self.low + position * (self.high - self.low)
         return math.exp(math.log(self.low) + position * (math.log(self.high) - math.log(self.low)))
 
     @staticmethod
     def parse(value: object) -> "Range":
-        """A Range from what a person writes: a Range, a number (constant), [low, high], [low, high, spacing],
+        """Return a Range from what a person writes: a Range, a number (constant), [low, high], [low, high, spacing],
         or a mapping with these keys. Raises UserError on anything else."""
         match value:
             case Range():
@@ -95,12 +95,13 @@ class Choice:
         return len(self.names) > 1
 
     def at(self, position: float) -> str:
-        """The name at `position` in [0, 1)."""
+        """Return the name at `position` in [0, 1)."""
         return self.names[min(int(position * len(self.names)), len(self.names) - 1)]
 
     @staticmethod
     def parse(value: object, kind: str, known: Sequence[str]) -> "Choice":
-        """A Choice from a name or a list of names, all among the `known`. Raises UserError, naming them, otherwise."""
+        """Return a Choice from a name or a list of names, all among the `known`. Raises UserError, naming them,
+        otherwise."""
         names = (value,) if isinstance(value, str) else value
         if isinstance(names, list | tuple) and names and all(isinstance(each, str) for each in names):
             if unknown := [each for each in names if each not in known]:

@@ -32,7 +32,7 @@ class Registry(Mapping[str, type[T]], Generic[T]):
         self._complete = False
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Decorator: enter a class under `name`. Raises ValueError when the name is taken by another class."""
+        """Return a decorator that enters a class under `name`. Raises ValueError when another class has the name."""
 
         def enter(entry: type[T]) -> type[T]:
             if name in self._entries:

@@ -60,7 +60,7 @@ class Threads:
         self._pool = pool
 
     def run(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
-        """What each returns, in order. Raises the first one's error when all have ended."""
+        """Return what each returns, in order. Raises the first one's error when all have ended."""
         if self._pool is None:
             return [work() for work in works]
         futures = [self._pool.submit(work) for work in works]
@@ -68,7 +68,7 @@ class Threads:
         return [future.result() for future in futures]
 
     def in_step(self, iterators: Sequence[Iterator[Result]]) -> Iterator[list[Result]]:
-        """The next of every iterator, again and again; all must end together."""
+        """Yield the next of every iterator, again and again; all must end together."""
         following: list[Callable[[], Result | None]] = [partial(next, each, None) for each in iterators]
         while True:
             found = [each for each in self.run(following) if each is not None]

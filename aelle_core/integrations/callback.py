@@ -14,7 +14,7 @@ from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 
 
 class SpectrumCallback:
-    """Compute the spectrum of a model every so many training steps, on a few fixed sequences.
+    """Compute the spectrum of a model every few training steps, on a few fixed sequences.
 
     Args:
         inputs: What the model takes, such as (batch, time, features); the first `sequences` of them are used.
@@ -34,7 +34,7 @@ class SpectrumCallback:
     >>> model = torch.nn.GRU(3, 8, batch_first=True)
     >>> watch = SpectrumCallback(torch.randn(16, 20, 3), every=10, budget=None)
     >>> for step in range(30):
-    ...     watch(model)  # after optimiser.step()
+    ...     spectrum = watch(model)  # after optimiser.step()
     >>> [step for step, _ in watch.history]
     [0, 10, 20]
     """

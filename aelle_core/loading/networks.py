@@ -46,7 +46,7 @@ class Loaded:
         return None if self.inputs is None or self.inputs.ndim < 2 else int(self.inputs.shape[1])
 
     def to(self, device: torch.device | None) -> "Loaded":
-        """The same with a step function's own tensors on that device; `lyapunov_spectrum` moves all else."""
+        """Return the same with a step function's own tensors on that device; `lyapunov_spectrum` moves all else."""
         if device is None or not isinstance(self.system, ExportedStep):
             return self
         return replace(self, system=self.system.to(device))
@@ -61,7 +61,7 @@ def load(
     initial_state: Path | None = None,
     nonlinearity: str | None = None,
 ) -> Loaded:
-    """A network with its sequences: from a safetensors file or from a program of torch.export.
+    """Return a network with its sequences: from a safetensors file or from a program of torch.export.
 
     inputs         an .npy file (batch, time, features), or whatever a program's forward takes first; a network of a
                    run needs none
@@ -93,7 +93,8 @@ def load(
 def load_network(
     path: Place, name: str | None = None, layer: str | None = None, nonlinearity: str | None = None
 ) -> tuple[Network | nn.RNNBase, Tensor | None]:
-    """A network from a safetensors file, and the state (1, state_size) that it starts from where the file has one.
+    """Return a network from a safetensors file, and the state (1, state_size) that it starts from where the file has
+    one.
 
     The network is `name` of a pack's checkpoint, or a torch RNN, GRU or LSTM whose state_dict was saved, alone or as a
     `layer` of a module (by its path; not needed where there is one only).
@@ -194,7 +195,7 @@ def _checked_nonlinearity(path: Place, given: str | None) -> str:
 
 
 def _check_names(path: Place, prefix: str, given: set[str], expected: set[str]) -> None:
-    """Raises UserError when a layer has tensors that torch's has not, or lacks one: it computes something else."""
+    """Raise UserError when a layer has tensors that torch's has not, or lacks one: it computes something else."""
     if missing := sorted(expected - given):
         raise UserError(
             f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {prefix}{missing[0]} is missing beside "
@@ -252,7 +253,7 @@ def load_array(path: Path, shape: str) -> np.ndarray:
 
 
 def _title(system: Network | nn.Module) -> str:
-    """A network in a few words."""
+    """Return a network in a few words."""
     if isinstance(system, Network):
         cell = system.cell
         return f"{cell.name}, {cell.input_size} inputs, {cell.units} units"

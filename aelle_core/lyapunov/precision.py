@@ -33,7 +33,6 @@ def growth_of(
     on_step: Callable[[int], object] | None = None,
 ) -> Found:
     """Follow k tangents of every network; see `lyapunov_spectrum` for the precisions."""
-
     run = partial(evolve, k=k, steps=steps, warmup=warmup, check=check, running=running, on_step=on_step)
     if precision == "fast":
         return _fast(system, run)

@@ -71,7 +71,7 @@ class LyapunovSpectrum:
 
     @property
     def kaplan_yorke_dimension(self) -> float:
-        """j + (sum of the first j exponents) / |exponent j+1| for the largest j with a non-negative sum.
+        """Return j + (sum of the first j exponents) / |exponent j+1| for the largest j with a non-negative sum.
 
         NaN when fewer exponents than needed were followed. Kaplan & Yorke 1979.
         """
@@ -110,14 +110,14 @@ class LyapunovSpectrum:
         return export.to_pandas(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The exponents, (k,), so that numpy functions take a spectrum as it stands."""
+        """Return the exponents, (k,), so that numpy functions take a spectrum as it stands."""
         return np.array(self.exponents, dtype=dtype, copy=copy)
 
     def _repr_html_(self) -> str:
         return export.to_html(self)
 
     def interpolate(self, size: int) -> np.ndarray:
-        """The exponents at `size` places evenly spread over their index, linearly between neighbours."""
+        """Return the exponents at `size` places evenly spread over their index, linearly between neighbours."""
         return interpolate_spectrum(self.exponents, size)
 
     def plot(self, axes: Any = None) -> Any:

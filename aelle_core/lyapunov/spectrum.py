@@ -44,7 +44,7 @@ def lyapunov_spectrum(
     on_step: Callable[[int], object] | None = None,
     vectors: Literal["covariant"] | None = None,
 ) -> LyapunovSpectrum:
-    """The Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
+    """Return the Lyapunov spectrum of a recurrent network, or of any differentiable map, in nats per step.
 
     Tangent vectors Q move with the Jacobian J_t[i, j] = d state_t[i] / d state_{t-1}[j] along the trajectory,
     Q <- J_t Q, and are orthogonalised after every step; exponent i is the mean of log |r_ii|. Derivatives and
@@ -86,6 +86,15 @@ def lyapunov_spectrum(
 
     A network whose weights or states are not finite gives a result with status "non-finite"; it raises nothing.
     Raises UserError, repeating what was given and what was expected, on anything that cannot be asked for.
+
+    >>> import torch
+    >>> from aelle_core import lyapunov_spectrum
+    >>> lyapunov_spectrum(torch.nn.LSTM(3, 8, batch_first=True), torch.randn(4, 20, 3)).exponents.shape
+    (16,)
+    >>> step = lambda x, state: state * torch.tensor([0.5, 0.25])
+    >>> halves = lyapunov_spectrum(step, steps=10, warmup=0, initial_state=torch.ones(1, 2))
+    >>> halves.exponents.round(4)  # log 1/2 and log 1/4
+    array([-0.6931, -1.3863])
 
     Benettin et al. 1980; Engelken, Wolf, Abbott, Lyapunov spectra of chaotic recurrent neural networks, 2023; Vogt,
     Zheng, Shlizerman, 2024 (section 3).
@@ -156,7 +165,7 @@ def pack_spectra(
     device: torch.device | str | None = None,
     check: bool = False,
 ) -> list[LyapunovSpectrum]:
-    """The spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
+    """Return the spectra of a pack of networks on the same inputs (batch, time, features), one result per network.
 
     Everything is as in `lyapunov_spectrum`, but the check for rounding is off unless asked for, and `initial_state` is
     (networks, batch, state_size), or (batch, state_size) for all. A network that is not finite does not disturb its
@@ -206,7 +215,7 @@ def _closed_loops(
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
 ) -> list[LyapunovSpectrum]:
-    """The spectra of networks that run freely for `steps` steps after the inputs."""
+    """Return the spectra of networks that run freely for `steps` steps after the inputs."""
     length = _checked_count("steps", steps, 0, 1, 2**31)
     if not length:
         raise UserError("steps=None: a ClosedLoop needs the number of steps that it is to run freely")
@@ -228,7 +237,7 @@ def _closed_loops(
 
 
 def _parts_that_fit(system: Parts, copies: int) -> list[Parts]:
-    """The pack in as few parts as memory holds tangents, Jacobians and factors of."""
+    """Return the pack in as few parts as memory holds tangents, Jacobians and factors of."""
     device = system.like.device
     room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _HOST_MEMORY
     of_network = copies * system.sequences * system.size**2 * 8 * _MATRICES_AT_ONCE[device.type]

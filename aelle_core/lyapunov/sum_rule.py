@@ -61,7 +61,7 @@ def residuals(sums: Tensor, volumes: Tensor) -> Tensor:
 
 
 def contradicted(logarithms: Tensor, residual: Tensor, apart: Tensor) -> Tensor:
-    """What the sum rule withdraws from each direction, in nats, (networks, sequences, groups, k).
+    """Return what the sum rule withdraws from each direction, in nats, (networks, sequences, groups, k).
 
     logarithms  (networks, sequences, groups, k) log |r|
     residual    (networks, sequences, groups)

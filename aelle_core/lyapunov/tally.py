@@ -76,7 +76,7 @@ class Tally:
         self.record_steps: list[int] = []
 
     def told(self, first: int, steps: int) -> Tensor:
-        """(steps,) whether sums up to the end of each step, from step `first` on, are needed."""
+        """Return (steps,) whether sums up to the end of each step, from step `first` on, are needed."""
         counted = torch.arange(first, first + steps) + 1 - self.warmup  # at each end
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
         return (counted == 0) | (recorded & (counted > 0))
@@ -90,7 +90,7 @@ class Tally:
         jacobians: Jacobians,
         told: Tensor,
     ) -> None:
-        """A stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and whence they come."""
+        """Count a stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
         skipped = min(max(0, self.warmup - first), found.shape[3])
         counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
         found = found[:, :, :, skipped:].to(self.logarithms.device)
@@ -183,7 +183,7 @@ class Tally:
 
 
 def _groups(told: Tensor) -> Tensor:
-    """(steps,) the number of the group of steps, of two at most, that a kernel may have put together."""
+    """Return (steps,) the number of the group of steps, of two at most, that a kernel may have put together."""
     begins = torch.ones_like(told)
     begins[1::2] = told[:-1:2]
     return begins.cumsum(0) - 1

@@ -19,13 +19,13 @@ MANIFEST = "manifest.json"
 
 @cache
 def manifest() -> Mapping[str, Mapping[str, Any]]:
-    """What is there, by name: its files with their SHA-256, what it was made from and how well it does."""
+    """Return what is there, by name: its files with their SHA-256, what it was made from and how well it does."""
     return json.loads(files(__name__).joinpath(MANIFEST).read_text())
 
 
 @contextmanager
 def shipped_file(name: str, part: str) -> Iterator[Path]:
-    """The file of `name`, its "model" or its "spectra".
+    """Yield the file of `name`, its "model" or its "spectra".
 
     Raises UserError, listing the known names, when there is none of that name, and when the file is missing or is not
     the one that the manifest was made with.
@@ -45,8 +45,8 @@ def shipped_file(name: str, part: str) -> Iterator[Path]:
 
 
 def load_spectra(name: str) -> "pa.Table":
-    """The spectra, losses and hyperparameters of the study that the model `name` was fitted to, at every epoch that was
-    stored: the columns of SpectraStore.read. Raises UserError where `shipped_file` does."""
+    """Return the spectra, losses and hyperparameters of the study that the model `name` was fitted to, at every epoch
+    that was stored: the columns of SpectraStore.read. Raises UserError where `shipped_file` does."""
     import pyarrow.parquet as pq
 
     with shipped_file(name, "spectra") as path:

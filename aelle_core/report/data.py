@@ -66,7 +66,7 @@ class ReportData:
         return frozenset(map(str, self.final.networks)) - self.test_networks
 
     def stages(self, *shares: float) -> list[int]:
-        """The epochs with spectra that are nearest to these shares of training, each once."""
+        """Return the epochs with spectra that are nearest to these shares of training, each once."""
         there = sorted(self.examples_by_epoch)
         return sorted({min(there, key=lambda epoch: abs(epoch - share * self.last_epoch)) for share in shares})
 

@@ -25,12 +25,12 @@ def cell_styles(cells: Sequence[str]) -> dict[str, tuple[str, str]]:
 
 
 def blank(width: float, height: float) -> Figure:
-    """An empty figure. Its face is opaque and white, so that dark text is read on dark pages too."""
+    """Return an empty figure. Its face is opaque and white, so that dark text is read on dark pages too."""
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
 def new_figure(width: float = 7.2, height: float = 4.6) -> tuple[Figure, Axes]:
-    """A blank figure with one pair of axes."""
+    """Return a blank figure with one pair of axes."""
     figure = blank(width, height)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

@@ -36,7 +36,7 @@ def grid(table: Table) -> tuple[list[str], list[list[str]]]:
 
 
 def number(entry: Entry) -> str:
-    """A mean with its interval, where there is one; n/a where nothing could be measured."""
+    """Return a mean with its interval, where there is one; n/a where nothing could be measured."""
     if math.isnan(entry.mean):
         return "n/a"
     if math.isnan(entry.low):
@@ -45,7 +45,7 @@ def number(entry: Entry) -> str:
 
 
 def markdown(title: str, tables: Sequence[Table]) -> str:
-    """The tables as a Markdown page."""
+    """Return the tables as a Markdown page."""
     lines = [f"# {title}", ""]
     for table in tables:
         lines += [f"## {table.title}", "", table.caption, ""]

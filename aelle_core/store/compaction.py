@@ -149,7 +149,7 @@ def _remove_replaced(store: SpectraStore, directory: Directory) -> None:
 
 
 def _remove_leftovers(root: Place) -> int:
-    """An object store has none: an upload that was not completed is no object."""
+    """Delete what interrupted writes left behind; return how many files. An object store has none."""
     if not isinstance(root, Path):
         return 0
     leftovers = [path for path in root.rglob("_*.parquet.*") if _abandoned(path)]

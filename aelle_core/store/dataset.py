@@ -72,7 +72,7 @@ class SpectraStore:
         return (isinstance(path, Path) and path.exists()) or self.contents.holds(study, cell, epoch, pack)
 
     def stored(self, study: str, cell: str | None = None) -> dict[tuple[str, str], set[int]]:
-        """The epochs that are stored of every pack of a study, or of one of its cells, by cell and pack.
+        """Return the epochs that are stored of every pack of a study, or of one of its cells, by cell and pack.
 
         Lists names and opens no fragment: about as fast for all packs as `has` for a few.
         """
@@ -124,7 +124,7 @@ class SpectraStore:
         status: str | Sequence[str] | None = None,
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """The chosen rows, in the order of study, cell, network and epoch; everything by default.
+        """Return the chosen rows, in the order of study, cell, network and epoch; everything by default.
 
         Each choice is a value or several; epoch "last" is the last stored epoch of each network, whatever its status
         there: with status="ok" a network that diverged is not taken from the epoch before. Takes the memory of the
@@ -190,7 +190,7 @@ class SpectraStore:
         return self.contents.undisturbed(read)
 
     def studies(self) -> list[str]:
-        """The studies that have rows."""
+        """Return the studies that have rows."""
         return sorted({each.study for each in self.contents.directories()})
 
     def files(self) -> list[Place]:
@@ -212,7 +212,7 @@ def read_stores(paths: "Sequence[str | os.PathLike[str] | ObjectPath]", **choice
 
 
 def _chosen(value: Selection) -> Collection[Any] | None:
-    """A choice as a set; None for everything."""
+    """Return a choice as a set; None for everything."""
     if value is None:
         return None
     return {value} if isinstance(value, str) or not hasattr(value, "__iter__") else set(value)
@@ -227,5 +227,5 @@ def _nothing(columns: Sequence[str]) -> pa.Table:
 
 
 def _as_asked(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
-    """These columns of rows; nulls for measures that no file has."""
+    """Return these columns of rows; nulls for measures that no file has."""
     return rows.select(list(columns)).cast(_schema(columns))

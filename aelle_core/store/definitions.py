@@ -48,7 +48,7 @@ def first_wrong(table: pa.Table) -> Wrong | None:
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """A column of numbers, NaN for what is not there."""
+    """Return a column of numbers, NaN for what is not there."""
     return column.cast(pa.float64()).to_numpy()
 
 

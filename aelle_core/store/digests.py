@@ -26,7 +26,7 @@ class ColumnDigest:
                 _take(taken, bounds, data, 0, len(chunk))
 
     def text(self) -> str:
-        """The digest of all rows so far, in hexadecimal."""
+        """Return the digest of all rows so far, in hexadecimal."""
         return _text(self._levels)
 
 
@@ -46,7 +46,7 @@ def range_digests(column: pa.Array, lengths: Sequence[int]) -> list[str]:
 
 
 def joined(column: pa.ChunkedArray) -> pa.Array:
-    """A column as one array."""
+    """Return a column as one array."""
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks or [_empty(column.type)])
 
 

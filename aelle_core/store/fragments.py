@@ -75,7 +75,7 @@ def read_whole(path: Place) -> pa.Table:
 
 
 def broken(path: Place, error: Exception) -> StoreError:
-    """What to say of a file that pyarrow could not read, or could not get."""
+    """Return what to say of a file that pyarrow could not read, or could not get."""
     if has_no_answer(error):
         return StoreError(str(unreachable(path, error)))
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -133,5 +133,5 @@ def _check_schema(path: Place, schema: pa.Schema) -> None:
 
 
 def packs_of(names: Iterable[str]) -> frozenset[str]:
-    """The packs among names of fragments and merged files."""
+    """Return the packs among names of fragments and merged files."""
     return frozenset(name.removesuffix(SUFFIX) for name in names if not name.startswith(MERGED))

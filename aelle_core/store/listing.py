@@ -47,7 +47,7 @@ class Contents:
         cells: Collection[str] | None = None,
         epochs: Collection[int] | None = None,
     ) -> list[Directory]:
-        """The directories with files, in the order of study, cell and epoch; all, or the chosen ones.
+        """Return the directories with files, in the order of study, cell and epoch; all, or the chosen ones.
 
         Raises StoreError on a file that does not belong there.
         """
@@ -78,7 +78,7 @@ class Contents:
         return self.undisturbed(found)
 
     def directory(self, study: str, cell: str, epoch: int) -> Directory:
-        """What one directory holds now."""
+        """Return what one directory holds now."""
         relative = f"study={study}/cell={cell}/epoch={epoch}"
 
         def found() -> Directory:
@@ -100,7 +100,7 @@ class Contents:
         return self.undisturbed(found)
 
     def undisturbed(self, read: Callable[[], Result]) -> Result:
-        """The result of a read; again when a file vanished meanwhile, as a compaction beside it makes them do."""
+        """Return the result of a read, which is repeated when a compaction beside it has removed a file."""
         for _ in range(_ATTEMPTS):
             try:
                 return read()
@@ -157,7 +157,7 @@ class Contents:
         return Directory(self._root / relative, study, cell, epoch, counted, gone.intersection(names), frozenset(packs))
 
     def _read(self, relative: str, names: Sequence[str], study: str, cell: str, epoch: int) -> dict[str, _Merged]:
-        """What the merged files of a directory hold."""
+        """Return what the merged files of a directory hold."""
         place = self._root / relative
         merged = [name for name in names if name.startswith(MERGED)]
         unknown = [name for name in merged if (relative, name) not in self._merged]

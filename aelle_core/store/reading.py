@@ -100,7 +100,7 @@ def _check_digests(table: pa.Table, found: Sequence[Opened], lengths: Sequence[i
 
 
 def _check_packs(table: pa.Table, found: Sequence[Opened], lengths: Sequence[int]) -> None:
-    """A fragment holds rows of the pack that it is named after, a merged file of those that it stands for."""
+    """Raise StoreError unless a fragment holds rows of its pack alone, and a merged file those of its packs."""
     held = joined(table["pack"]).dictionary_encode()
     names = held.dictionary.to_pylist()
     codes = held.indices.to_numpy()

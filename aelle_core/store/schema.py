@@ -101,7 +101,8 @@ class NetworkRecord:
 
 
 def records_table(records: Sequence[NetworkRecord]) -> pa.Table:
-    """Records as a table of SCHEMA, without the measures that none of them has. Raises StoreError on unknown ones."""
+    """Return records as a table of SCHEMA, without the measures that none of them has. Raises StoreError on unknown
+    ones."""
     measured = {name for record in records for name in record.measures}
     if unknown := sorted(measured - set(MEASURES)):
         raise StoreError(f"unknown measure {', '.join(unknown)}: expected some of {', '.join(MEASURES) or 'none'}")

@@ -45,22 +45,22 @@ class Statement:
 
 
 def fragment_metadata(table: pa.Table, identity: Identity) -> dict[bytes, bytes]:
-    """The schema metadata of a fragment with these rows."""
+    """Return the schema metadata of a fragment with these rows."""
     return {**(table.schema.metadata or {}), SAYS: _json(_of(identity) | content(table.num_rows, digests_of(table)))}
 
 
 def merged_metadata(identity: Identity, replaced: Sequence[str]) -> dict[bytes, bytes]:
-    """What a merged file says before its rows are known; `content` follows under CONTENT."""
+    """Return what a merged file says before its rows are known; `content` follows under CONTENT."""
     return {SAYS: _json(_of(identity)), REPLACES: json.dumps(sorted(replaced)).encode()}
 
 
 def content(rows: int, digests: Sequence[str]) -> dict[str, object]:
-    """What a file says of its rows."""
+    """Return what a file says of its rows."""
     return {"rows": rows, "columns": " ".join(digests)}
 
 
 def digests_of(table: pa.Table) -> list[str]:
-    """A digest for each column of a table."""
+    """Return a digest for each column of a table."""
     found = []
     for column in table.columns:
         digest = ColumnDigest()
@@ -84,7 +84,8 @@ def stated(path: Place, names: Sequence[str], metadata: Mapping[bytes, bytes]) -
 
 
 def replaced_names(path: Place, metadata: Mapping[bytes, bytes]) -> frozenset[str]:
-    """The files that a merged file says it stands for. Raises StoreError naming it when that is no list of names."""
+    """Return the files that a merged file says it stands for. Raises StoreError naming it when that is no list of
+    names."""
     try:
         names = json.loads(metadata[REPLACES])
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

@@ -49,8 +49,8 @@ def cohort_cost(study: Study, cohort: Cohort, task: Task, device: torch.device, 
         way,
         at_once,
         at_once * bytes_each,
-        ways[way].seconds * study.epochs * study.networks,
-        _spectrum_seconds(study, cohort, task, device) * epochs * study.networks,
+        ways[way].seconds * study.epochs * len(cohort.packs.numbers),
+        _spectrum_seconds(study, cohort, task, device) * epochs * len(cohort.packs.numbers),
     )
 
 

@@ -153,7 +153,7 @@ class RunDirectory:
         write_atomically(self.settings, lambda temporary: temporary.write_text(text))
 
     def read_settings(self) -> dict[str, Any]:
-        """The content of study.json. Raises UserError naming the file when it is missing or broken."""
+        """Return the content of study.json. Raises UserError naming the file when it is missing or broken."""
         try:
             content = json.loads(self.settings.read_text())
         except FileNotFoundError as error:
@@ -190,7 +190,7 @@ class RunDirectory:
 
 
 def _loss_name(study: Study, statement: dict[str, Any]) -> str:
-    """What the study's networks are judged by, as an axis is labelled: its goal, or the loss."""
+    """Return what the study's networks are judged by, as an axis is labelled: its goal, or the loss."""
     if study.goal != "loss":
         from aelle_core.evaluation.free_runs import measures
 

@@ -46,13 +46,14 @@ def check_there(run: RunDirectory) -> None:
 
 
 def _place(error: Exception, run: RunDirectory) -> str:
-    """The run directory, or a file elsewhere that the error names."""
+    """Return the run directory, or a file elsewhere that the error names."""
     named = str(getattr(error, "filename", None) or run)
     return str(run) if named.startswith(str(run)) else named
 
 
 def _refusal(error: BaseException | None) -> OSError | None:
-    """An object store's answer that would be the same for every pack. One that does not answer may do so later."""
+    """Return an object store's answer that would be the same for every pack. One that does not answer may do so
+    later."""
     while error is not None:
         if isinstance(error, OSError) and has_no_answer(error) and "NETWORK_CONNECTION" not in str(error):
             return error
@@ -61,7 +62,7 @@ def _refusal(error: BaseException | None) -> OSError | None:
 
 
 def _error_number(error: BaseException | None) -> int:
-    """The system's number of an error, 0 for others. Safetensors tells it in its message alone."""
+    """Return the system's number of an error, 0 for others. Safetensors tells it in its message alone."""
     while error is not None:
         if isinstance(error, OSError) and error.errno:
             return error.errno

@@ -36,7 +36,7 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
 
 
 def members(run: RunDirectory) -> list[RunDirectory]:
-    """The runs that a joint one names, none where it is a run of its own."""
+    """Return the runs that a joint one names, none where it is a run of its own."""
     named = run.read_settings().get("joint", [])
     if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
         raise UserError(f"{str(run.settings)!r} joins {named!r}: expected a list of run directories")
@@ -65,7 +65,7 @@ def check_joinable(studies: Sequence[Study]) -> None:
 
 
 def _place(run: RunDirectory, together: RunDirectory) -> str:
-    """A run's place as it is seen from the joint one, so that both may be moved together."""
+    """Return a run's place as it is seen from the joint one, so that both may be moved together."""
     if isinstance(run.path, Path) and isinstance(together.path, Path):
         return os.path.relpath(run.path.resolve(), together.path.resolve())
     return str(run.path.resolve() if isinstance(run.path, Path) else run.path)

@@ -5,16 +5,16 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.errors import UserError, unknown_name
 from aelle_core.foundation.ranges import Choice, Range
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
+    """Return a field with what a form needs to know: a description, and bounds (for each element of a tuple)."""
     factory = {"default_factory": lambda: default} if isinstance(default, dict) else {"default": default}
     return field(**factory, metadata={"description": description, "low": low, "high": high})
 
@@ -59,6 +59,9 @@ class Study:
     threshold: float | None = _setting(
         None, "The loss below which a network has ended well; empty for the median of the final losses"
     )
+    chosen: dict[str, Any] = _setting(
+        {}, "Which networks to train, by number, of each cell and size such as 'gru 32'; empty for all: see screening"
+    )
     goal: str = _setting(
         "loss", "What a good network is: loss, or a measure of its free runs such as climate or valid_prediction_time"
     )
@@ -73,16 +76,28 @@ class Study:
                 object.__setattr__(self, each.name, values)
             _check_bounds(each, getattr(self, each.name))
         check_name("name", self.name)
-        for label in ("task_options", "ranges"):
+        for label in ("task_options", "ranges", "chosen"):
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
         for kind in self.spectra:
             if kind not in ("hidden", "full", "closed_loop"):
                 raise UserError(f"spectra={self.spectra!r}: expected some of hidden, full, closed_loop")
+        self._check_chosen()
         if self.threshold is not None and not _is_positive(self.threshold):
             raise UserError(f"threshold={self.threshold!r}: expected a number above 0, or None for the median")
         if planned:
             self.check()
+
+    def _check_chosen(self) -> None:
+        groups = {f"{cell} {units}" for cell in self.cells for units in self.units}
+        for name, numbers in self.chosen.items():
+            if name not in groups:
+                raise unknown_name("cell and size in chosen", name, groups)
+            whole = isinstance(numbers, list | tuple) and numbers and all(type(one) is int for one in numbers)
+            if not whole or len(set(numbers)) < len(numbers) or min(numbers) < 0 or max(numbers) >= self.networks:
+                raise UserError(
+                    f"chosen[{name!r}]={numbers!r}: expected numbers from 0 to {self.networks - 1}, each once"
+                )
 
     def check(self) -> None:
         """Raise UserError where a cell, the task or a range is unknown here, or one does not fit another."""
@@ -115,8 +130,8 @@ class Study:
             measures[self.goal]
 
     def cell_ranges(self, name: str) -> dict[str, Range | Choice]:
-        """The ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may add
-        what is optional for its trainer."""
+        """Return the ranges that networks of cell `name` draw from: the cell's own, overruled by the study's, which may
+        add what is optional for its trainer."""
         from aelle_core.cells import cells
         from aelle_core.tasks import tasks
         from aelle_core.training import trainers
@@ -156,14 +171,18 @@ class Study:
     @property
     def total_networks(self) -> int:
         """Networks in all cohorts."""
-        return self.networks * len(self.cells) * len(self.units)
+        return sum(len(self.numbers(cell, units)) for cell in self.cells for units in self.units)
+
+    def numbers(self, cell: str, units: int) -> Sequence[int]:
+        """Return the numbers of the networks of one cell and size: all of them, or the chosen."""
+        return self.chosen.get(f"{cell} {units}", ()) if self.chosen else range(self.networks)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; a goal only where it is not the loss, as studies were before goals."""
-        found = json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
-        if self.goal == "loss":
-            del found["goal"]
-        return found
+        """Return the settings as JSON can hold them; later ones only where they are not the default, so that the
+        identity of older studies stays."""
+        settings: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=_plain))
+        later = {"chosen": {}, "goal": "loss"}
+        return {name: value for name, value in settings.items() if name not in later or value != later[name]}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], *, planned: bool = True) -> "Study":

@@ -30,12 +30,12 @@ class Nights:
         return RunDirectory(self.path / check_night(night))
 
     def study(self, night: str) -> Study:
-        """A night's study. Raises UserError unless `night` is a date."""
+        """Return a night's study. Raises UserError unless `night` is a date."""
         shared = self.series.study()
         return shared.replace(seed=stream_seed(shared.seed, f"night/{check_night(night)}") % 2**32)
 
     def begun(self) -> list[str]:
-        """The dates of all nights that have results, in order."""
+        """Return the dates of all nights that have results, in order."""
         if not self.path.exists():
             return []
         found: Iterable[Place] = self.path.iterdir()
@@ -44,7 +44,7 @@ class Nights:
         )
 
     def finished(self) -> list[str]:
-        """The dates of those nights whose networks are all trained, but for packs that were given up."""
+        """Return the dates of those nights whose networks are all trained, but for packs that were given up."""
         return [night for night in self.begun() if is_trained(self.run(night))]
 
 
@@ -61,7 +61,7 @@ def is_trained(run: RunDirectory) -> bool:
 
 
 def check_night(night: str) -> str:
-    """The date as it is. Raises UserError unless it is one, YYYY-MM-DD."""
+    """Return the date as it is. Raises UserError unless it is one, YYYY-MM-DD."""
     try:
         if not _DATE.fullmatch(night):
             raise ValueError

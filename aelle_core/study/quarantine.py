@@ -23,7 +23,7 @@ class QuarantinedPack:
 
     @classmethod
     def now(cls, pack: str, networks: Iterable[str], attempts: int, cause: str) -> "QuarantinedPack":
-        """The record of a pack that is given up now."""
+        """Return the record of a pack that is given up now."""
         return cls(pack, tuple(networks), attempts, cause, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -44,7 +44,7 @@ class Quarantine:
         (self.path / f"{pack}.json").unlink(missing_ok=True)
 
     def packs(self) -> list[QuarantinedPack]:
-        """The recorded packs by name. Raises UserError naming the file when one is broken."""
+        """Return the recorded packs by name. Raises UserError naming the file when one is broken."""
         records: list[Place] = [*self.path.glob("[!_.]*.json")]
         return [self._read(path) for path in sorted(records, key=lambda each: each.name)]
 
@@ -68,6 +68,6 @@ def quarantined_sentence(packs: Iterable[QuarantinedPack]) -> str:
 
 
 def incomplete(packs: Sequence[QuarantinedPack], networks: int) -> str:
-    """What is said of a study of so many networks that was completed without some of its packs."""
+    """Return the sentence about a study that was completed without some of its packs."""
     missing = sum(len(pack.networks) for pack in packs)
     return f"completed without {missing} of {networks} networks: {quarantined_sentence(packs)}"

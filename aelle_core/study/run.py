@@ -134,7 +134,7 @@ def _trainer(
     at_once: int | None,
     begun: Resumption,
 ) -> Trainer:
-    """The pack before its first epoch, to be trained in `way`, or in the one in which it was begun (with as many
+    """Return the pack before its first epoch, to be trained in `way`, or in the one in which it was begun (with as many
     networks at once), or in the fastest on this machine."""
     cell = get_cell(pack.cell, task.input_size, pack.units)
     settings = [variant.settings for variant in pack.variants]
@@ -194,7 +194,7 @@ def _store_epoch(
 
 
 def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, list[LyapunovSpectrum]]:
-    """The study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
+    """Return the study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
     network, found = trainer.network(), {}
     for kind in study.spectra:
         if kind == "closed_loop":

@@ -46,7 +46,7 @@ class Packs(Sequence[Pack]):
     units: int
 
     def __len__(self) -> int:
-        return -(-self.study.networks // self.study.pack_size)
+        return -(-len(self.numbers) // self.study.pack_size)
 
     @overload
     def __getitem__(self, index: int) -> Pack: ...
@@ -63,20 +63,24 @@ class Packs(Sequence[Pack]):
         variants = (_variant(self.study, self.cell, self.units, ranges, index) for index in self._members(number))
         return Pack(self.name(number), self.cell, self.units, tuple(variants))
 
-    def _members(self, number: int) -> range:
+    @property
+    def numbers(self) -> Sequence[int]:
+        return self.study.numbers(self.cell, self.units)
+
+    def _members(self, number: int) -> Sequence[int]:
         size = self.study.pack_size
-        return range(number * size, min((number + 1) * size, self.study.networks))
+        return self.numbers[number * size : (number + 1) * size]
 
     def name(self, number: int) -> str:
-        """The name of a pack, without drawing its networks."""
+        """Return the name of a pack, without drawing its networks."""
         return f"{self.cell}-{self.units}-pack{number:04d}"
 
     def names(self) -> Iterator[str]:
-        """The names of all packs in order, without drawing their networks."""
+        """Return the names of all packs in order, without drawing their networks."""
         return map(self.name, range(len(self)))
 
     def networks(self, number: int) -> list[str]:
-        """The names of a pack's networks, without drawing them."""
+        """Return the names of a pack's networks, without drawing them."""
         return [_network_name(self.cell, self.units, index) for index in self._members(number)]
 
 
@@ -128,5 +132,6 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | C
 
 
 def cohorts(study: Study) -> list[Cohort]:
-    """The study's cohorts in the order of its cells and sizes."""
-    return [Cohort(study.task, cell, units, Packs(study, cell, units)) for cell in study.cells for units in study.units]
+    """Return the study's cohorts in the order of its cells and sizes."""
+    groups = [(cell, units) for cell in study.cells for units in study.units if study.numbers(cell, units)]
+    return [Cohort(study.task, cell, units, Packs(study, cell, units)) for cell, units in groups]

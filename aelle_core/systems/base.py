@@ -158,16 +158,11 @@ systems: Registry[KnownSystem] = Registry("system", "aelle_core.systems")
 
 
 def get_system(name: str, *, interval: float | None = None, **parameters: float) -> KnownSystem:
-    """Return the registered system `name`, or the system NAME of the package `dysts` as "dysts:NAME".
+    """Return the registered system `name` with these parameters.
 
     >>> get_system("henon").published.exponents[0]
     0.41922
 
     Raises UserError, naming the known systems, where there is none of that name.
     """
-    prefix, _, rest = name.partition(":")
-    if prefix == "dysts" and rest:
-        from aelle_core.systems.dysts_systems import DystsFlow
-
-        return DystsFlow(rest, interval=interval, **parameters)
     return systems[name](interval=interval, **parameters)

@@ -42,15 +42,15 @@ class Task(ABC):
 
     @abstractmethod
     def statement(self) -> dict[str, Any]:
-        """What the result says about the data."""
+        """Return what the result says about the data."""
 
     @abstractmethod
     def spectrum_inputs(self, sequences: int) -> Tensor:
         """(sequences, time, features) along which spectra are taken; fewer sequences where there are no more."""
 
     def illustration(self) -> list[tuple[str, np.ndarray]]:
-        """A few labelled pictures of the task: curves (time,), or sequences (time, features). Raises UserError when
-        its data are missing."""
+        """Return a few labelled pictures of the task: curves (time,), or sequences (time, features). Raises UserError
+        when its data are missing."""
         return [(f"sequence {place}", one.numpy()) for place, one in enumerate(self.spectrum_inputs(4), start=1)]
 
     @property
@@ -75,7 +75,11 @@ tasks: Registry[Task] = Registry("task", "aelle_core.tasks")
 
 
 def get_task(name: str, *, seed: int = 0, options: Mapping[str, Any] | None = None) -> Task:
-    """The registered task `name` with its options. Raises UserError on an unknown name or option."""
+    """Return the registered task `name` with its options. Raises UserError on an unknown name or option.
+
+    >>> get_task("digits", seed=1).input_size
+    8
+    """
     kind = tasks[name]
     try:
         return kind(seed=seed, **(options or {}))

@@ -34,7 +34,7 @@ class HeldOut:
 
 @tasks.register("forecast")
 class Forecast(Regression):
-    """The next step of a known system (aelle_core.systems), or of one of the package dysts as "dysts:NAME".
+    """The next step of a known system (aelle_core.systems).
 
     system, parameters, interval  which system, at which parameters, how much time between two steps
     noise       of observation, as a share of each feature's standard deviation

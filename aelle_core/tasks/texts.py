@@ -12,7 +12,7 @@ WAR_AND_PEACE = "war-and-peace"
 
 
 def read_text(source: str, sha256: str | None = None) -> str:
-    """The text of a file, of an http(s) address (downloaded once, to the user's cache, with a progress bar), or
+    """Return the text of a file, of an http(s) address (downloaded once, to the user's cache, with a progress bar), or
     "python": the language reference that every Python carries. Lines end with a newline, whatever they ended with.
 
     `sha256` is checked against the file's bytes; an address needs one, or ends with it: #sha256=..., as pip has it.
@@ -76,7 +76,7 @@ def _download(address: str, sha256: str | None) -> Path:
 
 
 def _language_reference() -> str:
-    """The topics of `help()`: the reference's sections, each paragraph once, for many sections hold others."""
+    """Return the topics of `help()`: the reference's sections, each paragraph once, for many sections hold others."""
     try:
         from pydoc_data import topics
     except ImportError as error:

@@ -46,7 +46,7 @@ def save_checkpoint(path: Place, trainer: Trainer, result: EpochResult, names: S
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """A hash of all that a checkpoint holds, without the hash itself."""
+    """Return a hash of all that a checkpoint holds, without the hash itself."""
     found = blake2b(digest_size=16)
     said = {name: value for name, value in metadata.items() if name != _CHECKSUM}
     found.update(json.dumps(sorted(said.items())).encode())
@@ -57,7 +57,7 @@ def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str
 
 
 def _identity(trainer: Trainer) -> dict[str, str]:
-    """What must be the same for training to go on."""
+    """Return what must be the same for training to go on."""
     return {
         "format": _FORMAT,
         "trainer": trainer.name,

@@ -109,7 +109,7 @@ class Trainer(ABC):
 
     @abstractmethod
     def network(self) -> Network:
-        """The pack as it is now, for the spectrum: its cell, parameters and constants."""
+        """Return the pack as it is now, for the spectrum: its cell, parameters and constants."""
 
     @property
     def initial_state(self) -> Tensor | None:
@@ -144,7 +144,8 @@ class Trainer(ABC):
     def fastest_way(
         cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device
     ) -> tuple[str, int | None]:
-        """The way to begin a pack of `networks` with on this machine, and how many of them at once (None: all)."""
+        """Return the way to begin a pack of `networks` with on this machine, and how many of them at once (None:
+        all)."""
         return "packed", None
 
     @classmethod

@@ -52,7 +52,8 @@ class Workload:
 
     @classmethod
     def of(cls, cell: Cell, task: Supervised, batch_size: int, networks: int, device: torch.device) -> "Workload":
-        """The workload of a pack of `networks` on `task`, in a process with torch's present number of threads."""
+        """Return the workload of a pack of `networks` on `task`, in a process with torch's present number of
+        threads."""
         return cls(
             cell.name,
             cell.units,
@@ -120,7 +121,7 @@ class WayTimings:
         return directory / machine / f"{workload.cell}-{workload.units}-{digest}.json"
 
     def read(self, workload: Workload) -> dict[str, Timing] | None:
-        """What was measured on this kind of machine, or None: never, the file is broken, or the ways are
+        """Return what was measured on this kind of machine, or None: never, the file is broken, or the ways are
         others now."""
         if self.directory is None:
             return None
@@ -149,14 +150,15 @@ class WayTimings:
         return timings
 
     def chosen(self, workload: Workload) -> tuple[str, int]:
-        """The way to train with and how many networks at once: measured before, or now."""
+        """Return the way to train with and how many networks at once: measured before, or now."""
         timings = self.read(workload) or self.measure(workload)
         way = fastest(timings)
         return way, timings[way].networks_at_once
 
 
 def fastest(timings: Mapping[str, Timing]) -> str:
-    """The reference, unless another way is at least a tenth faster: the same numbers on as many machines as can be."""
+    """Return the reference, unless another way is at least a tenth faster: the same numbers on as many machines as can
+    be."""
     best = min(timings, key=lambda way: timings[way].seconds)
     return best if timings[best].seconds * _GAIN <= timings[REFERENCE].seconds else REFERENCE
 

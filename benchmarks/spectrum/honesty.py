@@ -30,7 +30,7 @@ from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.kernels.tangents import TorchTangents
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 from benchmarks.spectrum.cases import draw_inputs, draw_network
-from tests.helpers.references import arrays_of, reference_spectrum
+from tests.helpers.references import EQUATIONS, arrays_of, reference_spectrum
 
 SCALE = 0.5
 EACH = 5000
@@ -69,7 +69,7 @@ class Drawn:
 def drawn(kind: str, number: int) -> Drawn:
     """The network of that number of a kind."""
     source = np.random.default_rng((number, list(GAINS).index(kind)))
-    name = str(source.choice(list(cells)))
+    name = str(source.choice([name for name in cells if name in EQUATIONS]))
     units, length, features = int(source.integers(2, 7)), int(source.choice(LENGTHS)), int(source.integers(1, 4))
     gain = float(np.exp(source.uniform(*np.log(GAINS[kind]))))
     sequences = int(source.integers(1, 3))

@@ -293,7 +293,7 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
 
 
 def main() -> None:
-    """The command `aelle`. A mistake of the user is one sentence on standard error and exit code 2."""
+    """Run the command `aelle`. A mistake of the user is one sentence on standard error and exit code 2."""
     from aelle_core.foundation.errors import UserError
     from aelle_core.foundation.module_path import keep_current_folder_off_paths
 

@@ -105,8 +105,8 @@ def _task_options(given: Sequence[str]) -> dict[str, Any]:
 
 
 def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:
-    """The directory or address for the results, after everything that can be known to fail has been refused; without
-    `write`, by looking alone."""
+    """Return the directory or address for the results, after everything that can be known to fail has been refused;
+    without `write`, by looking alone."""
     from aelle_core.files.places import resolved
     from aelle_core.study import RunDirectory
     from aelle_core.tasks import get_task
@@ -143,7 +143,7 @@ def asked_resources(address: str | None, cpus: float, gpus: float, way: str | No
     return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
 
 
-def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "log") -> None:
+def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "rank") -> None:
     """Raise UserError where `asked_resources` and `asked_analysis` would, without what they need to be installed."""
     from aelle_core.foundation.errors import UserError
 
@@ -153,8 +153,8 @@ def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "log
         raise UserError(f"--gpus {gpus:g}: expected a number from 0 to 64")
     if not 2 <= splits <= 1000:
         raise UserError(f"--splits {splits}: expected a whole number from 2 to 1000")
-    if regress not in ("log", "loss"):
-        raise UserError(f"--regress {regress!r}: expected log or loss")
+    if regress not in ("rank", "log", "loss"):
+        raise UserError(f"--regress {regress!r}: expected rank, log or loss")
 
 
 def check_forced_way(way: str | None, plan: "Study", device: str) -> None:
@@ -181,7 +181,7 @@ def asked_analysis(splits: int, regress: str) -> "AnalysisParameters":
 
 
 def _validated(model: Callable[..., Made], **values: Any) -> Made:
-    """A pydantic model, with its complaints as one sentence."""
+    """Return a pydantic model, with its complaints as one sentence."""
     from pydantic import ValidationError
 
     from aelle_core.foundation.errors import UserError

@@ -20,16 +20,16 @@ def show_plan(plan: Study, directory: str) -> None:
     for group in groups:
         cell = get_cell(group.cell, task.input_size, group.units)
         count, held = trainers[task.trainer].size(cell, task)
-        weights += held * plan.networks
+        weights += held * len(group.packs.numbers)
         varied = {name: bounds for name, bounds in plan.cell_ranges(group.cell).items() if bounds.varies}
         ranges = ", ".join(f"{name} {bounds}" for name, bounds in varied.items())
-        table.add_row(group.name, str(plan.networks), str(len(group.packs)), str(count), ranges)
+        table.add_row(group.name, str(len(group.packs.numbers)), str(len(group.packs)), str(count), ranges)
     console = Console(markup=False)
     console.print(table)
     packs = sum(len(group.packs) for group in groups)
     epochs = sum(map(plan.has_spectra, range(plan.epochs + 1)))
-    kept = [min(g.units, plan.exponents or g.units) * len(plan.spectra) for g in groups]
-    spectra = plan.networks * epochs * sum(map(estimated_row_bytes, kept))
+    kept = [(len(g.packs.numbers), min(g.units, plan.exponents or g.units) * len(plan.spectra)) for g in groups]
+    spectra = epochs * sum(networks * estimated_row_bytes(exponents) for networks, exponents in kept)
     console.print(
         f"{plan.total_networks} networks in {packs} packs, {plan.epochs} epochs of {task.steps} steps, "
         f"{packs * (plan.epochs + 1)} fragments; on disk about {decimal(spectra)} of spectra and "

@@ -19,7 +19,7 @@ def named_server() -> str | None:
 
 
 def kept_for(url: str) -> dict[str, str]:
-    """The setting that has this process give the password that is kept for a server, where it knows no other."""
+    """Return the setting that has this process give the password that is kept for a server, where it knows no other."""
     from prefect.settings import PREFECT_API_AUTH_STRING
 
     if os.environ.get("PREFECT_API_AUTH_STRING") or PREFECT_API_AUTH_STRING.value():
@@ -55,7 +55,7 @@ def prefect_home() -> Path:
 
 @contextmanager
 def environment(settings: dict[str, str]) -> Iterator[None]:
-    """The settings in this process' environment, and in prefect's, which reads its own only once."""
+    """Put the settings into this process' environment for the block, and into Prefect's, which reads it only once."""
     from prefect.context import refresh_global_settings_context
 
     before = {name: os.environ.get(name) for name in settings}

@@ -47,7 +47,7 @@ def ray_cluster(resources: Resources, wanted: Mapping[str, Request]) -> Iterator
 
 @contextmanager
 def _started() -> Iterator[None]:
-    """A local cluster for the block."""
+    """Run a local cluster for the block."""
     cluster = LocalCluster.start(
         num_cpus=os.cpu_count(),
         include_dashboard=False,
@@ -67,7 +67,7 @@ def _started() -> Iterator[None]:
 
 @contextmanager
 def _joined(address: str) -> Iterator[None]:
-    """The cluster at an address for the block. Raises UserError where it does not answer or lets nobody in."""
+    """Connect to the cluster at an address for the block. Raises UserError where it gives no access."""
     import ray
 
     try:
@@ -82,7 +82,7 @@ def _joined(address: str) -> Iterator[None]:
 
 
 def job_config() -> Any:
-    """What workers are told about this process: modules lie where they lie for it.
+    """Return what workers are told about this process: modules lie where they lie for it.
 
     Ray adds the folder that this process runs in, which may hold a `flows` of another project.
     """

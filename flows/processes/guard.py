@@ -41,8 +41,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def names_of(host: str, others: Iterable[str] = ()) -> frozenset[str]:
-    """The names by which a server that listens on `host` may be addressed: its own, loopback's (a tunnel ends there),
-    and, where it listens beyond loopback, those of this machine; `others` as well."""
+    """Return the names by which a server that listens on `host` may be addressed: its own, loopback's (a tunnel ends
+    there), and, where it listens beyond loopback, those of this machine; `others` as well."""
     names = {host, *_LOOPBACK, *others}
     if host in _EVERY_INTERFACE:
         names |= {each.address.split("%")[0] for several in psutil.net_if_addrs().values() for each in several}
@@ -123,7 +123,7 @@ class _Renamed:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
+    """Return the name in a Host header, without its port."""
     host = host.strip().lower()
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 

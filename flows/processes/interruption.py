@@ -37,7 +37,7 @@ def telling_threads() -> Iterator[None]:
 
 
 def exit_code(interrupt: BaseException) -> int:
-    """The exit code for what ended a process early: 128 + signal. Prefect has its own exception for SIGTERM."""
+    """Return the exit code for what ended a process early: 128 + signal. Prefect has its own exception for SIGTERM."""
     if isinstance(interrupt, KeyboardInterrupt):
         return 128 + signal.SIGINT
     code = interrupt.code if isinstance(interrupt, SystemExit) else None
@@ -90,7 +90,7 @@ class Ending:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def code(self, interrupt: BaseException) -> int:
-        """The exit code, given what the main thread was interrupted by."""
+        """Return the exit code, given what the main thread was interrupted by."""
         return exit_code(interrupt) if self._code is None else self._code
 
 

@@ -69,7 +69,7 @@ class LocalCluster:
         return [process for name, process in self._parts.items() if name.endswith("agent")]
 
     def ended(self) -> list[str]:
-        """The names of the parts that have ended."""
+        """Return the names of the parts that have ended."""
         return [name for name, process in self._parts.items() if not _lives(process)]
 
     def stop(self) -> None:
@@ -135,7 +135,7 @@ def _print_nothing(*given: object, **named: object) -> None:
 
 
 def _parts() -> dict[str, psutil.Process]:
-    """The cluster's processes below this one, once all are there."""
+    """Return the cluster's processes below this one, once all are there."""
     deadline = time.monotonic() + _AGENTS_SECONDS
     while True:
         parts = {}
@@ -173,7 +173,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def _of_ray() -> set[psutil.Process]:
-    """What Ray has started below this process: the raylet and the GCS, and all below them."""
+    """Return what Ray has started below this process: the raylet and the GCS, and all below them."""
     found: set[psutil.Process] = set()
     for process in psutil.Process().children():
         with suppress(psutil.Error):

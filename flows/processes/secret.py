@@ -17,7 +17,7 @@ _USER = "aelle"
 
 
 def new_secret() -> str:
-    """A password that nobody guesses, as Prefect wants it: name:password."""
+    """Return a password that nobody guesses, as Prefect wants it: name:password."""
     return f"{_USER}:{secrets.token_hex(24)}"
 
 
@@ -32,7 +32,7 @@ def link_file(home: Path, port: int) -> Path:
 
 
 def kept_secret(home: Path, port: int) -> str:
-    """The password of the server on that port, made at the first call.
+    """Return the password of the server on that port, made at the first call.
 
     Raises UserError where the file is not this user's alone.
     """
@@ -43,7 +43,8 @@ def kept_secret(home: Path, port: int) -> str:
 
 
 def known_secret(home: Path, url: str) -> str | None:
-    """The password that is kept for the server at `url`; None where that is not on this machine, or not one of ours."""
+    """Return the password that is kept for the server at `url`; None where that is not on this machine, or not one of
+    ours."""
     parts = urlsplit(url)
     if parts.port is None or not _is_here(parts.hostname or ""):
         return None
@@ -52,7 +53,7 @@ def known_secret(home: Path, url: str) -> str | None:
 
 
 def sign_in_link(url: str, secret: str) -> str:
-    """The address that signs a browser in to the server whose API is at `url`."""
+    """Return the address that signs a browser in to the server whose API is at `url`."""
     return f"{url.removesuffix('/api')}{SIGN_IN}#{quote(secret)}"
 
 

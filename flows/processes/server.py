@@ -142,7 +142,7 @@ def prefect_server(
     interface: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[str]:
-    """A Prefect server for the block, named in PREFECT_API_URL to this process and its children. Yields its address.
+    """Run a Prefect server for the block, named in PREFECT_API_URL to this process and its children; yield its address.
 
     Runs that it holds of processes of this machine that have gone are closed: see flows.processes.stale_runs.
     Where a server is named already, by PREFECT_API_URL or by Prefect's profile, that one is used and none is started.
@@ -238,7 +238,7 @@ def _deliver() -> None:
 
 
 def _own_secret(port: int | None) -> str:
-    """What a server of ours asks for; `port` where that is one that people come back to."""
+    """Return what a server of ours asks for; `port` where that is one that people come back to."""
     from prefect.settings import PREFECT_SERVER_API_AUTH_STRING
 
     given = os.environ.get("PREFECT_SERVER_API_AUTH_STRING") or PREFECT_SERVER_API_AUTH_STRING.value()

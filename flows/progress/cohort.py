@@ -21,7 +21,7 @@ class CohortProgress:
         self._epochs = self._study.epochs + 1
         self._before = self._stored_before()
         self._under_way: dict[str, int] = {}  # stored epochs
-        self._total = self._study.networks * self._epochs
+        self._total = len(cohort.packs.numbers) * self._epochs
         self._done = 0
         self._published = 0.0
         self._artifact = create_progress_artifact(
@@ -29,7 +29,8 @@ class CohortProgress:
         )
 
     def _stored_before(self) -> dict[str, frozenset[int]]:
-        """The stored epochs of the cohort's packs, where there are any; most packs share one and the same set."""
+        """Return the stored epochs of the cohort's packs, where there are any; most packs share one and the same
+        set."""
         shared: dict[frozenset[int], frozenset[int]] = {}
         found = self._store.stored(self._study.identity, self._cohort.cell)
         own = f"{self._cohort.cell}-{self._cohort.units}-"
@@ -37,7 +38,7 @@ class CohortProgress:
         return {pack: shared.setdefault(epochs, epochs) for pack, epochs in sets}
 
     def begin(self, name: str) -> frozenset[int]:
-        """A pack is going to be trained, or is settled when all of it was stored before. Returns its stored epochs."""
+        """Note a pack that is going to be trained, or is settled if all of it was stored. Returns its stored epochs."""
         before = self._before.pop(name, frozenset())
         self._advance(name, len(before), self._cohort.name)
         if len(before) == self._epochs:

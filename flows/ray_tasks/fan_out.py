@@ -123,7 +123,7 @@ class _Queue:
         return max(0.0, self._failed[0][0] - time.monotonic()) if self._ahead is None else 0.0
 
     def next(self) -> _Job | None:
-        """The next job whose time has come."""
+        """Return the next job whose time has come."""
         if self._failed and self._failed[0][0] <= time.monotonic():
             return heapq.heappop(self._failed)[2]
         if self._ahead is None:
@@ -164,7 +164,7 @@ class _Window:
             self._queued = value
 
     def size(self, patience: float) -> int:
-        """Raises UserError when no node has been able to hold a job for too long."""
+        """Raise UserError when no node has been able to hold a job for too long."""
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS

@@ -45,13 +45,14 @@ def nightly(
 
 
 def _tonight(timezone: str) -> str:
-    """The date on which this run was to start: one that waits, or is tried again the next day, keeps its night."""
+    """Return the date on which this run was to start: one that waits, or is tried again the next day, keeps its
+    night."""
     planned: datetime = runtime.flow_run.scheduled_start_time
     return date.isoformat(night_date(planned, ZoneInfo(timezone), _crons()))
 
 
 def _crons() -> list[str]:
-    """The cron expressions of this run's deployment, where a schedule has started it."""
+    """Return the cron expressions of this run's deployment, where a schedule has started it."""
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(runtime.flow_run.id))
         if not run.auto_scheduled or run.deployment_id is None:

@@ -18,7 +18,7 @@ ONE_NIGHT = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitS
 
 
 def deployments(cron: str | None = None, timezone: str = "UTC") -> list[RunnerDeployment]:
-    """The deployments, each named after its function; their code is found by its module's name.
+    """Return the deployments, each named after its function; their code is found by its module's name.
 
     Args:
         cron: When nights begin; they are not scheduled without it.

@@ -45,8 +45,8 @@ class _Changes(BaseModel):
         data: str = ""
 
     def study(self, preset: str, settings: ServedSettings) -> Study:
-        """The preset with these changes. Raises UserError where they do not fit, and where `data` is not below the
-        server's data."""
+        """Return the preset with these changes. Raises UserError where they do not fit, and where `data` is not below
+        the server's data."""
         held = self.model_dump(exclude={"ranges", "data"})
         changes = {name: value for name, value in held.items() if value not in (None, [], _SAME)}
         data = settings.data_place(self.data) if self.data else None
@@ -60,12 +60,12 @@ class _Changes(BaseModel):
 
 
 def _drop_default(schema: dict[str, Any]) -> None:
-    """A default of null would be shown as a field of its own type; without one the field is empty."""
+    """Remove a default of null, which the form would show as a field of another type."""
     schema.pop("default", None)
 
 
 def _entry(name: str, field: FieldInfo, of_preset: bool = False) -> tuple[Any, Any]:
-    """A setting as a field of a form; `of_preset`: one that may be left empty, for what the preset has."""
+    """Return a setting as a field of a form; `of_preset`: one that may be left empty, for what the preset has."""
     title = " ".join({"cpus": "CPUs", "gpus": "GPUs"}.get(word, word) for word in name.split("_"))
     description = f"{field.description}; empty: as in the preset" if of_preset else field.description
     kinds = [kind for kind in get_args(field.annotation) if kind is not NoneType]
@@ -110,7 +110,7 @@ else:
 
 
 def resources(packs: PackResources, settings: ServedSettings) -> Resources:
-    """What packs take, on the cluster that the server's owner has named."""
+    """Return what packs take, on the cluster that the server's owner has named."""
     return Resources(ray_address=settings.ray_address, **packs.model_dump())
 
 

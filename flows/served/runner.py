@@ -60,7 +60,7 @@ class OwnFlowsRunner(Runner):
             self._stop = asyncio.ensure_future(self.astop())
 
     def _entrypoint(self, flow_run: "FlowRun") -> str:
-        """Raises RuntimeError for a run of a deployment that was not added here."""
+        """Raise RuntimeError for a run of a deployment that was not added here."""
         if flow_run.deployment_id not in self._entrypoints:
             raise RuntimeError(f"run {flow_run.name!r} belongs to no deployment of this program")
         return self._entrypoints[flow_run.deployment_id]

@@ -35,13 +35,13 @@ class ServedSettings(BaseSettings):
             raise UserError(f"runs {self.runs!r} is a file: expected a directory for results")
 
     def absolute(self) -> dict[str, str]:
-        """The directories, wherever the process is that reads them."""
+        """Return the directories, wherever the process is that reads them."""
         return {"runs": resolved(self.runs)} | (
             {} if self.data is None else {"data": str(self.data.expanduser().resolve())}
         )
 
     def results(self, name: str) -> str:
-        """The directory or address of the results called `name`.
+        """Return the directory or address of the results called `name`.
 
         Raises UserError when the name is not one of letters, digits, - and _, or leads out of the root.
         """
@@ -50,7 +50,7 @@ class ServedSettings(BaseSettings):
         return str(_below(root.resolve(), name, "results") if isinstance(root, Path) else root / name)
 
     def data_place(self, name: str) -> str:
-        """The file or directory `name` below the data root.
+        """Return the file or directory `name` below the data root.
 
         Raises UserError when there is no root, when `name` is absolute, holds .. or leads out of the root through a
         link, and when nothing is there.
@@ -70,7 +70,7 @@ class ServedSettings(BaseSettings):
 
 
 def _below(root: Path, name: str, label: str) -> Path:
-    """The place that `name` leads to from `root`, links followed. Raises UserError where that is elsewhere."""
+    """Return the place that `name` leads to from `root`, links followed. Raises UserError where that is elsewhere."""
     place = (root / name).resolve()
     if not place.is_relative_to(root) or place == root:
         raise UserError(f"{label}={name!r} leads elsewhere: expected a name below the server's directory of {label}")
@@ -78,7 +78,7 @@ def _below(root: Path, name: str, label: str) -> Path:
 
 
 def check_timezone(name: str) -> ZoneInfo:
-    """The time zone of that name. Raises UserError when there is none."""
+    """Return the time zone of that name. Raises UserError when there is none."""
     if name not in _timezones():
         raise UserError(f"timezone={name!r}: expected a name such as UTC or Europe/Berlin")
     return ZoneInfo(name)

@@ -29,7 +29,8 @@ _WHOLE_FILES = (
 
 def is_whole(file: str) -> bool:
     """Return whether a file's tests belong to the whole (`make test-all`) and not to the quick ones (`make test`):
-    those that start servers and clusters, but for one study, those that wait, and those of many combinations."""
+    those that start servers and clusters, except one study, those that wait, and those of many combinations or of many
+    drawn inputs."""
     return PurePosixPath(file).parts[1] in _WHOLE or file in _WHOLE_FILES
 
 

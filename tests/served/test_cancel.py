@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from prefect.states import Cancelled, Cancelling, Crashed, State
 
 from aelle_core.study import RunDirectory
-from fault_injection.command import lives
+from fault_injection.command import fragments, lives
 from flows.processes.stale_runs import close_below
 from flows.served.deployed_analyse import analyse
 from flows.served.deployed_compact import compact
@@ -29,7 +29,7 @@ def test_a_cancelled_run_ends_with_its_processes_and_the_same_form_goes_on(serve
     run = RunDirectory(served.runs / "cancelled")
     form = FORM | {"changes": FORM["changes"] | {"epochs": 120}}
     cancelled = served.submit("sweep", **form)
-    until(lambda: stored(run) >= 3, 600)
+    until(lambda: fragments(run.path) >= 3, 600)
     process = served.flow_process(cancelled)
     processes = [process, *process.children(recursive=True)]
     assert any(each.name() == "raylet" for each in processes)
@@ -55,7 +55,7 @@ def test_a_killed_run_is_crashed_with_what_it_left_under_way(served: Served) -> 
     """By `aelle serve`, which sees the end of its process, and not when no heartbeat has come for five minutes."""
     run = RunDirectory(served.runs / "killed")
     killed = served.submit("sweep", **FORM | {"results": "killed", "changes": FORM["changes"] | {"epochs": 1000}})
-    until(lambda: stored(run) >= 3, 600)
+    until(lambda: fragments(run.path) >= 3, 600)
 
     def tasks() -> dict[str, str]:
         found = served.post("task_runs/filter", flow_runs={"id": {"any_": [killed]}})
@@ -90,11 +90,6 @@ def test_what_a_killed_process_left_under_way_is_closed_with_its_run(
     for each in (analyse, compact, nightly, study, sweep):
         assert close_below in each.on_cancellation_hooks
         assert close_below in each.on_crashed_hooks
-
-
-def stored(run: RunDirectory) -> int:
-    """How many fragments of spectra there are."""
-    return len(run.store.files()) if run.settings.exists() else 0
 
 
 def until(condition: Any, seconds: float) -> None:

@@ -31,7 +31,8 @@ class Check:
 
 
 def checks(tonight: Sequence[Summary], before: Sequence[Summary], epoch: int) -> list[Check]:
-    """The F1 of every classifier after `epoch`, and what is known of a night's own networks, beside the last night's.
+    """Return the F1 of every classifier after `epoch`, and what is known of a night's own networks, beside the last
+    night's.
 
     A classifier is fitted to the networks of all nights, and tonight's hold last night's among them. Its F1 has drifted
     when tonight's mean lies outside last night's 95 % interval. The two means share data and so differ by less than

@@ -48,10 +48,10 @@ class History:
         write_atomically(self.path, lambda temporary: pq.write_table(table, temporary))
 
     def before(self, night: str) -> str | None:
-        """The last night before that one; None when there was none."""
+        """Return the last night before that one; None when there was none."""
         return max((each for each in self.table()["night"].to_pylist() if each < night), default=None)
 
     def of(self, night: str) -> list[Summary]:
-        """A night's metrics."""
+        """Return a night's metrics."""
         names = [each.name for each in dataclasses.fields(Summary)]
         return [Summary(**{n: row[n] for n in names}) for row in self.table().to_pylist() if row["night"] == night]

@@ -108,7 +108,7 @@ def _analysis(trained: list[Trained]) -> Analysis:
 
 
 def _rows(trained: Trained, called: str | None) -> pa.Table:
-    """The study's rows under the identity that it has on every machine."""
+    """Return the study's rows under the identity that it has on every machine."""
     rows = trained.store.read(study=trained.study.identity)
     column = rows.schema.get_field_index("study")
     names = pa.array([_anywhere(trained.study, called).identity] * rows.num_rows, rows.schema.field(column).type)
@@ -116,7 +116,8 @@ def _rows(trained: Trained, called: str | None) -> pa.Table:
 
 
 def _anywhere(study: Study, called: str | None) -> Study:
-    """The study without the place where its data lay on the machine that ran it, under the name that it has there."""
+    """Return the study without the place where its data lay on the machine that ran it, under the name that it has
+    there."""
     return study.replace(name=called or study.name, task_options=_without_places(study))
 
 
@@ -137,7 +138,7 @@ def _f1(tables: list[Table], row: str) -> str:
 
 
 def card() -> str:
-    """The data card's table in Markdown, from the manifest."""
+    """Return the data card's table in Markdown, from the manifest."""
     header = ["name", "takes", "networks", "good below", "calling all good", *METRICS, "made by"]
     lines = [header, ["---"] * len(header)]
     for name, entry in manifest().items():

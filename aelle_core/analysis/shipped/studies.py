@@ -30,13 +30,15 @@ class ShippedSpectra:
 
 
 def shipped_name(given: str) -> str | None:
-    """The name under which a study ships: its own, or that of the preset that it was made by; None where none does."""
+    """Return the name under which a study ships: its own, or that of the preset that it was made by; None where none
+    does."""
     by_preset = {entry["studies"][0]["name"]: name for name, entry in manifest().items()}
     return given if given in manifest() else by_preset.get(given)
 
 
 def shipped_studies(name: str) -> list[Trained]:
-    """The studies of one shape that make up a dataset. Raises UserError, listing the known names, for any other."""
+    """Return the studies of one shape that make up a dataset. Raises UserError, listing the known names, for any
+    other."""
     if name not in manifest():
         raise unknown_name("shipped study", name, manifest())
     spectra = ShippedSpectra(name)
@@ -44,8 +46,9 @@ def shipped_studies(name: str) -> list[Trained]:
 
 
 def shipped_tables(name: str, settings: dict[str, Any], *, anew: bool = False) -> list[Table]:
-    """The tables of a shipped study: those that ship with it where they were made with these settings ("splits", "seed"
-    and "regress"), else, and `anew`, made from its spectra. Raises UserError where the files have been changed."""
+    """Return the tables of a shipped study: those that ship with it where they were made with these settings ("splits",
+    "seed" and "regress"), else, and `anew`, made from its spectra. Raises UserError where the files have been
+    changed."""
     trained = shipped_studies(name)
     wanted = {**settings, "shares": dataclasses.asdict(protocol_of(trained[0].study.task))}
     if not anew:

@@ -27,11 +27,11 @@ class SameCell(Kernel):
         return (same, np.empty((*same.shape, 0))) if eval_gradient else same
 
     def diag(self, X: np.ndarray) -> np.ndarray:
-        """1 for every network."""
+        """Return 1 for every network."""
         return np.ones(len(X))
 
     def is_stationary(self) -> bool:
-        """It does not depend on the difference of cells alone."""
+        """Return False: equal cells count more than their difference says."""
         return False
 
 
@@ -44,7 +44,7 @@ class OnColumns(Kernel):
 
     @property
     def hyperparameters(self) -> list[Hyperparameter]:
-        """Those of the kernel."""
+        """Return the hyperparameters of the kernel."""
         return self.kernel.hyperparameters
 
     @property
@@ -71,7 +71,7 @@ class OnColumns(Kernel):
         return self.kernel(X[:, columns], None if Y is None else Y[:, columns], eval_gradient)
 
     def diag(self, X: np.ndarray) -> np.ndarray:
-        """The kernel's."""
+        """Return the diagonal of the kernel."""
         return self.kernel.diag(X[:, list(self.columns)])
 
     def is_stationary(self) -> bool:

@@ -43,8 +43,8 @@ class ScalarClassifier(Classifier):
 
 
 def best_f1_cut(scores: np.ndarray, good: np.ndarray) -> float:
-    """The score from which on "good" is predicted with the best F1, halfway to the next lower score; -inf (all good)
-    when nothing is good."""
+    """Return the score from which on "good" is predicted with the best F1, halfway to the next lower score; -inf (all
+    good) when nothing is good."""
     if not good.any():
         return -np.inf
     precision, recall, cuts = precision_recall_curve(good, scores)

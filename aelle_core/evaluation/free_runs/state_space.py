@@ -42,7 +42,7 @@ def _chosen(states: np.ndarray, between: bool = False) -> np.ndarray:
 
 
 def _log_density(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """log p of points (n, features) under the mixture, without the constant that both mixtures share, (n,)."""
+    """Return log p of points (n, features) under the mixture, without the constant that both mixtures share, (n,)."""
     floor = -(30.0**2) * centres.shape[1] / (2 * VARIANCE)
     finite = centres[np.isfinite(centres).all(axis=1)]
     if not len(finite):

@@ -66,5 +66,5 @@ PROTOCOLS: Mapping[str, Protocol] = {
 
 
 def protocol_of(task: str) -> Protocol:
-    """The paper's splits for this task; those for row-wise sequential MNIST where the paper does not have it."""
+    """Return the paper's splits for this task; those for row-wise sequential MNIST where the paper does not have it."""
     return PROTOCOLS.get(task, Protocol())

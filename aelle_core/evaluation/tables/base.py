@@ -44,7 +44,7 @@ class Table:
         return list(dict.fromkeys(one.column for one in self.entries))
 
     def at(self, row: str, metric: str, column: str) -> Entry | None:
-        """The number in that place, where there is one."""
+        """Return the number in that place, where there is one."""
         return next((e for e in self.entries if (e.row, e.metric, e.column) == (row, metric, column)), None)
 
 
@@ -59,10 +59,10 @@ class TableMaker(ABC):
 
     @abstractmethod
     def entries(self, material: Material) -> list[Entry]:
-        """The numbers."""
+        """Return the numbers."""
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
-        """What they say, in sentences; first what F1 is worth here."""
+        """Return what they say, in sentences; first what F1 is worth here."""
         share = float((material.everyone.final_loss < material.threshold).mean())
         trivial = f"Calling every network good would give a recall of 1 and an F1 of {2 * share / (1 + share):.3f}."
         return [trivial, *paper_remarks(material.task, self.name)]
@@ -72,7 +72,7 @@ class TableMaker(ABC):
         return None
 
     def make(self, material: Material) -> Table:
-        """The table; without entries, and with the reason, where the study has nothing to fill it."""
+        """Return the table; without entries, and with the reason, where the study has nothing to fill it."""
         protocol = material.protocol
         caption = self.caption.format(end=protocol.end, early=protocol.early, cutting=protocol.end.cutting)
         if reason := self.absent(material):
@@ -95,11 +95,11 @@ class EarlyTable(TableMaker):
         return None if material.early_epochs else "Not made: the study has no spectra from the first half of training."
 
     def rows(self, material: Material) -> tuple[str, ...]:
-        """The table's rows in order."""
+        """Return the table's rows in order."""
         return (*self.shown, *BASELINES)
 
     def measured(self, material: Material) -> list[Measurement]:
-        """The measurements that the table shows."""
+        """Return the measurements that the table shows."""
         return material.early
 
     def entries(self, material: Material) -> list[Entry]:
@@ -118,7 +118,7 @@ def make_tables(material: Material) -> list[Table]:
 
 
 def column_of(epoch: int) -> str:
-    """The column of an epoch."""
+    """Return the column of an epoch."""
     return f"epoch {epoch}"
 
 

@@ -45,7 +45,7 @@ class Combination(ForestClassifier):
 
 
 def combination(parts: Sequence[str]) -> type[Classifier]:
-    """The classifier that looks at these parts."""
+    """Return the classifier that looks at these parts."""
     moving = set(parts) != {"hyperparameters"}
     return type("Combination", (Combination,), {"parts": tuple(parts), "uses_present": moving})
 

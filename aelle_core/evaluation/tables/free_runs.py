@@ -38,7 +38,7 @@ class FreeRunTable(TableMaker):
         return None
 
     def splits(self, material: Material) -> list[Split]:
-        """The splits of the networks that the table is about."""
+        """Return the splits of the networks that the table is about."""
         return material.drawn(material.protocol.end)
 
     def entries(self, material: Material) -> list[Entry]:

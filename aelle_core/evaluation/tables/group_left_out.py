@@ -60,8 +60,8 @@ class LeftOut(TableMaker):
 
 
 def _best(measurements: Sequence[Measurement], kind: str, epoch: int) -> str:
-    """The classifier of that kind, among the table's, with the highest mean balanced accuracy over the groups that
-    have one."""
+    """Return the classifier of that kind, among the table's, with the highest mean balanced accuracy over the groups
+    that have one."""
     found: dict[str, list[float]] = {}
     for one in measurements:
         if (one.kind, one.epoch) == (kind, epoch) and one.classifier in _ROWS:

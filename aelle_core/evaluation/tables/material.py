@@ -93,11 +93,11 @@ class Material:
         return sorted({min(self.examples), fifth, self.last_epoch})
 
     def drawn(self, shares: Shares) -> list[Split]:
-        """The seeded splits with these shares."""
+        """Return the seeded splits with these shares."""
         return splits_by_network(self.everyone, self.splits, seed=self.seed, shares=shares)
 
     def aelle(self, split: Split, kind: str | None = None) -> AeLLE:
-        """The AeLLE of the split's training networks."""
+        """Return the AeLLE of the split's training networks."""
         kind = kind or self.kind
         if (kind, split.train) not in self._fitted:
             self._fit([split], kind)
@@ -110,7 +110,7 @@ class Material:
         chosen: Mapping[str, type[Classifier]],
         kind: str | None = None,
     ) -> list[Measurement]:
-        """The chosen classifiers at these epochs on every split."""
+        """Return the chosen classifiers at these epochs on every split."""
         kind = kind or self.kind
         examples = {epoch: self.kinds[kind][epoch] for epoch in epochs}
         self._fit([split for split in splits if (kind, split.train) not in self._fitted], kind)
@@ -139,8 +139,8 @@ class Material:
         return self.measure(self.drawn(self.protocol.early), self.early_epochs, classifiers)
 
     def left_out(self, label: str) -> tuple[list[str], list[Measurement]]:
-        """The groups of the networks by `label`, "cells" or "units", and every classifier at three moments trained
-        without a group and tested on it; `split` of a measurement is the place of its group."""
+        """Return the groups of the networks by `label`, "cells" or "units", and every classifier at three moments
+        trained without a group and tested on it; `split` of a measurement is the place of its group."""
         if label not in self._left_out:
             groups, splits = zip(
                 *splits_by_group(self.everyone, getattr(self.everyone, label), seed=self.seed), strict=True

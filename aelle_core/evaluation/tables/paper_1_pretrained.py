@@ -48,7 +48,7 @@ class Pretrained(EarlyTable):
 
 
 def _labels(material: Material) -> dict[str, float]:
-    """The table's row for each loss below which a network is good."""
+    """Return the table's row for each loss below which a network is good."""
     labels = {ROW: material.threshold}
     printed = PRINTED_THRESHOLDS.get(material.task)
     if printed is not None and printed != material.threshold:

@@ -51,7 +51,7 @@ class MedianCells(Classifier):
 
 
 def median_cells(depth: int) -> type[MedianCells]:
-    """The classifier of that many medians."""
+    """Return the classifier of that many medians."""
     return type(f"MedianCells{depth}", (MedianCells,), {"depth": depth})
 
 

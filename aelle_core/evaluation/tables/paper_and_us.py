@@ -35,7 +35,7 @@ def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Tabl
 
 
 def _entry(one: Entry, study: str) -> Entry:
-    """The number in a row that says when it was taken, and in its study's column."""
+    """Return the number in a row that says when it was taken, and in its study's column."""
     row = f"{one.row}, {one.column.replace('end of training', 'at the end')}"
     return Entry(row, one.metric, study, one.mean, one.low, one.high, one.paper)
 

@@ -12,15 +12,15 @@ def _numbers() -> dict[str, Any]:
 
 
 def paper_tasks() -> list[str]:
-    """The tasks that the paper has numbers for."""
+    """Return the tasks that the paper has numbers for."""
     return sorted(_numbers())
 
 
 def paper_number(task: str, table: str, metric: str, row: str, column: str) -> float | None:
-    """The number in that place, or None where the paper has none."""
+    """Return the number in that place, or None where the paper has none."""
     return _numbers().get(task, {}).get(table, {}).get(metric, {}).get(row, {}).get(column)
 
 
 def paper_remarks(task: str, table: str) -> list[str]:
-    """What the paper says about the table in words."""
+    """Return what the paper says about the table in words."""
     return list(_numbers().get(task, {}).get("remarks", {}).get(table, []))

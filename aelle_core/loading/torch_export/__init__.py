@@ -24,7 +24,7 @@ __all__ = ["ExportedStep", "load_exported"]
 def load_exported(
     path: Path, inputs: np.ndarray | None, layer: str | None = None, initial_state: np.ndarray | None = None
 ) -> tuple[nn.RNNBase | ExportedStep, Tensor | np.ndarray | None, State | np.ndarray | None]:
-    """What `lyapunov_spectrum` needs of a program: the system, its inputs and its initial state.
+    """Return what `lyapunov_spectrum` needs of a program: the system, its inputs and its initial state.
 
     The system is the torch RNN, GRU or LSTM that the program holds, on what that layer receives when the program runs
     on `inputs`; or the program itself when its forward is step(x, state) -> state (of several parts, perhaps), or a map

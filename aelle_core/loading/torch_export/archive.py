@@ -74,7 +74,7 @@ class Archive:
 
 
 def read_archive(path: Path) -> Archive:
-    """The program in a file of torch.export.save.
+    """Return the program in a file of torch.export.save.
 
     Raises UserError naming the file when it is missing, is something else, or stores its weights as a pickle.
     """
@@ -151,7 +151,7 @@ def _tensor(data: bytes, meta: dict[str, Any]) -> Tensor:
 
 
 def _value(argument: dict[str, Any], graph: dict[str, Any]) -> Value:
-    """A program's input or output. One that is no tensor has no shape and an integer type."""
+    """Return a program's input or output. One that is no tensor has no shape and an integer type."""
     ((kind, entry),) = argument.items()
     if kind != "as_tensor":
         return Value("", torch.int64, ())

@@ -115,7 +115,7 @@ class Values:
         self._absent: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> Any:
-        """Raises AbsentError with the reason when there is no such value."""
+        """Raise AbsentError with the reason when there is no such value."""
         if name not in self._known:
             raise AbsentError(self._absent.get(name, f"{name!r} is not given"))
         return self._known[name]
@@ -143,7 +143,7 @@ class Values:
             self._known.update(zip(node.outputs, found if several else [found], strict=False))
 
     def argument(self, kind: str, entry: Any) -> Any:
-        """What an argument of the graph stands for. Raises AbsentError when that cannot be known."""
+        """Return what an argument of the graph stands for. Raises AbsentError when that cannot be known."""
         if kind in ("as_int", "as_bool", "as_ints", "as_bools"):
             return entry
         if kind == "as_float":
@@ -176,7 +176,7 @@ class Values:
 
 
 def _nodes(entries: list[dict[str, Any]]) -> Iterator[Node]:
-    """The operations of a graph in order; blocks without gradients are opened, run-time checks left out."""
+    """Yield the operations of a graph in order; blocks without gradients are opened, run-time checks left out."""
     for entry in entries:
         target = entry["target"]
         if target.startswith(_CHECKS):
@@ -195,7 +195,8 @@ def _nodes(entries: list[dict[str, Any]]) -> Iterator[Node]:
 
 
 def _opened(entry: dict[str, Any]) -> Iterator[Node]:
-    """The operations of a block `with torch.no_grad()`, between copies of its inputs and outputs to their names."""
+    """Yield the operations of a block `with torch.no_grad()`, between copies of its inputs and outputs to their
+    names."""
     _, block, *given = [each["arg"] for each in entry["inputs"]]
     graph = block["as_graph"]["graph"]
     names, _ = _outputs(entry["outputs"])
@@ -226,7 +227,7 @@ def _outputs(entries: list[dict[str, Any]]) -> tuple[tuple[str, ...], bool]:
 
 
 def value_names(kind: str, entry: Any) -> list[str]:
-    """The names of values within an argument."""
+    """Return the names of values within an argument."""
     if kind == "as_tensor":
         return [entry["name"]]
     if kind == "as_tensors":
@@ -240,7 +241,7 @@ def value_names(kind: str, entry: Any) -> list[str]:
 
 
 def _overload(target: str) -> torch._ops.OpOverload | None:
-    """The operation of torch that a target of the graph calls, where it is one that a file may ask for."""
+    """Return the operation of torch that a target of the graph calls, where it is one that a file may ask for."""
     match = _ATEN.fullmatch(target)
     if match is None or (match[1].startswith("_") and match[1] not in _PRIVATE):
         return None
@@ -249,7 +250,7 @@ def _overload(target: str) -> torch._ops.OpOverload | None:
 
 
 def _visible(overload: torch._ops.OpOverload) -> Callable[..., Any]:
-    """The operation under its plain name ("tanh", not "tanh.default"): whoever watches torch's functions, by a
+    """Return the operation under its plain name ("tanh", not "tanh.default"): whoever watches torch's functions, by a
     TorchFunctionMode, then sees a program do what the module did that it was exported from."""
 
     def call(*positional: Any, **keywords: Any) -> Any:

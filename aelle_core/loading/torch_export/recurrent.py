@@ -31,8 +31,8 @@ State = Tensor | tuple[Tensor, Tensor]
 def recurrent_layer(
     program: Program, inputs: np.ndarray | None, name: str | None = None
 ) -> tuple[nn.RNNBase, Tensor, State | None]:
-    """A program's recurrent layer as a torch layer, the sequences (batch, time, features) that it receives when the
-    program runs on `inputs`, and the state from which it starts (h_0 or (h_0, c_0); None for zeros).
+    """Return a program's recurrent layer as a torch layer, the sequences (batch, time, features) that it receives when
+    the program runs on `inputs`, and the state from which it starts (h_0 or (h_0, c_0); None for zeros).
 
     inputs  whatever the program's forward takes first; further inputs, such as states, are not given to it
     name    which layer of several, by its path in the exported module
@@ -68,7 +68,7 @@ def has_recurrent_layer(program: Program) -> bool:
 
 
 def _calls(program: Program) -> list[tuple[str, Node]]:
-    """The calls of recurrent layers, with the layers' paths in the module."""
+    """Return the calls of recurrent layers, with the layers' paths in the module."""
     found = []
     for node in program.nodes:
         if node.target in _LAYERS:
@@ -90,7 +90,7 @@ def _chosen(program: Program, calls: list[tuple[str, Node]], name: str | None) -
 
 
 def _fitting(program: Program, call: Node, inputs: np.ndarray) -> Tensor:
-    """The inputs in the type that the program takes, of a shape that it can take."""
+    """Return the inputs in the type that the program takes, of a shape that it can take."""
     if not program.inputs or not program.inputs[0].name:
         raise UserError(f"{str(program.path)!r} takes no tensor first: expected a program of a recurrent network")
     expected = program.inputs[0]
@@ -122,7 +122,7 @@ def _shapeless(program: Program, call: Node) -> bool:
 
 
 def _upstream(nodes: list[Node], names: list[str]) -> list[Node]:
-    """The nodes on which the named values depend, other than by the sizes that export varied."""
+    """Return the nodes on which the named values depend, other than by the sizes that export varied."""
     needed, found = set(names), []
     for node in reversed(nodes):
         if needed.intersection(node.outputs) and node.target != "torch.ops.aten.sym_size.int":
@@ -138,7 +138,7 @@ def _is_shapeless(node: Node) -> bool:
 
 
 def _built(program: Program, call: Node, weights: list[Tensor], options: dict[str, object]) -> nn.RNNBase:
-    """The torch layer that the call runs."""
+    """Return the torch layer that the call runs."""
     label = f"the recurrent layer of {str(program.path)!r}"
     if options["bidirectional"]:
         raise UserError(f"{label} is bidirectional: a spectrum needs one direction of time")
@@ -154,7 +154,7 @@ def _built(program: Program, call: Node, weights: list[Tensor], options: dict[st
 
 
 def _start(program: Program, values: Values, argument: tuple[str, object], batch: int) -> State | None:
-    """The state that the program starts from, where it does not come from a further input and is not zero."""
+    """Return the state that the program starts from, where it does not come from a further input and is not zero."""
     try:
         found = values.argument(*argument)
     except AbsentError:

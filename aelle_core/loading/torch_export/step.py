@@ -37,7 +37,7 @@ class ExportedStep(nn.Module):
         return sum(self.sizes)
 
     def forward(self, x: Tensor | None, state: Tensor) -> Tensor:
-        """The new state (batch, state_size) from x (batch, features), None for an autonomous map."""
+        """Return the new state (batch, state_size) from x (batch, features), None for an autonomous map."""
         if self.batch is None or len(state) == self.batch:
             return self._new_state(x, state)
         if len(state) % self.batch:
@@ -71,8 +71,8 @@ class ExportedStep(nn.Module):
 
 
 def step_program(program: Program) -> ExportedStep | None:
-    """The program as a step: of x (batch, features) and the parts of a state (batch, size) to new parts of the same
-    shapes, or without x; None when its inputs and outputs are not of that kind.
+    """Return the program as a step: of x (batch, features) and the parts of a state (batch, size) to new parts of the
+    same shapes, or without x; None when its inputs and outputs are not of that kind.
 
     Raises UserError when it is a step, but one that cannot be run without side effects, chance or foreign operations.
     """
@@ -104,7 +104,7 @@ def _is_memory(path: str) -> bool:
 
 
 def starting_state(step: ExportedStep, path: str, inputs: np.ndarray | None, given: np.ndarray | None) -> Tensor:
-    """The state (batch, state_size) to start from: `given`, or zeros for as many sequences as there are inputs.
+    """Return the state (batch, state_size) to start from: `given`, or zeros for as many sequences as there are inputs.
 
     Raises UserError when the shapes do not fit the inputs or the batch for which the program was exported.
     """

@@ -39,7 +39,7 @@ def build_system(
     device: torch.device | str | None,
     layer: str | None,
 ) -> tuple[System, int]:
-    """The system and the number of steps. Raises UserError on anything that does not fit together."""
+    """Return the system and the number of steps. Raises UserError on anything that does not fit together."""
     if isinstance(system, Tensor | np.ndarray):
         return _given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device)
     networks: list[Network] = []

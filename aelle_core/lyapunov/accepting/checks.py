@@ -16,8 +16,8 @@ _PLAIN |= {torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64}
 
 
 def tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
-    """An array as a tensor, copied where torch cannot share it (byte order, strides, read-only, width); a tensor as it
-    is. Raises UserError for what holds no numbers, and for tensors that are not plain memory."""
+    """Return an array as a tensor, copied where torch cannot share it (byte order, strides, read-only, width); a tensor
+    as it is. Raises UserError for what holds no numbers, and for tensors that are not plain memory."""
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiubc" or isinstance(given, np.ma.MaskedArray):
             kind = "with a mask" if isinstance(given, np.ma.MaskedArray) else f"of dtype {given.dtype}"
@@ -45,7 +45,8 @@ def real_tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
 def checked_inputs(
     inputs: Any, features: int | None, dtype: torch.dtype | None, device: torch.device | str | None
 ) -> Tensor:
-    """Inputs as a tensor (batch, time, features), of `dtype` or as they are. Raises UserError for anything else."""
+    """Return inputs as a tensor (batch, time, features), of `dtype` or as they are. Raises UserError for anything
+    else."""
     if not isinstance(inputs, Tensor | np.ndarray):
         raise UserError(f"inputs are a {type(inputs).__name__}: expected a tensor or array (batch, time, features)")
     given = real_tensor_of("inputs", inputs)
@@ -68,7 +69,7 @@ def batch_first(layer: nn.Module, inputs: Any) -> Any:
 
 
 def checked_device(device: torch.device | str | None) -> torch.device | None:
-    """Raises UserError for what is no device, and for one that this machine does not have."""
+    """Raise UserError for what is no device, and for one that this machine does not have."""
     if device is None:
         return None
     here = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
@@ -89,7 +90,7 @@ def is_whole(value: Any) -> TypeGuard[int]:
 
 
 def checked_length(length: int, steps: int | None) -> int:
-    """`steps`, or the whole length. Raises UserError when there are not so many."""
+    """Return `steps`, or the whole length. Raises UserError when there are fewer."""
     if steps is None:
         return length
     if not is_whole(steps) or not 1 <= steps <= length:

@@ -64,7 +64,7 @@ _WANTED = "expected torch's own layer, or a function step(x, state) with initial
 
 
 def _in_double(layer: nn.Module) -> nn.Module:
-    """A copy in float64; the layer itself where it cannot be copied, as with the older weight_norm."""
+    """Return a copy in float64; the layer itself where it cannot be copied, as with the older weight_norm."""
     try:
         return copy.deepcopy(layer).double()
     except Exception:  # what cannot be copied says so in many ways
@@ -88,7 +88,7 @@ def _run_networks(networks: list[Network], inputs: Tensor, parts: Tensor) -> Ten
 
 
 def _run_layer(layer: nn.Module, inputs: Tensor, parts: Tensor) -> Tensor:
-    """The same by the layer's forward."""
+    """Return the same by the layer's forward."""
     if isinstance(layer, nn.RNNCellBase):
         state = tuple(parts[:, 0]) if len(parts) > 1 else parts[0, 0]
         for time in range(inputs.shape[1]):

@@ -14,8 +14,8 @@ RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
 def layer_inside(module: nn.Module, names: list[str], layer: str | None, inputs: Any) -> tuple[nn.RNNBase, Tensor, Any]:
-    """The module's recurrent layer, and what it receives when the module runs on the inputs: (batch, time, features),
-    and the initial state in torch's form, or None.
+    """Return the module's recurrent layer, and what it receives when the module runs on the inputs: (batch, time,
+    features), and the initial state in torch's form, or None.
 
     The caller has the module in evaluation (judge.as_evaluated). Raises UserError when there is no such layer, when it
     is a single cell, and when the module fails on the inputs or does not run the layer just once on tensors.

@@ -165,6 +165,7 @@ def _checked(tensor: Tensor, label: str, dimensions: int) -> Tensor:
 
 
 def checked_whole(label: str, value: int, low: int, high: int) -> int:
+    """Return the whole number `value`. Raises UserError, naming it `label`, unless it is from `low` to `high`."""
     if not is_whole(value) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
     return int(value)

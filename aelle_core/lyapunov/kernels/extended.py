@@ -55,7 +55,7 @@ class ExtendedTangents:
         return torch.from_numpy(logarithms), None
 
     def _move(self, each: int, pushed: Numbers) -> np.ndarray:
-        """The new triangle of a trajectory, from J L. Returns log |r|, column by column."""
+        """Replace the triangle of a trajectory by the next, from J L. Returns log |r|, column by column."""
         pivots, order = eliminate(pushed, self.labels[each])
         lower = np.tril(pushed, -1)
         np.fill_diagonal(lower, type(pushed[0, 0])(1))
@@ -96,7 +96,7 @@ def eliminate(matrix: Numbers, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _summed(jacobians: BlockJacobians, each: int, step: int, matrices: Numbers, numbers: Any) -> Numbers:
-    """The blocks of one step of a trajectory, their terms summed in all digits."""
+    """Return the blocks of one step of a trajectory, their terms summed in all digits."""
     units = jacobians.units
     whole = numbers(np.zeros((jacobians.size, jacobians.size)))
     factors, dense, diagonals = (

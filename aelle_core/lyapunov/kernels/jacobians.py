@@ -64,7 +64,7 @@ class BlockJacobians:
 
     @classmethod
     def of_own(cls, blocks: Blocks, parts: Sequence[str], units: int, steps: int) -> "BlockJacobians":
-        """The same of what the blocks themselves hold, without what goes `through` others."""
+        """Return the same of what the blocks themselves hold, without what goes `through` others."""
         matrices: list[Tensor] = []
         terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
         places: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
@@ -144,8 +144,8 @@ class BlockJacobians:
         return self.factors.shape[1]
 
     def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
-        """The Jacobians of one step as dense matrices (trajectories, size, size): all, or those chosen, as many of
-        every network, each at the same step or each at another."""
+        """Return the Jacobians of one step as dense matrices (trajectories, size, size): all, or those chosen, as many
+        of every network, each at the same step or each at another."""
         factors, dense, diagonals = (each[chosen, step] for each in (self.factors, self.dense, self.diagonals))
         whole = factors.new_zeros(len(factors), self.size, self.size)
         networks = self.matrices.shape[0]
@@ -168,7 +168,7 @@ class BlockJacobians:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
-        """log |det J| of the chosen trajectories, as many of every network, at a step or at one each."""
+        """Return log |det J| of the chosen trajectories, as many of every network, at a step or at one each."""
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:

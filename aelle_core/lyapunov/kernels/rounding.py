@@ -39,7 +39,8 @@ class Rounding:
 
     @classmethod
     def error(cls, apart: Tensor) -> Tensor:
-        """What rounding may have done, on the large side, to logarithms that a disturbance moves this far apart."""
+        """Return what rounding may have done, on the large side, to logarithms that a disturbance moves this far
+        apart."""
         in_proportion = apart * (16.0 / cls.shown / cls.units)
         return torch.where(apart > cls.proportional, apart / cls.shown, in_proportion)
 

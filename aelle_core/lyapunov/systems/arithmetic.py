@@ -18,7 +18,7 @@ _FLOATING = frozenset((torch.float64, torch.float32, torch.float16, torch.bfloat
 
 
 def _with_slope(value: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A function of single numbers with a derivative of its own, for forward-mode differentiation."""
+    """Return a function of single numbers with a custom derivative, for forward-mode differentiation."""
 
     class Function(torch.autograd.Function):
         generate_vmap_rule = True
@@ -103,7 +103,8 @@ class WatchedArithmetic(TorchFunctionMode):
         return disturbed
 
     def _composed(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
-        """The function in terms of others, which are watched; None where it is used in a way that is not known."""
+        """Return the function in terms of others, which are watched; None where it is used in a way that is not
+        known."""
         try:
             with self:
                 result = COMPOSED[plain_name(name)](*arguments, **options)
@@ -130,7 +131,7 @@ class WatchedArithmetic(TorchFunctionMode):
         return result * noise.view(result.shape)
 
     def _noise_for(self, result: Tensor) -> Tensor:
-        """The table in the result's dtype, on its device."""
+        """Return the table in the result's dtype, on its device."""
         key = (result.dtype, result.device)
         if key not in self._noise:
             drawn = torch.empty(_TABLE, dtype=torch.float64).uniform_(-1, 1, generator=Rounding.source("cpu"))
@@ -177,7 +178,7 @@ def _is_real(value: Any) -> bool:
 
 
 def _flat(values: Any) -> Iterator[Any]:
-    """What stands in nested tuples, lists and dictionaries."""
+    """Yield what stands in nested tuples, lists and dictionaries."""
     if isinstance(values, Mapping):
         values = list(values.values())
     if not isinstance(values, tuple | list):

@@ -24,14 +24,14 @@ class System(Protocol):
         ...
 
     def start(self, copies: int) -> Any:
-        """The initial state of all trajectories."""
+        """Return the initial state of all trajectories."""
         ...
 
     def linearise(
         self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
     ) -> tuple[Any, Jacobians, Tensor]:
-        """Steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and (trajectories,) whether
-        weights, states and Jacobians are finite. With `rounding`, second copies are disturbed."""
+        """Return steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and (trajectories,)
+        whether weights, states and Jacobians are finite. With `rounding`, second copies are disturbed."""
         ...
 
     def pushes(self, k: int) -> bool:
@@ -40,11 +40,11 @@ class System(Protocol):
         ...
 
     def in_double(self, networks: list[int]) -> "System | None":
-        """The same in float64, of those networks only; None where that cannot be."""
+        """Return the same in float64, of those networks only; None where that cannot be."""
         ...
 
     def in_factors(self) -> "System":
-        """The same, with Jacobians as products where these keep digits that sums lose."""
+        """Return the same, with Jacobians as products where these keep digits that sums lose."""
         ...
 
     def bytes_per_step(self, copies: int) -> int:

@@ -41,7 +41,7 @@ SINGLE = frozenset((
 
 
 def plain_name(name: str) -> str:
-    """A function's name without the marks of operators and of functions that work in place."""
+    """Return a function's name without the marks of operators and of functions that work in place."""
     return name.strip("_") if name.startswith("__") else name.removesuffix("_")
 
 
@@ -54,7 +54,7 @@ def softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = None, *
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Tensor:
-    """The logarithm of `softmax`."""
+    """Return the logarithm of `softmax`."""
     dim = _checked(dim)
     given = input if dtype is None else input.to(dtype)
     moved = given - given.detach().amax(dim, keepdim=True)
@@ -62,25 +62,25 @@ def log_softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = Non
 
 
 def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
-    """The logarithm of a sum of exponentials."""
+    """Return the logarithm of a sum of exponentials."""
     top = input.detach().amax(dim, keepdim=True)
     found = top + torch.log(torch.exp(input - top).sum(dim, keepdim=True))
     return found if keepdim else found.squeeze(dim)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """a sigma(b) of the halves a and b."""
+    """Return a sigma(b) of the halves a and b."""
     a, b = input.chunk(2, dim)
     return a * torch.sigmoid(b)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """a sigma(a)."""
+    """Return a sigma(a)."""
     return input * torch.sigmoid(input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """a Phi(a), exactly or by tanh."""
+    """Return a Phi(a), exactly or by tanh."""
     if approximate == "tanh":
         return 0.5 * input * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (input + 0.044715 * input * input * input)))
     return 0.5 * input * torch.erfc(input * -(0.5**0.5))
@@ -92,7 +92,7 @@ def logsigmoid(input: Tensor) -> Tensor:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """a + w (b - a)."""
+    """Return a + w (b - a)."""
     return input + weight * (end - input)
 
 
@@ -116,7 +116,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 
 def recurrent(cell: Callable[..., Any], parts: int) -> Callable[..., Any]:
-    """What nn.RNN, GRU and LSTM call: layers of that single `cell`, whose state has so many parts."""
+    """Return what nn.RNN, GRU and LSTM call: layers of that single `cell`, whose state has so many parts."""
 
     def run(
         input: Tensor,

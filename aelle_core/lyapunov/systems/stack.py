@@ -138,7 +138,7 @@ class StackSystem:
     def constants_disturbed(
         cell: Cell, weights: dict[str, Tensor], rows: int, steps: int, rounding: Rounding | None
     ) -> dict[str, Tensor]:
-        """The weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
+        """Return the weights, with the equation's constants disturbed in second copies: 1 - dt gamma may cancel."""
         names = [
             name
             for name in cell.defaults

@@ -102,7 +102,7 @@ class StepSystem:
         return self.step(None if x is None else x.clone(), state.clone())
 
     def _forward(self, first: int, steps: int, state: Tensor, arithmetic: WatchedArithmetic) -> list[Tensor]:
-        """The states before each step, and after the last."""
+        """Return the states before each step, and after the last."""
         states = [state]
         with arithmetic:
             for time in range(first, first + steps):
@@ -186,7 +186,7 @@ class StepSystem:
             )
 
     def _refuse_influence(self) -> None:
-        """Raises UserError where the state of one sequence changes the next state of another, as statistics over the
+        """Raise UserError where the state of one sequence changes the next state of another, as statistics over the
         batch do: what is computed then is no spectrum of any one sequence."""
         if self.sequences == 1:
             return
@@ -218,7 +218,7 @@ class StepSystem:
 
 
 def _told(error: Exception) -> str:
-    """The first line of what an error says, with its kind where torch has not raised it."""
+    """Return the first line of what an error says, with its kind where torch has not raised it."""
     bare = isinstance(error, RuntimeError) or not str(error)
     return first_line(error) if bare else f"{type(error).__name__}: {first_line(error)}"
 

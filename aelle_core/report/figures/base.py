@@ -19,7 +19,7 @@ class ReportFigure(ABC):
     @staticmethod
     @abstractmethod
     def draw(data: ReportData) -> Figure:
-        """The figure, on white."""
+        """Return the figure, on white."""
 
     @staticmethod
     def absent(data: ReportData) -> str | None:

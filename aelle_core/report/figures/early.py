@@ -16,7 +16,7 @@ ALWAYS = (
 
 
 def named(data: ReportData) -> list[str]:
-    """The classifiers that the verdict names: the best of each kind before training and at its end."""
+    """Return the classifiers that the verdict names: the best of each kind before training and at its end."""
     pairs = [finalists(data.summaries, epoch, data.last_epoch) for epoch in (0, data.last_epoch)]
     return list(dict.fromkeys(one.classifier for pair in pairs if pair for one in pair))
 

@@ -17,7 +17,7 @@ class Preset(ABC):
     @staticmethod
     @abstractmethod
     def study() -> Study:
-        """The study."""
+        """Return the study."""
 
 
 registry: Registry[Preset] = Registry("preset", "aelle_core.study.presets")
@@ -29,7 +29,7 @@ def presets() -> dict[str, tuple[str, Study]]:
 
 
 def get_preset(name: str) -> Study:
-    """The study of a preset. Raises UserError, naming the known ones, when there is none of that name."""
+    """Return the study of a preset. Raises UserError, naming the known ones, when there is none of that name."""
     return registry[name].study()
 
 

@@ -87,7 +87,8 @@ def _numbers(table: "pa.Table", name: str, source: str) -> np.ndarray:
 
 
 def _plain(table: "pa.Table", name: str, source: str, missing: bool = False) -> np.ndarray:
-    """A column as numbers, texts, or whole numbers where it holds dates; with `missing`, NaN for what is not there."""
+    """Return a column as numbers, texts, or whole numbers where it holds dates; with `missing`, NaN for what is not
+    there."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -58,7 +58,7 @@ def _inputs(piece: Piece, goal: Goal) -> slice:
 
 
 def _targets(recordings: Recordings, goal: Goal, piece: Piece, every: bool) -> np.ndarray:
-    """The targets of an example, of each of its steps where there is one for `every`, otherwise one."""
+    """Return the targets of an example, of each of its steps where there is one for `every`, otherwise one."""
     if goal.values is None:
         return recordings.values[piece.rows][1:]
     return goal.values[piece.rows] if every else goal.values[piece.sequence : piece.sequence + 1]

@@ -25,7 +25,7 @@ class Backward:
 
 
 def differentiate(step: Step, weights: set[str], every: bool) -> Backward:
-    """The backward pass of a step, with the adjoints of the pointwise `weights`.
+    """Return the backward pass of a step, with the adjoints of the pointwise `weights`.
 
     Raises NotTraceableError when the first part does not depend on the state, so that nothing flows back.
     """
@@ -73,7 +73,7 @@ def differentiate(step: Step, weights: set[str], every: bool) -> Backward:
 
 
 def _accumulate(step: Step, adjoint: dict[Expression, list[Expression]]) -> dict[Expression, Expression]:
-    """The adjoint of everything in the step. Operands that are the old state alone get what comes through their
+    """Return the adjoint of everything in the step. Operands that are the old state alone get what comes through their
     product one step later, in the sum of arrivals; all other operands get it here."""
     through_products: dict[Expression, list[Expression]] = defaultdict(list)
     operands: dict[Expression, Columns] = {}

@@ -33,8 +33,8 @@ class SequenceFunction:
         self._workspaces: dict[tuple[object, ...], Workspace] = {}
 
     def hidden(self, batch: MiniBatch, weights: Mapping[str, Tensor]) -> Tensor:
-        """The first part of the state after the last step, (networks, rows, units), or after every step, (networks,
-        steps, rows, units), from weights as the cell prepares them; without gradients."""
+        """Return the first part of the state after the last step, (networks, rows, units), or after every step,
+        (networks, steps, rows, units), from weights as the cell prepares them; without gradients."""
         workspace = self._workspace(batch.inputs, weights)
         workspace.give(self._given(self.recurrence.forward, batch, weights))
         for part in self.recurrence.step.outputs:
@@ -65,7 +65,7 @@ class SequenceFunction:
     def gradient(
         self, batch: MiniBatch, targets: Tensor, weights: Mapping[str, Tensor], readout: Mapping[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean losses (networks,), and their adjoints of weights and readout, by name."""
+        """Return the mean losses (networks,), and their adjoints of weights and readout, by name."""
         weight, bias = (readout[name] for name in _READOUT)
         outputs = weight.shape[1]
         workspace = self._workspace(batch.inputs, weights, outputs)
@@ -101,7 +101,7 @@ class SequenceFunction:
         return losses.flatten(), found
 
     def _workspace(self, inputs: Tensor, weights: Mapping[str, Tensor], outputs: int | None = None) -> Workspace:
-        """The arrays for inputs of this shape, and, where there are `outputs`, for training."""
+        """Return the arrays for inputs of this shape, and, where there are `outputs`, for training."""
         networks, steps, rows = inputs.shape[:3]
         coded = not inputs.is_floating_point()
         key = (networks, steps, rows, coded, outputs)
@@ -118,7 +118,7 @@ class SequenceFunction:
         return workspace
 
     def _given(self, program: Program, batch: MiniBatch, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What a pass forward reads."""
+        """Return what a pass forward reads."""
         step = self.recurrence.step
         given = {f"weight {name}": value.unsqueeze(1) for name, value in weights.items() if value.shape[1] == 1}
         if batch.noise is not None:
@@ -199,7 +199,7 @@ def _marks(cuts: Mapping[int, Tensor], networks: int, steps: int) -> Tensor:
 
 
 def _matrices(program: Program, weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The right sides of a program's products, (networks, 1, inner, columns)."""
+    """Return the right sides of a program's products, (networks, 1, inner, columns)."""
     found = {}
     for each in program.multiplications:
         weight = weights[each.weight]

@@ -38,12 +38,12 @@ def _make(operation: str, arguments: tuple[Expression, ...], value: object) -> E
 
 
 def leaf(array: str, column: int = 0, spread: bool = False) -> Expression:
-    """The given number at that place."""
+    """Return the given number at that place."""
     return _make("leaf", (), Leaf(array, column, spread))
 
 
 def constant(value: float) -> Expression:
-    """A number that is the same everywhere."""
+    """Return a number that is the same everywhere."""
     return _make("constant", (), float(value))
 
 
@@ -52,21 +52,21 @@ def _is(expression: Expression, value: float) -> bool:
 
 
 def add(a: Expression, b: Expression) -> Expression:
-    """a + b."""
+    """Return a + b."""
     if _is(a, 0.0):
         return b
     return a if _is(b, 0.0) else _make("add", (a, b), None)
 
 
 def subtract(a: Expression, b: Expression) -> Expression:
-    """a - b."""
+    """Return a - b."""
     if _is(b, 0.0):
         return a
     return negate(b) if _is(a, 0.0) else _make("subtract", (a, b), None)
 
 
 def multiply(a: Expression, b: Expression) -> Expression:
-    """a b. A factor of zero stays where the other may be infinite or no number: only constants fold."""
+    """Return a b. A factor of zero stays where the other may be infinite or no number: only constants fold."""
     if _is(a, 1.0):
         return b
     if _is(b, 1.0):
@@ -75,12 +75,12 @@ def multiply(a: Expression, b: Expression) -> Expression:
 
 
 def divide(a: Expression, b: Expression) -> Expression:
-    """a / b."""
+    """Return a / b."""
     return a if _is(b, 1.0) else _make("divide", (a, b), None)
 
 
 def negate(a: Expression) -> Expression:
-    """-a."""
+    """Return -a."""
     return a.arguments[0] if a.operation == "negate" else _make("negate", (a,), None)
 
 
@@ -120,7 +120,7 @@ def adjoints(y: Expression, d: Expression) -> tuple[Expression, ...]:
 
 
 def replace(expression: Expression, new: Mapping[Expression, Expression]) -> Expression:
-    """The expression with some of its leaves exchanged."""
+    """Return the expression with some of its leaves exchanged."""
     if expression in new:
         return new[expression]
     if not expression.arguments:

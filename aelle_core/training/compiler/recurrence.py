@@ -44,8 +44,8 @@ class Recurrence:
 
 
 def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Place]) -> list[Expression]:
-    """What the backward pass wants from the forward pass: what is `given` anyway, results of products and of dear
-    operations. All else it computes again."""
+    """Return what the backward pass wants from the forward pass: what is `given` anyway, results of products and of
+    dear operations. All else it computes again."""
     found: dict[Expression, None] = {}
     seen: set[Expression] = set()
     per_network: dict[Expression, bool] = {}

@@ -65,8 +65,8 @@ def arrange(
     known: Mapping[Expression, Place],
     operand_name: str,
 ) -> Program:
-    """The program that writes the outputs. `known` expressions are read from where they lie; an operand that lies
-    nowhere yet gets the array `operand_name` with the product's number."""
+    """Return the program that writes the outputs. `known` expressions are read from where they lie; an operand that
+    lies nowhere yet gets the array `operand_name` with the product's number."""
     products = tuple(products)
     written = dict(outputs)
     places = [_find(product.operand, written) for product in products]

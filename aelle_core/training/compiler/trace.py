@@ -55,7 +55,8 @@ class _Matrix:
 
 
 def trace_step(cell: Cell, weights: dict[str, Tensor]) -> Step:
-    """The step of `cell` in training with its drive, traced on small tensors shaped like its weights for two networks.
+    """Return the step of `cell` in training with its drive, traced on small tensors shaped like its weights for two
+    networks.
 
     Raises NotTraceableError when one of them does what cannot be expressed.
     """
@@ -122,7 +123,7 @@ class _Reader:
         self.products: list[Product] = []
 
     def run(self, graph: fx.Graph, given: list[Any]) -> list[Any]:
-        """What the graph returns, for what is given in place of its placeholders."""
+        """Return what the graph returns, for what is given in place of its placeholders."""
         values: dict[fx.Node, Any] = {}
         placeholders = iter(given)
         for node in graph.nodes:

@@ -86,12 +86,12 @@ class Workspace:
             self._own[shifted] = _Array(tensor, 1)
 
     def slot(self, name: str, step: int) -> Tensor:
-        """A shared array at a step, (networks, rows, width)."""
+        """Return a shared array at a step, (networks, rows, width)."""
         array = self._shared[name]
         return array.tensor[:, (step + array.shift) % array.tensor.shape[1]]
 
     def whole(self, name: str) -> Tensor:
-        """A shared array at all steps, (networks, steps, rows, width), a view."""
+        """Return a shared array at all steps, (networks, steps, rows, width), a view."""
         array = self._shared[name]
         return array.tensor[:, array.shift : self.steps + array.shift]
 

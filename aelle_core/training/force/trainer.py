@@ -79,7 +79,7 @@ class ForceTrainer(Trainer):
         return self.x.unsqueeze(1)
 
     def _advance(self, x: Tensor, rates: Tensor, z: Tensor) -> Tensor:
-        """x' = (1 - dt) x + dt (M r + w_f z): (networks, units) twice and (networks, 1)."""
+        """Return x' = (1 - dt) x + dt (M r + w_f z): (networks, units) twice and (networks, 1)."""
         dt = self.constants["step"].unsqueeze(1)
         recurrent = self._couplings.mv(rates.flatten()).view_as(x)
         return (1 - dt) * x + dt * torch.addcmul(recurrent, self.parameters["w_f"], z)
@@ -91,7 +91,7 @@ class ForceTrainer(Trainer):
         return total / self.task.period
 
     def _learn(self, steps: int) -> Tensor:
-        """The first steps of a period with learning. Returns the sum of |error|, (networks,)."""
+        """Take the first steps of a period, with learning. Returns the sum of |error|, (networks,)."""
         total = torch.zeros(len(self.settings), dtype=torch.float64, device=self.device)
         for moment in range(steps):
             rates = torch.tanh(self.x)
@@ -104,7 +104,8 @@ class ForceTrainer(Trainer):
         return total
 
     def free_run(self, periods: int) -> Tensor:
-        """The outputs of the closed loop from the present state on, w_o held: (steps, networks). Changes nothing."""
+        """Return the outputs of the closed loop from the present state on, w_o held: (steps, networks). Changes
+        nothing."""
         return self._run_freely(periods * self.task.period)
 
     def _run_freely(self, steps: int) -> Tensor:

@@ -85,7 +85,7 @@ class PackedAdam:
         torch._foreach_sub_(list(parameters.values()), list(self._views(update).values()))
 
     def snapshot(self, part: slice) -> list[Tensor]:
-        """Copies of all that a step of these networks changes, for `restore`."""
+        """Return copies of all that a step of these networks changes, for `restore`."""
         return [value.detach()[part].clone() for value in self._state()]
 
     @torch.no_grad()

@@ -30,7 +30,7 @@ def in_parts(
 
 
 def _unless_out_of_memory(work: Callable[[slice], Result], part: slice) -> Result | None:
-    """Returning ends the error and with it the frames that hold on to what was allocated."""
+    """Return the work's result, or None when memory ran out: its error, and all that its frames hold, is then freed."""
     try:
         return work(part)
     except Exception as error:
@@ -42,7 +42,7 @@ def _unless_out_of_memory(work: Callable[[slice], Result], part: slice) -> Resul
 
 
 def shares(part: slice, count: int) -> list[slice]:
-    """The part in `count` shares of about the same number of networks."""
+    """Return the part in `count` shares of about the same number of networks."""
     networks = part.stop - part.start
     bounds = [part.start + networks * each // count for each in range(count + 1)]
     return [slice(*pair) for pair in itertools.pairwise(bounds)]

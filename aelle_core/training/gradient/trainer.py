@@ -84,8 +84,8 @@ class PackTrainer(Trainer):
         return Network(self.cell, self.parameters, self.constants)
 
     def _part(self, part: slice) -> dict[str, Tensor]:
-        """The parameters of some networks, which share memory with all; `data`, so that autograd does not take a step
-        of other networks, on another thread, for a change of these."""
+        """Return the parameters of some networks, which share memory with all; `data`, so that autograd does not take a
+        step of other networks, on another thread, for a change of these."""
         if part == slice(0, len(self.settings)):
             return self.parameters
         return {name: value.data[part].requires_grad_() for name, value in self.parameters.items()}
@@ -118,8 +118,8 @@ class PackTrainer(Trainer):
         return total[0] / total[1]
 
     def _train_share(self, share: slice, way: Way, start: int) -> Iterator[Tensor]:
-        """Sums of the rows' losses and how many rows there are, (2, networks), mini-batch after mini-batch, from the
-        optimiser's step `start`."""
+        """Yield sums of the rows' losses and how many rows there are, (2, networks), mini-batch after mini-batch, from
+        the optimiser's step `start`."""
         settings, parameters, constants = self.settings[share], self._part(share), self._constants(share)
         stops = cuts([each.truncation for each in settings], self.task.steps)
         orders = torch.stack([self.task.order(each.seed, self.epoch + 1) for each in settings])
@@ -139,12 +139,12 @@ class PackTrainer(Trainer):
             yield torch.stack([losses.detach() * given.count, given.count])
 
     def _preparation(self, share: slice, epoch: int | None) -> Callable[[Labelled], Labelled]:
-        """What is done to the mini-batches of some networks before they see them: nothing, or what a subclass says.
-        `epoch` is None where they are evaluated."""
+        """Return what is done to the mini-batches of some networks before they see them: nothing, or what a subclass
+        says. `epoch` is None where they are evaluated."""
         return lambda given: given
 
     def _moved(self, drawn: Tensor) -> Tensor:
-        """What was drawn on the CPU, on the device; a GPU's queue does not wait for it."""
+        """Return what was drawn on the CPU, on the device; a GPU's queue does not wait for it."""
         if self.device.type == "cuda":
             return drawn.pin_memory().to(self.device, non_blocking=True)
         return drawn.to(self.device)
@@ -160,7 +160,7 @@ class PackTrainer(Trainer):
         return self._evaluate(batches)
 
     def evaluate_training(self) -> tuple[Tensor, Tensor]:
-        """The same of every network on its own training examples."""
+        """Yield the same of every network on its own training examples."""
 
         def batches(share: slice, rows: int) -> Batches:
             own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[share]])
@@ -223,7 +223,7 @@ class PackTrainer(Trainer):
             torch.cuda.empty_cache()
 
     def _shares(self, part: slice) -> list[tuple[slice, Way]]:
-        """The part's networks as threads share them, each thread with memory of its own."""
+        """Return the part's networks as threads share them, each thread with memory of its own."""
         count = min(torch.get_num_threads(), part.stop - part.start) if self._ways[0].own_threads else 1
         while len(self._ways) < count:
             self._ways.append(

@@ -49,8 +49,8 @@ class Way(ABC):
 
     @abstractmethod
     def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
-        """The state part that is read out, (networks, batch, units) after the last step or (networks, time, batch,
-        units) after every step.
+        """Return the state part that is read out, (networks, batch, units) after the last step or (networks, time,
+        batch, units) after every step.
 
         `parameters` are (networks, ...), `constants` (networks, 1, 1). States start at zero. Gradients are those of
         `losses`: a way that makes them there may give the state without.
@@ -73,11 +73,11 @@ class Way(ABC):
         return self.loss.mean(self.scores(parameters, constants, batch), targets, batch.weights)
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """What a mini-batch's forward and backward passes run within."""
+        """Return what a mini-batch's forward and backward passes run within."""
         return nullcontext()
 
     def drives(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
-        """The inputs' share of every pre-activation, (networks, time, batch, gates * units)."""
+        """Return the inputs' share of every pre-activation, (networks, time, batch, gates * units)."""
         if inputs.is_floating_point():
             return self.cell.drive(weights, inputs.flatten(1, 2)).unflatten(1, inputs.shape[1:3])
         # A one-hot input has no more drives than it has features: they are computed once each, and looked up.

@@ -19,9 +19,10 @@ from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import engine
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.kernels.tangents import TorchTangents
-from tests.helpers.references import arrays_of, reference_spectrum
+from tests.helpers.references import EQUATIONS, arrays_of, reference_spectrum
 
 SCALE, UNITS, FEATURES, STEPS, SEQUENCES = 0.5, 8, 4, 8, 2
+REFERENCED = [name for name in cells if name in EQUATIONS]  # cells whose equations stand a second time in the helper
 GAINS = [1.0, 10.0, 30.0, 100.0]
 
 
@@ -93,7 +94,7 @@ def compared(name: str, gain: float, jacobian: str) -> Comparison:
 
 each_case = pytest.mark.parametrize(
     ("name", "gain", "jacobian"),
-    [(name, gain, jacobian) for name in cells for gain in GAINS for jacobian in ("full", "hidden")],
+    [(name, gain, jacobian) for name in REFERENCED for gain in GAINS for jacobian in ("full", "hidden")],
 )
 
 
@@ -158,7 +159,7 @@ def swept() -> list[Swept]:
     source = np.random.default_rng(0)
     several = []
     for seed in range(60):
-        name = str(source.choice(list(cells)))
+        name = str(source.choice(REFERENCED))
         gain = math.exp(source.uniform(0.0, math.log(300.0)))
         jacobian = str(source.choice(["full", "hidden"]))
         sizes = (int(source.integers(4, 7)), 3, int(source.integers(4, 7)), int(source.integers(1, 3)))

@@ -81,7 +81,7 @@ def test_a_study_from_training_to_the_report(
     assert not [path for path in written if "spectra/" in path or "checkpoints/" in path]
 
     analysis = prepare_analysis(run.store, run.study(), splits=2, seed=0)
-    parameters = {"target": "log", "alphas": (5.0,), "epochs": 5}
+    parameters = {"target": "log", "alphas": (5.0,), "steps": 5}
     measurements = [
         one
         for split in analysis.splits
