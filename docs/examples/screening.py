@@ -16,7 +16,7 @@ PICTURE = Path(__file__).parent.parent / "pictures" / "screening.png"
 
 
 def cells_never_seen(sweep: Sweep) -> dict[str, tuple[float, float]]:
-    """Rank correlation of expected and final loss within each cell, by a predictor that knows the other cells only: with
+    """Rank correlation of expected and final loss within each cell, by a predictor that knows the other cells: with
     the learning rate beside the spectrum, and of the learning rate alone."""
     found = {}
     for cell in sorted(set(sweep.cells.tolist())):
@@ -42,7 +42,7 @@ def main() -> None:
     figure = Figure(figsize=(6.4, 3.8), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     for method, regret in sorted(found.regret.items(), key=lambda item: float(item[1].mean())):
-        ours = "spectrum" in method
+        ours_too = "spectrum" in method
         axes.plot(
             np.array(found.shares) * 100, regret, "o-" if ours else "s--", label=method, linewidth=2 if ours else 1
         )
