@@ -42,10 +42,9 @@ def main() -> None:
     figure = Figure(figsize=(6.4, 3.8), layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     for method, regret in sorted(found.regret.items(), key=lambda item: float(item[1].mean())):
-        ours_too = "spectrum" in method
-        axes.plot(
-            np.array(found.shares) * 100, regret, "o-" if ours else "s--", label=method, linewidth=2 if ours else 1
-        )
+        with_spectrum = "spectrum" in method
+        style = {"marker": "o", "linewidth": 2} if with_spectrum else {"marker": "s", "linewidth": 1, "linestyle": "--"}
+        axes.plot(np.array(found.shares) * 100, regret, label=method, **style)
         print(method, "|", " | ".join(f"{a:.3f} ± {b:.3f}" for a, b in zip(regret, found.spread[method], strict=True)))
     print(found.verdict)
     axes.set_xscale("log")
