@@ -15,7 +15,7 @@ from aelle_core.evaluation import Measurement, all_networks, classifiers, good_f
 from aelle_core.evaluation.tables.material import MINIMUM
 from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
-from aelle_core.report import ReportData, draw_figures, save_figures, write_report
+from aelle_core.report import ReportData, draw_figures, save_figures, save_networks, write_report
 from aelle_core.study import RunDirectory, Study
 from aelle_core.study.joint import members
 from aelle_core.study.nights import Nights
@@ -103,7 +103,10 @@ def _illustration(study: Study, run: RunDirectory) -> list[tuple[str, np.ndarray
 
 
 def draw_report(run: RunDirectory, data: ReportData) -> Place:
-    """Draw the figures and the report of a run, and save them. Returns the report's path."""
+    """Draw the figures and the report of a run, and save them with a table of the networks. Returns the report's
+    path."""
     pictures = draw_figures(data)
     save_figures(pictures, run.figures)
-    return write_report(data, pictures, run.report)
+    saved = [path.name for path in save_networks(data, run.analysis)]
+    files = [f"analysis/{name}" for name in (*saved, "measurements.parquet", "aelle.safetensors")]
+    return write_report(data, pictures, run.report, files)

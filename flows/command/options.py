@@ -143,7 +143,7 @@ def asked_resources(address: str | None, cpus: float, gpus: float, way: str | No
     return _validated(Resources, ray_address=address, cpus_per_pack=cpus, gpus_per_pack=gpus, way=way)
 
 
-def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "log") -> None:
+def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "rank") -> None:
     """Raise UserError where `asked_resources` and `asked_analysis` would, without what they need to be installed."""
     from aelle_core.foundation.errors import UserError
 
@@ -153,8 +153,8 @@ def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "log
         raise UserError(f"--gpus {gpus:g}: expected a number from 0 to 64")
     if not 2 <= splits <= 1000:
         raise UserError(f"--splits {splits}: expected a whole number from 2 to 1000")
-    if regress not in ("log", "loss"):
-        raise UserError(f"--regress {regress!r}: expected log or loss")
+    if regress not in ("rank", "log", "loss"):
+        raise UserError(f"--regress {regress!r}: expected rank, log or loss")
 
 
 def check_forced_way(way: str | None, plan: "Study", device: str) -> None:

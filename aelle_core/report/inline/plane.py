@@ -1,0 +1,64 @@
+"""The AeLLE plane, each point with its network's name, settings and losses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aelle_core.report.data import ReportData
+from aelle_core.report.figures.plane import plane_of
+from aelle_core.report.inline.axes import Axis
+from aelle_core.report.networks import NetworkRow
+
+WIDTH, HEIGHT = 480, 400
+MOST_POINTS = 2500
+"""More networks than these are drawn as an even choice of them, so that the page stays small."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network in the plane; `mark` is the letter of a network to look at, or empty."""
+
+    row: NetworkRow
+    x: float
+    y: float
+    mark: str
+
+
+@dataclass(frozen=True)
+class PlanePicture:
+    """What the plane's template draws; `cut` is the place of the median of the first component."""
+
+    points: Sequence[Point]
+    x: Axis
+    y: Axis
+    cut: float
+    left_out: int
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def plane_picture(data: ReportData, rows: Sequence[NetworkRow], marks: dict[int, str]) -> PlanePicture:
+    """Return the plane of the final networks: those not seen in the fit over the others, marked ones over all.
+
+    `marks` are letters of networks by their numbers; these are never left out.
+    """
+    plane = plane_of(data, data.final.spectra)
+    x = Axis.around(_within(plane[:, 0]), 54, WIDTH - 10)
+    y = Axis.around(_within(plane[:, 1]), HEIGHT - 44, 10)
+    chosen = set(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int).tolist()) | set(marks)
+    points = [
+        Point(row, x.place(plane[row.number, 0]), y.place(plane[row.number, 1]), marks.get(row.number, ""))
+        for row in rows
+        if row.number in chosen
+    ]
+    points.sort(key=lambda point: (bool(point.mark), not point.row.seen))
+    return PlanePicture(points, x, y, x.place(data.aelle.median_), len(rows) - len(points))
+
+
+def _within(values: np.ndarray) -> np.ndarray:
+    """Return the values without those that are further from the quartiles than three times their distance: a few
+    networks far away would press all others together. They are drawn at the edge."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    reach = 3 * (high - low)
+    return values[(values >= low - reach) & (values <= high + reach)]
