@@ -110,7 +110,7 @@ class _StudyForm(BaseModel):
 _CHOICES: dict[str, Any] = {
     "task": Literal[tuple(tasks)],
     "cells": list[Literal[tuple(cells)]],  # type: ignore[misc]
-    "spectra": list[Literal["hidden", "full"]],
+    "spectra": list[Literal["hidden", "full", "closed_loop"]],
 }
 
 
