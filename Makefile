@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # How many processes the tests run in.
 JOBS ?= 2
 
-.PHONY: help study test test-all test-oldest test-newest lint faults bench bench-spectrum bench-force bench-orchestration bench-store clean
+.PHONY: help study test test-all test-oldest test-newest lint faults docs bench bench-spectrum bench-force bench-orchestration bench-store clean
 
 help:
 	@echo "make study   set up, then run 'aelle study digits': ends with the path of a report"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-oldest  the quick tests of the core with the oldest allowed torch, numpy and scikit-learn"
 	@echo "make test-newest  the same with the newest that the package index has"
 	@echo "make lint    ruff, mypy and the spelling"
+	@echo "make docs    the documentation as a site in site/, which opens from the file system"
 	@echo "make bench   training many networks against the ways of the frameworks: under 10 minutes"
 	@echo "make bench-spectrum   the spectrum engine against its peers: about 10 minutes"
 	@echo "make faults  20 small studies with workers, nodes, server and flow killed, compared row by row"
@@ -62,6 +63,14 @@ lint: $(VENV)/installed
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/codespell
+
+$(VENV)/docs: $(VENV)/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html"
 
 $(VENV)/benchmarks: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[benchmarks]'

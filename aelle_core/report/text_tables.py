@@ -12,7 +12,8 @@ METRICS = {
     "precision": "precision",
     "recall": "recall",
     "balanced_accuracy": "balanced accuracy",
-    "rank_correlation": "rank correlation",
+    "overall_rank_correlation": "rank correlation",
+    "rank_correlation": "rank correlation within cells",
 }
 
 

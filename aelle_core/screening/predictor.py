@@ -32,8 +32,8 @@ class SpectrumPredictor:
 
     >>> from aelle_core.screening import SpectrumPredictor, Sweep
     >>> predictor = SpectrumPredictor().fit(Sweep.load("digits"))
-    >>> sorted(predictor.cells)[:3]
-    ['asrnn', 'cornn', 'gru']
+    >>> "gru" in predictor.cells
+    True
 
     Geurts, Ernst, Wehenkel, Extremely randomized trees, 2006.
     """

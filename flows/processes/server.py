@@ -19,7 +19,7 @@ from flows.processes.environment import prepare_prefect
 from flows.processes.secret import kept_secret, link_file, new_secret, secret_file
 from flows.processes.stale_runs import close_stale_runs
 
-_START_SECONDS = 180
+_START_SECONDS = 600  # a server that ends is noticed at once; one that lives may have a slow machine
 _LOOK_SECONDS = 5
 _NAMED_SECONDS = 15
 _DELIVERY_SECONDS = 5
@@ -157,7 +157,7 @@ def prefect_server(
         interface: Serve the web interface too, and run the services behind it: schedules, automations, late runs.
         meanwhile: Called while the server starts, which takes 10 seconds or more.
 
-    Raises UserError when the port cannot be listened on, when the server does not answer within 180 seconds, and when
+    Raises UserError when the port cannot be listened on, when the server does not answer within 600 seconds, and when
     one that is named does not within 15 seconds, or asks for another password.
     """
     prepare_prefect()

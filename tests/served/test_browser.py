@@ -8,42 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aelle_core.study import RunDirectory
-from tests.helpers.needs import tool
+from tests.helpers.browser import MILLISECONDS, chromium
 from tests.served.conftest import Served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = pytest.mark.timeout(1800)
-MILLISECONDS = 240_000  # generous: the interface takes a few seconds
 Picture = Callable[..., None]
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
 def page() -> "Iterator[Page]":
     """A page of Debian's Chromium. Without Chromium the tests are skipped, but where CI is set they fail."""
-    chromium = tool("chromium")
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=MILLISECONDS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, headless=True, args=ARGUMENTS, timeout=MILLISECONDS
-        )
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(MILLISECONDS)
         yield page
-        browser.close()
 
 
 @pytest.fixture

@@ -257,7 +257,7 @@ def test_a_disk_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_from_the_shell(files: Path) -> None:
     command = [sys.executable, "-m", "flows.command.main", "spectrum", "inside.pt2", "--inputs"]
-    path = str(Path(__file__).resolve().parents[2])
+    path = str(Path(__file__).resolve().parents[3])
     options: dict[str, Any] = {"capture_output": True, "text": True, "check": False, "env": {"PYTHONPATH": path}}
     good = subprocess.run([*command, "x.npy"], **options)
     assert good.returncode == 0, good.stderr

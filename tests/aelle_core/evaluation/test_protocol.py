@@ -37,12 +37,9 @@ def test_every_task_of_the_paper_has_its_splits() -> None:
     assert sorted(PROTOCOLS) == paper_tasks()
     assert set(PROTOCOLS) <= set(tasks)
     found = {name: str(protocol_of(study.task).end) for name, (_, study) in presets().items()}
-    assert found == {
-        "digits": "70, 10 and 20 %", "mixed": "70, 10 and 20 %",
-        "paper-char": "80 and 20 %", "paper-smnist": "70, 10 and 20 %", "paper-target": "80 and 20 %",
-        "small-char": "80 and 20 %", "small-smnist": "70, 10 and 20 %", "scaled-smnist": "70, 10 and 20 %",
-        "wide-smnist": "70, 10 and 20 %", "small-target": "80 and 20 %",
-    }  # fmt: skip
+    without_validation = {"paper-char", "paper-target", "small-char", "small-target"}
+    assert without_validation | {"paper-smnist", "digits"} <= set(found)
+    assert found == {name: "80 and 20 %" if name in without_validation else "70, 10 and 20 %" for name in found}
     assert {str(protocol_of(name).early) for name in tasks} == {"20, 20 and 60 %"}
 
 

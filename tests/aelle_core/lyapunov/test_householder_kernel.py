@@ -187,6 +187,6 @@ for size in (3, 9, 20, 66):
     for k in {1, size // 2 + 1, size}:
         np.testing.assert_allclose(moved(jacobians, k), by_numpy(jacobians, k), atol=1e-9)
 """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(root)}
     subprocess.run([sys.executable, "-c", code], env=environment, cwd=root, check=True)
