@@ -77,6 +77,20 @@ def _rnn_relu(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Nu
     return active * a, _rows(active, p["weight_hh"]), _NONE
 
 
+def _esn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """h' = (1 - leak) h + leak tanh(input_scale W x + U h + b)."""
+    a = p["input_scale"] * (p["W"] @ x) + p["U"] @ h + p["b"]
+    new = (1 - p["leak"]) * h + p["leak"] * _tanh(a)
+    return new, (1 - p["leak"]) * _identity(len(h)) + p["leak"] * _rows(_tanh_slope(a), p["U"]), a
+
+
+def _plrnn(p: Mapping[str, Any], x: Numbers, z: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    """z' = A z + W max(0, z) + C x + h."""
+    active = to_numbers((z > 0).astype(float))
+    new = p["A"] * z + p["W"] @ (active * z) + p["C"] @ x + p["h"]
+    return new, _rows(p["A"], _identity(len(z))) + p["W"] * active[None, :], _NONE
+
+
 def _gru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """r, z = sigma(i + k), n = tanh(i_n + r k_n), h' = (1 - z) n + z h with i = W x + b_i and k = U h + b_h."""
     U_r, U_z, U_n = np.split(p["weight_hh"], 3)
@@ -255,6 +269,8 @@ EQUATIONS: dict[str, Equations] = {
     "noisy": _LIPSCHITZ,  # the noise is for training
     "ornn": Equations(_ornn),
     "exprnn": Equations(_exprnn),
+    "esn": Equations(_esn, 1, {"leak": 0.5, "input_scale": 0.5}),
+    "plrnn": Equations(_plrnn),
     "lru": Equations(_lru, 2),
     "mingru": Equations(_mingru),
     "rglru": Equations(_rglru),
@@ -327,6 +343,10 @@ class _Problem:
             diagonal := next((self.parameters[name] for name in ("nu", "Lambda") if name in self.parameters), None)
         ) is not None:
             return len(diagonal)
+        if "A" in self.parameters:  # plrnn's diagonal; its C reads the inputs
+            return len(self.parameters["A"])
+        if "U" in self.parameters and {"W", "b"} <= set(self.parameters) and not {"R", "M"} & set(self.parameters):
+            return len(self.parameters["b"])  # esn's reservoir
         if "V" in self.parameters and set(self.parameters) == {"V", "b"}:
             return len(self.parameters["b"]) // 2
         return next(np.shape(self.parameters[name])[1] for name in recurrent if name in self.parameters)

@@ -32,7 +32,9 @@ def test_a_shipped_model_tells_its_own_studys_networks_apart(name: str) -> None:
     model, rows, entry = AeLLE.from_pretrained(name), load_spectra(name), manifest()[name]
     takes = model.takes_
     assert takes is not None
-    assert rows.schema.equals(SCHEMA)
+    assert set(rows.schema.names) <= set(SCHEMA.names)  # without what was not measured yet when it was made
+    for column in rows.schema:
+        assert column.type == SCHEMA.field(column.name).type
     identities = {Study.from_dict(settings).identity for settings in entry["studies"]}
     assert (set(rows["study"].to_pylist()), rows.num_rows) == (identities, entry["spectra"]["rows"])
     last = [row for row in rows.to_pylist() if row["epoch"] == max(rows["epoch"].to_pylist())]
@@ -119,7 +121,8 @@ def test_the_manifest_knows_every_file_and_no_place_of_the_machine_that_made_it(
     text = json.dumps(manifest())
     assert "/work" not in text
     assert "/tmp" not in text
-    assert sum(path.stat().st_size for path in found.values()) < 8 * 2**20
+    for entry in manifest().values():
+        assert sum(found[entry[part]["file"]].stat().st_size for part in ("model", "spectra", "tables")) < 3 * 2**20
 
 
 def test_the_data_card_says_what_the_manifest_says(repository: Path) -> None:

@@ -50,7 +50,9 @@ def test_a_table_that_ships_is_what_its_spectra_give() -> None:
     assert again.remarks == held.remarks
     for one, other in zip(again.entries, held.entries, strict=True):
         assert (one.row, one.metric, one.column, one.paper) == (other.row, other.metric, other.column, other.paper)
-        assert one.mean == pytest.approx(other.mean, abs=0.02)  # libraries of other versions round in other ways
+        assert one.mean == pytest.approx(
+            other.mean, abs=0.02, nan_ok=True
+        )  # libraries of other versions round in other ways
 
 
 def test_a_study_that_ships_is_its_preset_but_for_the_place_of_its_data() -> None:
@@ -85,7 +87,7 @@ def test_aelle_paper_alone_shows_all_that_ships_beside_the_paper(
         rows = list(csv.DictReader(stream))
     assert {row["table"] for row in rows} == {f"comparison_{task}" for task in paper_tasks()}
     printed = {(row["table"], row["row"], row["column"]): row["paper"] for row in rows if row["paper"]}
-    assert printed["comparison_charlm", "LE max, at the end", "small-char"] == "0.859"
+    assert printed["comparison_charlm", "LE max, median, at the end", "small-char"] == "0.859"
     assert printed["comparison_smnist", "AeLLE pre-trained, epoch 1", "small-smnist"] in ("0.915", "0.836")
     pages = {f"{shipped_studies(name)[0].study.name}.md" for name in NAMES} | {"paper.md"}
     assert {path.name for path in (tmp_path / "pages").glob("*.md")} == pages

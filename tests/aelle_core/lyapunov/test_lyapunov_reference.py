@@ -29,6 +29,7 @@ GAINS = [1.0, 10.0, 30.0, 100.0]
 # From these gains on, float64 cannot hold the Jacobian of the whole state: d h' / d h = o tanh'(c') d c' / d h + ...
 # swallows its small terms before anything is orthogonalised. Exponents are then told to be unresolved.
 BEYOND_FLOAT64 = {("lstm", "full"): 10.0, ("lem", "full"): 10.0, ("lem", "hidden"): 100.0}
+BEYOND_FLOAT64 |= {("slstm", "full"): 10.0, ("slstm", "hidden"): 100.0}
 
 
 @dataclass(frozen=True)

@@ -158,8 +158,9 @@ def test_what_cannot_be_drawn_is_left_out(data: ReportData, tmp_path: Path) -> N
 
 
 def test_every_cell_has_a_colour_and_a_mark_of_its_own() -> None:
-    colours, marks = zip(*cell_styles(list(cells)).values(), strict=True)
-    assert len(set(colours)) == len(set(marks)) == len(cells)
+    colours, marks = zip(*cell_styles(list(cells)[:12]).values(), strict=True)
+    assert len(set(colours)) == len(set(marks)) == 12  # as many as people can tell apart
+    assert len(set(cell_styles(list(cells)).values())) == len(cells)
     assert len(set(cell_styles([str(number) for number in range(100)]).values())) == 100
 
 
@@ -213,7 +214,7 @@ def test_aelle_paper_prints_and_writes_every_table(run: RunDirectory, data: Repo
     )
     with (tmp_path / f"{STUDY.identity}.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert {row["table"] for row in rows} == {table.name for table in data.tables}
+    assert {row["table"] for row in rows} == {table.name for table in data.tables if table.entries}
     assert "| LE mean |" in (tmp_path / f"{STUDY.identity}.md").read_text()
 
 

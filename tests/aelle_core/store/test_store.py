@@ -18,7 +18,7 @@ import pytest
 from aelle_core.files.lock import alone
 from aelle_core.store.compaction import compact
 from aelle_core.store.dataset import SpectraStore, StoreError, read_stores
-from aelle_core.store.schema import FILE_SCHEMA, NetworkRecord, estimated_row_bytes
+from aelle_core.store.schema import NetworkRecord, estimated_row_bytes
 
 
 def records(pack: int, epoch: int, study: str = "a-1", cell: str = "gru", **changes: Any) -> list[NetworkRecord]:
@@ -278,7 +278,7 @@ def test_files_at_the_wrong_place_or_of_another_version_are_named(tmp_path: Path
         store.read()
     wrong.unlink()
     other = wrong.parent.parent / "epoch=0" / "other.parquet"
-    pq.write_table(table.cast(FILE_SCHEMA).replace_schema_metadata({"aelle_schema": "2"}), other)
+    pq.write_table(table.replace_schema_metadata({"aelle_schema": "2"}), other)
     with pytest.raises(StoreError, match=r"other\.parquet' says schema '2'"):
         store.read()
 

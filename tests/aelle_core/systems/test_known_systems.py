@@ -111,7 +111,7 @@ def test_examples_in_the_documentation_run(name: str) -> None:
 
 def test_mistakes_are_said_in_one_sentence() -> None:
     with pytest.raises(UserError, match="did you mean 'lorenz63'"):
-        get_system("lorenz36")
+        get_system("lorenz63x")
     with pytest.raises(UserError, match="expected sigma, rho, beta"):
         get_system("lorenz63", gamma=1.0)
     with pytest.raises(UserError, match="whole number of steps"):

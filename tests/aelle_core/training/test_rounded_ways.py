@@ -41,7 +41,8 @@ def test_bfloat16_is_near_float32_and_is_not_float32(name: str) -> None:
     assert (apart < 0.02).all()
     for name_of, value in rounded.parameters.items():
         assert value.dtype == torch.float32
-        assert not torch.equal(value, exact.parameters[name_of])
+        fixed = rounded.cell.fixed and not name_of.startswith("readout")
+        assert torch.equal(value, exact.parameters[name_of]) == fixed
 
 
 def test_products_are_rounded_forward_and_backward_and_pointwise_steps_are_not() -> None:
