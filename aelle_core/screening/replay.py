@@ -60,14 +60,14 @@ def replay(sweep: Sweep, *, price: float = 0.05, seed: int = 0, shares: tuple[fl
     for train, test in KFold(_FOLDS, shuffle=True, random_state=seed).split(np.arange(count)):
         known, asked = sweep.of(train), sweep.of(test)
         scores = _scores(known, asked, seed)
-        losses = np.where(np.isfinite(asked.losses), asked.losses, np.inf)
         final, best = asked.final_loss, asked.final_loss.min()
         for share in shares:
             budget = max(share * len(asked) * epochs, epochs)
             for method, choose in _methods(scores, price).items():
                 source = np.random.default_rng([seed, int(1e6 * share)])
                 regrets = [
-                    final[choose(losses, budget, source.permutation(len(asked)))] / best - 1 for _ in range(_ORDERS)
+                    final[choose(asked.losses, budget, source.permutation(len(asked)))] / best - 1
+                    for _ in range(_ORDERS)
                 ]
                 found.setdefault(method, [[] for _ in shares])[shares.index(share)] += regrets
     table = {method: np.array(values) for method, values in found.items()}

@@ -53,11 +53,13 @@ def _packed(members: Sequence[tuple[int, Network]]) -> Network:
     cell = members[0][1].cell
     names = list(cell.parameter_shapes())
     parameters = {name: torch.stack([network.parameters[name].detach() for _, network in members]) for name in names}
-    constants = {
-        name: torch.tensor([float({**cell.defaults, **network.constants}[name]) for _, network in members])
+    constants = {  # in float64 from the start: 0.1 in float32 is another constant
+        name: torch.tensor(
+            [float({**cell.defaults, **network.constants}[name]) for _, network in members], dtype=torch.float64
+        ).view(-1, 1, 1)
         for name in cell.defaults
     }
-    return Network(cell, parameters, {name: value.double().view(-1, 1, 1) for name, value in constants.items()})
+    return Network(cell, parameters, constants)
 
 
 def _of_module(module: nn.Module, inputs: Tensor, index: int) -> np.ndarray | None:
