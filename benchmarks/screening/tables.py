@@ -52,7 +52,7 @@ def of_chosen(rows: Rows) -> str:
 def of_price(rows: Rows) -> str:
     """Rank correlation by study, epoch, sequences and exponents; milliseconds where they were measured."""
     kinds = [(count, exponents) for count in (1, 3, 15) for exponents in (8, 0)]
-    names = [f"{count}, {'all' if not exponents else exponents}" for count, exponents in kinds]
+    names = [f"{count}, {exponents or 'all'}" for count, exponents in kinds]
     lines = _table("study, epoch", *names)
     for study in dict.fromkeys(row["study"] for row in rows.rows):
         own = [row for row in rows.rows if row["study"] == study]

@@ -52,9 +52,7 @@ class ForceTrainer(Trainer):
     ) -> None:
         super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
         self.task = task
-        drawn = [
-            cell.initialise(generator(each.seed, "weights"), each.scale, each.initialiser) for each in self.settings
-        ]
+        drawn = [each.initial_weights(cell) for each in self.settings]
         self.parameters = {name: self._double(torch.stack([each[name] for each in drawn])) for name in drawn[0]}
         constants = [cell.constants(each.constants) for each in self.settings]
         self.constants = {name: self._per_network([each[name] for each in constants]) for name in cell.defaults}
