@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aelle_core.aelle import saving
 from aelle_core.aelle.accepted_spectra import TakenSpectra, check_taken
 from aelle_core.aelle.autoencoder import Autoencoders
+from aelle_core.aelle.explaining import Explaining
 from aelle_core.aelle.familiarity import Familiarity
 from aelle_core.aelle.inputs import Inputs, stack_spectra
 from aelle_core.aelle.parameters import PUBLISHED, check_parameters
@@ -27,13 +28,14 @@ _FEW = 20
 """With fewer spectra than these nothing is held out."""
 
 
-class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AeLLE(Explaining, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Autoencoders of spectra with a linear predictor of the final loss, and the PCA of their latent codes.
 
         model = AeLLE(random_state=0).fit(spectra, losses)
         model.transform(spectra)                      # (n, 2): the plane; the first rises with the predicted loss
         model.predict(spectra, return_interval=True)  # losses in nats, lower and upper end of the 90 % interval
         model.distance(spectra)                       # above 1: unlike all that was fitted
+        model.explain(spectra)                        # which latent dimensions, and which exponents, carry it
 
     latent_size          dimensions of a network's code
     components           principal components that `transform` returns

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from aelle_core.cells import Cell, Network, get_cell
-from aelle_core.foundation.random_streams import generator, stream_seed
+from aelle_core.foundation.random_streams import stream_seed
 from aelle_core.screening import SpectrumPredictor, Sweep
 from aelle_core.screening.spectra import candidate_spectra
 from aelle_core.tasks import Supervised, get_task
@@ -125,9 +125,7 @@ def _chosen(
 ) -> dict[str, int]:
     """Return which candidate has the least expected loss: smoothed over similar spectra, as `screen` does it, and
     smoothed over neighbouring scales."""
-    networks = [
-        Network(cell, cell.initialise(generator(one.seed, "weights"), one.scale, one.initialiser)) for one in drawn
-    ]
+    networks = [Network(cell, one.initial_weights(cell)) for one in drawn]
     found = candidate_spectra(networks, task.spectrum_inputs(SEQUENCES))
     alive = [index for index, spectrum in enumerate(found) if spectrum is not None]
     spectra = [spectrum for spectrum in found if spectrum is not None]

@@ -63,7 +63,8 @@ def of_price(rows: Rows) -> str:
                 for kind in kinds
             ]
             lines.append(_line(f"{study}, {epoch}", *cells))
-        costs = {(int(row["sequences"]), int(row["exponents"])): float(row["milliseconds"]) for row in own}
+        timed = [row for row in own if np.isfinite(float(row["milliseconds"]))]
+        costs = {(int(row["sequences"]), int(row["exponents"])): float(row["milliseconds"]) for row in timed}
         shown = [f"{costs[kind]:.2f} ms" if np.isfinite(costs.get(kind, np.nan)) else "-" for kind in kinds]
         lines.append(_line(f"{study}, a spectrum", *shown))
     return "\n".join(lines)

@@ -122,7 +122,7 @@ def test_a_large_forget_bias_keeps_the_state(name: str, most: float) -> None:
         moved = cell.linearise(weights, cell.drive(weights, torch.zeros(1, 2, 3).double()), state)[1]
         ratios.append(float(moved[kept, kept].diagonal.mean()))
     assert ratios[0] < 0.8 * most
-    assert ratios[1] == pytest.approx(most, rel=0.05)
+    assert ratios[1] == pytest.approx(most, rel=0.1)
 
 
 def test_networks_of_a_study_draw_input_gain_and_forget_bias() -> None:
