@@ -11,6 +11,7 @@ from aelle_core.report.figures.scaling import symmetric_logarithm
 from aelle_core.report.palette import BAD, GOOD, blank
 
 _LATENT = 3
+_LEAST = 0.01  # of the prediction: a dimension that carries less is not drawn
 _COLOURS = ("#332288", "#117733", "#aa4499")
 
 
@@ -20,9 +21,9 @@ class Why(ReportFigure):
 
     title = "What good networks do that bad ones do not"
     caption = (
-        "Left: what each exponent of the final spectrum adds to the predicted loss, compared with the mean spectrum "
-        "(integrated gradients; mean and quartiles over the networks that ended below and above the threshold; the "
-        "curves sum to the predictions). Right: how the exponents change along the latent dimensions that carry most "
+        "Left: what each exponent of the final spectrum adds to the predicted loss, compared with the mean over all "
+        "networks (integrated gradients; mean and quartiles of those that ended below and above the threshold; each "
+        "curve sums to what the predictions differ by). Right: how the exponents change along the latent dimensions that carry most "
         "of the prediction, by one standard deviation, each turned so that the predicted loss rises."
     )
 
@@ -47,7 +48,7 @@ class Why(ReportFigure):
 def _draw_attributions(axes: Axes, found: Explanation, good: np.ndarray) -> None:
     index = np.arange(1, found.attributions.shape[1] + 1)
     for side, colour, label in ((True, GOOD, "ended below the threshold"), (False, BAD, "ended above")):
-        rows = found.attributions[good == side]
+        rows = (found.attributions - found.attributions.mean(axis=0))[good == side]
         low, high = np.quantile(rows, [0.25, 0.75], axis=0)
         axes.plot(index, rows.mean(axis=0), color=colour, linewidth=2, label=f"{label} (sum {rows.sum(1).mean():+.2f})")
         axes.fill_between(index, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -57,12 +58,14 @@ def _draw_attributions(axes: Axes, found: Explanation, good: np.ndarray) -> None
 
 def _draw_latent(axes: Axes, found: Explanation) -> None:
     curves = []
-    for place, colour in zip(found.leading(_LATENT), _COLOURS, strict=False):
+    leading = found.leading(_LATENT)
+    carrying = [place for place in leading if abs(found.shares[place]) >= _LEAST] or leading[:1]
+    for place, colour in zip(carrying, _COLOURS, strict=False):
         curve = found.decoder[place] * np.sign(found.weights[place])
         curves.append(curve)
         label = f"dimension {place + 1}: {found.shares[place]:.0%} of the prediction"
         axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, linewidth=2, label=label)
-    if np.abs(curves).max() > 1:
+    if np.abs(curves).max() > 3:
         symmetric_logarithm(axes)
     axes.set_ylabel("change of the exponent (nats per step)\nas the predicted loss rises")
     axes.legend(frameon=False, fontsize="small")
