@@ -23,8 +23,8 @@ class Why(ReportFigure):
     caption = (
         "Left: what each exponent of the final spectrum adds to the predicted loss, compared with the mean over all "
         "networks (integrated gradients; mean and quartiles of those that ended below and above the threshold; each "
-        "curve sums to what the predictions differ by). Right: how the exponents change along the latent dimensions that carry most "
-        "of the prediction, by one standard deviation, each turned so that the predicted loss rises."
+        "curve sums to what the predictions differ by). Right: how the exponents change along the latent dimensions "
+        "that carry most of the prediction, by one standard deviation, each turned so that the predicted loss rises."
     )
 
     @staticmethod
