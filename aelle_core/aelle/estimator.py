@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aelle_core.aelle import saving
 from aelle_core.aelle.accepted_spectra import TakenSpectra, check_taken
 from aelle_core.aelle.autoencoder import Autoencoders
-from aelle_core.aelle.explaining import Explaining
+from aelle_core.aelle.explaining import explain_predictions
 from aelle_core.aelle.familiarity import Familiarity
 from aelle_core.aelle.inputs import Inputs, stack_spectra
 from aelle_core.aelle.parameters import PUBLISHED, check_parameters
@@ -28,7 +28,7 @@ _FEW = 20
 """With fewer spectra than these nothing is held out."""
 
 
-class AeLLE(Explaining, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Autoencoders of spectra with a linear predictor of the final loss, and the PCA of their latent codes.
 
         model = AeLLE(random_state=0).fit(spectra, losses)
@@ -235,6 +235,8 @@ class AeLLE(Explaining, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def predict_high_accuracy(self, X: Any) -> np.ndarray:
         """Whether the first component is below its median over the fitted spectra (the paper's classifier): (n,)."""
         return self.encode(X)[:, 0] < self.median_
+
+    explain = explain_predictions
 
     def _floored(self, X: np.ndarray) -> np.ndarray:
         """-inf and all below the floor set to it, in the exponents; +inf and NaN stay, for the checks to refuse."""

@@ -76,60 +76,58 @@ class Explanation:
         return pd.DataFrame(columns, index=index)
 
 
-class Explaining:
-    """What an AeLLE can say of its reasons."""
+def explain_predictions(model: "AeLLE", X: Any, *, reference: Any = None, points: int = _POINTS) -> Explanation:
+    """Say which latent dimensions carry the predicted loss of spectra (n, D), and which exponents they stand for.
 
-    def explain(self: "AeLLE", X: Any, *, reference: Any = None, points: int = _POINTS) -> Explanation:
-        """Say which latent dimensions carry the predicted loss of spectra (n, D), and which exponents they stand for.
+    Attributions are integrated gradients along the straight line from the reference (D,), by default the mean of
+    X as the networks see it, with `points` Gauss-Legendre nodes: what the exponents add to a prediction sums to its
+    difference from the reference's. Sundararajan, Taly, Yan, Axiomatic attribution for deep networks, 2017.
 
-        Attributions are integrated gradients along the straight line from the reference (D,), by default the mean of
-        X as the networks see it, with `points` Gauss-Legendre nodes: what the exponents add to a prediction sums to its
-        difference from the reference's. Sundararajan, Taly, Yan, Axiomatic attribution for deep networks, 2017.
+    Raises UserError with fewer than 2 spectra.
+    """
+    inputs = model._inputs(X)
+    if len(inputs) < 2:
+        raise UserError(f"explain was given {len(inputs)} spectra: expected at least 2")
+    start = inputs.mean(axis=0) if reference is None else model._inputs(np.asarray(reference)[None])[0]
+    axes = torch.from_numpy(np.ascontiguousarray(model.pca_.components_))
+    networks, deviations = model.autoencoder_, np.sqrt(model.pca_.explained_variance_)
+    predicted, to_prediction = _integrated(networks, inputs, start, _readout(networks)[None], points)
+    scores, to_scores = _integrated(networks, inputs, start, axes, _CURVE_POINTS)
+    change = np.einsum("lnd,nd->nd", to_prediction, inputs - start)
+    mean = predicted[0] - predicted[0].mean()
+    weights = axes.numpy() @ _readout(networks).numpy()
+    variance = float(mean @ mean)
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    shares = weights * (centred @ mean) / variance if variance > 0 else np.zeros(len(weights))
+    spread = np.where(deviations > 1e-12, deviations, 1.0)
+    with torch.no_grad():
+        first = _joined(networks, torch.from_numpy(start[None]))
+        at_start = float((first @ _readout(networks)).item())
+    return Explanation(
+        reference=model.inputs_.back(start[None].copy())[0],
+        difference=predicted[0] - at_start,
+        attributions=change,
+        shares=shares,
+        weights=weights,
+        encoder=to_scores.mean(axis=1) / spread[:, None],
+        decoder=_decoded_changes(model, inputs, axes, deviations),
+    )
 
-        Raises UserError with fewer than 2 spectra.
-        """
-        inputs = self._inputs(X)
-        if len(inputs) < 2:
-            raise UserError(f"explain was given {len(inputs)} spectra: expected at least 2")
-        start = inputs.mean(axis=0) if reference is None else self._inputs(np.asarray(reference)[None])[0]
-        axes = torch.from_numpy(np.ascontiguousarray(self.pca_.components_))
-        model, deviations = self.autoencoder_, np.sqrt(self.pca_.explained_variance_)
-        predicted, to_prediction = _integrated(model, inputs, start, _readout(model)[None], points)
-        scores, to_scores = _integrated(model, inputs, start, axes, _CURVE_POINTS)
-        change = np.einsum("lnd,nd->nd", to_prediction, inputs - start)
-        mean = predicted[0] - predicted[0].mean()
-        weights = axes.numpy() @ _readout(model).numpy()
-        variance = float(mean @ mean)
-        centred = scores - scores.mean(axis=1, keepdims=True)
-        shares = weights * (centred @ mean) / variance if variance > 0 else np.zeros(len(weights))
-        spread = np.where(deviations > 1e-12, deviations, 1.0)
-        with torch.no_grad():
-            first = _joined(model, torch.from_numpy(start[None]))
-            at_start = float((first @ _readout(model)).item())
-        return Explanation(
-            reference=self.inputs_.back(start[None].copy())[0],
-            difference=predicted[0] - at_start,
-            attributions=change,
-            shares=shares,
-            weights=weights,
-            encoder=to_scores.mean(axis=1) / spread[:, None],
-            decoder=self._decoded_changes(inputs, axes, deviations),
-        )
 
-    def _decoded_changes(self: "AeLLE", inputs: np.ndarray, axes: Tensor, deviations: np.ndarray) -> np.ndarray:
-        """(L, D): half of what the decoded spectra change by from one deviation below to one above, mean over rows."""
-        model = self.autoencoder_
-        found = []
-        with torch.no_grad():
-            joined = _joined(model, torch.from_numpy(inputs))
-            for axis, deviation in zip(axes, deviations, strict=True):
-                ends = []
-                for sign in (1, -1):
-                    moved = joined + sign * float(deviation) * axis
-                    codes = moved.unflatten(1, (model.members, model.latent_size)).movedim(1, 0)
-                    ends.append(self.inputs_.back(model.decode(codes.contiguous()).mean(0).numpy()))
-                found.append((ends[0] - ends[1]).mean(axis=0) / 2)
-        return np.stack(found)
+def _decoded_changes(model: "AeLLE", inputs: np.ndarray, axes: Tensor, deviations: np.ndarray) -> np.ndarray:
+    """(L, D): half of what the decoded spectra change by from one deviation below to one above, mean over rows."""
+    networks = model.autoencoder_
+    found = []
+    with torch.no_grad():
+        joined = _joined(networks, torch.from_numpy(inputs))
+        for axis, deviation in zip(axes, deviations, strict=True):
+            ends = []
+            for sign in (1, -1):
+                moved = joined + sign * float(deviation) * axis
+                codes = moved.unflatten(1, (networks.members, networks.latent_size)).movedim(1, 0)
+                ends.append(model.inputs_.back(networks.decode(codes.contiguous()).mean(0).numpy()))
+            found.append((ends[0] - ends[1]).mean(axis=0) / 2)
+    return np.stack(found)
 
 
 def _joined(model: Autoencoders, inputs: Tensor) -> Tensor:
