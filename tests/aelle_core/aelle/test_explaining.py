@@ -70,8 +70,9 @@ def test_the_exponents_that_carry_the_loss_carry_the_explanation(fitted: tuple[A
     leading = found.leading(1)[0]
     assert found.shares[leading] > 0.8
     assert found.shares.sum() == pytest.approx(1, abs=0.05)
-    curve = found.decoder[leading] * np.sign(found.weights[leading])
-    assert curve[:4].mean() == pytest.approx(spectra[:, 0].std(), rel=0.5)
+    # Standard deviations of each exponent, along the direction in which the predicted loss rises.
+    curve = found.decoder[leading] * np.sign(found.weights[leading]) / spectra.std(axis=0)
+    assert (curve[:4] > 0.2).all()
     assert np.abs(curve[4:]).mean() < curve[:4].mean() / 2
     frame = found.to_pandas(leading=2)
     assert frame.shape == (SIZE, 2 + 4)
