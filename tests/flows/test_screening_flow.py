@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study
 from flows.parameters import Resources, ScreeningParameters, StudyParameters
 from flows.screen import KEPT, screen
@@ -41,8 +40,9 @@ def test_the_kept_networks_are_trained_and_no_others(monkeypatch: pytest.MonkeyP
     ranked = Path(screen.fn(asked, str(tmp_path / "other"), ScreeningParameters(candidates=8, keep=2, train=False)))
     assert len(json.loads(ranked.read_text())["kept"]) == 2
     assert len(trained) == 1
-    with pytest.raises(UserError, match="keep=9: expected 1 to 8"):
-        screen.fn(asked, str(tmp_path / "third"), ScreeningParameters(candidates=8, keep=9))
+    failed = screen.fn(asked, str(tmp_path / "third"), ScreeningParameters(candidates=8, keep=9))
+    assert failed.is_failed()
+    assert "keep=9: expected 1 to 8" in failed.message
 
 
 def screen_rank() -> object:
