@@ -14,9 +14,9 @@ _KNOWN_SHARE = 1 / 8  # of the squared size of the inputs, for what is known bes
 
 def stack_spectra(spectra: Any, size: int | None = None) -> Any:
     """Return spectra of different lengths as one array (n, size or the largest), interpolated; others unchanged."""
-    if isinstance(spectra, Sequence) and len({np.size(each) for each in spectra}) > 1:
-        size = size or max(np.size(each) for each in spectra)
-        return np.stack([interpolate_spectrum(np.asarray(each), size) for each in spectra])
+    if isinstance(spectra, Sequence) and len({np.size(spectrum) for spectrum in spectra}) > 1:
+        size = size or max(np.size(spectrum) for spectrum in spectra)
+        return np.stack([interpolate_spectrum(np.asarray(spectrum), size) for spectrum in spectra])
     return spectra
 
 

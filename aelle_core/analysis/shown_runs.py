@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.cells import get_cell
-from aelle_core.evaluation import Examples
+from aelle_core.evaluation import NetworkExamples
 from aelle_core.foundation.errors import UserError
 from aelle_core.report.data import FreeRun, ShownRuns
 from aelle_core.study import RunDirectory, Study, cohorts
@@ -26,7 +26,7 @@ def exponents_of_system(study: Study) -> dict[int, float]:
     return {rank: value * task.system.interval for rank, value in known.exponents.items()}
 
 
-def shown_runs(run: RunDirectory, study: Study, final: Examples) -> ShownRuns | str:
+def shown_runs(run: RunDirectory, study: Study, final: NetworkExamples) -> ShownRuns | str:
     """Return free runs of the networks at the first and at the third quarter of what the study calls good, beside what
     should have come; in one sentence why not, where they cannot be made again.
 

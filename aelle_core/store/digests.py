@@ -33,16 +33,16 @@ class ColumnDigest:
 def range_digests(column: pa.Array, lengths: Sequence[int]) -> list[str]:
     """Return the digest of each of consecutive ranges of rows, with these lengths: what ColumnDigest gives for each."""
     levels = list(_levels(column))
-    found, start = [], 0
+    digests, start = [], 0
     for length in lengths:
         parts = []
         if length:
             for bounds, data in levels:
                 parts.append(part := blake2b(digest_size=16))
                 _take(part, bounds, data, start, start + length)
-        found.append(_text(parts))
+        digests.append(_text(parts))
         start += length
-    return found
+    return digests
 
 
 def joined(column: pa.ChunkedArray) -> pa.Array:

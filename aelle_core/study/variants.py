@@ -125,7 +125,7 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | C
     for name, value in drawn.items():
         bounds = ranges[name]
         if isinstance(bounds, Choice):  # one number for each name: 1 for the one that was drawn, 0 for the others
-            hyperparameters |= {f"{name} {each}": float(each == value) for each in bounds.names}
+            hyperparameters |= {f"{name} {choice}": float(choice == value) for choice in bounds.names}
         else:
             hyperparameters[name] = value
     return Variant(_network_name(cell, units, index), settings, hyperparameters)

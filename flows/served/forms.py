@@ -105,7 +105,7 @@ else:
         "PackResources",
         __config__=ConfigDict(extra="forbid"),
         __doc__="What each pack of networks takes on the cluster.",
-        **{name: _entry(name, each) for name, each in Resources.model_fields.items() if name != "ray_address"},
+        **{name: _entry(name, field) for name, field in Resources.model_fields.items() if name != "ray_address"},
     )
 
 

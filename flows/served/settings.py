@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aelle_core.files.places import place, resolved
 from aelle_core.foundation.errors import UserError
-from aelle_core.study import check_name
+from aelle_core.study import check_study_name
 
 
 class ServedSettings(BaseSettings):
@@ -45,7 +45,7 @@ class ServedSettings(BaseSettings):
 
         Raises UserError when the name is not one of letters, digits, - and _, or leads out of the root.
         """
-        check_name("results", name)
+        check_study_name("results", name)
         root = place(self.runs)
         return str(_below(root.resolve(), name, "results") if isinstance(root, Path) else root / name)
 

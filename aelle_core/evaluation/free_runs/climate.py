@@ -24,13 +24,13 @@ class Climate(Measure):
     source: ClassVar[str] = "total variation distance, as in Gneiting & Raftery, JASA 102 (2007), section 3"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        return np.mean([_distance(found, lag) for lag in (0, *LAGS) if lag < found.data.shape[1]], axis=0)
+    def of(runs: FreeRuns) -> np.ndarray:
+        return np.mean([_distance(runs, lag) for lag in (0, *LAGS) if lag < runs.data.shape[1]], axis=0)
 
 
-def _distance(found: FreeRuns, lag: int) -> np.ndarray:
+def _distance(free_runs: FreeRuns, lag: int) -> np.ndarray:
     """(networks,) averaged over features, of the coordinates (lag 0) or of differences."""
-    data, runs = found.data, found.runs
+    data, runs = free_runs.data, free_runs.runs
     if lag:
         with np.errstate(invalid="ignore", over="ignore"):
             data, runs = data[:, lag:] - data[:, :-lag], runs[:, :, lag:] - runs[:, :, :-lag]

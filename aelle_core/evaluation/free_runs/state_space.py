@@ -24,12 +24,12 @@ class StateSpaceDivergence(Measure):
     source: ClassVar[str] = "Koppe et al., PLoS Comput. Biol. 15 (2019), equations 26-27; Brenner et al., ICML 2022"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        spread = np.where(found.spread > 0, found.spread, 1.0)
-        data = _chosen(found.data / spread)
-        points = _chosen(found.data / spread, between=True)
+    def of(runs: FreeRuns) -> np.ndarray:
+        spread = np.where(runs.spread > 0, runs.spread, 1.0)
+        data = _chosen(runs.data / spread)
+        points = _chosen(runs.data / spread, between=True)
         own = _log_density(points, data)
-        return np.array([float(np.mean(own - _log_density(points, _chosen(run / spread)))) for run in found.runs])
+        return np.array([float(np.mean(own - _log_density(points, _chosen(run / spread)))) for run in runs.runs])
 
 
 def _chosen(states: np.ndarray, between: bool = False) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import EarlyTable, table_makers
 from aelle_core.evaluation.tables.material import Material
@@ -22,13 +22,13 @@ class MedianCells(Classifier):
     description = "Cells between the medians of the first AeLLE components"
     depth: int = 1
 
-    def _components(self, examples: Examples) -> np.ndarray:
+    def _components(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.transform(examples.spectra)[:, : self.depth]
 
-    def _sides(self, examples: Examples) -> np.ndarray:
+    def _sides(self, examples: NetworkExamples) -> np.ndarray:
         return self._components(examples) > self._medians
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._medians = np.median(self._components(train), axis=0)
         self._shares: dict[tuple[bool, ...], float] = {}
         sides, good = self._sides(train), train.final_loss < threshold
@@ -38,7 +38,7 @@ class MedianCells(Classifier):
             shares = np.bincount(index.ravel(), weights=good) / counts
             self._shares |= {tuple(place.tolist()): float(share) for place, share in zip(places, shares, strict=True)}
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return np.array([self._share(tuple(sides.tolist())) for sides in self._sides(examples)])
 
     def _share(self, place: tuple[bool, ...]) -> float:
@@ -46,7 +46,7 @@ class MedianCells(Classifier):
             place = place[:-1]
         return self._shares[place]
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > 0.5
 
 

@@ -69,8 +69,8 @@ class TorchTangents:
             self.q = self._disturb_directions(self.q)
             radii.append(torch.empty_like(r).scatter_(-1, self.labels, r))
             if self.frame.lengths:
-                found = torch.linalg.vector_norm(pushed, dim=-2)
-                lengths.append(torch.empty_like(r).scatter_(-1, self.labels, found))
+                column_lengths = torch.linalg.vector_norm(pushed, dim=-2)
+                lengths.append(torch.empty_like(r).scatter_(-1, self.labels, column_lengths))
         logarithms = torch.stack(radii, dim=1).double().log_()
         return logarithms, torch.stack(lengths, dim=1) if self.frame.lengths else None
 

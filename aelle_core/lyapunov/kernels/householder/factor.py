@@ -46,8 +46,8 @@ def _factor_panel(panel, size, live, block, offset, v, y, pivots, order, radii, 
             mine[pivot, p:] = 0
             continue
         if best != pivot:
-            for each in range(panel + 1):
-                at = each * size * PANEL
+            for earlier in range(panel + 1):
+                at = earlier * size * PANEL
                 exchange(v, at + pivot * PANEL, at + best * PANEL, PANEL)
                 exchange(y, at + pivot * PANEL, at + best * PANEL, PANEL)
             rest = offset + PANEL
