@@ -210,7 +210,7 @@ class ClosedLoop:
             widths = [shape.numel() // shape[at] for shape, at in zip(shapes, along, strict=True)]
             several = []
             for part, shape, at in zip(joined.split(widths, dim=-1), shapes, along, strict=True):
-                rest = [size for place, size in enumerate(shape) if place != at]
+                rest = [size for axis, size in enumerate(shape) if axis != at]
                 several.append(part.unflatten(-1, rest).movedim(0, at).contiguous())
             return several[0] if isinstance(state, Tensor) else type(state)(several)
 

@@ -56,8 +56,8 @@ def _fast(system: System, run: Callable[..., Growth]) -> Found:
         return [(growth, index, "fast") for index in range(system.networks)]
     if part is not None:
         growth = run(part, dtype=torch.float64)
-        for place, index in enumerate(again):
-            growths[index] = (growth, place, "exact")
+        for index_of_pack, index in enumerate(again):
+            growths[index] = (growth, index_of_pack, "exact")
     return growths
 
 
@@ -77,9 +77,9 @@ def _extended(system: System, run: Callable[..., Growth], check: bool) -> Found:
     assert part is not None  # packs can be taken apart
     settled = _with_enough_digits(part.in_factors(), run)
     if not check:
-        return [(settled, place, "extended") for place in again]
-    for place, index in enumerate(again):
-        growths[index] = (settled, place, "extended")
+        return [(settled, index_of_pack, "extended") for index_of_pack in again]
+    for index_of_pack, index in enumerate(again):
+        growths[index] = (settled, index_of_pack, "extended")
     return growths
 
 

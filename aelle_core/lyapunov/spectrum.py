@@ -133,8 +133,8 @@ def lyapunov_spectrum(
                 stacklevel=2,
             )
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
-        ((growth, place, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
-    result = _result(growth, place, used, built.size)
+        ((growth, network, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
+    result = _result(growth, network, used, built.size)
     if vectors is None or result.status != "ok":
         return result
     given = None if inputs is None else torch.as_tensor(inputs)
@@ -199,7 +199,7 @@ def pack_spectra(
         growths: list[tuple[Growth, int, Precision]] = []
         for part in _parts_that_fit(system, 2 if check else 1):
             growths += growth_of(part, followed, length, skipped, precision, check)
-    return [_result(growth, place, used, system.size) for growth, place, used in growths]
+    return [_result(growth, network, used, system.size) for growth, network, used in growths]
 
 
 def _closed_loops(
@@ -228,7 +228,7 @@ def _closed_loops(
         growths: list[tuple[Growth, int, Precision]] = []
         for part in parts:
             growths += growth_of(part, followed, length, skipped, precision, check, every, on_step)
-    results = [_result(growth, place, used, system.size) for growth, place, used in growths]
+    results = [_result(growth, network, used, system.size) for growth, network, used in growths]
     healthy = loop.weights_finite()
     return [
         replace(result, status="diverged") if result.status == "non-finite" and sound else result

@@ -183,7 +183,7 @@ def _early(data: ReportData) -> dict[str, Any]:
     f1 = {(one.classifier, one.epoch): one for one in data.summaries if one.metric == "f1"}
     names = [standing.classifier for standing in standings(data.summaries, epochs[0])]
     rows = [(name, [f1[name, epoch] for epoch in epochs]) for name in names]
-    best = [max((cells[place].mean for _, cells in rows), default=0) for place in range(len(epochs))]
+    best = [max((cells[column].mean for _, cells in rows), default=0) for column in range(len(epochs))]
     return {"epochs": epochs, "rows": rows, "best": best}
 
 

@@ -90,12 +90,12 @@ class SpectraStore:
         the schema does not take, or when the store has been removed meanwhile: it is not made again. Passes on the
         system's error when the disk is full or an object store does not answer, leaving nothing behind.
         """
-        places = {(one.study, one.cell, one.pack, one.epoch) for one in records}
-        if len(places) != 1:
-            raise StoreError(f"{len(records)} records of {len(places)} packs and epochs: expected those of one")
+        keys = {(one.study, one.cell, one.pack, one.epoch) for one in records}
+        if len(keys) != 1:
+            raise StoreError(f"{len(records)} records of {len(keys)} packs and epochs: expected those of one")
         if len({one.network for one in records}) != len(records):
             raise StoreError(f"records of {records[0].pack!r} name a network twice: expected each once")
-        where = places.pop()
+        where = keys.pop()
         path = self.fragment(*where)
         self.check_is_there()
         if not path.exists():

@@ -80,8 +80,8 @@ def _levels(array: pa.Array) -> Iterator[_Level]:
                 yield (bounds if inner is None else inner[bounds]), data
     elif pa.types.is_string(array.type):
         filled = array.fill_null("")
-        _, places, content = filled.buffers()
-        offsets = np.frombuffer(places, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+        _, offset_buffer, content = filled.buffers()
+        offsets = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
         yield None, np.diff(offsets)
         text = np.frombuffer(content, np.uint8) if content is not None else np.zeros(0, np.uint8)
         yield offsets, text

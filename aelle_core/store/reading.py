@@ -62,7 +62,7 @@ def check_each_once(directory: Directory, networks: pa.ChunkedArray) -> None:
         if name in checked_rows(directory, {file: left_out}, [])["network"].to_pylist()
     ]
     raise StoreError(
-        f"{str(directory.place)!r} holds network {name!r} twice, in {' and '.join(files)}: expected each network once "
+        f"{str(directory.path)!r} holds network {name!r} twice, in {' and '.join(files)}: expected each network once "
         f"in an epoch; remove the file that is a copy"
     )
 

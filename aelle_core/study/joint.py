@@ -25,14 +25,14 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
     first = studies[0]
     networks = sum(study.networks for study in studies)
     study = first.replace(planned=False, name=f"{first.name[:_NAME_LENGTH]}-joint", networks=networks)
-    places = [_place(run, together) for run in runs]
+    paths = [_place(run, together) for run in runs]
     together.check(study)
-    if together.settings.exists() and (held := together.read_settings().get("joint", [])) != places:
+    if together.settings.exists() and (held := together.read_settings().get("joint", [])) != paths:
         raise UserError(
-            f"{str(together)!r} joins {', '.join(held)}: expected {', '.join(places)}; name another directory"
+            f"{str(together)!r} joins {', '.join(held)}: expected {', '.join(paths)}; name another directory"
         )
     data = {study.identity: run.read_settings()["data"] for study, run in zip(studies, runs, strict=True)}
-    together.prepare(study, data, joint=places, loss_name=runs[0].loss_name())
+    together.prepare(study, data, joint=paths, loss_name=runs[0].loss_name())
 
 
 def members(run: RunDirectory) -> list[RunDirectory]:

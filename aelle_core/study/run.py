@@ -78,9 +78,9 @@ def run_pack(
     """
     started = time.monotonic()
     store = run.store
-    place = (study.identity, pack.cell)
+    group = (study.identity, pack.cell)
     if stored is None:
-        stored = [epoch for epoch in range(study.epochs + 1) if store.has(*place, pack.name, epoch)]
+        stored = [epoch for epoch in range(study.epochs + 1) if store.has(*group, pack.name, epoch)]
     missing = [epoch for epoch in range(study.epochs + 1) if epoch not in stored]
     if not missing:
         return PackSummary(pack.name, 0, 0, time.monotonic() - started)

@@ -63,18 +63,18 @@ class ServedSettings(BaseSettings):
         relative = Path(name)
         if relative.is_absolute() or ".." in relative.parts or "\0" in name:
             raise UserError(f"data={name!r}: expected the name of a file or directory below the server's data")
-        place = _below(root, name, "data")
-        if not place.exists():
+        path = _below(root, name, "data")
+        if not path.exists():
             raise UserError(f"data={name!r}: there is none in the server's data; expected a file or directory")
-        return str(place)
+        return str(path)
 
 
 def _below(root: Path, name: str, label: str) -> Path:
     """Return the place that `name` leads to from `root`, links followed. Raises UserError where that is elsewhere."""
-    place = (root / name).resolve()
-    if not place.is_relative_to(root) or place == root:
+    path = (root / name).resolve()
+    if not path.is_relative_to(root) or path == root:
         raise UserError(f"{label}={name!r} leads elsewhere: expected a name below the server's directory of {label}")
-    return place
+    return path
 
 
 def check_timezone(name: str) -> ZoneInfo:

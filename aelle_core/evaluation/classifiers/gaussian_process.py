@@ -98,9 +98,9 @@ class ProcessClassifier(Classifier):
     def _features(self, examples: NetworkExamples) -> np.ndarray:
         numbers = {cell: number for number, cell in enumerate(self._cells)}
         # A cell that was never seen resembles none.
-        places = np.array([numbers.get(cell, -1) for cell in examples.cells.tolist()], dtype=float)
+        numbers_of_cells = np.array([numbers.get(cell, -1) for cell in examples.cells.tolist()], dtype=float)
         scaled = np.nan_to_num((self.columns(examples) - self._center) / self._scale)[:, self._varying]
-        return np.column_stack([places, scaled])
+        return np.column_stack([numbers_of_cells, scaled])
 
     def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._names, self._cells = sorted(train.hyperparameters), sorted(set(train.cells.tolist()))
@@ -134,8 +134,8 @@ def _kernel(count: int) -> Kernel:
     cell = OnColumns(SameCell(), (0,))
     kernel: Kernel = ConstantKernel(0.3) * cell + WhiteKernel(0.2, (1e-3, 1e1))
     if count:
-        places = tuple(range(1, count + 1))
-        shared, own = (OnColumns(RBF(np.ones(count), (0.1, 100.0)), places) for _ in range(2))
+        powers = tuple(range(1, count + 1))
+        shared, own = (OnColumns(RBF(np.ones(count), (0.1, 100.0)), powers) for _ in range(2))
         kernel = ConstantKernel(0.3) * shared + ConstantKernel(0.3) * cell * own + kernel
     return kernel
 

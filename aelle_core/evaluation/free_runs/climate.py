@@ -42,6 +42,6 @@ def _distance(free_runs: FreeRuns, lag: int) -> np.ndarray:
         edges = centre + spread * np.linspace(-_WIDTH, _WIDTH, BINS + 1)[1:-1]
         expected = np.bincount(np.searchsorted(edges, values), minlength=BINS) / values.size
         for network, run in enumerate(runs[..., feature].reshape(len(runs), -1)):
-            places = np.searchsorted(edges, np.nan_to_num(run, nan=np.inf))
-            total[network] += 0.5 * np.abs(np.bincount(places, minlength=BINS) / run.size - expected).sum()
+            bins = np.searchsorted(edges, np.nan_to_num(run, nan=np.inf))
+            total[network] += 0.5 * np.abs(np.bincount(bins, minlength=BINS) / run.size - expected).sum()
     return total / features

@@ -35,10 +35,10 @@ class StateSpaceDivergence(Measure):
 def _chosen(states: np.ndarray, between: bool = False) -> np.ndarray:
     """Up to 500 of the states (sequences, steps, features), or those in the middle between them, (states, features)."""
     flat = states.reshape(-1, states.shape[-1])
-    places = np.linspace(0, len(flat) - 1, min(CENTRES, len(flat)))
-    if between and len(places) > 1:
-        places = (places[1:] + places[:-1]) / 2
-    return flat[places.astype(int)]
+    indices = np.linspace(0, len(flat) - 1, min(CENTRES, len(flat)))
+    if between and len(indices) > 1:
+        indices = (indices[1:] + indices[:-1]) / 2
+    return flat[indices.astype(int)]
 
 
 def _log_density(points: np.ndarray, centres: np.ndarray) -> np.ndarray:

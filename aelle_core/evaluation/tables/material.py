@@ -81,7 +81,7 @@ class Material:
         none where the study has no spectra of it."""
         half = [epoch for epoch in sorted(self.examples) if epoch <= (self.last_epoch + 1) // 2]
         return (
-            [half[place] for place in sorted({round(sixth * (len(half) - 1) / 6) for sixth in range(7)})]
+            [half[index] for index in sorted({round(sixth * (len(half) - 1) / 6) for sixth in range(7)})]
             if half
             else []
         )

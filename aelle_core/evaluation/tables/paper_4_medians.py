@@ -33,18 +33,20 @@ class MedianCells(Classifier):
         self._shares: dict[tuple[bool, ...], float] = {}
         sides, good = self._sides(train), train.final_loss < threshold
         for depth in range(sides.shape[1] + 1):
-            places, index = np.unique(sides[:, :depth], axis=0, return_inverse=True)
+            combinations, index = np.unique(sides[:, :depth], axis=0, return_inverse=True)
             counts = np.bincount(index.ravel())
             shares = np.bincount(index.ravel(), weights=good) / counts
-            self._shares |= {tuple(place.tolist()): float(share) for place, share in zip(places, shares, strict=True)}
+            self._shares |= {
+                tuple(side.tolist()): float(share) for side, share in zip(combinations, shares, strict=True)
+            }
 
     def score(self, examples: NetworkExamples) -> np.ndarray:
         return np.array([self._share(tuple(sides.tolist())) for sides in self._sides(examples)])
 
-    def _share(self, place: tuple[bool, ...]) -> float:
-        while place not in self._shares:
-            place = place[:-1]
-        return self._shares[place]
+    def _share(self, sides_so_far: tuple[bool, ...]) -> float:
+        while sides_so_far not in self._shares:
+            sides_so_far = sides_so_far[:-1]
+        return self._shares[sides_so_far]
 
     def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > 0.5

@@ -67,7 +67,7 @@ class BlockJacobians:
         """Return the same of what the blocks themselves hold, without what goes `through` others."""
         matrices: list[Tensor] = []
         terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
-        places: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
+        positions: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
         for (new, old), block in blocks.items():
             kept = {
                 "factors": block.slopes,
@@ -79,7 +79,7 @@ class BlockJacobians:
             for kind, tensor in kept.items():
                 if tensor is not None:
                     terms[kind].append(tensor)
-                    places[kind] += [(parts.index(new), parts.index(old))] * tensor.shape[2]
+                    positions[kind] += [(parts.index(new), parts.index(old))] * tensor.shape[2]
         like = next(tensor for kind in terms.values() for tensor in kind)
         networks, batch = like.shape[:2]
 
@@ -96,11 +96,11 @@ class BlockJacobians:
             units=units,
             matrices=torch.cat(matrices, dim=1).contiguous() if matrices else like.new_zeros(networks, 0, units, units),
             factors=joined("factors", units),
-            factor_positions=tuple(places["factors"]),
+            factor_positions=tuple(positions["factors"]),
             dense=joined("dense", units, units),
-            dense_positions=tuple(places["dense"]),
+            dense_positions=tuple(positions["dense"]),
             diagonals=joined("diagonals", units),
-            diagonal_positions=tuple(places["diagonals"]),
+            diagonal_positions=tuple(positions["diagonals"]),
         )
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":

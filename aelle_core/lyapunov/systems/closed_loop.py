@@ -157,10 +157,10 @@ class ClosedLoopSystem:
         whole = x.new_empty(self.networks, batch, self.size, self.size)
         if len(self.cells) > 1:
             whole.zero_()
-        place, before = 0, None
+        column, before = 0, None
         for cell, weights, old, drive in zip(self.cells, self.weights, olds, drives, strict=True):
             state = split_carried(cell, old)
-            columns = slice(place, place + cell.state_size)
+            columns = slice(column, column + cell.state_size)
             exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
             _fill_transposed(whole[..., columns, columns], cell, cell.linearise(exact, drive, state)[1])
             below = x if before is None else _new_hidden(*before)
@@ -170,7 +170,7 @@ class ClosedLoopSystem:
             else:
                 through = whole[..., columns.start - before[0].state_size :][..., : before[0].units]
                 whole[..., columns] += through @ by_input
-            place, before = columns.stop, (cell, weights, drive, state)
+            column, before = columns.stop, (cell, weights, drive, state)
         if rounding is not None:  # before the readout adds them up: what cancels there then shows
             whole *= rounding.factors(batch, self.size, self.size, copies_at=0)
         top = self.cells[-1]

@@ -112,8 +112,8 @@ class Splitting:
             steps = rows.stop - rows.start - 2 * gap
             ends = [round(steps * (1 - self.validation - self.test)), round(steps * (1 - self.test)), steps]
             starts = [0, ends[0] + gap, ends[1] + 2 * gap]
-            for place, part in enumerate(PARTS):
-                stretch = slice(rows.start + starts[place], rows.start + ends[place] + place * gap)
+            for index, part in enumerate(PARTS):
+                stretch = slice(rows.start + starts[index], rows.start + ends[index] + index * gap)
                 if stretch.stop - stretch.start < window + ahead:
                     raise UserError(
                         f"arrays: series {recordings.names[number]!r} of {recordings.source} has "

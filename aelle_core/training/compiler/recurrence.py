@@ -40,7 +40,7 @@ class Recurrence:
             for number, expression in enumerate(expression for expression in needed if expression not in given)
         }
         known = {columns[0]: Location(name, 0) for name, columns in kept.items()}
-        known |= {expression: place for expression, place in given.items() if expression in needed}
+        known |= {expression: location for expression, location in given.items() if expression in needed}
         self.forward = arrange(news, step.products, {}, "operand")
         self.training = arrange({**news, **kept}, step.products, {}, "operand")
         self.backward = arrange(outputs, adjoint.products, known, "d product")

@@ -21,7 +21,7 @@ class Write:
     """One column of an array and what the kernel writes there."""
 
     expression: Expression
-    place: Location
+    location: Location
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def arrange(
     lies nowhere yet gets the array `operand_name` with the product's number."""
     products = tuple(products)
     written = dict(outputs)
-    places = [_find(product.operand, written) for product in products]
+    locations = [_find(product.operand, written) for product in products]
     for number, product in enumerate(products):
-        if places[number] is None:
+        if locations[number] is None:
             # Another product may have the same operand.
             written.setdefault(f"{operand_name} {number}", product.operand)
             for other in range(number, len(products)):
-                if places[other] is None:
-                    places[other] = _find(products[other].operand, {f"{operand_name} {number}": product.operand})
+                if locations[other] is None:
+                    locations[other] = _find(products[other].operand, {f"{operand_name} {number}": product.operand})
     levels = _Levels(products, known)
     pending = [
         (levels.of(expression), Write(expression, Location(name, column)))
@@ -92,22 +92,22 @@ def arrange(
         multiplications = tuple(
             Multiplication(
                 number,
-                place,
+                location,
                 len(product.operand),
                 product.weight,
                 product.transposed,
                 _array(product.results),
                 len(product.results),
             )
-            for number, (product, place) in enumerate(zip(products, places, strict=True))
-            if levels.of_product(product) == level and place is not None
+            for number, (product, location) in enumerate(zip(products, locations, strict=True))
+            if levels.of_product(product) == level and location is not None
         )
         writes = tuple(write for at, write in pending if at == level)
         if multiplications or writes:
             stages.append(Stage(multiplications, writes, dict(stored)))
         for write in writes:
             if write.expression.operation not in ("leaf", "constant"):
-                stored.setdefault(write.expression, write.place)
+                stored.setdefault(write.expression, write.location)
     return Program(tuple(stages), {name: len(columns) for name, columns in written.items()})
 
 

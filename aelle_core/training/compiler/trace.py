@@ -186,10 +186,10 @@ class _Reader:
         dimension = node.args[2] if str(node.target) == "aten.split.Tensor" and len(node.args) > 2 else node.args[1]
         return dimension in (2, -1)
 
-    def _column(self, place: int) -> int:
-        if place % self.units:
-            raise NotTraceableError(f"a slice at {place}, which is not a multiple of {self.units} units")
-        return place // self.units
+    def _column(self, column: int) -> int:
+        if column % self.units:
+            raise NotTraceableError(f"a slice at {column}, which is not a multiple of {self.units} units")
+        return column // self.units
 
 
 _POINTWISE: dict[str, Callable[..., Expression]] = {

@@ -112,8 +112,8 @@ class Workspace:
     def run(self, sequence: CompiledLoop) -> None:
         """Run it on all networks."""
         addresses, strides = self._tables.get(sequence) or self._table(sequence)
-        place = addresses.ctypes.data, strides.ctypes.data
-        sequence.call(*place, 0, self.networks, self.rows, self.tile, self.steps)
+        tables = addresses.ctypes.data, strides.ctypes.data
+        sequence.call(*tables, 0, self.networks, self.rows, self.tile, self.steps)
 
     def _table(self, sequence: CompiledLoop) -> tuple[np.ndarray, np.ndarray]:
         count = len(sequence.arrays)

@@ -118,7 +118,7 @@ def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[
         columns[column] = columns[column + 1]
     columns[k - 1] = label
     for column in range(k):
-        place = column if column < first else (first if column == k - 1 else column + 1)
-        blocks[column // stripe, :, column % stripe] = kept[place // stripe, :, place % stripe]
+        target = column if column < first else (first if column == k - 1 else column + 1)
+        blocks[column // stripe, :, column % stripe] = kept[target // stripe, :, target % stripe]
     kept[:] = blocks
     return True

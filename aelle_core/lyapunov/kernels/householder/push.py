@@ -30,9 +30,9 @@ def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped
                 source = ((step * dense_positions.shape[0] + term) * units + column) * units + low - top
                 accumulate(block, line * stripe + low - first, dense, source, ones, 0, high - low)
         for term in range(diagonal_positions.shape[0]):
-            place = diagonal_positions[term, 0] * units + column
-            if diagonal_positions[term, 1] == part and first <= place < stop:
-                block[line, place - first] += diagonals[step, term, column]
+            row_of_term = diagonal_positions[term, 0] * units + column
+            if diagonal_positions[term, 1] == part and first <= row_of_term < stop:
+                block[line, row_of_term - first] += diagonals[step, term, column]
 
 
 @compiled
@@ -122,8 +122,8 @@ def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, 
         for number in range(blocks.shape[0]):
             top = number * stripe
             source = products[top:] if few else block[top:]
-            place = (number * rows + first) * stripe
-            transpose(source, stripe, blocks, place, stripe, min(k - top, stripe), stop - first)
+            target = (number * rows + first) * stripe
+            transpose(source, stripe, blocks, target, stripe, min(k - top, stripe), stop - first)
     if noise.shape[0]:
         random = _disturb(blocks, size, noise, random)
     return random
@@ -158,8 +158,8 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
         add_squares(block, dense_lines, squares)
         for number in range(blocks.shape[0]):
             for top in range(0, stop - first, PANEL):
-                place = (number * rows + first + top) * stripe
-                multiply(products, place, block, top, stripe, blocks[number], stripe, dense_lines, stripe)
+                origin = (number * rows + first + top) * stripe
+                multiply(products, origin, block, top, stripe, blocks[number], stripe, dense_lines, stripe)
     total = squares.sum()
     for term in range(diagonal_positions.shape[0]):
         source, target = diagonal_positions[term, 1] * units, diagonal_positions[term, 0] * units

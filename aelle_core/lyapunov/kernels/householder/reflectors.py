@@ -10,9 +10,9 @@ from aelle_core.lyapunov.kernels.householder.emitter import INDEX, LANE, PANEL, 
 
 
 @intrinsic
-def eliminate(typing_context, v, place, column, rows, largest, compact):  # type: ignore[no-untyped-def]
-    """Make the reflector of one column x of the panel (rows, PANEL) from `place` on in v, whose first row is the pivot,
-    apply it to the columns on its right, leave it in its own column, and add its row to the compact factor T^T.
+def eliminate(typing_context, v, origin, column, rows, largest, compact):  # type: ignore[no-untyped-def]
+    """Make the reflector of one column x of the panel (rows, PANEL) from `origin` on in v, whose first row is the
+    pivot, apply it to the columns on its right, leave it in its own column, and add its row to the compact factor T^T.
     `largest` is the pivot's size. Returns |r|.
 
     With u = x / largest: v = (u - beta e) / d, beta = -sign(u_1) |u|, d = u_1 - beta, tau = -d / beta. One pass of
@@ -21,8 +21,8 @@ def eliminate(typing_context, v, place, column, rows, largest, compact):  # type
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        v, place, column, rows, largest, compact = pointers(context, builder, signature, arguments)
-        top = emit.pointer(v, place)
+        v, origin, column, rows, largest, compact = pointers(context, builder, signature, arguments)
+        top = emit.pointer(v, origin)
         inverse = builder.fdiv(ir.Constant(emit.number, 1.0), largest)
         scale = emit.spread(inverse, PANEL)
         unroll = 4  # as many sums as an addition takes cycles
@@ -89,16 +89,16 @@ def eliminate(typing_context, v, place, column, rows, largest, compact):  # type
 
 
 @intrinsic
-def combine(typing_context, v, y, place, rows, factors):  # type: ignore[no-untyped-def]
-    """Y <- V factors, for the (rows, PANEL) from `place` on in v and y; factors (PANEL, PANEL)."""
+def combine(typing_context, v, y, origin, rows, factors):  # type: ignore[no-untyped-def]
+    """Y <- V factors, for the (rows, PANEL) from `origin` on in v and y; factors (PANEL, PANEL)."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        v, y, place, rows, factors = pointers(context, builder, signature, arguments)
+        v, y, origin, rows, factors = pointers(context, builder, signature, arguments)
         lines = [emit.load(emit.pointer(factors, p * PANEL), PANEL) for p in range(PANEL)]
 
         def change(row: Any, _: list[Any]) -> list[Any]:
-            offset = builder.add(place, builder.mul(row, emit.index(PANEL)))
+            offset = builder.add(origin, builder.mul(row, emit.index(PANEL)))
             at = emit.pointer(v, offset)
             total = emit.zeros(PANEL)
             for p in range(PANEL):
@@ -109,4 +109,4 @@ def combine(typing_context, v, y, place, rows, factors):  # type: ignore[no-unty
         emit.loop(emit.index(0), rows, 1, [], change)
         return context.get_dummy_value()
 
-    return returns_nothing((v, y, place, rows, factors)), generate
+    return returns_nothing((v, y, origin, rows, factors)), generate

@@ -94,18 +94,18 @@ def _arrays(jacobians: BlockJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
     def array(tensor: Tensor) -> np.ndarray:
         return tensor.to(dtype).contiguous().numpy()
 
-    def places(pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    def positions(pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
     return (
         jacobians.units,
         array(jacobians.matrices),
         array(jacobians.factors),
-        places(jacobians.factor_positions),
+        positions(jacobians.factor_positions),
         array(jacobians.dense),
-        places(jacobians.dense_positions),
+        positions(jacobians.dense_positions),
         array(jacobians.diagonals),
-        places(jacobians.diagonal_positions),
+        positions(jacobians.diagonal_positions),
         np.ones(jacobians.units, dtype=array(jacobians.factors).dtype),
     )
 

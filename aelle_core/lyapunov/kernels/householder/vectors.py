@@ -34,15 +34,15 @@ def lanes_of(typing_context, array):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def reflect(typing_context, block, place, stride, v, y, panel, rows, columns):  # type: ignore[no-untyped-def]
-    """block <- block - Y V^T block, for (rows, columns) of the block from `place` on; V and Y are (rows, PANEL) from
+def reflect(typing_context, block, origin, stride, v, y, panel, rows, columns):  # type: ignore[no-untyped-def]
+    """block <- block - Y V^T block, for (rows, columns) of the block from `origin` on; V and Y are (rows, PANEL) from
     `panel` on in v and y. The columns are a whole number of lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        block, place, stride, v, y, panel, rows, columns = pointers(context, builder, signature, arguments)
+        block, origin, stride, v, y, panel, rows, columns = pointers(context, builder, signature, arguments)
         width = lanes(emit.bits // 8)
-        start, v, y = emit.pointer(block, place), emit.pointer(v, panel), emit.pointer(y, panel)
+        start, v, y = emit.pointer(block, origin), emit.pointer(v, panel), emit.pointer(y, panel)
         zero = emit.index(0)
 
         def tiles(first: Any, stop: Any, vectors: int) -> None:
@@ -87,21 +87,21 @@ def reflect(typing_context, block, place, stride, v, y, panel, rows, columns):  
         tiles(paired, columns, 1)
         return context.get_dummy_value()
 
-    return returns_nothing((block, place, stride, v, y, panel, rows, columns)), generate
+    return returns_nothing((block, origin, stride, v, y, panel, rows, columns)), generate
 
 
 @intrinsic
-def multiply(typing_context, out, place, matrix, offset, matrix_stride, block, stride, rows, columns):  # type: ignore[no-untyped-def]
-    """out (PANEL, columns), from `place` on, <- M^T block, for (rows, columns) of the block; M is (rows, PANEL) from
+def multiply(typing_context, out, origin, matrix, offset, matrix_stride, block, stride, rows, columns):  # type: ignore[no-untyped-def]
+    """out (PANEL, columns), from `origin` on, <- M^T block, for (rows, columns) of the block; M is (rows, PANEL) from
     `offset` on in the matrix. Out has the block's stride. The columns are a whole number of lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        out, place, matrix, offset, matrix_stride, block, stride, rows, columns = pointers(
+        out, origin, matrix, offset, matrix_stride, block, stride, rows, columns = pointers(
             context, builder, signature, arguments
         )
         width = lanes(emit.bits // 8)
-        out, matrix = emit.pointer(out, place), emit.pointer(matrix, offset)
+        out, matrix = emit.pointer(out, origin), emit.pointer(matrix, offset)
 
         def tiles(first: Any, stop: Any, vectors: int) -> None:
             def tile(column: Any, _: list[Any]) -> list[Any]:
@@ -130,7 +130,7 @@ def multiply(typing_context, out, place, matrix, offset, matrix_stride, block, s
         tiles(paired, columns, 1)
         return context.get_dummy_value()
 
-    return returns_nothing((out, place, matrix, offset, matrix_stride, block, stride, rows, columns)), generate
+    return returns_nothing((out, origin, matrix, offset, matrix_stride, block, stride, rows, columns)), generate
 
 
 @intrinsic
@@ -182,16 +182,16 @@ def accumulate(typing_context, target, to, source, origin, factors, scale, count
 
 
 @intrinsic
-def transpose(typing_context, source, source_stride, target, place, target_stride, rows, columns):  # type: ignore[no-untyped-def]
-    """target[j, i] <- source[i, j] for i below rows and j below columns, from `place` on in the target; both numbers
+def transpose(typing_context, source, source_stride, target, origin, target_stride, rows, columns):  # type: ignore[no-untyped-def]
+    """target[j, i] <- source[i, j] for i below rows and j below columns, from `origin` on in the target; both numbers
     are rounded up to whole PANELs, for which there must be room."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        source, source_stride, target, place, target_stride, rows, columns = pointers(
+        source, source_stride, target, origin, target_stride, rows, columns = pointers(
             context, builder, signature, arguments
         )
-        target = emit.pointer(target, place)
+        target = emit.pointer(target, origin)
 
         def exchange_lanes(lines: list[Any], distance: int) -> list[Any]:
             """Of each pair of lines `distance` apart, the off-diagonal squares of that size change places."""
@@ -226,4 +226,4 @@ def transpose(typing_context, source, source_stride, target, place, target_strid
         emit.loop(emit.index(0), rows, PANEL, [], line_of_tiles)
         return context.get_dummy_value()
 
-    return returns_nothing((source, source_stride, target, place, target_stride, rows, columns)), generate
+    return returns_nothing((source, source_stride, target, origin, target_stride, rows, columns)), generate

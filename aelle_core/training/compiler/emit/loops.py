@@ -101,8 +101,8 @@ class CompiledLoop:
         def bases_at(time: Any) -> list[Any]:
             bases = []
             for at, offset in enumerate(offsets):
-                place = emit.pointer(addresses, builder.add(builder.mul(emit.index(at), steps), time))
-                bases.append(emit.pointer(builder.inttoptr(builder.load(place), _FLOATS), offset))
+                slot = emit.pointer(addresses, builder.add(builder.mul(emit.index(at), steps), time))
+                bases.append(emit.pointer(builder.inttoptr(builder.load(slot), _FLOATS), offset))
             return bases
 
         final = builder.sub(steps, emit.index(1))
@@ -143,16 +143,16 @@ class CompiledLoop:
         builder = emit.builder
         index = self.arrays.index
         if isinstance(operation, Pointwise):
-            places = [index(name) for name in operation.names]
+            indices = [index(name) for name in operation.names]
             count, number = (
-                len(places),
+                len(indices),
                 [candidate for one in self._passes for candidate in one.operations].index(operation),
             )
 
             def pointwise(emit: Emitter, rows: Any, *given: Any) -> None:
                 operation.emit(emit, given[:count], given[count:], rows, self._units)
 
-            given = [rows, *(bases[at] for at in places), *(by_row[at] for at in places)]
+            given = [rows, *(bases[at] for at in indices), *(by_row[at] for at in indices)]
             call(emit, f"pointwise {number}", pointwise, given)
             return
 
@@ -175,9 +175,9 @@ class CompiledLoop:
                     zero_rows(emit, bases[index(name)], rows, operation.width)
             return
 
-        def operand(place: Location) -> tuple[Any, Any]:
-            at = index(place.array)
-            return emit.pointer(bases[at], place.column * self._units), by_row[at]
+        def operand(location: Location) -> tuple[Any, Any]:
+            at = index(location.array)
+            return emit.pointer(bases[at], location.column * self._units), by_row[at]
 
         result = index(operation.result)
 

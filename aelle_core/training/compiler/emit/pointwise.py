@@ -21,7 +21,7 @@ class Pointwise:
     def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Location]) -> None:
         self.writes = writes
         self.known = known
-        self.names = tuple(dict.fromkeys([*self._read_arrays(), *(write.place.array for write in writes)]))
+        self.names = tuple(dict.fromkeys([*self._read_arrays(), *(write.location.array for write in writes)]))
 
     def emit(self, emit: Emitter, bases: Sequence[Any], by_row: Sequence[Any], rows: Any, units: int) -> None:
         """The loops for one network: `bases` are the arrays' first elements, `by_row` their strides."""
@@ -91,19 +91,19 @@ class _Body:
         values = dict(self._spread)
         results = [self._value(write.expression, values, bases, unit) for write in self._work.writes]
         for write, result in zip(self._work.writes, results, strict=True):
-            self._emit.store(result, self._place(write.place, bases, unit))
+            self._emit.store(result, self._pointer(write.location, bases, unit))
         return []
 
-    def _place(self, place: Location, bases: Sequence[Any], unit: Any) -> Any:
-        return self._emit.pointer(bases[self._work.names.index(place.array)], self._units * place.column, unit)
+    def _pointer(self, location: Location, bases: Sequence[Any], unit: Any) -> Any:
+        return self._emit.pointer(bases[self._work.names.index(location.array)], self._units * location.column, unit)
 
     def _value(self, expression: Expression, values: dict[Expression, Any], bases: Sequence[Any], unit: Any) -> Any:
         if expression in values or expression.operation == "constant":
             return self._apply(expression, values) if expression.operation == "constant" else values[expression]
-        if (place := self._work.known.get(expression)) is not None:
-            value = self._emit.load(self._place(place, bases, unit), self._width)
+        if (location := self._work.known.get(expression)) is not None:
+            value = self._emit.load(self._pointer(location, bases, unit), self._width)
         elif isinstance(leaf := expression.value, Leaf):
-            value = self._emit.load(self._place(Location(leaf.array, leaf.column), bases, unit), self._width)
+            value = self._emit.load(self._pointer(Location(leaf.array, leaf.column), bases, unit), self._width)
         else:
             for argument in expression.arguments:
                 self._value(argument, values, bases, unit)

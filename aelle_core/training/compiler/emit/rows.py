@@ -23,11 +23,11 @@ def copy_row(emit: Emitter, source: Row, target: Row, width: int) -> None:
 
 def add_row(emit: Emitter, source: Row, target: Row, width: int) -> None:
     """target += source."""
-    places = [_start(emit, row) for row in (target, source)]
+    pointers = [_start(emit, row) for row in (target, source)]
 
     def add(at: Any, count: int, _: list[Any]) -> list[Any]:
-        values = (emit.load(emit.pointer(place, at), count) for place in places)
-        emit.store(emit.builder.fadd(*values), emit.pointer(places[0], at))
+        values = (emit.load(emit.pointer(pointer, at), count) for pointer in pointers)
+        emit.store(emit.builder.fadd(*values), emit.pointer(pointers[0], at))
         return []
 
     emit.over_columns(width, [], add)
