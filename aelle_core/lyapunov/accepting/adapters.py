@@ -98,7 +98,7 @@ def _step_system(
 ) -> tuple[System, int]:
     if hidden:
         raise UserError("jacobian='hidden' was asked of a step function: it has one state; expected 'full'")
-    if any(isinstance(each, _SCRIPTED) for each in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
+    if any(isinstance(part, _SCRIPTED) for part in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
         raise UserError(
             f"step is or holds TorchScript ({type(step).__name__}), whose arithmetic cannot be watched for rounding: "
             "expected the Python function or module that it was made from"

@@ -11,7 +11,7 @@ from cloudpickle import dumps, loads
 from joblib import parallel_config
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import Examples, Split, classifiers
+from aelle_core.evaluation import NetworkExamples, Split, classifiers
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.scoring import evaluate_classifiers
 from aelle_core.evaluation.splits.by_group import splits_by_group
@@ -28,7 +28,7 @@ COUNT = 120
 FAST = {"steps": 60, "members": 2}
 
 
-def networks(epoch: int, *, shuffled: bool = False) -> Examples:
+def networks(epoch: int, *, shuffled: bool = False) -> NetworkExamples:
     """Networks of three cells and two sizes, half of them good: their exponents lie clearly below the others'. With
     `shuffled` the outcome has nothing to do with the spectrum, or with anything else."""
     random = np.random.default_rng(7)
@@ -38,7 +38,7 @@ def networks(epoch: int, *, shuffled: bool = False) -> Examples:
     final = np.where(good, 0.5, 2.0) * np.exp(0.05 * random.standard_normal(COUNT))
     if shuffled:
         final = final[random.permutation(COUNT)]
-    return Examples(
+    return NetworkExamples(
         spectra=spectra,
         loss=final if epoch == 4 else random.uniform(2, 3, COUNT),
         final_loss=final,
@@ -146,7 +146,7 @@ class _Plane(AeLLE):
         return np.asarray(X)
 
 
-def planar(points: np.ndarray, good: np.ndarray) -> Examples:
+def planar(points: np.ndarray, good: np.ndarray) -> NetworkExamples:
     final = networks(4)
     size = len(points)
     return replace(final.select(np.arange(size)), spectra=points, final_loss=np.where(good, 0.5, 2.0))
