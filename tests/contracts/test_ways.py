@@ -18,7 +18,8 @@ from aelle_core.training.ways import get_way
 OURS = {name for name, kind in cells.items() if kind.__module__.startswith("aelle_core.")}
 PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 4, 8), CPU) if way != "packed"]
 JUMPING = ("exprnn",)
-"""modReLU jumps by twice its bias where its argument is zero: a last bit decides the side, and the loss's third digit."""
+"""modReLU jumps by twice its bias where its argument is zero: a last bit decides the side, and the third digit of the
+loss."""
 
 
 class Sums(Regression):
