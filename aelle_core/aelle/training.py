@@ -61,8 +61,8 @@ class Shares:
         held_out = torch.stack([torch.isin(everyone, part) for part in parts])
         chosen = [everyone[~held] for held in held_out]
         longest = max(map(len, chosen))
-        index = torch.stack([torch.cat([each, each.new_zeros(longest - len(each))]) for each in chosen])
-        weights = torch.stack([(torch.arange(longest) < len(each)).to(inputs.dtype) / len(each) for each in chosen])
+        index = torch.stack([torch.cat([rows, rows.new_zeros(longest - len(rows))]) for rows in chosen])
+        weights = torch.stack([(torch.arange(longest) < len(rows)).to(inputs.dtype) / len(rows) for rows in chosen])
         return cls(inputs[index], targets[index].unsqueeze(-1), weights.unsqueeze(-1), inputs, targets, held_out)
 
     def batch(self, size: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

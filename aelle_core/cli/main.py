@@ -336,7 +336,7 @@ def predict(
     aelle = AeLLE.load(model)
     kind: Any = study.spectra[0]
     loaded = load(place(weights), inputs, network=network, nonlinearity=nonlinearity)
-    found = lyapunov_spectrum(
+    result = lyapunov_spectrum(
         loaded.system,
         loaded.inputs,
         initial_state=loaded.initial_state,
@@ -345,10 +345,10 @@ def predict(
         warmup=study.warmup,
         check=False,
     )
-    if found.status != "ok":
+    if result.status != "ok":
         raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
-    check_like_the_study(aelle, study, loaded, found.steps, kind)
-    features = found.interpolate(aelle.n_features_in_)[None]
+    check_like_the_study(aelle, study, loaded, result.steps, kind)
+    features = result.interpolate(aelle.n_features_in_)[None]
     side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
     interval = ""
     if len(aelle.errors_):

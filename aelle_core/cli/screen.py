@@ -110,15 +110,15 @@ def _unlike(ranked: "Sequence[Ranked]") -> str:
     return f"! {count} of them are unlike all that the predictor knows: their expected loss is a guess."
 
 
-def _print_replay(console: Console, found: Replay, source: str) -> None:
-    table = Table("regret at", *(f"{share:.0%}" for share in found.shares), box=None, pad_edge=False)
-    for method, values in sorted(found.regret.items(), key=lambda item: float(item[1].mean())):
-        spread = found.spread[method]
+def _print_replay(console: Console, replay: Replay, source: str) -> None:
+    table = Table("regret at", *(f"{share:.0%}" for share in replay.shares), box=None, pad_edge=False)
+    for method, values in sorted(replay.regret.items(), key=lambda item: float(item[1].mean())):
+        spread = replay.spread[method]
         table.add_row(method, *(f"{value:.3f} ± {own:.3f}" for value, own in zip(values, spread, strict=True)))
     console.print(
         f"\nReplay on {source}: how far the chosen network's loss is above the best, as a share of it, for a share of "
-        f"the price of the whole sweep (mean and standard error over five folds; a spectrum costs {found.price:g} "
+        f"the price of the whole sweep (mean and standard error over five folds; a spectrum costs {replay.price:g} "
         "epochs).",
         highlight=False,
     )
-    console.print(table, found.verdict, sep="\n", highlight=False)
+    console.print(table, replay.verdict, sep="\n", highlight=False)

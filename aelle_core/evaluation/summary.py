@@ -74,11 +74,11 @@ class Standing(NamedTuple):
 
 def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
     """Return the classifiers at an epoch, best F1 first."""
-    found: dict[str, Standing] = {}
+    standing: dict[str, Standing] = {}
     for one in summaries:
         if one.epoch == epoch:
-            found.setdefault(one.classifier, Standing(one.classifier, one.kind, {})).metrics[one.metric] = one
-    return sorted(found.values(), key=lambda each: -each.metrics["f1"].mean)
+            standing.setdefault(one.classifier, Standing(one.classifier, one.kind, {})).metrics[one.metric] = one
+    return sorted(standing.values(), key=lambda summary: -summary.metrics["f1"].mean)
 
 
 def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tuple[Summary, Summary] | None:

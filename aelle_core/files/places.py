@@ -103,13 +103,13 @@ class ObjectPath:
 
     def is_dir(self) -> bool:
         """Whether there is anything below this."""
-        found = self.filesystem.get_file_info(self.key).type.name
-        return found == "Directory" or (found == "NotFound" and self.scheme == "gs" and any(self.iterdir()))
+        kind = self.filesystem.get_file_info(self.key).type.name
+        return kind == "Directory" or (kind == "NotFound" and self.scheme == "gs" and any(self.iterdir()))
 
     def exists(self) -> bool:
         """Whether there is such an object, or anything below this."""
-        found = self.filesystem.get_file_info(self.key).type.name
-        return found != "NotFound" or (self.scheme == "gs" and any(self.iterdir()))
+        kind = self.filesystem.get_file_info(self.key).type.name
+        return kind != "NotFound" or (self.scheme == "gs" and any(self.iterdir()))
 
     def iterdir(self) -> Iterator["ObjectPath"]:
         """Return what lies directly below this; nothing where there is nothing."""
@@ -118,13 +118,13 @@ class ObjectPath:
         # Google's prefixes are no directories to pyarrow unless it has made them itself: it shows what lies in them.
         deep = self.scheme == "gs"
         names: dict[str, None] = {}
-        for found in self.filesystem.get_file_info(FileSelector(self.key, allow_not_found=True, recursive=deep)):
-            names[found.path[len(self.key) + 1 :].split("/")[0]] = None
+        for entry in self.filesystem.get_file_info(FileSelector(self.key, allow_not_found=True, recursive=deep)):
+            names[entry.path[len(self.key) + 1 :].split("/")[0]] = None
         return (self / name for name in names)
 
     def glob(self, pattern: str) -> Iterator["ObjectPath"]:
         """Return what lies directly below this and has such a name."""
-        return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
+        return (entry for entry in self.iterdir() if fnmatch.fnmatchcase(entry.name, pattern))
 
     def read_bytes(self) -> bytes:
         """Return the object's content."""
@@ -171,9 +171,9 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
     if "\0" in text or not text or len(text) > _LONGEST:
         shown = text if len(text) < 80 else f"{text[:80]}..."
         raise UserError(f"{shown!r} is no name of a file or directory: expected 1 to {_LONGEST} characters without NUL")
-    if (found := _ADDRESS.match(text)) is None:
+    if (match := _ADDRESS.match(text)) is None:
         return local(text)
-    scheme = found[1].lower()
+    scheme = match[1].lower()
     try:
         parts = urlsplit(text)
     except ValueError as error:
@@ -186,7 +186,7 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
             raise UserError(f"{text!r}: expected file:///an/absolute/path")
         return Path(unquote(parts.path))
     if scheme not in _OPTIONS:
-        known = ", ".join(f"{each}://" for each in _OPTIONS)
+        known = ", ".join(f"{scheme}://" for scheme in _OPTIONS)
         raise UserError(f"{scheme}:// is not known: expected a path, file://, {known}")
     options = parse_qsl(parts.query, keep_blank_values=True)
     if unknown := sorted({name for name, _ in options} - set(_OPTIONS[scheme])):  # their values may be secrets
@@ -203,12 +203,20 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
 
 def local(text: "str | os.PathLike[str]") -> Path:
     """Return the path of this machine, with the home directory in the place of ~. Raises UserError where there is
-    none."""
+    none, and where no file can have such a name."""
     path = Path(text)
     try:
-        return path.expanduser()
+        path = path.expanduser()
+        path.lstat()
     except RuntimeError as error:
         raise UserError(f"{str(path)!r}: there is no home directory of {path.parts[0]!r}; expected a path") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return path  # not there, or not to be looked at: whoever opens it says so
+        why = "a NUL" if isinstance(error, ValueError) else f"{len(str(path))} characters"
+        shown = str(path) if len(str(path)) < 80 else f"{str(path)[:80]}..."
+        raise UserError(f"{shown!r} can be no file's name: it has {why}; expected a path") from error
+    return path
 
 
 def check_regular(where: Place) -> None:
@@ -227,11 +235,11 @@ def check_regular(where: Place) -> None:
 def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
     """Return the address as a process with another working directory must be told it. Raises UserError as `place`
     does."""
-    found = place(address)
+    path = place(address)
     try:
-        return str(found.resolve() if isinstance(found, Path) else found)
+        return str(path.resolve() if isinstance(path, Path) else path)
     except (OSError, RuntimeError) as error:  # a loop of links
-        raise UserError(f"{str(found)!r} cannot be used ({error}): expected a path that ends somewhere") from error
+        raise UserError(f"{str(path)!r} cannot be used ({error}): expected a path that ends somewhere") from error
 
 
 def arrow_file(where: Place) -> "tuple[str, pafs.FileSystem]":
@@ -247,9 +255,9 @@ def files_below(root: Place) -> list[tuple[str, list[str]]]:
 
     Raises OSError when something cannot be listed: passing over it would lose it in silence.
     """
-    found: dict[str, list[str]] = {}
+    names_by_directory: dict[str, list[str]] = {}
     if isinstance(root, Path):
-        _collect(str(root), "", found, ())
+        _collect(str(root), "", names_by_directory, ())
     else:
         from pyarrow.fs import FileSelector
 
@@ -257,11 +265,13 @@ def files_below(root: Place) -> list[tuple[str, list[str]]]:
         for info in root.filesystem.get_file_info(FileSelector(root.key, recursive=True, allow_not_found=True)):
             directory, _, name = info.path[start:].rpartition("/")
             if info.is_file and not any(part.startswith(("_", ".")) for part in (*directory.split("/"), name) if part):
-                found.setdefault(directory, []).append(name)
-    return [(directory, sorted(names)) for directory, names in sorted(found.items())]
+                names_by_directory.setdefault(directory, []).append(name)
+    return [(directory, sorted(names)) for directory, names in sorted(names_by_directory.items())]
 
 
-def _collect(directory: str, relative: str, found: dict[str, list[str]], above: tuple[tuple[int, int], ...]) -> None:
+def _collect(
+    directory: str, relative: str, names_by_directory: dict[str, list[str]], above: tuple[tuple[int, int], ...]
+) -> None:
     names: list[str] = []
     below: list[str] = []
     try:
@@ -276,9 +286,9 @@ def _collect(directory: str, relative: str, found: dict[str, list[str]], above: 
     except FileNotFoundError:  # removed since its parent was listed
         return
     if names:
-        found[relative] = names
+        names_by_directory[relative] = names
     for name in below:
-        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, found, (*above, here))
+        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, names_by_directory, (*above, here))
 
 
 def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

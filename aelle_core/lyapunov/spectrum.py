@@ -133,8 +133,8 @@ def lyapunov_spectrum(
                 stacklevel=2,
             )
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
-        ((growth, place, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
-    result = _result(growth, place, used, built.size)
+        ((growth, network, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
+    result = _result(growth, network, used, built.size)
     if vectors is None or result.status != "ok":
         return result
     given = None if inputs is None else torch.as_tensor(inputs)
@@ -196,10 +196,10 @@ def pack_spectra(
         followed = _checked_count("k", k, system.size, 1, system.size)
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
-        found: list[tuple[Growth, int, Precision]] = []
+        growths: list[tuple[Growth, int, Precision]] = []
         for part in _parts_that_fit(system, 2 if check else 1):
-            found += growth_of(part, followed, length, skipped, precision, check)
-    return [_result(growth, place, used, system.size) for growth, place, used in found]
+            growths += growth_of(part, followed, length, skipped, precision, check)
+    return [_result(growth, network, used, system.size) for growth, network, used in growths]
 
 
 def _closed_loops(
@@ -225,14 +225,14 @@ def _closed_loops(
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
         parts = _parts_that_fit(system, 2 if check else 1) if isinstance(system, ClosedLoopSystem) else [system]
-        found: list[tuple[Growth, int, Precision]] = []
+        growths: list[tuple[Growth, int, Precision]] = []
         for part in parts:
-            found += growth_of(part, followed, length, skipped, precision, check, every, on_step)
-    results = [_result(growth, place, used, system.size) for growth, place, used in found]
+            growths += growth_of(part, followed, length, skipped, precision, check, every, on_step)
+    results = [_result(growth, network, used, system.size) for growth, network, used in growths]
     healthy = loop.weights_finite()
     return [
-        replace(each, status="diverged") if each.status == "non-finite" and sound else each
-        for each, sound in zip(results, healthy, strict=True)
+        replace(result, status="diverged") if result.status == "non-finite" and sound else result
+        for result, sound in zip(results, healthy, strict=True)
     ]
 
 

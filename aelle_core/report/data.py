@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import Examples, Summary
+from aelle_core.evaluation import NetworkExamples, Summary
 from aelle_core.evaluation.tables.base import Table
 
 
@@ -51,7 +51,7 @@ class ReportData:
     study: dict[str, Any]
     versions: dict[str, str]
     seeds: dict[str, Any]
-    examples_by_epoch: dict[int, Examples]
+    examples_by_epoch: dict[int, NetworkExamples]
     aelle: AeLLE
     test_networks: frozenset[str]
     threshold: float
@@ -75,7 +75,7 @@ class ReportData:
         return max(self.examples_by_epoch)
 
     @property
-    def final(self) -> Examples:
+    def final(self) -> NetworkExamples:
         """The networks after the last epoch."""
         return self.examples_by_epoch[self.last_epoch]
 

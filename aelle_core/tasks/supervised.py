@@ -54,8 +54,8 @@ class Supervised(Task):
     def splits(self) -> Splits:
         """The examples, read once. Raises UserError where they are missing, broken or beyond what the task says."""
         splits = self.load()
-        for each in (splits.training, splits.validation, splits.test):
-            self.check_examples(each)
+        for part in (splits.training, splits.validation, splits.test):
+            self.check_examples(part)
         return splits
 
     def check_examples(self, examples: Examples) -> None:

@@ -60,7 +60,7 @@ class Measure(ABC):
 
     @staticmethod
     @abstractmethod
-    def of(found: FreeRuns) -> np.ndarray:
+    def of(runs: FreeRuns) -> np.ndarray:
         """Return the measure of every network, (networks,)."""
 
     @classmethod
@@ -73,6 +73,6 @@ class Measure(ABC):
 measures: Registry[Measure] = Registry("measure of free runs", "aelle_core.evaluation.free_runs")
 
 
-def measure_all(found: FreeRuns, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+def measure_all(runs: FreeRuns, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Return every registered measure, or those named, by name: (networks,) each. Raises UserError on unknown names."""
-    return {name: measures[name].of(found) for name in (measures if names is None else names)}
+    return {name: measures[name].of(runs) for name in (measures if names is None else names)}

@@ -36,10 +36,10 @@ def tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
 
 def real_tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
     """`tensor_of`, detached, of a dtype that torch computes with. Raises UserError for complex numbers and truths."""
-    found = tensor_of(label, given).detach()
-    if found.is_complex() or found.dtype == torch.bool:
+    tensor = tensor_of(label, given).detach()
+    if tensor.is_complex() or tensor.dtype == torch.bool:
         raise UserError(f"{label} of dtype {given.dtype}: expected real numbers")
-    return found if found.dtype in _PLAIN else found.double()
+    return tensor if tensor.dtype in _PLAIN else tensor.double()
 
 
 def checked_inputs(

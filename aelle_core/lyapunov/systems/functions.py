@@ -64,8 +64,8 @@ def log_softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = Non
 def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
     """Return the logarithm of a sum of exponentials."""
     top = input.detach().amax(dim, keepdim=True)
-    found = top + torch.log(torch.exp(input - top).sum(dim, keepdim=True))
-    return found if keepdim else found.squeeze(dim)
+    logarithm = top + torch.log(torch.exp(input - top).sum(dim, keepdim=True))
+    return logarithm if keepdim else logarithm.squeeze(dim)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -103,9 +103,9 @@ def layer_norm(
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     over = tuple(range(-len(shape), 0))
     centred = input - input.mean(over, keepdim=True)
-    found = centred / torch.sqrt((centred * centred).mean(over, keepdim=True) + eps)
-    found = found if weight is None else found * weight
-    return found if bias is None else found + bias
+    normalised = centred / torch.sqrt((centred * centred).mean(over, keepdim=True) + eps)
+    normalised = normalised if weight is None else normalised * weight
+    return normalised if bias is None else normalised + bias
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -134,11 +134,11 @@ def recurrent(cell: Callable[..., Any], parts: int) -> Callable[..., Any]:
         below = list((input.transpose(0, 1) if batch_first else input).unbind(0))
         starts = hx if parts > 1 else (hx,)
         ends: list[Any] = []
-        each = len(weights) // layers
+        per_layer = len(weights) // layers
         for layer in range(layers):
             state = tuple(start[layer] for start in starts)
             for time, x in enumerate(below):
-                new = cell(x, state if parts > 1 else state[0], *weights[layer * each : (layer + 1) * each])
+                new = cell(x, state if parts > 1 else state[0], *weights[layer * per_layer : (layer + 1) * per_layer])
                 state = new if parts > 1 else (new,)
                 below[time] = state[0]
             ends.append(state)

@@ -55,15 +55,17 @@ class ForecastTrainer(PackTrainer):
         at_once: int | None = None,
     ) -> None:
         super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
-        noise = [float(each.options.get("input_noise", 0.0)) for each in self.settings]
+        noise = [float(network.options.get("input_noise", 0.0)) for network in self.settings]
         self._input_noise = self._per_network(noise).view(-1, 1, 1, 1)
-        self.residual = self._per_network([float(each.options.get("residual", "no") == "yes") for each in settings])
+        self.residual = self._per_network(
+            [float(network.options.get("residual", "no") == "yes") for network in settings]
+        )
 
     def _preparation(self, share: slice, epoch: int | None) -> Callable[[Labelled], Labelled]:
         settings, scale = self.settings[share], self._input_noise[share]
         residual = self.residual[share].view(-1, 1, 1)
         noisy = epoch is not None and bool(scale.any())
-        sources = [generator(each.seed, "input noise", epoch or 0) for each in settings] if noisy else []
+        sources = [generator(network.seed, "input noise", epoch or 0) for network in settings] if noisy else []
 
         def prepare(given: Labelled) -> Labelled:
             inputs, targets = given.inputs, given.targets
@@ -89,13 +91,13 @@ class ForecastTrainer(PackTrainer):
         """Find all readouts at once, from every network's training windows."""
         everyone = slice(0, len(self.settings))
         ridge = Ridge(len(self.settings), self.cell.units, self.task.outputs, self.device)
-        orders = self._moved(torch.stack([self.task.own_examples(each.seed) for each in self.settings]))
+        orders = self._moved(torch.stack([self.task.own_examples(network.seed) for network in self.settings]))
         prepare = self._preparation(everyone, 1)
         for chosen in orders.split(max(self.batch_size, 64), dim=1):
             given = prepare(mini_batch(self._training, chosen, self.task.read_out_after))
             hidden = self._ways[0].hidden(self.parameters, self.constants, MiniBatch(given.inputs))
             ridge.add(hidden.flatten(1, 2), given.targets)
-        strengths = self._per_network([float(each.options.get("ridge", _RIDGE)) for each in self.settings])
+        strengths = self._per_network([float(network.options.get("ridge", _RIDGE)) for network in self.settings])
         weight, bias = ridge.solve(strengths)
         self.parameters["readout_weight"].copy_(weight)
         self.parameters["readout_bias"].copy_(bias)

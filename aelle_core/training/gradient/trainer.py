@@ -66,14 +66,14 @@ class PackTrainer(Trainer):
             name: value.to(self.device).requires_grad_()
             for name, value in initial_parameters(cell, task, self.settings).items()
         }
-        constants = [cell.constants(each.constants) for each in self.settings]
+        constants = [cell.constants(network.constants) for network in self.settings]
         self.constants = {
             name: self._per_network([values[name] for values in constants]).view(-1, 1, 1) for name in cell.defaults
         }
         self.optimiser = PackedAdam(
             self.parameters,
-            self._per_network([each.learning_rate for each in self.settings]),
-            self._per_network([each.clip for each in self.settings]),
+            self._per_network([network.learning_rate for network in self.settings]),
+            self._per_network([network.clip for network in self.settings]),
         )
         self._training = task.splits.training.to(self.device)
         fitting = networks_at_once(network_bytes(cell, task, batch_size), self.device)
@@ -115,7 +115,7 @@ class PackTrainer(Trainer):
         several = self._shares(part)
         total = torch.zeros(2, part.stop - part.start, device=self.device)
         with own_threads(len(several)) as threads:
-            for losses in threads.in_step([self._train_share(*each, start) for each in several]):
+            for losses in threads.in_step([self._train_share(*part, start) for part in several]):
                 total += torch.cat(losses, dim=1)
         return total[0] / total[1]
 
@@ -123,8 +123,8 @@ class PackTrainer(Trainer):
         """Yield sums of the rows' losses and how many rows there are, (2, networks), mini-batch after mini-batch, from
         the optimiser's step `start`."""
         settings, parameters, constants = self.settings[share], self._part(share), self._constants(share)
-        stops = cuts([each.truncation for each in settings], self.task.steps)
-        orders = torch.stack([self.task.order(each.seed, self.epoch + 1) for each in settings])
+        stops = cuts([network.truncation for network in settings], self.task.steps)
+        orders = torch.stack([self.task.order(network.seed, self.epoch + 1) for network in settings])
         mini_batches = self._moved(orders).split(self.batch_size, dim=1)
         rows = [chosen.shape[1] for chosen in mini_batches]
         noises = noise_per_batch(self.cell, settings, self.epoch + 1, self.task.steps, rows, self.device)
@@ -165,7 +165,7 @@ class PackTrainer(Trainer):
         """Yield the same of every network on its own training examples."""
 
         def batches(share: slice, rows: int) -> Batches:
-            own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[share]])
+            own = torch.stack([self.task.own_examples(network.seed) for network in self.settings[share]])
             for chosen in self._moved(own).split(rows, dim=1):
                 yield mini_batch(self._training, chosen, self.task.read_out_after)
 
@@ -187,7 +187,7 @@ class PackTrainer(Trainer):
         def evaluate_rows(part: slice) -> list[tuple[Tensor, Tensor]]:
             several = self._shares(part)
             with own_threads(len(several)) as threads:
-                return threads.run([partial(evaluate, *each, rows) for each in several])
+                return threads.run([partial(evaluate, *part, rows) for part in several])
 
         def evaluate_part(part: slice) -> list[tuple[Tensor, Tensor]]:
             nonlocal rows
