@@ -76,12 +76,20 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
 
 def local(text: "str | os.PathLike[str]") -> Path:
     """Return the path of this machine, with the home directory in the place of ~. Raises UserError where there is
-    none."""
+    none, and where no file can have such a name."""
     path = Path(text)
     try:
-        return path.expanduser()
+        path = path.expanduser()
+        path.lstat()
     except RuntimeError as error:
         raise UserError(f"{str(path)!r}: there is no home directory of {path.parts[0]!r}; expected a path") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return path  # not there, or not to be looked at: whoever opens it says so
+        why = "a NUL" if isinstance(error, ValueError) else f"{len(str(path))} characters"
+        shown = str(path) if len(str(path)) < 80 else f"{str(path)[:80]}..."
+        raise UserError(f"{shown!r} can be no file's name: it has {why}; expected a path") from error
+    return path
 
 
 def check_regular(where: Place) -> None:
