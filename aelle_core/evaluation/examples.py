@@ -44,7 +44,7 @@ class NetworkExamples:
         return len(self.networks)
 
     def select(self, chosen: np.ndarray) -> "NetworkExamples":
-        """Return the rows of a mask or of indices."""
+        """Return the networks chosen by a mask (networks,) or by indices (chosen,)."""
         return NetworkExamples(
             self.spectra[chosen],
             self.loss[chosen],
@@ -91,7 +91,7 @@ def all_networks(examples: Mapping[int, NetworkExamples]) -> NetworkExamples:
 
 
 def median_threshold(final_loss: np.ndarray) -> float:
-    """Return the median of the final losses: a network below it has ended well."""
+    """Return the median of the final losses (networks,): a network below it has ended well."""
     return float(np.median(final_loss))
 
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from aelle_core.files.places import ObjectPath, Place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:

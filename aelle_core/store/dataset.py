@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aelle_core.files.places import ObjectPath, Place, place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place
 from aelle_core.store.definitions import first_wrong
 from aelle_core.store.fragments import SUFFIX, check_store_name, write_fragment
 from aelle_core.store.listing import Contents, Directory

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aelle_core.files.atomic import kind_of, write_atomically
-from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place, unreachable
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError

@@ -93,7 +93,7 @@ def shares_of(whole: Examples) -> Splits:
 
 
 def beyond(numbers: Tensor, count: int) -> int | None:
-    """Return a value outside [0, count), the least or the largest, or None."""
+    """Return the least or the largest of `numbers`, any shape, where it is outside [0, count), or None."""
     if not numbers.numel():
         return None
     least, largest = (int(bound) for bound in numbers.aminmax())
@@ -103,7 +103,7 @@ def beyond(numbers: Tensor, count: int) -> int | None:
 
 
 def permutation(count: int, seed: int) -> Tensor:
-    """Return a seeded order of `count` examples, the same on every machine."""
+    """Return a seeded order of `count` examples, (count,), the same on every machine."""
     return torch.from_numpy(np.random.default_rng([seed, count]).permutation(count))
 
 

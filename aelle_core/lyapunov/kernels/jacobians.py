@@ -170,7 +170,8 @@ class BlockJacobians:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
-        """Return log |det J| of the chosen trajectories, as many of every network, at a step or at one each."""
+        """Return log |det J| of the chosen trajectories, (trajectories,), as many of every network, at a step or at one
+        each."""
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:
@@ -179,7 +180,8 @@ class BlockJacobians:
 
 
 def rows_finite(numbers: Tensor) -> Tensor:
-    """Row by row; a sum reads them once and makes nothing."""
+    """Return whether all numbers of a row are finite, (rows,), for numbers (rows, ...). A sum reads them once and makes
+    no copy."""
     return numbers.flatten(1).sum(dim=1).isfinite()
 
 

@@ -39,19 +39,11 @@ class ForceTrainer(Trainer):
     ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(1.0, 1.0)}
     trains: ClassVar[type[Cell]] = RankOneNetwork
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: TargetLearning,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
-        self.task = task
+    task: TargetLearning
+
+    def _begin(self) -> None:
+        cell = self.cell
+        self.networks_at_once = len(self.settings)  # a step of all is one product
         drawn = [network.initial_weights(cell) for network in self.settings]
         self.parameters = {name: self._double(torch.stack([weights[name] for weights in drawn])) for name in drawn[0]}
         constants = [cell.constants(network.constants) for network in self.settings]
@@ -60,7 +52,7 @@ class ForceTrainer(Trainer):
         self.x = 0.5 * self._double(torch.stack(states))
         rates = self._per_network([network.learning_rate for network in self.settings])
         self.squares = RecursiveLeastSquares(self.parameters["w_o"], rates)
-        self.target = self._double(task.target())
+        self.target = self._double(self.task.target())
         self._couplings = _block_diagonal(self.parameters["M"])
 
     def _double(self, values: Tensor) -> Tensor:
