@@ -64,7 +64,6 @@ def screen(
     if parameters.train:
         train_networks(found.study, str(run), resources or Resources())
     kept = run.path / KEPT
-    run.path.mkdir(parents=True, exist_ok=True)
     write_atomically(kept, lambda temporary: temporary.write_text(found.to_json()))
     if not parameters.train:
         return str(kept)

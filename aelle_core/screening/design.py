@@ -79,7 +79,8 @@ def design(
     constants = {} if start is None else start.constants
     weights = {name: drawn[name].detach().clone().requires_grad_() for name in cell.parameter_shapes()}
     adam = torch.optim.Adam(list(weights.values()), learning_rate)
-    history, best = [], (np.inf, np.full(len(target), np.nan), {})
+    history: list[float] = []
+    best: tuple[float, np.ndarray, dict[str, Tensor]] = (np.inf, np.full(len(target), np.nan), {})
     for step in range(steps + 1):
         exponents = lyapunov_exponents(Network(cell, weights, constants), inputs, jacobian="hidden")
         found = torch.sort(exponents.clamp(min=_FLOOR).mean(dim=0), descending=True).values

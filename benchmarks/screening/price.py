@@ -24,13 +24,14 @@ VALUES = ("networks", "rank", "error", "milliseconds")
 SEQUENCES, EXPONENTS = (1, 3, 15), (8, 0)
 FOLDS = 5
 SWEEPS: Mapping[str, tuple[int, ...]] = {
-    "digits": (0, 1, 3, 12),
+    "digits": (0,),
     "mixed": (0,),
     "smnist": (0,),
     "char": (0,),
 }
 """Kept sweep -> epochs at which spectra of all kinds are computed again; after epoch 0 its networks are trained for
-it. Spectra from all sequences that a sweep keeps are used at its other epochs."""
+it. Spectra from all sequences that a sweep keeps are used at the epochs KEPT and at its last one."""
+KEPT = (1, 3)
 
 Spectra = dict[str, np.ndarray]
 
@@ -51,7 +52,7 @@ def measure(name: str, rows: Rows, directory: str | None) -> None:
         for (epoch, *kind), spectra in found.items():
             if not rows.has(name, epoch, *kind):
                 rows.add([_row(name, epoch, *kind, spectra, ended, milliseconds[kind[0], kind[1]])])
-    for epoch in sorted({row["epoch"] for row in kept}):
+    for epoch in sorted({row["epoch"] for row in kept} & {*KEPT, study.epochs}):
         spectra = {
             row["network"]: np.sort(np.array(row["spectrum_hidden"], float))[::-1]
             for row in kept

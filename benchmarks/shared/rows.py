@@ -31,7 +31,6 @@ class Rows:
     def add(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Add rows and write the file."""
         self.rows += [{name: _text(row[name]) for name in self.columns} for row in rows]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
 
         def write(temporary: Path) -> None:
             with temporary.open("w", newline="") as file:

@@ -85,7 +85,11 @@ def accepted_closed_loop(
         )
     if not is_whole(steps) or steps < 1:
         raise UserError(f"steps={steps!r}: a ClosedLoop needs the number of steps that it is to run freely")
-    layers = live_networks(loop.network) if isinstance(loop.network, nn.Module) else [loop.network]
+    if isinstance(loop.network, nn.RNNBase | nn.RNNCellBase):
+        layers = live_networks(loop.network)
+    else:
+        assert isinstance(loop.network, Network)  # a readout belongs to one of the two
+        layers = [loop.network]
     if layers[0].packed:
         raise UserError("lyapunov_exponents was given a pack of networks: expected one network")
     weight, bias = loop.live_readout()
