@@ -224,7 +224,8 @@ def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
 
 
 def load_array(path: Path, shape: str) -> np.ndarray:
-    """Real numbers from an .npy file, in the machine's byte order; `shape` is what the message names as expected.
+    """Return real numbers of any shape from an .npy file, in the machine's byte order; `shape` is what the message
+    names as expected.
 
     Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
     """

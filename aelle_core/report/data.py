@@ -81,7 +81,7 @@ class ReportData:
 
     @property
     def good(self) -> np.ndarray:
-        """Which of the final networks ended below the threshold."""
+        """Return which of the final networks ended below the threshold, (networks,)."""
         return self.final.final_loss < self.threshold
 
     @property
@@ -106,7 +106,8 @@ class ReportData:
 
     @property
     def groups(self) -> tuple[str, np.ndarray] | None:
-        """What sets the final networks apart, and each one's name for it: cells, or sizes of one cell."""
+        """Return what sets the final networks apart, cells or sizes of one cell, and each network's name for it,
+        (networks,)."""
         for label, values in (("cell", self.final.cells), ("size", self.final.units)):
             if len(set(values.tolist())) > 1:
                 return label, values.astype(str)

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aelle_core.files.places import ObjectPath, Place, place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place
 from aelle_core.store.definitions import first_wrong
 from aelle_core.store.fragments import SUFFIX, check_store_name, write_fragment
 from aelle_core.store.listing import Contents, Directory
@@ -58,7 +59,7 @@ class SpectraStore:
             raise StoreError(f"{str(self.path)!r} is no longer there: expected the store that was opened")
 
     def fragment(self, study: str, cell: str, pack: str, epoch: int) -> Place:
-        """Where the fragment of a pack and epoch lies before any compaction."""
+        """Return where the fragment of a pack and epoch lies before any compaction."""
         for kind, name in (("study", study), ("cell", cell), ("pack", pack)):
             check_store_name(kind, name)
         if epoch < 0:
@@ -194,7 +195,7 @@ class SpectraStore:
         return sorted({directory.study for directory in self.contents.directories()})
 
     def files(self) -> list[Place]:
-        """Every file whose rows count: fragments and merged files, without fragments that were merged.
+        """Return every file whose rows count: fragments and merged files, without fragments that were merged.
 
         Raises StoreError on a file that does not belong in the directory.
         """

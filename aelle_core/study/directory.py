@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aelle_core.files.atomic import kind_of, write_atomically
-from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place, unreachable
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError
@@ -73,7 +74,7 @@ class RunDirectory:
             raise StoreError(f"no study in {str(self)!r}: expected a directory with a study.json; was it removed?")
 
     def checkpoint(self, pack: str) -> Place:
-        """Where a pack's checkpoint lies."""
+        """Return the path of a pack's checkpoint."""
         return self.checkpoints / f"{pack}.safetensors"
 
     def check(self, study: Study, *, write: bool = True) -> None:

@@ -47,7 +47,8 @@ def way_of(pack: PackTrainer, way: str) -> Way:
 
 
 def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
-    """Return targets for `rows` sequences of three networks, or for every step of them."""
+    """Return targets for `rows` sequences of three networks, or for every step of them, one after the other: classes
+    (3, rows) or numbers (3, rows, outputs)."""
     count = pack.task.steps * rows if pack.task.read_out_after == "every" else rows
     source = generator(seed, "targets")
     if pack.task.loss_kind.classes:
@@ -56,7 +57,8 @@ def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
 
 
 def drawn_weights(pack: PackTrainer, rows: int, seed: int) -> Tensor | None:
-    """Return which steps of `rows` sequences count, where the task's differ in length: those up to a last one."""
+    """Return which steps of `rows` sequences count, (3, steps * rows), where the task's differ in length: those up to a
+    last one."""
     if not pack.task.ragged:
         return None
     steps = pack.task.steps
@@ -70,7 +72,7 @@ def check_way(
     task: Supervised | None = None,
     truncations: Sequence[int | None] = (None, None, None),
 ) -> None:
-    """Hold a way of training, for one cell, to the losses and gradients of autograd in float64.
+    """Compare a way of training, for one cell, with the losses and gradients of autograd in float64.
 
     37 sequences are more than one tile; each network's loss has another weight; it is done twice, since memory is used
     again. Raises ContractError, naming the parameter whose gradient differs.

@@ -27,7 +27,7 @@ class SameCell(Kernel):
         return (same, np.empty((*same.shape, 0))) if eval_gradient else same
 
     def diag(self, X: np.ndarray) -> np.ndarray:
-        """Return 1 for every network."""
+        """Return 1 for every network, (n,)."""
         return np.ones(len(X))
 
     def is_stationary(self) -> bool:
@@ -49,7 +49,7 @@ class OnColumns(Kernel):
 
     @property
     def theta(self) -> np.ndarray:
-        """The kernel's free parameters."""
+        """Return the logarithms of the kernel's free parameters, (parameters,)."""
         return self.kernel.theta
 
     @theta.setter
@@ -58,7 +58,7 @@ class OnColumns(Kernel):
 
     @property
     def bounds(self) -> np.ndarray:
-        """Of the free parameters."""
+        """Return the bounds of the free parameters, (parameters, 2)."""
         return self.kernel.bounds
 
     def __eq__(self, other: object) -> bool:
@@ -71,11 +71,11 @@ class OnColumns(Kernel):
         return self.kernel(X[:, columns], None if Y is None else Y[:, columns], eval_gradient)
 
     def diag(self, X: np.ndarray) -> np.ndarray:
-        """Return the diagonal of the kernel."""
+        """Return the diagonal of the kernel, (n,)."""
         return self.kernel.diag(X[:, list(self.columns)])
 
     def is_stationary(self) -> bool:
-        """As the kernel is."""
+        """Return whether the kernel is stationary."""
         return self.kernel.is_stationary()
 
 

@@ -44,7 +44,7 @@ class ScalarClassifier(Classifier):
 
 def best_f1_cut(scores: np.ndarray, good: np.ndarray) -> float:
     """Return the score from which on "good" is predicted with the best F1, halfway to the next lower score; -inf (all
-    good) when nothing is good."""
+    good) when nothing is good. Scores and `good` are (n,)."""
     if not good.any():
         return -np.inf
     precision, recall, cuts = precision_recall_curve(good, scores)
@@ -82,5 +82,5 @@ all others."""
 
 
 def floored(examples: NetworkExamples, floor: float = FLOOR) -> np.ndarray:
-    """Spectra with dead directions at the floor."""
+    """Return the spectra, (networks, exponents), with dead directions at the floor."""
     return np.maximum(examples.spectra, floor)

@@ -65,7 +65,8 @@ class Measure(ABC):
 
     @classmethod
     def as_loss(cls, values: np.ndarray) -> np.ndarray:
-        """Return the measure as a positive number of which less is better, as losses are: itself, or 1 / (1 + it)."""
+        """Return the measure, (networks,), as a positive number of which less is better, as losses are: itself, or 1 /
+        (1 + it)."""
         values = np.asarray(values, dtype=float)
         return 1 / (1 + values) if cls.higher else values
 

@@ -69,9 +69,9 @@ class ExtendedTangents:
 
 
 def eliminate(matrix: Numbers, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian elimination in place, with the largest row first: below the diagonal the multipliers are left. Returns
-    log |pivot| of every column and which row of the matrix stands where. A column that is zero stands back to the end,
-    with its label, where others may live; its pivot is -inf."""
+    """Eliminate a matrix (rows, columns) in place, with the largest row first, and leave the multipliers below the
+    diagonal. Returns log |pivot| of every column, (columns,), and which row of the matrix stands where, (rows,). A
+    zero column goes to the end, with its label, so that others may live; its pivot is -inf."""
     import gmpy2
 
     rows, columns = matrix.shape

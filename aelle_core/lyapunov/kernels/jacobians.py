@@ -104,10 +104,9 @@ class BlockJacobians:
         )
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
-        """All copies but the first with every summand disturbed before they are summed: sums that cancel then show.
-        With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that what hangs
-        on them shows.
-        """
+        """Disturb every summand in all copies except the first, before they are summed, so that sums which cancel
+        show. With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that
+        what hangs on them shows."""
         per_network = self.trajectories // self.matrices.shape[0]
 
         def of(terms: Tensor, least: float) -> Tensor:
@@ -170,7 +169,8 @@ class BlockJacobians:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
-        """Return log |det J| of the chosen trajectories, as many of every network, at a step or at one each."""
+        """Return log |det J| of the chosen trajectories, (trajectories,), as many of every network, at a step or at one
+        each."""
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:
@@ -179,7 +179,8 @@ class BlockJacobians:
 
 
 def rows_finite(numbers: Tensor) -> Tensor:
-    """Row by row; a sum reads them once and makes nothing."""
+    """Return whether all numbers of a row are finite, (rows,), for numbers (rows, ...). A sum reads them once and makes
+    no copy."""
     return numbers.flatten(1).sum(dim=1).isfinite()
 
 

@@ -26,7 +26,8 @@ class Axis:
 
     @classmethod
     def around(cls, values: Sequence[float] | np.ndarray, start: float, end: float, margin: float = 0.04) -> "Axis":
-        """Return a linear axis that holds the values, with a margin on both sides; a single value is in its middle."""
+        """Return a linear axis that holds the values (n,), with a margin on both sides; a single value is in its
+        middle."""
         low, high = float(np.min(values)), float(np.max(values))
         room = margin * (high - low) or 0.5
         return cls(low - room, high + room, start, end)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from aelle_core.files.atomic import write_atomically
-from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place, unreachable
 from aelle_core.foundation.errors import UserError
 
 

@@ -75,7 +75,7 @@ def goal_of(recordings: Recordings, learn: Learn | None) -> Goal:
 
 
 def check_classes(goal: Goal, trained: np.ndarray) -> None:
-    """Raise UserError where a class does not occur among those of the training part."""
+    """Raise UserError where a class does not occur among the targets of the training part, (n,)."""
     absent = sorted(set(range(len(goal.classes))) - set(trained.tolist()))
     if absent:
         names = some_of([repr(goal.classes[code]) for code in absent])

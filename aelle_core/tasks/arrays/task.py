@@ -144,7 +144,8 @@ class Arrays(Supervised):
             )
 
     def spectrum_inputs(self, sequences: int) -> Tensor:
-        """Return validation sequences; of different lengths those that reach the median one, cut there."""
+        """Return validation sequences (sequences, time, features); of different lengths those that reach the median
+        one, cut there."""
         validation = self.splits.validation
         if validation.lengths is None:
             return validation.inputs[:sequences]

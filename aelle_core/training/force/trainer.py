@@ -21,8 +21,8 @@ _TIMED_STEPS = 20
 
 @trainers.register("force")
 class ForceTrainer(Trainer):
-    """Rank-one networks whose readout w_o learns to draw the task's target, by recursive least squares at every so
-    many steps while the network runs with its output fed back; an epoch is a period of the target.
+    """Rank-one networks whose readout w_o learns the task's target by recursive least squares, at regular steps while
+    the network runs on its own output; an epoch is a period of the target.
 
     A network starts at a random state, N(0, 0.25), with w_o = 0. After every epoch it is run freely from where it is,
     its w_o held, for the task's test periods; their mean |error| is its validation and its test loss. Spectra are of
@@ -39,23 +39,12 @@ class ForceTrainer(Trainer):
     ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(1.0, 1.0)}
     trains: ClassVar[type[Cell]] = RankOneNetwork
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: TargetLearning,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
-        self.task = task
-        drawn = [
-            cell.initialise(generator(network.seed, "weights"), network.scale, network.initialiser)
-            for network in self.settings
-        ]
+    task: TargetLearning
+
+    def _begin(self) -> None:
+        cell = self.cell
+        self.networks_at_once = len(self.settings)  # a step of all is one product
+        drawn = [network.initial_weights(cell) for network in self.settings]
         self.parameters = {name: self._double(torch.stack([weights[name] for weights in drawn])) for name in drawn[0]}
         constants = [cell.constants(network.constants) for network in self.settings]
         self.constants = {name: self._per_network([network[name] for network in constants]) for name in cell.defaults}
@@ -63,7 +52,7 @@ class ForceTrainer(Trainer):
         self.x = 0.5 * self._double(torch.stack(states))
         rates = self._per_network([network.learning_rate for network in self.settings])
         self.squares = RecursiveLeastSquares(self.parameters["w_o"], rates)
-        self.target = self._double(task.target())
+        self.target = self._double(self.task.target())
         self._couplings = _block_diagonal(self.parameters["M"])
 
     def _double(self, values: Tensor) -> Tensor:

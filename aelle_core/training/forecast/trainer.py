@@ -1,13 +1,12 @@
 """Training forecasters: teacher-forced, with input noise and, where asked for, a residual output."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from aelle_core.cells import Cell
 from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.lyapunov import ClosedLoop
@@ -15,7 +14,7 @@ from aelle_core.tasks.forecast import Forecast
 from aelle_core.training.forecast.ridge import Ridge
 from aelle_core.training.gradient.trainer import PackTrainer
 from aelle_core.training.mini_batches import Labelled, MiniBatch, mini_batch
-from aelle_core.training.trainer import NetworkSettings, trainers
+from aelle_core.training.trainer import trainers
 
 _RIDGE = 1e-6
 
@@ -43,22 +42,12 @@ class ForecastTrainer(PackTrainer):
 
     task: Forecast
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: Forecast,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
+    def _begin(self) -> None:
+        super()._begin()
         noise = [float(network.options.get("input_noise", 0.0)) for network in self.settings]
         self._input_noise = self._per_network(noise).view(-1, 1, 1, 1)
         self.residual = self._per_network(
-            [float(network.options.get("residual", "no") == "yes") for network in settings]
+            [float(network.options.get("residual", "no") == "yes") for network in self.settings]
         )
 
     def _preparation(self, share: slice, epoch: int | None) -> Callable[[Labelled], Labelled]:
@@ -103,6 +92,6 @@ class ForecastTrainer(PackTrainer):
         self.parameters["readout_bias"].copy_(bias)
 
     def closed_loop(self) -> ClosedLoop:
-        """Return the pack as it is now, fed with its own output."""
+        """Return the pack's present networks, each fed with its own output."""
         readout = (self.parameters["readout_weight"].detach(), self.parameters["readout_bias"].detach())
         return ClosedLoop(self.network(), readout, residual=self.residual.cpu().double())

@@ -22,7 +22,7 @@ from aelle_core.training.gradient.plan import measured_epochs, measured_fastest_
 from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.mini_batches import Labelled, MiniBatch, mini_batch, same_for_all
-from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.trainer import EpochResult, Timing, Trainer, trainers
 from aelle_core.training.ways import Way, available_ways, check_way, get_way
 
 Result = TypeVar("Result")
@@ -44,22 +44,17 @@ class PackTrainer(Trainer):
     optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {
         "initialiser": lambda value: Choice.parse(value, "initialiser", list(initialisers)),
         "truncation": WholeRange.parse,
+        "input_gain": Range.parse,
+        "forget_bias": Range.parse,
     }
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: Supervised,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
-        self.task = task
-        self._ways = [get_way(way, cell, task.read_out_after, self.device, task.loss_kind)]  # one for each thread
+    task: Supervised
+
+    def _begin(self) -> None:
+        cell, task = self.cell, self.task
+        self._ways = [
+            get_way(self.way_name, cell, task.read_out_after, self.device, task.loss_kind)
+        ]  # one for each thread
         self.parameters = {
             name: value.to(self.device).requires_grad_()
             for name, value in initial_parameters(cell, task, self.settings).items()
@@ -74,8 +69,8 @@ class PackTrainer(Trainer):
             self._per_network([network.clip for network in self.settings]),
         )
         self._training = task.splits.training.to(self.device)
-        fitting = networks_at_once(network_bytes(cell, task, batch_size), self.device)
-        self.networks_at_once = min(len(self.settings), fitting, at_once or fitting)
+        fitting = networks_at_once(network_bytes(cell, task, self.batch_size), self.device)
+        self.networks_at_once = min(self.networks_at_once, fitting)
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -160,7 +155,7 @@ class PackTrainer(Trainer):
         return self._evaluate(batches)
 
     def evaluate_training(self) -> tuple[Tensor, Tensor]:
-        """Yield the same of every network on its own training examples."""
+        """Return loss and accuracy (networks,) of every network on its own training examples."""
 
         def batches(share: slice, rows: int) -> Batches:
             own = torch.stack([self.task.own_examples(network.seed) for network in self.settings[share]])

@@ -53,7 +53,8 @@ class Compiled(Way):
         return None if loss.name in COMPARISONS else f"its loss {loss.name!r} is not compiled here"
 
     def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
-        """Without gradients, which come with the losses."""
+        """Return hidden states as every way does, (networks, batch, units) or (networks, time, batch, units), without
+        gradients, which come with the losses."""
         with torch.no_grad():
             weights = self.cell.prepare(parameters, constants)
         return self._function.hidden(self._with_noise(batch), weights)
