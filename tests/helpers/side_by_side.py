@@ -23,6 +23,7 @@ _WHOLE_FILES = (
     "tests/aelle_core/report/test_report_figures.py",
     "tests/aelle_core/evaluation/test_paper_tables.py",
     "tests/aelle_core/analysis/test_shipped.py",
+    "tests/aelle_core/training/test_sparse_forcing.py",
     "tests/contracts/test_ways.py",
     "tests/flows/test_orphans.py",
     "tests/flows/test_server.py",
