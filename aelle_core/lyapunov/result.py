@@ -117,7 +117,7 @@ class LyapunovSpectrum:
         return export.to_html(self)
 
     def interpolate(self, size: int) -> np.ndarray:
-        """Return the exponents at `size` places evenly spread over their index, linearly between neighbours."""
+        """Return the exponents at `size` points evenly over their index, linearly between neighbours: (size,)."""
         return interpolate_spectrum(self.exponents, size)
 
     def plot(self, axes: Any = None) -> Any:
