@@ -58,7 +58,8 @@ class _Equation:
         return torch.tensor(self.start, dtype=torch.float64) + 0.02 * torch.tensor(self.scale) * noise
 
     def observe(self, state: Tensor) -> Tensor:
-        """Return states, with angles and phases that grow for ever folded as the package folds them."""
+        """Return states (..., size), with angles and phases that grow for ever folded as the package folds them:
+        (..., features)."""
         made = self._instance
         if not hasattr(made, "_postprocessing"):
             return state
