@@ -231,7 +231,8 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return _correlation(self.predict(X), np.asarray(y, dtype=np.float64))
 
     def predict_high_accuracy(self, X: Any) -> np.ndarray:
-        """Whether the first component is below its median over the fitted spectra (the paper's classifier): (n,)."""
+        """Return whether the first component is below its median over the fitted spectra (the paper's classifier):
+        (n,)."""
         return self.encode(X)[:, 0] < self.median_
 
     def _floored(self, X: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ class Cell(ABC):
 
     @classmethod
     def has_author(cls) -> bool:
-        """Whether the authors' draw is known of this cell."""
+        """Return whether this cell knows its authors' draw."""
         return cls.author_parameters is not Cell.author_parameters
 
     def uniform_parameters(self, bound: float, generator: torch.Generator) -> dict[str, Tensor]:

@@ -165,7 +165,7 @@ class Study:
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
     def has_spectra(self, epoch: int) -> bool:
-        """Whether spectra are computed after that epoch."""
+        """Return whether spectra are computed after that epoch."""
         return not self.spectrum_epochs or epoch in (*self.spectrum_epochs, self.epochs)
 
     @property

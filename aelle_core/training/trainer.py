@@ -114,25 +114,26 @@ class Trainer(ABC):
 
     @abstractmethod
     def network(self) -> Network:
-        """Return the pack as it is now, for the spectrum: its cell, parameters and constants."""
+        """Return the pack's present networks, for the spectrum: its cell, parameters and constants."""
 
     @property
     def initial_state(self) -> Tensor | None:
-        """Where trajectories of the pack as it is now start, (networks, 1, state_size); None for zeros."""
+        """Where trajectories of the present networks start, (networks, 1, state_size); None for zeros."""
         return None
 
     @abstractmethod
     def test(self) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy (NaN where the task has none) of the pack as it is now in the task's test, (networks,)."""
+        """Return loss and accuracy (NaN where the task has none) of the present networks in the task's test,
+        (networks,)."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """All that training needs to go on with the same numbers, but for the seeds. Parameters of the cell are under
-        "parameters/" and their names, an initial state under "initial_state"."""
+        """Return all that training needs to continue with the same numbers, except the seeds. Parameters of the cell
+        are under "parameters/" and their names, an initial state under "initial_state"."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to such a state."""
+        """Continue from a state that `state` returned."""
 
     @classmethod
     def ways(cls, cell: Cell, task: Task, device: torch.device) -> list[str]:
@@ -158,8 +159,8 @@ class Trainer(ABC):
     def epoch_timings(
         cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
     ) -> dict[str, Timing]:
-        """For each way what an epoch takes with its validation, measured on this machine where it has not been before,
-        or `anew`."""
+        """Return for each way how long an epoch takes with its validation, measured on this machine if it never was,
+        or if `anew`."""
 
     @classmethod
     @abstractmethod
@@ -169,7 +170,7 @@ class Trainer(ABC):
     @classmethod
     @abstractmethod
     def size(cls, cell: Cell, task: Task) -> tuple[int, int]:
-        """Of one network: how many numbers are trained, and how many bytes its checkpoint takes."""
+        """Return how many numbers one network trains, and how many bytes its checkpoint takes."""
 
 
 trainers: Registry[Trainer] = Registry("trainer", "aelle_core.training")

@@ -21,8 +21,8 @@ _TIMED_STEPS = 20
 
 @trainers.register("force")
 class ForceTrainer(Trainer):
-    """Rank-one networks whose readout w_o learns to draw the task's target, by recursive least squares at every so
-    many steps while the network runs with its output fed back; an epoch is a period of the target.
+    """Rank-one networks whose readout w_o learns the task's target by recursive least squares, at regular steps while
+    the network runs on its own output; an epoch is a period of the target.
 
     A network starts at a random state, N(0, 0.25), with w_o = 0. After every epoch it is run freely from where it is,
     its w_o held, for the task's test periods; their mean |error| is its validation and its test loss. Spectra are of
