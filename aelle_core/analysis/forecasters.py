@@ -7,14 +7,14 @@ stopped. Then each system is left out in turn: classifiers are fitted to the net
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from aelle_core.analysis.trained import Trained, load_examples
+from aelle_core.analysis.trained import Trained, joint_examples
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.summary import summarise
@@ -43,17 +43,17 @@ ROWS: Mapping[str, tuple[type[Classifier], bool]] = {
 _NAN = float("nan")
 
 
-def study_of(system: str, **changes: object) -> Study:
+def study_of(system: str, **changes: Any) -> Study:
     """Return the preset's study on that system."""
     return get_preset("forecasters").replace(name=f"forecasters-{system}", task_options=SYSTEMS[system], **changes)
 
 
-def beside_its_median(trained: Trained, scaled: bool) -> Examples:
+def beside_its_median(trained: Trained, scaled: bool) -> NetworkExamples:
     """Return a study's networks after the last epoch, their names with the system's before them, and their goal over
     the median of all, so that a good network has less than 1 whatever the system; `scaled`, with exponents over the
     system's largest exponent."""
     study = trained.study
-    found = load_examples(trained.store, study)[0][study.epochs]
+    found = joint_examples([trained])[0][study.epochs]
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     assert isinstance(task, Forecast)
     name, known = task.system.name, task.system.published

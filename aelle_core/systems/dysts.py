@@ -35,8 +35,8 @@ class _Equation:
     scale: ClassVar[tuple[float, ...]]
     stored: ClassVar[tuple[float, ...]]
     source: ClassVar[str]
-    size: ClassVar[int]  # type: ignore[misc]
-    parameters: Mapping[str, float]
+    size: ClassVar[int]
+    parameters: dict[str, float]
 
     @property
     def _instance(self) -> Any:

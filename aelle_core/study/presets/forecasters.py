@@ -1,10 +1,12 @@
 """Forecasters of one of several systems, for the question whether what tells good ones is the same for all."""
 
+from typing import Any
+
 from aelle_core.study.model import Study
 from aelle_core.study.presets.base import Preset, registry
 from aelle_core.study.presets.lorenz import RANGES
 
-SYSTEMS = {
+SYSTEMS: dict[str, dict[str, Any]] = {
     "lorenz63": {"system": "lorenz63"},
     "rossler": {"system": "rossler"},
     "mackey_glass": {"system": "mackey_glass", "parameters": {"delay": 23.0, "points": 47.0}},
