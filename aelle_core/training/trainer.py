@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aelle_core.cells import Cell, Network
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.foundation.registry import Registry
 from aelle_core.tasks import Task
@@ -21,8 +22,9 @@ class NetworkSettings:
 
     `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
     gradient; `constants` overrule the defaults in the cell's equation; `initialiser` is the family that its initial
-    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all; `options` are what
-    else its trainer reads, by name. `seed` starts its own streams for weights, order of examples and noise. Raises
+    weights are drawn from; `input_gain` multiplies its initial input weights; `forget_bias` is added to the bias of the
+    gate that keeps its state; `truncation` is the number of steps that gradients flow back, None for all; `options` are
+    what else its trainer reads, by name. `seed` starts streams for weights, order of examples and noise. Raises
     UserError on a truncation below one step.
     """
 
@@ -34,10 +36,17 @@ class NetworkSettings:
     initialiser: str = "uniform"
     truncation: int | None = None
     options: Mapping[str, float | str] = field(default_factory=dict)
+    input_gain: float = 1.0
+    forget_bias: float = 0.0
 
     def __post_init__(self) -> None:
         if self.truncation is not None and self.truncation < 1:
             raise UserError(f"truncation {self.truncation}: expected at least 1 step, or None for all")
+
+    def initial_weights(self, cell: Cell) -> dict[str, Tensor]:
+        """Return the cell's parameters before training, float32, from the network's own stream."""
+        drawn = cell.initialise(generator(self.seed, "weights"), self.scale, self.initialiser)
+        return cell.shaped(drawn, self.input_gain, self.forget_bias)
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,7 @@ class ForceTrainer(Trainer):
     def _begin(self) -> None:
         cell = self.cell
         self.networks_at_once = len(self.settings)  # a step of all is one product
-        drawn = [
-            cell.initialise(generator(network.seed, "weights"), network.scale, network.initialiser)
-            for network in self.settings
-        ]
+        drawn = [network.initial_weights(cell) for network in self.settings]
         self.parameters = {name: self._double(torch.stack([weights[name] for weights in drawn])) for name in drawn[0]}
         constants = [cell.constants(network.constants) for network in self.settings]
         self.constants = {name: self._per_network([network[name] for network in constants]) for name in cell.defaults}
