@@ -155,18 +155,3 @@ class Flow(KnownSystem):
 
 
 systems: Registry[KnownSystem] = Registry("system", "aelle_core.systems")
-
-
-def get_system(name: str, *, interval: float | None = None, **parameters: float) -> KnownSystem:
-    """Return the registered system `name`, or with "dysts:" before it one of the package dysts, with these parameters.
-
-    >>> get_system("henon").published.exponents[0]
-    0.41922
-
-    Raises UserError, naming the known systems, where there is none of that name.
-    """
-    if name.startswith("dysts:"):
-        from aelle_core.systems.dysts import dysts_system
-
-        return dysts_system(name.removeprefix("dysts:"))(interval=interval, **parameters)
-    return systems[name](interval=interval, **parameters)
