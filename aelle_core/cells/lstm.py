@@ -94,7 +94,7 @@ class LSTM(Cell):
 
 
 def _by_drive(c_slopes: Tensor, o_slope: Tensor, h_by_c: Tensor) -> dict[str, Tensor]:
-    """d new part / d drive, gate by gate."""
+    """Return d new part / d drive, gate by gate."""
     own = o_slope.unsqueeze(2)
     return {
         "c": torch.cat([c_slopes, torch.zeros_like(own)], dim=2),
