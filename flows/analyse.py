@@ -96,15 +96,19 @@ def publish(directory: str, data: ReportData) -> None:
 def metrics_table(data: ReportData, epoch: int) -> list[dict[str, str]]:
     """One row for each classifier at `epoch`, best F1 first: mean and 95 % interval of every metric."""
     return [
-        {"classifier": each.classifier, "kind": each.kind, **{name: one.shown for name, one in each.metrics.items()}}
-        for each in standings(data.summaries, epoch)
+        {
+            "classifier": standing.classifier,
+            "kind": standing.kind,
+            **{name: one.shown for name, one in standing.metrics.items()},
+        }
+        for standing in standings(data.summaries, epoch)
     ]
 
 
 def _markdown(data: ReportData, run: RunDirectory) -> str:
     lines = [f"# {data.title}", "", *(f"- {sentence}" for sentence in data.verdicts), ""]
     pictures: list[Place] = [*run.figures.glob("*.png")]
-    for picture in sorted(pictures, key=lambda each: each.name):
+    for picture in sorted(pictures, key=lambda drawn: drawn.name):
         content = base64.b64encode(picture.read_bytes()).decode()
         name = picture.stem.replace("_", " ")
         lines += [f"## {name}", "", f"![{name}](data:image/png;base64,{content})", ""]

@@ -6,7 +6,7 @@ from typing import Any
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement, measured
 from aelle_core.evaluation.splits.by_network import Split
 
@@ -15,14 +15,14 @@ COMPONENTS = 10
 
 
 def evaluate_split(
-    examples: Mapping[int, Examples],
+    examples: Mapping[int, NetworkExamples],
     split: Split,
     *,
     threshold: float,
     aelle_parameters: Mapping[str, Any],
     seed: int,
 ) -> list[Measurement]:
-    """Every registered classifier at every epoch, predicting which networks end below `threshold`.
+    """Measure every registered classifier at every epoch, predicting which networks end below `threshold`.
 
     One AeLLE is fitted, to the training networks' final spectra (the paper's pre-trained AeLLE), and used at every
     epoch.
@@ -32,7 +32,7 @@ def evaluate_split(
 
 
 def fit_to_training(
-    examples: Mapping[int, Examples], split: Split, aelle_parameters: Mapping[str, Any], seed: int
+    examples: Mapping[int, NetworkExamples], split: Split, aelle_parameters: Mapping[str, Any], seed: int
 ) -> AeLLE:
     """Return an AeLLE fitted to the final spectra of the split's training networks."""
     final = examples[max(examples)].of(split.train)
@@ -42,7 +42,7 @@ def fit_to_training(
 
 def evaluate_classifiers(
     aelle: AeLLE,
-    examples: Mapping[int, Examples],
+    examples: Mapping[int, NetworkExamples],
     split: Split,
     chosen: Mapping[str, type[Classifier]],
     *,

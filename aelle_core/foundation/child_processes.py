@@ -20,7 +20,7 @@ def wait_for_end(parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
-    """Watch the parent from a thread of its own, and end this process when that is gone: gently, then at once."""
+    """Watch the parent from a background thread, and end this process when the parent is gone: gently, then at once."""
 
     def watch() -> None:
         wait_for_end(parent)
@@ -31,7 +31,7 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def joblib_ending_with_this(**configuration: Any) -> parallel_config:
+def joblib_bound_to_this_process(**configuration: Any) -> parallel_config:
     """Return a context in which joblib's worker processes end with this process.
 
     Idle workers otherwise outlive a killed parent by minutes.

@@ -20,7 +20,7 @@ _OF_THE_PLACE = {
 
 @contextmanager
 def place_failures_named(run: RunDirectory) -> Iterator[None]:
-    """Within the block an error that is the run directory's becomes a PlaceError in one sentence; others go on.
+    """Turn errors of the run directory within the block into a PlaceError of one sentence; let others pass.
 
     A pack tried again would meet it again, and so would all others: who runs packs stops them.
     """
@@ -66,7 +66,7 @@ def _error_number(error: BaseException | None) -> int:
     while error is not None:
         if isinstance(error, OSError) and error.errno:
             return error.errno
-        if found := re.search(r"\(os error (\d+)\)", str(error)):
-            return int(found[1])
+        if match := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(match[1])
         error = error.__cause__
     return 0

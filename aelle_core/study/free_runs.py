@@ -16,7 +16,7 @@ CLOSED_LOOP_EXPONENTS = 8
 
 
 def closed_loop_spectra(trainer: Trainer, exponents: int) -> list[LyapunovSpectrum]:
-    """Return the leading closed-loop exponents of every network of the pack as it is now, in nats per step."""
+    """Return the present leading closed-loop exponents of every network of the pack, in nats per step."""
     assert isinstance(trainer, ForecastTrainer)
     loop, task = trainer.closed_loop(), trainer.task
     size = trainer.cell.state_size + task.outputs
@@ -39,8 +39,8 @@ def measured_free_runs(trainer: Trainer, spectra: Sequence[LyapunovSpectrum] | N
     with torch.no_grad():
         runs = trainer.closed_loop().outputs(held.context.to(trainer.device), held.continuation.shape[1]).cpu()
     rate = held.exponents.get(0)
-    found = measure_all(FreeRuns(runs.numpy(), held.continuation.double().numpy(), held.interval, rate))
+    measures = measure_all(FreeRuns(runs.numpy(), held.continuation.double().numpy(), held.interval, rate))
     if spectra is not None and held.exponents:
-        closed = np.stack([each.exponents for each in spectra])
-        found["exponents_error"] = exponents_error(closed, held.exponents, held.interval)
-    return found
+        closed = np.stack([spectrum.exponents for spectrum in spectra])
+        measures["exponents_error"] = exponents_error(closed, held.exponents, held.interval)
+    return measures

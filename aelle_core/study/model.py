@@ -42,7 +42,8 @@ class Study:
     ranges: dict[str, Any] = _setting(
         {},
         "Ranges to draw from, by cell ('*' for all), then by name: scale, learning_rate, clip or a constant of the "
-        "cell's equation, truncation or initialiser; each a number, [low, high] or [low, high, 'linear'], or names",
+        "cell's equation, truncation, initialiser, input_gain or forget_bias; each a number, [low, high] or "
+        "[low, high, 'linear'], or names",
     )
     spectra: tuple[str, ...] = _setting(
         ("hidden",), "Which spectra to compute: hidden, full, closed_loop; the first is the one to judge by"
@@ -70,12 +71,12 @@ class Study:
     planned: InitVar[bool] = True
 
     def __post_init__(self, planned: bool) -> None:
-        for each in dataclasses.fields(self):
-            if each.name in ("cells", "units", "spectra", "spectrum_epochs"):
-                values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
-                object.__setattr__(self, each.name, values)
-            _check_bounds(each, getattr(self, each.name))
-        check_name("name", self.name)
+        for entry in dataclasses.fields(self):
+            if entry.name in ("cells", "units", "spectra", "spectrum_epochs"):
+                values = _as_tuple(entry.name, getattr(self, entry.name), empty=entry.default == ())
+                object.__setattr__(self, entry.name, values)
+            _check_bounds(entry, getattr(self, entry.name))
+        check_study_name("name", self.name)
         for label in ("task_options", "ranges", "chosen"):
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
@@ -112,7 +113,7 @@ class Study:
         taken = trainers[task.trainer].trains
         for name in self.cells:
             if not issubclass(cells[name], taken):
-                known = ", ".join(each for each in cells if issubclass(cells[each], taken))
+                known = ", ".join(name for name in cells if issubclass(cells[name], taken))
                 raise UserError(f"cell {name!r} cannot learn {self.task!r}: expected one of {known}")
             self.cell_ranges(name)
         if unknown := sorted(set(self.ranges) - set(self.cells) - {"*"}):
@@ -138,7 +139,7 @@ class Study:
 
         cell, trainer = cells[name], trainers[tasks[self.task].trainer]
         training = trainer.ranges
-        known = {*training, "scale", *cell.defaults, *trainer.optional}
+        known = {*training, "scale", *cell.defaults, *trainer.optional} - cell.without()
         merged: dict[str, Range | Choice] = {**training, **cell.search}
         for source in ("*", name):
             given = self.ranges.get(source, {})
@@ -152,7 +153,7 @@ class Study:
         families = merged.get("initialiser")
         if isinstance(families, Choice) and "author" in families.names and not cell.has_author():
             raise UserError(f"initialiser='author' for {name}: it has none of its authors; expected another one")
-        for key in ("scale", *training):
+        for key in {"scale", "input_gain", *training} & set(merged):
             bounds = merged[key]
             if isinstance(bounds, Range) and bounds.low <= 0:
                 raise UserError(f"range of {key} for {name}: {bounds}: expected values above 0")
@@ -165,7 +166,7 @@ class Study:
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
     def has_spectra(self, epoch: int) -> bool:
-        """Whether spectra are computed after that epoch."""
+        """Return whether spectra are computed after that epoch."""
         return not self.spectrum_epochs or epoch in (*self.spectrum_epochs, self.epochs)
 
     @property
@@ -187,7 +188,7 @@ class Study:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], *, planned: bool = True) -> "Study":
         """Return the study with these settings, `planned` or read. Raises UserError on an unknown setting."""
-        known = {each.name for each in dataclasses.fields(cls)}
+        known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise UserError(f"unknown setting {', '.join(unknown)}: expected some of {', '.join(sorted(known))}")
         return cls(**settings, planned=planned)
@@ -197,7 +198,7 @@ class Study:
         return self.from_dict({**dataclasses.asdict(self), **changes}, planned=planned)
 
 
-def check_name(label: str, name: object) -> None:
+def check_study_name(label: str, name: object) -> None:
     """Raise UserError unless `name` can name a study or its directory; `label` says what it is the name of."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise UserError(f"{label}={name!r}: expected up to 64 letters, digits, - and _")
@@ -215,17 +216,17 @@ def _as_tuple(name: str, value: Any, empty: bool) -> tuple[Any, ...]:
     if not isinstance(value, str | int | list | tuple):
         raise UserError(f"{name}={value!r}: expected a list")
     values = (value,) if isinstance(value, str | int) else tuple(value)
-    if any(isinstance(each, list | dict) for each in values):
+    if any(isinstance(value, list | dict) for value in values):
         raise UserError(f"{name}={value!r}: expected a list of names or numbers")
     if (not values and not empty) or len(set(values)) != len(values):
         raise UserError(f"{name}={value!r}: expected at least one, each once")
     return values
 
 
-def _check_bounds(each: "dataclasses.Field[Any]", value: Any) -> None:
-    low, high = each.metadata["low"], each.metadata["high"]
+def _check_bounds(field: "dataclasses.Field[Any]", value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
     if low is None:
         return
     for one in value if isinstance(value, tuple) else (value,):
         if not isinstance(one, int) or isinstance(one, bool) or not low <= one <= high:
-            raise UserError(f"{each.name}={one!r}: expected a whole number from {low} to {high}")
+            raise UserError(f"{field.name}={one!r}: expected a whole number from {low} to {high}")

@@ -26,7 +26,7 @@ class Nights:
         self.path = run.path / "nights"
 
     def run(self, night: str) -> RunDirectory:
-        """Where a night's results lie. Raises UserError unless `night` is a date."""
+        """Return the run directory of a night. Raises UserError unless `night` is a date."""
         return RunDirectory(self.path / check_night(night))
 
     def study(self, night: str) -> Study:
@@ -38,21 +38,21 @@ class Nights:
         """Return the dates of all nights that have results, in order."""
         if not self.path.exists():
             return []
-        found: Iterable[Place] = self.path.iterdir()
+        entries: Iterable[Place] = self.path.iterdir()
         return sorted(
-            each.name for each in found if _DATE.fullmatch(each.name) and self.run(each.name).settings.exists()
+            entry.name for entry in entries if _DATE.fullmatch(entry.name) and self.run(entry.name).settings.exists()
         )
 
     def finished(self) -> list[str]:
-        """Return the dates of those nights whose networks are all trained, but for packs that were given up."""
+        """Return the dates of those nights whose networks are all trained, except packs that were given up."""
         return [night for night in self.begun() if is_trained(self.run(night))]
 
 
 def is_trained(run: RunDirectory) -> bool:
-    """Whether every pack of a run has its last epoch stored or was given up, and not all of them were."""
+    """Return whether every pack of a run has its last epoch stored or was given up, and not all of them were."""
     study = run.study()
     stored = run.store.stored(study.identity)
-    given_up = {each.pack for each in run.quarantine.packs()}
+    given_up = {quarantined.pack for quarantined in run.quarantine.packs()}
     return bool(stored) and all(
         study.epochs in stored.get((cohort.cell, pack), ()) or pack in given_up
         for cohort in cohorts(study)
@@ -61,7 +61,7 @@ def is_trained(run: RunDirectory) -> bool:
 
 
 def check_night(night: str) -> str:
-    """Return the date as it is. Raises UserError unless it is one, YYYY-MM-DD."""
+    """Return the date unchanged. Raises UserError unless it is one, YYYY-MM-DD."""
     try:
         if not _DATE.fullmatch(night):
             raise ValueError

@@ -70,28 +70,28 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
     Raises UserError when one is not finished, or was completed without some of its packs.
     """
     trained, held = trained_studies(run), run.read_settings()
-    if any(each.quarantined for each in trained):
+    if any(part.quarantined for part in trained):
         raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
     study, analysis = trained[0].study, _analysis(trained)
     final = analysis.examples[study.epochs]
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
     steps = get_task(study.task, seed=study.seed, options=_without_places(study)).steps - study.warmup
     aelle.takes_ = TakenSpectra(study.task, study.cells, study.spectra[0], final.spectra.shape[1], steps)
-    rows = pa.concat_tables([_rows(each, called) for each in trained])
+    rows = pa.concat_tables([_rows(part, called) for part in trained])
     model, spectra = HOME / f"{name}.safetensors", HOME / f"{name}.parquet"
     aelle.save(model)
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
     return {
         "model": _file(model),
         "spectra": {**_file(spectra), "rows": rows.num_rows},
-        "studies": [_anywhere(each.study, called).to_dict() for each in trained],
+        "studies": [_anywhere(part.study, called).to_dict() for part in trained],
         "networks": len(final),
         "threshold": analysis.threshold,
         "good_share": float((final.final_loss < analysis.threshold).mean()),
         "command": command,
         "machine": machine,
         "created": held["created"],
-        "versions": {each: found for each, found in held["versions"].items() if each != "platform"},
+        "versions": {package: version for package, version in held["versions"].items() if package != "platform"},
     }
 
 
@@ -131,10 +131,10 @@ def _file(path: Path) -> dict[str, str]:
 
 def _f1(tables: list[Table], row: str) -> str:
     """F1 at the end of training with its interval."""
-    table = next(each for each in tables if each.name == "end_of_training")
-    found = table.at(row, "f1", "end of training")
-    assert found is not None
-    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+    table = next(candidate for candidate in tables if candidate.name == "end_of_training")
+    score = table.at(row, "f1", "end of training")
+    assert score is not None
+    return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
 
 
 def card() -> str:
@@ -144,7 +144,7 @@ def card() -> str:
     for name, entry in manifest().items():
         with shipped_file(name, "tables") as path:
             _, tables = read_tables(path)
-        seeds = [str(each["seed"]) for each in entry["studies"]]
+        seeds = [str(settings["seed"]) for settings in entry["studies"]]
         good = entry["good_share"]
         lines.append([
             f"`{name}`", str(AeLLE.from_pretrained(name).takes_), str(entry["networks"]), f"{entry['threshold']:.3f}",

@@ -40,6 +40,8 @@ def build_system(
     layer: str | None,
 ) -> tuple[System, int]:
     """Return the system and the number of steps. Raises UserError on anything that does not fit together."""
+    if isinstance(system, type):
+        raise UserError(f"system is the class {system.__name__}: expected an instance of it, {system.__name__}(...)")
     if isinstance(system, Tensor | np.ndarray):
         return _given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device)
     networks: list[Network] = []
@@ -96,10 +98,15 @@ def _step_system(
 ) -> tuple[System, int]:
     if hidden:
         raise UserError("jacobian='hidden' was asked of a step function: it has one state; expected 'full'")
-    if any(isinstance(each, _SCRIPTED) for each in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
+    if any(isinstance(part, _SCRIPTED) for part in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
         raise UserError(
             f"step is or holds TorchScript ({type(step).__name__}), whose arithmetic cannot be watched for rounding: "
             "expected the Python function or module that it was made from"
+        )
+    if initial_state is None and isinstance(step, nn.Module):
+        raise UserError(
+            f"{type(step).__name__} holds no recurrent layer or cell of torch: expected a module that holds one, or "
+            "one that is itself a step(x, state), with initial_state (batch, state_size)"
         )
     if not isinstance(initial_state, Tensor | np.ndarray):
         raise UserError(f"initial_state is {type(initial_state).__name__}: {_NEEDED}")

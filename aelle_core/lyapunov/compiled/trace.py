@@ -17,10 +17,8 @@ from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
 
 MOST_ELEMENTS = 200_000  # of a step: beyond, torch's products are as fast
 
-Step = Callable[[Tensor | None, Tensor], Tensor]
 
-
-def trace(step: Step, x: Tensor | None, state: Tensor) -> Graph:
+def trace(step: Callable[[Tensor | None, Tensor], Tensor], x: Tensor | None, state: Tensor) -> Graph:
     """Return the graph of a step, traced on x (1, features), or None, and a state (1, size), in float64.
 
     Raises NotCompilableError on control flow that hangs on values, on operations that have no rule here, and on numbers
@@ -163,7 +161,7 @@ class _Reader:
                 return self._number_of(float(each))
             return [number(one) for one in each] if isinstance(each, tuple | list) else each
 
-        if name in ("_to_copy", "to", "clone", "contiguous", "lift_fresh_copy", "lift_fresh", "alias"):
+        if name in ("_to_copy", "clone", "lift_fresh_copy", "alias"):
             return arguments[0]
         moved = node.target(*map(number, arguments), **{key: number(each) for key, each in options.items()})  # type: ignore[operator]
         if isinstance(moved, Tensor):
@@ -281,15 +279,10 @@ _RULES: dict[str, Callable[..., Any]] = {
     "sum": _Reader.sum,
     "mean": _Reader.mean,
     "pow": _Reader.power,
-    "mm": _Reader.product,
-    "bmm": _Reader.product,
-    "mv": _Reader.vectors,
-    "dot": _Reader.vectors,
-    "addmm": _Reader.added_product,
-    "baddbmm": _Reader.added_product,
-    "addmv": _Reader.added_product,
-    "clamp": _Reader.clamp,
-    "clamp_min": _Reader.clamp,
+    **dict.fromkeys(("mm", "bmm"), _Reader.product),
+    **dict.fromkeys(("mv", "dot"), _Reader.vectors),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv"), _Reader.added_product),
+    **dict.fromkeys(("clamp", "clamp_min"), _Reader.clamp),
     "clamp_max": lambda reader, given, most: reader.clamp(given, None, most),
     "hardtanh": lambda reader, given, least=-1, most=1: reader.clamp(given, least, most),
     "addcmul": lambda *given, **options: _Reader.fused(*given, **options, kind="mul"),

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,10 +10,12 @@ from torch import Tensor
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.lyapunov.compiled.attempt import compiled_step, same_numbers, worth_compiling
 from aelle_core.lyapunov.compiled.graph import NotCompilableError
-from aelle_core.lyapunov.compiled.program import Program
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians, PushedJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
+
+if TYPE_CHECKING:
+    from aelle_core.lyapunov.compiled.program import Program
 
 Step = Callable[[Tensor | None, Tensor], Tensor]
 """step(x, state) -> state: x (batch, features), or None for an autonomous map; states (batch, state_size)."""
@@ -95,7 +98,7 @@ class StepSystem:
         pieces = state.split(self.sequences)
         plain, disturbed = self._arithmetic
         watched = [plain, *[disturbed] * (len(pieces) - 1)]
-        runs = [self._forward(first, steps, *each) for each in zip(pieces, watched, strict=True)]
+        runs = [self._forward(first, steps, *run) for run in zip(pieces, watched, strict=True)]
         last = torch.cat([run[-1] for run in runs])
         finite = last.isfinite().all(dim=-1)
         if self.pushes(k):
@@ -108,10 +111,10 @@ class StepSystem:
 
             return last, PushedJacobians(steps, along), finite
         several = zip(runs, watched, strict=True)
-        jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *each) for each in several]))
+        jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *run) for run in several]))
         return last, jacobians, finite & jacobians.finite()
 
-    def _compiled(self, program: Program, first: int, steps: int, state: Tensor) -> tuple[Tensor, Jacobians, Tensor]:
+    def _compiled(self, program: "Program", first: int, steps: int, state: Tensor) -> tuple[Tensor, Jacobians, Tensor]:
         copies = len(state) // self.sequences
         inputs = None if self.inputs is None else self.inputs[:, first : first + steps].repeat(copies, 1, 1)
         disturbed = [row >= self.sequences for row in range(len(state))]
@@ -210,7 +213,8 @@ class StepSystem:
         except Exception as error:
             raise UserError(
                 f"step(x, state) cannot be differentiated in forward mode: {_told(error)}; expected torch operations "
-                "on whole tensors, without in-place changes of tensors that outlive the step"
+                "on whole dense tensors (no numpy, no sparse weights), without in-place changes of tensors that "
+                "outlive the step"
             ) from error
         self._compare_with_finite_differences()
 
@@ -224,10 +228,10 @@ class StepSystem:
         try:
             ahead, behind = self._new(x, beside + distance * direction), self._new(x, beside - distance * direction)
             expected = (ahead - behind) / (2 * distance)
-            found = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
+            pushed = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
         except Exception:  # the function takes no states there: it may still take its own trajectory's
             return
-        apart = float((found - expected).norm() / expected.norm().clamp(min=distance))
+        apart = float((pushed - expected).norm() / expected.norm().clamp(min=distance))
         if apart > 0.05:
             warnings.warn(
                 f"the derivative of step(x, state) is {apart:.0%} off from finite differences: a part of it is "
