@@ -295,8 +295,5 @@ _RULES: dict[str, Callable[..., Any]] = {
 
 
 def _flat(values: Any) -> list[Any]:
-    if isinstance(values, dict):
-        values = list(values.values())
-    if not isinstance(values, tuple | list):
-        return [values]
-    return [each for value in values for each in _flat(value)]
+    values = list(values.values()) if isinstance(values, dict) else values
+    return [each for value in values for each in _flat(value)] if isinstance(values, tuple | list) else [values]
