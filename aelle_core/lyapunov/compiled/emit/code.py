@@ -60,7 +60,7 @@ class StepCode(Writer):
             for operation in chosen:
                 operation()
             matrix = builder.mul(time, self.emit.index(self.graph.size**2))
-            self._finish(self.emit.place(jacobians, matrix), room)
+            self._finish(self.emit.pointer(jacobians, matrix), room)
             return [self.place]
 
         self.emit.loop(self.emit.index(0), steps, 1, [place], step)
@@ -74,13 +74,13 @@ class StepCode(Writer):
 
         def line(index: Any) -> None:
             row = self.row(lines.at(builder, index))
-            value = builder.load(self.emit.place(self.v, elements.at(builder, index)))
-            builder.store(value, self.emit.place(self.v, room, index))
+            value = builder.load(self.emit.pointer(self.v, elements.at(builder, index)))
+            builder.store(value, self.emit.pointer(self.v, room, index))
 
             def entry(column: Any) -> None:
                 at = column * size if isinstance(column, int) else builder.mul(column, self.emit.index(size))
-                target = self.emit.place(jacobian, at, index)
-                builder.store(builder.load(self.emit.place(row, column)), target)
+                target = self.emit.pointer(jacobian, at, index)
+                builder.store(builder.load(self.emit.pointer(row, column)), target)
 
             self.each(size, entry)
 

@@ -82,15 +82,15 @@ def _lay_rows(writer: Writer, kept: int | None, at: int, columns: np.ndarray, co
     builder, emit = writer.builder, writer.emit
 
     def line(index: Any) -> None:
-        offset = emit.place(writer.d, kept * writer.width)
+        offset = emit.pointer(writer.d, kept * writer.width)
         by = index * writer.width if isinstance(index, int) else builder.mul(index, emit.index(writer.width))
-        row = emit.place(offset, by)
+        row = emit.pointer(offset, by)
         writer.combine(row, 1, lambda _: [], None)
 
         def entry(term: Any) -> None:
             source = term * count if isinstance(term, int) else builder.mul(term, emit.index(count))
-            value = builder.load(emit.place(writer.v, at, source, index))
-            target = emit.place(row, places.at(builder, term))
+            value = builder.load(emit.pointer(writer.v, at, source, index))
+            target = emit.pointer(row, places.at(builder, term))
             builder.store(builder.fadd(builder.load(target), value), target)
 
         writer.each(len(columns), entry)
@@ -106,14 +106,14 @@ def _multiply(writer: Writer, operation: Operation, inputs: np.ndarray, at: int,
 
     def values(first: Any, width: int, _: list[Any]) -> list[Any]:
         def add(term: Any, total: list[Any]) -> list[Any]:
-            line = emit.place(writer.v, at, builder.mul(term, emit.index(count)), first)
+            line = emit.pointer(writer.v, at, builder.mul(term, emit.index(count)), first)
             factor = emit.spread(writer.value(places.at(builder, term)).value, width)
             return [builder.fadd(total[0], builder.fmul(factor, emit.load(line, width)))]
 
         (total,) = emit.loop(emit.index(0), emit.index(len(inputs)), 1, [emit.zeros(width)], add)
         if noise is not None:
             total = builder.fmul(total, emit.load(noise(first), width))
-        emit.store(total, emit.place(writer.v, operation.first, first))
+        emit.store(total, emit.pointer(writer.v, operation.first, first))
         return []
 
     emit.over_columns(count, [], values)
@@ -124,7 +124,7 @@ def _multiply(writer: Writer, operation: Operation, inputs: np.ndarray, at: int,
         factor = None if noise is None else builder.load(noise(index))
         if kept is not None:
             by = index * writer.width if isinstance(index, int) else builder.mul(index, emit.index(writer.width))
-            row = emit.place(writer.d, kept * writer.width, by)
+            row = emit.pointer(writer.d, kept * writer.width, by)
             writer.combine(writer.out(operation, index), 1, lambda _: [(row, "one")], factor)
             return
 

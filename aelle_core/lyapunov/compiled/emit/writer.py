@@ -47,7 +47,7 @@ class Writer:
     def copy(self, source: Any, at: Any, target: Any, to: int, count: int) -> None:
         def move(index: Any) -> None:
             self.builder.store(
-                self.builder.load(self.emit.place(source, at, index)), self.emit.place(target, to, index)
+                self.builder.load(self.emit.pointer(source, at, index)), self.emit.pointer(target, to, index)
             )
 
         self.each(count, move)
@@ -70,10 +70,10 @@ class Writer:
         return np.where(found < 0, self.zero_row, found)
 
     def row(self, number: Any) -> Any:
-        return self.emit.place(self.d, self.builder.mul(number, self.emit.index(self.width)))
+        return self.emit.pointer(self.d, self.builder.mul(number, self.emit.index(self.width)))
 
     def value(self, place: Any) -> Real:
-        return Real(self.builder, self.builder.load(self.emit.place(self.v, place)))
+        return Real(self.builder, self.builder.load(self.emit.pointer(self.v, place)))
 
     def next_noise(self, operation: Operation) -> Callable[[Any], Any] | None:
         """How to find the factor of a result; None where nothing is disturbed."""
@@ -81,16 +81,16 @@ class Writer:
             return None
         grown = self.builder.add(self.builder.mul(self.place, self.emit.index(29)), self.emit.index(1013))
         begin = self.place = self.builder.and_(grown, self.emit.index(NOISE - 1))
-        return lambda index: self.emit.place(self.noise, begin, index)
+        return lambda index: self.emit.pointer(self.noise, begin, index)
 
     def store(self, operation: Operation, index: Any, value: Real, factor: Any) -> None:
         number = value.value if factor is None else self.builder.fmul(value.value, factor)
-        self.builder.store(number, self.emit.place(self.v, operation.first, index))
+        self.builder.store(number, self.emit.pointer(self.v, operation.first, index))
 
     def out(self, operation: Operation, index: Any) -> Any:
         first = int(self.row_of[operation.first])
         line = index * self.width if isinstance(index, int) else self.builder.mul(index, self.emit.index(self.width))
-        return self.emit.place(self.d, first * self.width, line)
+        return self.emit.pointer(self.d, first * self.width, line)
 
     def combine(
         self, target: Any, count: int, terms: Callable[[Any], Sequence[tuple[Any, Partial]]], factor: Any
@@ -103,7 +103,7 @@ class Writer:
                 for row, times in terms(index):
                     spread = emit.spread(times.value, self.lanes) if isinstance(times, Real) else None
                     for each in range(registers):
-                        loaded = emit.load(emit.place(row, at, each * self.lanes), self.lanes)
+                        loaded = emit.load(emit.pointer(row, at, each * self.lanes), self.lanes)
                         sums[each] = _added(emit, sums[each], loaded, spread, times)
                 return sums
 
@@ -117,7 +117,7 @@ class Writer:
                 found = emit.zeros(self.lanes) if total is None else total
                 if factor is not None:
                     found = builder.fmul(found, emit.spread(factor, self.lanes))
-                emit.store(found, emit.place(target, at, each * self.lanes))
+                emit.store(found, emit.pointer(target, at, each * self.lanes))
 
         registers = self.width // self.lanes
         whole = registers // _TOGETHER * _TOGETHER if registers > _TOGETHER else 0

@@ -9,12 +9,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numba
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 
 from aelle_core.foundation.machine_code import cache_directory
 
+_config: Any = numba.config  # whose attributes numba sets when it is imported
 _PATTERN = "algorithm.*.nb?"  # index and code
 
 
@@ -22,19 +24,19 @@ _PATTERN = "algorithm.*.nb?"  # index and code
 def in_users_cache() -> Iterator[None]:
     """What numba is asked to keep within is kept in the user's cache; where NUMBA_CACHE_DIR is set, there. Where it
     cannot be written, numba looks for another place itself."""
-    before = numba.config.CACHE_DIR
+    before = _config.CACHE_DIR
     if not before:
-        numba.config.CACHE_DIR = str(cache_directory("kernels") / _processor())
+        _config.CACHE_DIR = str(cache_directory("kernels") / _processor())
     try:
         yield
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 def take_prepared(kept: str | Path) -> None:
     """Copy what has been prepared for this processor beside the package into numba's directory, where that has
     nothing yet and is not another by NUMBA_CACHE_DIR."""
-    if not numba.config.CACHE_DIR and not any(Path(kept).glob("algorithm.*.nbi")):
+    if not _config.CACHE_DIR and not any(Path(kept).glob("algorithm.*.nbi")):
         _copy(_prepared(), Path(kept))
 
 
