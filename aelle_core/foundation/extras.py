@@ -8,7 +8,8 @@ from aelle_core.foundation.errors import UserError
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "studies": ("prefect", "ray", "fastapi", "pydantic_settings"),
     "embeddings": ("umap",),
-    "benchmarks": ("clvlib", "threadpoolctl", "mpmath"),
+    "systems": ("dysts",),
+    "benchmarks": ("clvlib", "threadpoolctl", "mpmath", "pynamicalsys", "lyapynov"),
 }
 """Extra -> the modules that it brings and the core does not."""
 

@@ -122,14 +122,18 @@ def opened(path: Place, study: str, cell: str, epoch: int) -> Opened:
 
 
 def _check_schema(path: Place, schema: pa.Schema) -> None:
+    version = (schema.metadata or {}).get(b"aelle_schema", b"").decode(errors="replace")
+    damaged = version == SCHEMA_VERSION
+    remedy = REMEDY if damaged else f"read it with the AeLLE that wrote it, or, if it is damaged, {REMEDY}"
     names = set(schema.names)
     odd = sorted((names - set(FILE_SCHEMA.names)) | (REQUIRED - names))
     if odd or any(not column.equals(FILE_SCHEMA.field(column.name)) for column in schema):
         differ = odd or "types"
-        raise StoreError(f"{str(path)!r} has another schema (differing in {differ}): expected schema {SCHEMA_VERSION}")
-    version = (schema.metadata or {}).get(b"aelle_schema", b"").decode(errors="replace")
+        raise StoreError(
+            f"{str(path)!r} has another schema (differing in {differ}): expected schema {SCHEMA_VERSION}; {remedy}"
+        )
     if version != SCHEMA_VERSION:
-        raise StoreError(f"{str(path)!r} says schema {version!r}: expected schema {SCHEMA_VERSION!r}")
+        raise StoreError(f"{str(path)!r} says schema {version!r}: expected schema {SCHEMA_VERSION!r}; {remedy}")
 
 
 def packs_of(names: Iterable[str]) -> frozenset[str]:
