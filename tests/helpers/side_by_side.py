@@ -22,6 +22,7 @@ _WHOLE_FILES = (
     "tests/aelle_core/report/test_free_run_figures.py",
     "tests/aelle_core/report/test_report_figures.py",
     "tests/aelle_core/evaluation/test_paper_tables.py",
+    "tests/aelle_core/analysis/test_croissant.py",
     "tests/aelle_core/analysis/test_shipped.py",
     "tests/contracts/test_ways.py",
     "tests/flows/test_orphans.py",
