@@ -103,8 +103,10 @@ def _dataset_card(name: str, entry: Mapping[str, Any], rows: pa.Table) -> str:
 ```python
 from aelle_core import load_spectra
 
-table = load_spectra("{name}")  # a pyarrow.Table; table.to_pandas() and polars.from_arrow(table) go on from there
+table = load_spectra("{name}")
 ```
+
+That is a pyarrow.Table, of which `table.to_pandas()`, polars and DuckDB make what they need.
 
 - Rows: {rows.num_rows}, of which {diverged} have the status "diverged" and no spectrum.
 - Spectra were taken after the epochs {", ".join(map(str, epochs))}.
