@@ -102,11 +102,11 @@ def metrics_table(data: ReportData, epoch: int) -> list[dict[str, str]]:
     others."""
     return [
         {
-            "predictor": each.classifier,
-            "what it knows": each.kind,
-            **{words: each.metrics[name].shown for name, words in METRICS.items() if name in each.metrics},
+            "predictor": standing.classifier,
+            "what it knows": standing.kind,
+            **{words: standing.metrics[name].shown for name, words in METRICS.items() if name in standing.metrics},
         }
-        for each in standings(data.summaries, epoch)
+        for standing in standings(data.summaries, epoch)
     ]
 
 
@@ -115,7 +115,7 @@ def _markdown(data: ReportData, run: RunDirectory) -> str:
     lines = [f"# {data.title}", "", *([f"[Open the whole report]({link})", ""] if link else [])]
     lines += [*(f"- {sentence}" for sentence in data.verdicts), ""]
     pictures: list[Place] = [*run.figures.glob("*.png")]
-    for picture in sorted(pictures, key=lambda each: each.name):
+    for picture in sorted(pictures, key=lambda drawn: drawn.name):
         content = base64.b64encode(picture.read_bytes()).decode()
         name = picture.stem.replace("_", " ")
         lines += [f"## {name}", "", f"![{name}](data:image/png;base64,{content})", ""]

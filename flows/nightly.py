@@ -67,7 +67,7 @@ def publish(directory: str, night: str, finished: Sequence[str], measured: Seque
     compared = checks(summaries, history.of(before), study.epochs) if before else []
     create_table_artifact(
         key="nightly-metrics",
-        table=[_row(each) for each in compared] or [{"metric": "none yet", "tonight": night}],
+        table=[_row(change) for change in compared] or [{"metric": "none yet", "tonight": night}],
         description=f"{series}: night {night} beside {before or 'none before'}",
     )
     return compared
@@ -114,10 +114,10 @@ def _night(plan: Study, directory: str, night: str, parameters: AnalysisParamete
     data.check(plan.batch_size, plan.warmup)
     series.prepare(plan, data.statement())
     nights = Nights(series)
-    others = [each for each in nights.begun() if each != night]
-    missing = [each for each in others if not is_trained(nights.run(each))]
-    left_out = [each for each in missing if each < night and not _complete(nights, each, resources)]
-    later = [each for each in missing if each > night]  # theirs to complete
+    others = [other for other in nights.begun() if other != night]
+    missing = [other for other in others if not is_trained(nights.run(other))]
+    left_out = [other for other in missing if other < night and not _complete(nights, other, resources)]
+    later = [other for other in missing if other > night]  # theirs to complete
     _train(nights, night, resources)
     finished = sorted({*others, night} - {*left_out, *later})
     shown = run_analysis(directory, parameters, resources, finished)

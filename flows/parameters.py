@@ -75,8 +75,8 @@ class Resources(BaseModel):
     def of_cohort(self, cell: str, units: int) -> Request:
         """Return what each pack of a cohort takes."""
         given = [self.cohorts[key] for key in (f"{cell} {units}", cell) if key in self.cohorts]
-        cpus = [each.cpus_per_pack for each in given if each.cpus_per_pack is not None]
-        gpus = [each.gpus_per_pack for each in given if each.gpus_per_pack is not None]
+        cpus = [resources.cpus_per_pack for resources in given if resources.cpus_per_pack is not None]
+        gpus = [resources.gpus_per_pack for resources in given if resources.gpus_per_pack is not None]
         return Request([*cpus, self.cpus_per_pack][0], [*gpus, self.gpus_per_pack][0])
 
     def check_cohorts(self, study: Study) -> None:
@@ -114,20 +114,20 @@ _CHOICES: dict[str, Any] = {
 }
 
 
-def _form_field(each: "dataclasses.Field[Any]", hint: Any) -> tuple[Any, Any]:
+def _form_field(field: "dataclasses.Field[Any]", hint: Any) -> tuple[Any, Any]:
     """Return the pydantic field for one field of Study, with its description, bounds and choices."""
-    bounds = {"ge": each.metadata["low"], "le": each.metadata["high"]}
+    bounds = {"ge": field.metadata["low"], "le": field.metadata["high"]}
     bounds = {name: value for name, value in bounds.items() if value is not None}
-    if each.name in _CHOICES:
-        annotation = _CHOICES[each.name]
+    if field.name in _CHOICES:
+        annotation = _CHOICES[field.name]
     elif getattr(hint, "__origin__", None) is tuple:
         annotation = list[Annotated[get_args(hint)[0], Field(**bounds)]]  # type: ignore[misc]
         bounds = {}
     else:
         annotation = hint
-    default = each.default if each.default is not dataclasses.MISSING else {}
+    default = field.default if field.default is not dataclasses.MISSING else {}
     default = list(default) if isinstance(default, tuple) else default
-    return annotation, Field(default, description=each.metadata["description"], **bounds)
+    return annotation, Field(default, description=field.metadata["description"], **bounds)
 
 
 if TYPE_CHECKING:
@@ -138,5 +138,5 @@ else:
         "StudyParameters",
         __base__=_StudyForm,
         __doc__="The settings of a study: which networks to train on what.",
-        **{each.name: _form_field(each, _HINTS[each.name]) for each in dataclasses.fields(Study)},
+        **{field.name: _form_field(field, _HINTS[field.name]) for field in dataclasses.fields(Study)},
     )

@@ -41,18 +41,18 @@ class Block:
 def blocks_of(page: Path) -> list[Block]:
     """Return the blocks of a page that run."""
     text = page.read_text()
-    found: list[Block] = []
+    blocks: list[Block] = []
     runs = False
     for match in _FENCE.finditer(text):
         if match["kind"] == "text":
-            if runs and found[-1].prints is None:
-                found[-1] = Block(found[-1].kind, found[-1].code, found[-1].line, match["code"])
+            if runs and blocks[-1].prints is None:
+                blocks[-1] = Block(blocks[-1].kind, blocks[-1].code, blocks[-1].line, match["code"])
             continue
         runs = match["skip"] is None
         if runs:
             line = text.count("\n", 0, match.start("code"))
-            found.append(Block(match["kind"], match["code"], line, None))
-    return found
+            blocks.append(Block(match["kind"], match["code"], line, None))
+    return blocks
 
 
 def pictures_of(page: Path) -> list[str]:

@@ -54,8 +54,8 @@ class TakenSpectra:
 def check_taken(takes: TakenSpectra, spectra: Any, known: int = 0) -> None:
     """Raise UserError where an array, or a list of spectra, cannot be what is taken; the last `known` columns are no
     exponents."""
-    for each in spectra if isinstance(spectra, Sequence) else [spectra]:
-        exponents = np.asarray(each)
+    for spectrum in spectra if isinstance(spectra, Sequence) else [spectra]:
+        exponents = np.asarray(spectrum)
         if not exponents.ndim or exponents.dtype.kind not in "fiu":
             continue  # refused by whoever reads the numbers
         exponents = exponents[..., : exponents.shape[-1] - known]

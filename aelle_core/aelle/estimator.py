@@ -214,8 +214,8 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             raise UserError(f"level={level!r}: expected a probability between 0 and 1")
         if not len(self.errors_):
             raise UserError(f"an interval from a fit that held out nothing: expected at least {_FEW} spectra")
-        place = min(len(self.errors_), int(np.ceil((len(self.errors_) + 1) * level))) - 1
-        half = self.errors_[place]
+        rank = min(len(self.errors_), int(np.ceil((len(self.errors_) + 1) * level))) - 1
+        half = self.errors_[rank]
         low, high = self.target_.loss(predicted - half), self.target_.loss(predicted + half)
         unlike = self.familiarity_.distance(inputs) > 1
         lowest, largest = self.target_.all

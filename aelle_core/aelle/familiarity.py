@@ -27,10 +27,10 @@ class Familiarity:
         """Return what is known after inputs (n, D)."""
         center = inputs.mean(axis=0)
         _, _, axes = np.linalg.svd(inputs - center, full_matrices=False)
-        found = cls(center, axes[:_AXES], (inputs - center) @ axes[:_AXES].T, 1.0)
-        nearest = found._nearest(inputs, neighbour=1) if len(inputs) > 1 else np.ones(1)
+        region = cls(center, axes[:_AXES], (inputs - center) @ axes[:_AXES].T, 1.0)
+        nearest = region._nearest(inputs, neighbour=1) if len(inputs) > 1 else np.ones(1)
         reach = float(np.quantile(nearest, _SHARE))
-        return cls(found.center, found.axes, found.known, reach if reach > 1e-12 else 1.0)
+        return cls(region.center, region.axes, region.known, reach if reach > 1e-12 else 1.0)
 
     def distance(self, inputs: np.ndarray) -> np.ndarray:
         """Return the distance (n,) of inputs (n, D) to the nearest fitted input, in units of `reach`."""

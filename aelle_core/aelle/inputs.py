@@ -13,11 +13,33 @@ _KNOWN_SHARE = 1 / 8  # of the squared size of the inputs, for what is known bes
 
 
 def stack_spectra(spectra: Any, size: int | None = None) -> Any:
-    """Return spectra of different lengths as one array (n, size or the largest), interpolated; others unchanged."""
-    if isinstance(spectra, Sequence) and len({np.size(each) for each in spectra}) > 1:
-        size = size or max(np.size(each) for each in spectra)
-        return np.stack([interpolate_spectrum(np.asarray(each), size) for each in spectra])
-    return spectra
+    """Return a list of spectra as one array (n, D), those of different lengths, or of another than `size`,
+    interpolated to `size` or the largest. The list may be a sequence of arrays, lists or tensors, an array of arrays,
+    or a column of lists of Arrow or pandas; what is no list of spectra stays unchanged."""
+    listed = _as_list(spectra)
+    if listed is None:
+        return spectra
+    lengths = {len(spectrum) for spectrum in listed}
+    if len(lengths) > 1 or (size is not None and lengths != {size}):
+        return np.stack([interpolate_spectrum(spectrum, size or max(lengths)) for spectrum in listed])
+    return np.stack(listed)
+
+
+def _as_list(spectra: Any) -> list[np.ndarray] | None:
+    """Return the arrays (D,) of a list of spectra; None where it is none."""
+    if isinstance(spectra, np.ndarray):
+        spectra = list(spectra) if spectra.dtype == object and spectra.ndim == 1 else None
+    elif hasattr(spectra, "to_pylist"):  # a column of Arrow
+        spectra = spectra.to_pylist()
+    elif getattr(spectra, "ndim", None) == 1 and hasattr(spectra, "to_numpy"):  # a column of pandas
+        spectra = list(spectra.to_numpy())
+    if not isinstance(spectra, Sequence) or isinstance(spectra, str) or not len(spectra):
+        return None
+    try:
+        listed = [np.asarray(spectrum, dtype=np.float64) for spectrum in spectra]
+    except (TypeError, ValueError):
+        return None
+    return listed if all(spectrum.ndim == 1 and spectrum.size for spectrum in listed) else None
 
 
 def beside(spectra: Any, **known: Any) -> np.ndarray:

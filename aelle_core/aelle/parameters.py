@@ -23,13 +23,13 @@ def check_parameters(model: "AeLLE") -> None:
     for name, values in (("alphas", model.alphas), ("known", model.known)):
         if isinstance(values, str) or not hasattr(values, "__len__"):
             raise UserError(f"{name}={values!r}: expected a sequence")
-    if not len(model.alphas) or not all(_number(each) and each > 0 for each in model.alphas):
+    if not len(model.alphas) or not all(_number(alpha) and alpha > 0 for alpha in model.alphas):
         raise UserError(f"alphas={model.alphas!r}: expected numbers above 0")
     offered = model.steps if hasattr(model.steps, "__len__") else (model.steps,)
     if isinstance(offered, str) or not len(offered):
         raise UserError(f"steps={model.steps!r}: expected a whole number above 0, or several")
-    for each in offered:  # type: ignore[union-attr]
-        _whole("steps", each)
+    for steps in offered:  # type: ignore[union-attr]
+        _whole("steps", steps)
     if model.batch_size is not None:
         _whole("batch_size", model.batch_size)
     for name, low, high, expected in (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from sklearn.decomposition import PCA
 
 from aelle_core.aelle.accepted_spectra import TakenSpectra
@@ -28,6 +27,8 @@ _SEQUENCES = ("alphas", "known")
 
 def save(model: "AeLLE", path: Place | str) -> Place:
     """Write a fitted model, whole or not at all."""
+    from safetensors.torch import save_file  # heavy: not needed to fit
+
     arrays = {
         "autoencoder": model.autoencoder_.parameters.float().numpy(),  # what training computed, in its precision
         "mean": model.inputs_.mean, "deviation": model.inputs_.deviation,

@@ -55,18 +55,18 @@ class Shares:
 
     @classmethod
     def folded(cls, inputs: Tensor, targets: Tensor, parts: Sequence[Tensor]) -> "Shares":
-        """Each member trains on all examples but those of its part. Smaller shares are filled up with examples of
-        weight zero."""
+        """Return the shares of inputs (n, D) and targets (n,) in which each member trains on all examples but those of
+        its part, given by index. Smaller shares are filled up with examples of weight zero."""
         everyone = torch.arange(len(targets))
         held_out = torch.stack([torch.isin(everyone, part) for part in parts])
         chosen = [everyone[~held] for held in held_out]
         longest = max(map(len, chosen))
-        index = torch.stack([torch.cat([each, each.new_zeros(longest - len(each))]) for each in chosen])
-        weights = torch.stack([(torch.arange(longest) < len(each)).to(inputs.dtype) / len(each) for each in chosen])
+        index = torch.stack([torch.cat([rows, rows.new_zeros(longest - len(rows))]) for rows in chosen])
+        weights = torch.stack([(torch.arange(longest) < len(rows)).to(inputs.dtype) / len(rows) for rows in chosen])
         return cls(inputs[index], targets[index].unsqueeze(-1), weights.unsqueeze(-1), inputs, targets, held_out)
 
     def batch(self, size: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Return inputs, targets and weights of one update."""
+        """Return inputs (members, m, D), targets and weights (members, m, 1) of one update, with m = `size`, or all."""
         count = self.weights.shape[1]
         if size is None or size >= count:
             return self.inputs, self.targets, self.weights
@@ -76,7 +76,8 @@ class Shares:
 
     @torch.no_grad()
     def held_out_predictions(self, model: Autoencoders) -> np.ndarray:
-        """Return for each example that members were kept from, in order, the mean of what these members predict."""
+        """Return the mean prediction of the members that did not train on an example, for each example that has such
+        members, in order: (examples,)."""
         predicted = model.predict(model.encode(self.all_inputs))
         counts = self.held_out.sum(0)
         kept = counts > 0

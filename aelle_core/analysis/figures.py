@@ -12,7 +12,7 @@ from aelle_core.analysis.saved import fit_aelle
 from aelle_core.analysis.trained import Trained
 from aelle_core.evaluation import evaluate_split
 from aelle_core.files.places import Place
-from aelle_core.foundation.child_processes import joblib_ending_with_this
+from aelle_core.foundation.child_processes import joblib_bound_to_this_process
 from aelle_core.report import ReportData, draw_figures, save_figures
 
 
@@ -22,12 +22,12 @@ def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportDa
     study = trained[0].study
     analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
     how = {"threshold": analysis.threshold, "aelle_parameters": {"target": settings["regress"]}}
-    with joblib_ending_with_this(n_jobs=-1):
+    with joblib_bound_to_this_process(n_jobs=-1):
         measured = Parallel()(
             delayed(evaluate_split)(analysis.examples, split, seed=settings["seed"], **how) for split in analysis.splits
         )
     aelle = fit_aelle(analysis, study, {"target": settings["regress"], "random_state": settings["seed"]})
-    return shown(analysis, study, aelle, [one for each in measured for one in each])
+    return shown(analysis, study, aelle, [measurement for measurements in measured for measurement in measurements])
 
 
 def draw_studies(trained: Sequence[Trained], settings: dict[str, Any], directory: Path) -> list[Place]:

@@ -11,12 +11,12 @@ import numpy as np
 
 from aelle_core.analysis.prepare import Analysis
 from aelle_core.analysis.trained import joint_examples
-from aelle_core.evaluation import Examples, protocol_of
+from aelle_core.evaluation import NetworkExamples, protocol_of
 from aelle_core.evaluation.tables.base import Entry, Table, make_tables
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
-from aelle_core.foundation.child_processes import joblib_ending_with_this
+from aelle_core.foundation.child_processes import joblib_bound_to_this_process
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study
 
@@ -54,14 +54,14 @@ def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
     return make_tables(Material(study.task, kinds, analysis.threshold, *how, jobs=-1))
 
 
-def _digest(examples: Mapping[int, Examples]) -> str:
+def _digest(examples: Mapping[int, NetworkExamples]) -> str:
     """SHA-256 of the networks' spectra and losses: a run that was made again may have others."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for epoch, present in sorted(examples.items()):
-        found.update(f"{epoch} {' '.join(present.networks)}".encode())
+        digest.update(f"{epoch} {' '.join(present.networks)}".encode())
         for array in (present.spectra, present.loss, present.final_loss):
-            found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[Table]]) -> list[Table]:
@@ -74,7 +74,7 @@ def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[T
         held, tables = read_tables(path)
         if held == _origin(settings):
             return tables
-    with joblib_ending_with_this():
+    with joblib_bound_to_this_process():
         tables = make()
     write_tables(path, settings, tables)
     return tables

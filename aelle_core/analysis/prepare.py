@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aelle_core.analysis.trained import MISSING, Trained, joint_examples
-from aelle_core.evaluation import Examples, Split, all_networks, median_threshold, protocol_of, splits_by_network
+from aelle_core.evaluation import NetworkExamples, Split, all_networks, median_threshold, protocol_of, splits_by_network
 from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, Study
@@ -19,7 +19,7 @@ class Analysis:
     splits, how many networks ended with which status, and in one sentence which are missing (empty: none)."""
 
     trained: Sequence[Trained]
-    examples: dict[int, Examples]
+    examples: dict[int, NetworkExamples]
     threshold: float
     splits: list[Split]
     status_counts: dict[str, int]
@@ -28,7 +28,7 @@ class Analysis:
     @property
     def nights(self) -> list[str]:
         """The dates of the nights that are analysed together, in order; none where it is no series of nights."""
-        return [each.night for each in self.trained if each.night is not None]
+        return [part.night for part in self.trained if part.night is not None]
 
 
 def prepare_analysis(
@@ -58,8 +58,8 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
         )
     missing = ""
     if count := status_counts.get(MISSING, 0):
-        given_up = [pack for each in trained for pack in each.quarantined]
-        networks = sum(each.study.total_networks for each in trained)
+        given_up = [pack for part in trained for pack in part.quarantined]
+        networks = sum(part.study.total_networks for part in trained)
         missing = f"{count} of {networks} networks are missing: {quarantined_sentence(given_up)}"
     drawn = splits_by_network(everyone, splits, seed=seed, shares=protocol_of(study.task).end)
     return Analysis(trained, examples, threshold, drawn, status_counts, missing)

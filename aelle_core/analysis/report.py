@@ -39,18 +39,18 @@ def report_data(run: RunDirectory, analysis: Analysis | None = None) -> ReportDa
         analysis = prepare_joint_analysis(trained_studies(run), splits=settings["splits"], seed=settings["seed"])
     trained, joined = analysis.trained, " ".join(map(str, members(run)))
     aelle = AeLLE.load(run.analysis / "plane.safetensors")
-    found = shown(analysis, study, aelle, saved_measurements(run), loss_name=run.loss_name())
+    data = shown(analysis, study, aelle, saved_measurements(run), loss_name=run.loss_name())
     return dataclasses.replace(
-        found,
+        data,
         versions=held["versions"],
         seeds={
-            "study seed": [each.study.seed for each in trained] if joined else study.seed,
+            "study seed": [part.study.seed for part in trained] if joined else study.seed,
             "analysis": settings,
             "data": held["data"],
         },
-        tables=study_tables(run, study, analysis, settings) if len(found.final) >= MINIMUM else [],
+        tables=study_tables(run, study, analysis, settings) if len(data.final) >= MINIMUM else [],
         illustration=_illustration(study, run),
-        free_runs=shown_runs(run, study, found.final),
+        free_runs=shown_runs(run, study, data.final),
         data_location=joined or str(Nights(run).path if analysis.nights else run.path / "spectra"),
         command=f"aelle analyse {joined} --together {run}" if joined else f"aelle study {study.name}",
     )
@@ -68,7 +68,7 @@ def shown(
     its versions, tables and places, is empty, and its task is not shown. `loss_name` is the task's by default."""
     nights = analysis.nights
     return ReportData(
-        title=_title(study, nights, [each.study.seed for each in analysis.trained]),
+        title=_title(study, nights, [part.study.seed for part in analysis.trained]),
         study=study.to_dict() | {"identity": study.identity},
         versions={},
         seeds={},

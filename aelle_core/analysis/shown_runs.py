@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.cells import get_cell
-from aelle_core.evaluation import Examples
+from aelle_core.evaluation import NetworkExamples
 from aelle_core.foundation.errors import UserError
 from aelle_core.report.data import FreeRun, ShownRuns
 from aelle_core.study import RunDirectory, Study, cohorts
@@ -26,7 +26,7 @@ def exponents_of_system(study: Study) -> dict[int, float]:
     return {rank: value * task.system.interval for rank, value in known.exponents.items()}
 
 
-def shown_runs(run: RunDirectory, study: Study, final: Examples) -> ShownRuns | str:
+def shown_runs(run: RunDirectory, study: Study, final: NetworkExamples) -> ShownRuns | str:
     """Return free runs of the networks at the first and at the third quarter of what the study calls good, beside what
     should have come; in one sentence why not, where they cannot be made again.
 
@@ -43,8 +43,8 @@ def shown_runs(run: RunDirectory, study: Study, final: Examples) -> ShownRuns | 
         if not isinstance(task, Forecast):
             return f"The task {study.task} has no free runs."
         good, bad = (
-            FreeRun(name, float(final.final_loss[place]), free_run(run, study, task, name))
-            for place, name in zip(chosen, final.networks[list(chosen)].tolist(), strict=True)
+            FreeRun(name, float(final.final_loss[row]), free_run(run, study, task, name))
+            for row, name in zip(chosen, final.networks[list(chosen)].tolist(), strict=True)
         )
     except UserError as error:
         return f"{str(error).rstrip('.')}."
@@ -54,11 +54,11 @@ def shown_runs(run: RunDirectory, study: Study, final: Examples) -> ShownRuns | 
 def free_run(run: RunDirectory, study: Study, task: Forecast, network: str) -> np.ndarray:
     """Return what a trained network makes of the first held-out sequence on its own output, (steps, features),
     standardised. Raises UserError where its checkpoint is not there, or is not of this study."""
-    pack, place = _pack_of(study, network)
+    pack, index = _pack_of(study, network)
     trainer = restored(run, study, task, pack)
     held = task.held_out
     runs = trainer.closed_loop().outputs(held.context[:1], held.continuation.shape[1])
-    return runs[place, 0].numpy()
+    return runs[index, 0].numpy()
 
 
 def _pack_of(study: Study, network: str) -> tuple[Pack, int]:

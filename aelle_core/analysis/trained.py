@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from aelle_core.evaluation import Examples
+from aelle_core.evaluation import NetworkExamples
 from aelle_core.evaluation.free_runs import measures
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
@@ -51,7 +51,7 @@ def trained_studies(run: RunDirectory, finished: Sequence[str] | None = None) ->
     `finished` are the dates of those nights, where they are known; otherwise every night's store is asked.
     """
     if joined := members(run):
-        return [trained for each in joined for trained in trained_studies(each)]
+        return [trained for member in joined for trained in trained_studies(member)]
     nights = Nights(run)
     dates = nights.finished() if finished is None else finished
     return [Trained.of(nights.run(night), night) for night in dates] or [Trained.of(run)]
@@ -59,12 +59,14 @@ def trained_studies(run: RunDirectory, finished: Sequence[str] | None = None) ->
 
 def load_examples(
     store: SpectraStore, study: Study, kind: str | None = None, *, quarantined: Sequence[QuarantinedPack] = ()
-) -> tuple[dict[int, Examples], dict[str, int]]:
+) -> tuple[dict[int, NetworkExamples], dict[str, int]]:
     """Return the stored networks of a study as arrays; see `joint_examples`."""
     return joint_examples([Trained(store, study, quarantined)], kind)
 
 
-def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple[dict[int, Examples], dict[str, int]]:
+def joint_examples(
+    trained: Sequence[Trained], kind: str | None = None
+) -> tuple[dict[int, NetworkExamples], dict[str, int]]:
     """Return the stored networks of studies of one shape as arrays, epoch by epoch, and how many ended with which
     status; with spectra of that kind, "hidden" or "full", by default the first that the studies name.
 
@@ -77,15 +79,15 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
     interpolated to the largest. Raises UserError when not all else that was planned is stored, and when the studies
     differ in more than their seeds and numbers of networks.
     """
-    check_joinable([each.study for each in trained])
+    check_joinable([part.study for part in trained])
     study = trained[0].study
     rows: list[dict[str, Any]] = []
     missing = 0
-    for each in trained:
-        found, absent = _finished_rows(each)
+    for part in trained:
+        finished, absent = _finished_rows(part)
         if len(trained) > 1:
-            found = [row | {"network": f"{row['study']}/{row['network']}"} for row in found]
-        rows += found
+            finished = [row | {"network": f"{row['study']}/{row['network']}"} for row in finished]
+        rows += finished
         missing += absent
     last = [row for row in rows if row["epoch"] == study.epochs]
     outcome = _outcomes(last, study.goal)
@@ -104,7 +106,7 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
     for epoch in filter(study.has_spectra, range(study.epochs + 1)):
         chosen = [row for row in rows if row["epoch"] == epoch and row.get(column) is not None]
         hyperparameters = [dict(row["hyperparameters"]) for row in chosen]
-        examples[epoch] = Examples(
+        examples[epoch] = NetworkExamples(
             spectra=np.stack([interpolate_spectrum(np.asarray(row[column]), size) for row in chosen]),
             loss=np.array([row["validation_loss"] for row in chosen]),
             final_loss=np.array([final_loss[row["network"]] for row in chosen]),
@@ -112,7 +114,7 @@ def joint_examples(trained: Sequence[Trained], kind: str | None = None) -> tuple
             cells=np.array([row["cell"] for row in chosen]),
             units=np.array([row["units"] for row in chosen]),
             hyperparameters={
-                name: np.array([each.get(name, np.nan) for each in hyperparameters], dtype=float) for name in names
+                name: np.array([values.get(name, np.nan) for values in hyperparameters], dtype=float) for name in names
             },
             networks=np.array([row["network"] for row in chosen]),
             epoch=epoch,
@@ -150,12 +152,12 @@ def _finished_rows(trained: Trained) -> tuple[list[dict[str, Any]], int]:
     for epoch in (study.epochs, *filter(study.has_spectra, range(study.epochs))):
         here = {row["network"]: row["pack"] for row in rows if row["epoch"] == epoch}
         if lacking := sorted(expected - set(here)):
-            found = len(expected & set(here))
+            held = len(expected & set(here))
             when = "trained to the end" if epoch == study.epochs else f"stored at epoch {epoch}"
             remedy = "run the same command again to finish it"
             if (pack := pack_of[lacking[0]]) in here.values():  # to the command the pack's epoch is there
                 remedy = f"{pack} lacks {lacking[0]}; remove its file of that epoch and run the same command again"
-            raise UserError(f"study {study.identity} has {found} of {len(expected)} networks {when}: {remedy}")
+            raise UserError(f"study {study.identity} has {held} of {len(expected)} networks {when}: {remedy}")
     return [row for row in rows if row["network"] not in missing], len(missing)
 
 

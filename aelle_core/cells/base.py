@@ -76,8 +76,8 @@ class Cell(ABC):
 
     @abstractmethod
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        """Return the step without noise, and its exact Jacobian d new / d old in blocks, with derivatives that keep
-        their relative accuracy in saturation."""
+        """Return the new state, (networks, batch, units) each part, and the exact Jacobian d new / d old of the step
+        without noise, in blocks; its derivatives keep their relative accuracy in saturation."""
 
     def accompany(self, state: State) -> State:
         """Return the state with its `companions`, (networks, batch, units) each: numbers that follow from the state but
@@ -85,7 +85,8 @@ class Cell(ABC):
         return state
 
     def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
-        """`step` without noise, of the state and its companions. `linearise` uses companions where they are given."""
+        """Advance the state and its companions, (networks, batch, units) each, by `step` without noise. `linearise`
+        uses companions where they are given."""
         return self.step(weights, drive, state)
 
     def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
@@ -130,7 +131,7 @@ class Cell(ABC):
         return {**self.defaults, **values}
 
     def initial_state(self, networks: int, batch: int, like: Tensor) -> State:
-        """Zeros, with the dtype and device of `like`."""
+        """Return zeros, (networks, batch, units) for each part, with the dtype and device of `like`."""
         return {part: like.new_zeros(networks, batch, self.units) for part in self.parts}
 
     def split(self, state: Tensor) -> State:

@@ -9,13 +9,14 @@ from torch import Tensor
 
 
 def tanh_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
-    """tanh(a) and sech^2(a) = 4 e / (1 + e)^2 with e = exp(-2 |a|)."""
+    """Return tanh(a) and sech^2(a) = 4 e / (1 + e)^2 with e = exp(-2 |a|), for a of any shape."""
     e = torch.exp(-2.0 * a.abs())
     return torch.tanh(a), 4.0 * e / (1.0 + e).square()
 
 
 def tanh_complements(a: Tensor) -> tuple[Tensor, Tensor]:
-    """1 - tanh(a) = 2 sigma(-2a) and 1 + tanh(a) = 2 sigma(2a), each to full relative accuracy."""
+    """Return 1 - tanh(a) = 2 sigma(-2a) and 1 + tanh(a) = 2 sigma(2a), each to full relative accuracy, for a of any
+    shape."""
     return 2.0 * torch.sigmoid(-2.0 * a), 2.0 * torch.sigmoid(2.0 * a)
 
 
@@ -26,7 +27,7 @@ def difference(of: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tenso
 
 
 def sigmoid_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
-    """sigma(a) and sigma'(a) = sigma(a) sigma(-a)."""
+    """Return sigma(a) and sigma'(a) = sigma(a) sigma(-a), for a of any shape."""
     value = torch.sigmoid(a)
     return value, value * torch.sigmoid(-a)
 

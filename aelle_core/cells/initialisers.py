@@ -18,7 +18,7 @@ class Initialiser(ABC):
     @staticmethod
     @abstractmethod
     def draw(shape: tuple[int, ...], scale: float, units: int, generator: torch.Generator) -> Tensor:
-        """One parameter of that shape, float32, of a cell of `units` units."""
+        """Draw one parameter, float32, of any shape, for a cell of `units` units."""
 
 
 initialisers: Registry[Initialiser] = Registry("initialiser", "aelle_core.cells")

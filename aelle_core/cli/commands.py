@@ -37,7 +37,7 @@ def _plugin_option() -> Any:
     def command(plugin: _Plugins = []) -> None:  # noqa: B006 - typer's way to say: none
         """Carry the option."""
 
-    return next(each for each in typer.main.get_command(carrier).params if "--plugin" in each.opts)
+    return next(option for option in typer.main.get_command(carrier).params if "--plugin" in option.opts)
 
 
 class Commands(TyperGroup):
@@ -45,6 +45,6 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
-        if command is not None and all("--plugin" not in each.opts for each in command.params):
+        if command is not None and all("--plugin" not in option.opts for option in command.params):
             command.params.append(_plugin_option())
         return command

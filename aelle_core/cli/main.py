@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aelle_core.cli.commands import Commands
+from aelle_core.cli.options import InitialState, Inputs, Layer, NetworkName, Nonlinearity, Run, Weights
+from aelle_core.cli.predict import predict
+from aelle_core.cli.screen import screen
 
 if TYPE_CHECKING:
     import torch
@@ -37,32 +40,6 @@ def aelle(
     ] = False,
 ) -> None:
     """Lyapunov spectra of recurrent networks, and what they tell about training before it is paid for."""
-
-
-Run = Annotated[
-    str, typer.Argument(help="A study's results: a directory, or an address (s3://, gs://).", show_default=False)
-]
-Weights = Annotated[
-    str,
-    typer.Argument(
-        help="A .safetensors file (a state_dict with a torch RNN, GRU or LSTM, or a checkpoint of this project) or a "
-        ".pt2 program of torch.export.",
-        show_default=False,
-    ),
-]
-Inputs = Annotated[
-    Path | None,
-    typer.Option(
-        help="An .npy file (batch, time, features), or what a program's forward takes. A network of a run defaults to "
-        "the run's own."
-    ),
-]
-InitialState = Annotated[Path | None, typer.Option(help="An .npy file (batch, state_size); zeros by default.")]
-Nonlinearity = Annotated[
-    str | None, typer.Option(help="tanh or relu: of an RNN in a safetensors file, which does not say it itself.")
-]
-Layer = Annotated[str | None, typer.Option(help="Which recurrent layer of several, such as encoder.lstm.")]
-NetworkName = Annotated[str | None, typer.Option(help="Which network of a checkpoint, such as gru-32-00003.")]
 
 
 @app.command()
@@ -259,105 +236,8 @@ def spectrum(
         typer.echo(f"picture: {plot}", err=as_json)
 
 
-@app.command()
-def screen(
-    space: Annotated[str, typer.Argument(help="A preset, whose ranges candidates are drawn from.")] = "digits",
-    source: Annotated[
-        str,
-        typer.Option(
-            "--from", help="What the predictor learns from: a name that ships, such as digits, or a finished run."
-        ),
-    ] = "digits",
-    candidates: Annotated[int, typer.Option(min=1, max=100_000, help="How many untrained networks to draw.")] = 500,
-    keep: Annotated[int, typer.Option(min=1, help="How many to keep.")] = 20,
-    sequences: Annotated[int, typer.Option(min=1, max=1000, help="Sequences that a spectrum is averaged over.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = 0,
-    cells: Annotated[str | None, typer.Option(help="Cells, comma-separated; by default the preset's.")] = None,
-    data: Annotated[str | None, typer.Option(help="Directory of the task's data, where it needs one.")] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A .json file for the kept networks and their study.")
-    ] = None,
-    replay: Annotated[
-        bool, typer.Option(help="Show what screening, ASHA and others would have found on the finished sweep.")
-    ] = True,
-) -> None:
-    """Rank untrained networks by the loss to expect from their spectra, and keep the best: seconds, not hours.
-
-    Examples:
-
-    `aelle screen digits --candidates 200 --keep 10`
-
-    `aelle screen digits --from runs/digits --cells gru --output kept.json`
-    """
-    from aelle_core.cli.screen import run_screening
-
-    run_screening(
-        space,
-        source,
-        candidates=candidates,
-        keep=keep,
-        sequences=sequences,
-        seed=seed,
-        cells=None if cells is None else cells.split(","),
-        data=data,
-        output=output,
-        with_replay=replay,
-    )
-
-
-@app.command()
-def predict(
-    run: Run,
-    weights: Weights,
-    inputs: Inputs = None,
-    network: NetworkName = None,
-    nonlinearity: Nonlinearity = None,
-) -> None:
-    """Predict the final loss of a network from its spectrum, by the AeLLE of an analysed study.
-
-    The network should have been trained on the study's task; one of another cell, with other inputs or for another
-    number of steps than the study's is refused. The spectrum is of the kind the study used.
-
-    Example: `aelle predict runs/digits lstm.safetensors --inputs sequences.npy`
-    """
-    from aelle_core.aelle.estimator import AeLLE
-    from aelle_core.cli.predicted import check_like_the_study
-    from aelle_core.files.places import place
-    from aelle_core.foundation.errors import UserError
-    from aelle_core.loading.networks import load
-    from aelle_core.lyapunov import lyapunov_spectrum
-    from aelle_core.study import RunDirectory
-
-    directory = RunDirectory(run)
-    study = directory.study()
-    model = directory.analysis / "aelle.safetensors"
-    if not model.exists():
-        raise UserError(f"no AeLLE in {run!r}: expected one made by `aelle analyse {run}`")
-    aelle = AeLLE.load(model)
-    kind: Any = study.spectra[0]
-    loaded = load(place(weights), inputs, network=network, nonlinearity=nonlinearity)
-    found = lyapunov_spectrum(
-        loaded.system,
-        loaded.inputs,
-        initial_state=loaded.initial_state,
-        jacobian=kind,
-        k=study.exponents or None,
-        warmup=study.warmup,
-        check=False,
-    )
-    if found.status != "ok":
-        raise UserError(f"{weights!r}: the network's weights or states are not finite; expected finite numbers")
-    check_like_the_study(aelle, study, loaded, found.steps, kind)
-    features = found.interpolate(aelle.n_features_in_)[None]
-    side = "better" if aelle.predict_high_accuracy(features)[0] else "worse"
-    interval = ""
-    if len(aelle.errors_):
-        _, (low,), (high,) = aelle.predict(features, return_interval=True)
-        interval = f" (90 %: {low:.3f} to {high:.3f})"
-    typer.echo(f"expected final {directory.loss_name()}: {aelle.predict(features)[0]:.3f}{interval}")
-    if (distance := float(aelle.distance(features)[0])) > 1:
-        typer.echo(f"its spectrum is unlike all that the AeLLE has seen (distance {distance:.1f}): this means little")
-    typer.echo(f"AeLLE first component: {aelle.transform(features)[0, 0]:.3f}, on the {side} half of {study.name}")
+app.command()(screen)
+app.command()(predict)
 
 
 def _checked_device(name: str | None) -> "torch.device | None":

@@ -64,8 +64,8 @@ def show_paper(
             raise UserError(f"--together {together!r} with {len(given or ())} runs: expected at least two")
         join(list(map(RunDirectory, given or ())), RunDirectory(together))
         given = [together]
-    found = given or [*manifest(), *sorted(str(path.parent) for path in Path("runs").glob("*/study.json"))]
-    studies = [_stored(each, settings, anew) for each in found]
+    names = given or [*manifest(), *sorted(str(path.parent) for path in Path("runs").glob("*/study.json"))]
+    studies = [_stored(name, settings, anew) for name in names]
     for option, directory in (("--output", output), ("--figures", figures)):
         if directory is not None:
             _make(option, directory)
@@ -118,8 +118,8 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
         called = f"{name} ({trained[0].study.identity})"
         file_name = trained[0].study.name
         tables = partial(shipped_tables, name, settings, anew=anew)
-    networks, task = sum(each.study.total_networks for each in trained), trained[0].study.task
-    seeds = f", seeds {', '.join(str(each.study.seed) for each in trained)}" if len(trained) > 1 else ""
+    networks, task = sum(part.study.total_networks for part in trained), trained[0].study.task
+    seeds = f", seeds {', '.join(str(part.study.seed) for part in trained)}" if len(trained) > 1 else ""
     return Stored(f"{called}: {networks} networks on {task}{seeds}", file_name, trained, tables)
 
 
@@ -137,7 +137,7 @@ def _print(table: Table, console: Console) -> None:
     console.print(table.caption, style="dim", highlight=False)
     if table.entries:
         for header, rows in _blocks(table, console.width):
-            shown = Grid(*(Column(each, no_wrap=True) for each in header), box=None, pad_edge=False)
+            shown = Grid(*(Column(title, no_wrap=True) for title in header), box=None, pad_edge=False)
             for row in rows:
                 shown.add_row(*row)
             console.print(shown)
@@ -149,7 +149,7 @@ def _blocks(table: Table, width: int) -> Iterator[tuple[list[str], list[list[str
     """Yield the table, intervals below their means, in blocks of columns that fit side by side."""
     header, rows = grid(table)
     rows = [[cell.replace(" (", "\n(") for cell in row] for row in rows]
-    header = [each.replace(", ", ",\n") for each in header]
+    header = [title.replace(", ", ",\n") for title in header]
     wide = [
         max(len(line) for cell in column for line in cell.split("\n")) + 1 for column in zip(header, *rows, strict=True)
     ]

@@ -1,146 +1,51 @@
-"""`aelle screen`: draw untrained networks of a study, rank them by their spectra, and keep the best."""
+"""The command `aelle screen`."""
 
-import json
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
-
-from aelle_core.files.atomic import write_atomically
-from aelle_core.foundation.errors import UserError
-from aelle_core.screening import SpectrumPredictor, Sweep, screen
-from aelle_core.screening.replay import Replay, replay
-from aelle_core.study import get_preset
-from aelle_core.study.candidates import Candidate, drawn_candidates, kept_study
-from aelle_core.study.cost import cohort_cost
-from aelle_core.study.variants import cohorts
-from aelle_core.tasks import get_task
-
-if TYPE_CHECKING:
-    from aelle_core.screening import Ranked
-    from aelle_core.study import Study
-
-_SHOWN = 20
+import typer
 
 
-def run_screening(
-    space: str,
-    source: str,
-    *,
-    candidates: int,
-    keep: int,
-    sequences: int,
-    seed: int,
-    cells: list[str] | None,
-    data: str | None,
-    output: Path | None,
-    with_replay: bool,
+def screen(
+    space: Annotated[str, typer.Argument(help="A preset, whose ranges candidates are drawn from.")] = "digits",
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", help="What the predictor learns from: a name that ships, such as digits, or a finished run."
+        ),
+    ] = "digits",
+    candidates: Annotated[int, typer.Option(min=1, max=100_000, help="How many untrained networks to draw.")] = 500,
+    keep: Annotated[int, typer.Option(min=1, help="How many to keep.")] = 20,
+    sequences: Annotated[int, typer.Option(min=1, max=1000, help="Sequences that a spectrum is averaged over.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Decides what is drawn.")] = 0,
+    cells: Annotated[str | None, typer.Option(help="Cells, comma-separated; by default the preset's.")] = None,
+    data: Annotated[str | None, typer.Option(help="Directory of the task's data, where it needs one.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .json file for the kept networks and their study.")
+    ] = None,
+    replay: Annotated[
+        bool, typer.Option(help="Show what screening, ASHA and others would have found on the finished sweep.")
+    ] = True,
 ) -> None:
-    """Draw, rank, print, and write what is kept. Raises UserError on what does not fit together."""
-    console = Console()
-    study = get_preset(space).replace(seed=seed)
-    if cells:
-        study = study.replace(cells=tuple(cells))
-    if data is not None:
-        study = study.replace(task_options={**study.task_options, "directory": data})
-    if not 1 <= keep <= candidates:
-        raise UserError(f"--keep {keep}: expected 1 to {candidates}, the candidates")
-    sweep = Sweep.load(source)
-    task = get_task(study.task, seed=study.seed, options=study.task_options)
-    begun = time.perf_counter()
-    predictor = SpectrumPredictor().fit(sweep)
-    whole, drawn = drawn_candidates(study, task, candidates)
-    rates = [one.variant.hyperparameters.get("learning_rate", float("nan")) for one in drawn]
-    known_rates = rates if all(rate > 0 for rate in rates) else None
-    ranked = screen(
-        [one.network for one in drawn],
-        task.spectrum_inputs(sequences),
-        predictor,
-        keep=min(keep, len(drawn)),
-        learning_rate=known_rates,
+    """Rank untrained networks by the loss to expect from their spectra, and keep the best: seconds, not hours.
+
+    Examples:
+
+    `aelle screen digits --candidates 200 --keep 10`
+
+    `aelle screen digits --from runs/digits --cells gru --output kept.json`
+    """
+    from aelle_core.cli.screening import run_screening
+
+    run_screening(
+        space,
+        source,
+        candidates=candidates,
+        keep=keep,
+        sequences=sequences,
+        seed=seed,
+        cells=None if cells is None else cells.split(","),
+        data=data,
+        output=output,
+        with_replay=replay,
     )
-    seconds = time.perf_counter() - begun
-    training = _training_seconds(whole, task)
-    of_kept = training * len(ranked) / len(drawn)
-    console.print(
-        f"{len(drawn)} candidates of {', '.join(whole.cells)} screened in {seconds:.1f} s; training them all would "
-        f"take about {_span(training)}, the {len(ranked)} kept ones about {_span(of_kept)}.",
-        highlight=False,
-    )
-    console.print(_table(ranked, drawn, predictor), _unlike(ranked), sep="\n", highlight=False)
-    if output is not None:
-        kept = [drawn[one.index] for one in ranked]
-        write_atomically(output, lambda temporary: temporary.write_text(_kept_json(whole, ranked, kept)))
-        console.print(f"kept: {output}; train them with Study.from_dict(json.load(open({str(output)!r}))['study'])")
-    if with_replay:
-        _print_replay(console, replay(sweep), source)
-
-
-def _training_seconds(study: "Study", task: Any) -> float:
-    import torch
-
-    return sum(cohort_cost(study, cohort, task, torch.device("cpu")).training for cohort in cohorts(study))
-
-
-def _span(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
-
-
-def _table(ranked: "list[Ranked]", drawn: list[Candidate], predictor: SpectrumPredictor) -> Table:
-    table = Table("rank", "network", "expected loss", "spread", "distance", "drawn", box=None, pad_edge=False)
-    for rank, one in enumerate(ranked[:_SHOWN], 1):
-        candidate = drawn[one.index]
-        values = ", ".join(f"{name} {value:.3g}" for name, value in candidate.variant.hyperparameters.items())
-        seen = "" if candidate.cell in predictor.cells else " (cell never seen)"
-        table.add_row(
-            str(rank),
-            f"{candidate.variant.network}{seen}",
-            f"{one.predicted:.3f}",
-            f"{one.spread:.3f}",
-            f"{one.distance:.2f}{' !' if one.unlike else ''}",
-            values,
-        )
-    return table
-
-
-def _unlike(ranked: "list[Ranked]") -> str:
-    count = sum(one.unlike for one in ranked)
-    if not count:
-        return "All kept candidates are like networks that the predictor knows."
-    return f"! {count} of them are unlike all that the predictor knows: their expected loss is a guess."
-
-
-def _kept_json(study: "Study", ranked: "list[Ranked]", kept: list[Candidate]) -> str:
-    rows = [
-        {
-            "network": candidate.variant.network,
-            "expected_loss": one.predicted,
-            "spread": one.spread,
-            "distance": one.distance,
-            "hyperparameters": dict(candidate.variant.hyperparameters),
-        }
-        for one, candidate in zip(ranked, kept, strict=True)
-    ]
-    return json.dumps({"study": kept_study(study, kept).to_dict(), "kept": rows}, indent=1) + "\n"
-
-
-def _print_replay(console: Console, found: Replay, source: str) -> None:
-    table = Table("regret at", *(f"{share:.0%}" for share in found.shares), box=None, pad_edge=False)
-    for method, values in sorted(found.regret.items(), key=lambda item: float(item[1].mean())):
-        spread = found.spread[method]
-        table.add_row(method, *(f"{value:.3f} ± {own:.3f}" for value, own in zip(values, spread, strict=True)))
-    console.print(
-        f"\nReplay on {source}: how far the chosen network's loss is above the best, as a share of it, for a share of "
-        f"the price of the whole sweep (mean and standard error over five folds; a spectrum costs {found.price:g} "
-        "epochs).",
-        highlight=False,
-    )
-    console.print(table, found.verdict, sep="\n", highlight=False)

@@ -110,7 +110,7 @@ def _write(path: Path, write: Any) -> None:
 
 def as_json(result: LyapunovSpectrum, how: Computation) -> str:
     """Everything of a result. Numbers that are not finite are the strings "inf", "-inf" and "nan", which JSON lacks."""
-    found = {
+    content = {
         "network": how.title,
         "status": result.status,
         "exponents": result.exponents,
@@ -136,7 +136,7 @@ def as_json(result: LyapunovSpectrum, how: Computation) -> str:
         "running_steps": result.running_steps,
         "running": result.running,
     }
-    return json.dumps(_plain(found), indent=2, allow_nan=False)
+    return json.dumps(_plain(content), indent=2, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

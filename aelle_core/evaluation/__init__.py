@@ -1,7 +1,7 @@
 """Classifiers and baselines that tell, from a network's present, on which side of a threshold it will end."""
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples, all_networks, good_fraction_by_cell, median_threshold
+from aelle_core.evaluation.examples import NetworkExamples, all_networks, good_fraction_by_cell, median_threshold
 from aelle_core.evaluation.metrics import Measurement, measurements_from_table, measurements_table
 from aelle_core.evaluation.scoring import evaluate_split
 from aelle_core.evaluation.splits.by_network import Split, splits_by_network
@@ -11,8 +11,8 @@ from aelle_core.evaluation.verdicts import verdicts
 
 __all__ = [
     "Classifier",
-    "Examples",
     "Measurement",
+    "NetworkExamples",
     "Protocol",
     "Shares",
     "Split",

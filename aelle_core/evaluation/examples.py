@@ -9,7 +9,7 @@ from aelle_core.foundation.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class NetworkExamples:
     """One row per network at one epoch.
 
     spectra          (n, D) nats per step, may hold -inf
@@ -43,9 +43,9 @@ class Examples:
     def __len__(self) -> int:
         return len(self.networks)
 
-    def select(self, chosen: np.ndarray) -> "Examples":
-        """Return the rows of a mask or of indices."""
-        return Examples(
+    def select(self, chosen: np.ndarray) -> "NetworkExamples":
+        """Return the networks chosen by a mask (networks,) or by indices (chosen,)."""
+        return NetworkExamples(
             self.spectra[chosen],
             self.loss[chosen],
             self.final_loss[chosen],
@@ -58,41 +58,44 @@ class Examples:
             self.goal,
         )
 
-    def with_rows(self, other: "Examples") -> "Examples":
+    def with_rows(self, other: "NetworkExamples") -> "NetworkExamples":
         """Return these rows and those of `other`, of the same epoch and hyperparameters."""
-        return Examples(
+        return NetworkExamples(
             np.concatenate([self.spectra, other.spectra]),
             np.concatenate([self.loss, other.loss]),
             np.concatenate([self.final_loss, other.final_loss]),
             np.concatenate([self.accuracy, other.accuracy]),
             np.concatenate([self.cells, other.cells]),
             np.concatenate([self.units, other.units]),
-            {name: np.concatenate([each, other.hyperparameters[name]]) for name, each in self.hyperparameters.items()},
+            {
+                name: np.concatenate([values, other.hyperparameters[name]])
+                for name, values in self.hyperparameters.items()
+            },
             np.concatenate([self.networks, other.networks]),
             self.epoch,
             self.goal,
         )
 
-    def of(self, networks: frozenset[str]) -> "Examples":
+    def of(self, networks: frozenset[str]) -> "NetworkExamples":
         """Return the rows of the named networks."""
         return self.select(np.isin(self.networks, sorted(networks)))
 
 
-def all_networks(examples: Mapping[int, Examples]) -> Examples:
+def all_networks(examples: Mapping[int, NetworkExamples]) -> NetworkExamples:
     """Every network that is there at some epoch, once: those after the last epoch, and, as they last were, those that
     had diverged by then."""
-    found, *earlier = (present for _, present in sorted(examples.items(), reverse=True))
+    latest, *earlier = (present for _, present in sorted(examples.items(), reverse=True))
     for present in earlier:
-        found = found.with_rows(present.select(~np.isin(present.networks, found.networks)))
-    return found
+        latest = latest.with_rows(present.select(~np.isin(present.networks, latest.networks)))
+    return latest
 
 
 def median_threshold(final_loss: np.ndarray) -> float:
-    """Return the median of the final losses: a network below it has ended well."""
+    """Return the median of the final losses (networks,): a network below it has ended well."""
     return float(np.median(final_loss))
 
 
-def good_fraction_by_cell(examples: Examples, threshold: float) -> dict[str, float]:
+def good_fraction_by_cell(examples: NetworkExamples, threshold: float) -> dict[str, float]:
     """For each cell the share of its networks that end below the threshold."""
     return {
         str(cell): float((examples.final_loss[examples.cells == cell] < threshold).mean())

@@ -58,8 +58,9 @@ def measured(
 
 
 def rank_correlation_within_cells(scores: np.ndarray, final_loss: np.ndarray, cells: np.ndarray) -> float:
-    """Spearman's rank correlation of the score with the negative final loss within each cell of at least three
-    networks, averaged with their numbers as weights; NaN when no cell has a score that varies."""
+    """Return Spearman's rank correlation of the score with the negative final loss within each cell of at least three
+    networks, averaged with their numbers as weights; NaN when no cell has a score that varies. All arrays are
+    (networks,)."""
     total, weight = 0.0, 0
     for cell in np.unique(cells):
         chosen = cells == cell

@@ -6,7 +6,7 @@ from typing import Any
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement, measured
 from aelle_core.evaluation.splits.by_network import Split
 
@@ -15,7 +15,7 @@ COMPONENTS = 10
 
 
 def evaluate_split(
-    examples: Mapping[int, Examples],
+    examples: Mapping[int, NetworkExamples],
     split: Split,
     *,
     threshold: float,
@@ -32,7 +32,7 @@ def evaluate_split(
 
 
 def fit_to_training(
-    examples: Mapping[int, Examples], split: Split, aelle_parameters: Mapping[str, Any], seed: int
+    examples: Mapping[int, NetworkExamples], split: Split, aelle_parameters: Mapping[str, Any], seed: int
 ) -> AeLLE:
     """Return an AeLLE fitted to the final spectra of the split's training networks."""
     final = examples[max(examples)].of(split.train)
@@ -42,7 +42,7 @@ def fit_to_training(
 
 def evaluate_classifiers(
     aelle: AeLLE,
-    examples: Mapping[int, Examples],
+    examples: Mapping[int, NetworkExamples],
     split: Split,
     chosen: Mapping[str, type[Classifier]],
     *,

@@ -35,11 +35,11 @@ class Summary:
 
 
 def corrected_interval(values: np.ndarray, test_to_train: float) -> tuple[float, float, float]:
-    """Mean and 95 % interval over random splits, which share networks: the variance of the mean is taken as
-    s^2 (1 / splits + test / train), with Student's t of splits - 1 degrees of freedom.
+    """Return mean and 95 % interval of values (splits,) over random splits, which share networks: the variance of the
+    mean is taken as s^2 (1 / splits + test / train), with Student's t of splits - 1 degrees of freedom.
 
-    Nadeau & Bengio, Inference for the generalization error, 2003. NaNs are left out; with fewer than three
-    splits the interval is NaN.
+    Nadeau & Bengio, Inference for the generalization error, 2003. NaNs are left out; with fewer than three splits
+    the interval is NaN.
     """
     values = values[~np.isnan(values)]
     if len(values) < FEWEST_SPLITS:
@@ -74,11 +74,11 @@ class Standing(NamedTuple):
 
 def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
     """Return the classifiers at an epoch, best F1 first."""
-    found: dict[str, Standing] = {}
+    standing: dict[str, Standing] = {}
     for one in summaries:
         if one.epoch == epoch:
-            found.setdefault(one.classifier, Standing(one.classifier, one.kind, {})).metrics[one.metric] = one
-    return sorted(found.values(), key=lambda each: -each.metrics["f1"].mean)
+            standing.setdefault(one.classifier, Standing(one.classifier, one.kind, {})).metrics[one.metric] = one
+    return sorted(standing.values(), key=lambda summary: -summary.metrics["f1"].mean)
 
 
 def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tuple[Summary, Summary] | None:

@@ -13,18 +13,20 @@ def gain(
     measurements: Sequence[Measurement], row: str, over: str, epoch: int, metric: str = "f1"
 ) -> tuple[float, float, float]:
     """Mean and 95 % interval (Nadeau & Bengio) of what one classifier has more than another, split by split."""
-    found = {(one.classifier, one.split): one for one in measurements if one.epoch == epoch}
-    splits = sorted({split for _, split in found})
-    differences = [getattr(found[row, split], metric) - getattr(found[over, split], metric) for split in splits]
-    ratio = float(np.mean([found[row, split].test_networks / found[row, split].train_networks for split in splits]))
+    measured = {(one.classifier, one.split): one for one in measurements if one.epoch == epoch}
+    splits = sorted({split for _, split in measured})
+    differences = [getattr(measured[row, split], metric) - getattr(measured[over, split], metric) for split in splits]
+    ratio = float(
+        np.mean([measured[row, split].test_networks / measured[row, split].train_networks for split in splits])
+    )
     mean, low, high = corrected_interval(np.array(differences), ratio)
     least = -2.0 if "correlation" in metric else -1.0  # of a difference of two such numbers
     return (mean, low, high) if math.isnan(low) else (mean, max(low, least), min(high, -least))
 
 
-def gain_sentence(found: tuple[float, float, float], row: str, over: str, metric: str) -> str:
+def gain_sentence(difference: tuple[float, float, float], row: str, over: str, metric: str) -> str:
     """In words which of the two does better, with the gain and its interval."""
-    mean, low, high = found
+    mean, low, high = difference
     if math.isnan(low):
         return f"Too few splits to tell {row!r} and {over!r} apart: {metric} {mean:+.3f} on average."
     if low > 0:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aelle_core.files.places import ObjectPath, Place, check_regular, place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, check_regular, place
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:

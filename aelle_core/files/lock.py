@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from aelle_core.files.places import ObjectPath, Place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,14 +84,14 @@ def _others(own: ObjectPath) -> list["FileInfo"]:
     """Leases that have not run out, by the object store's own clock; the others are removed."""
     from pyarrow.fs import FileSelector
 
-    found = [each for each in own.filesystem.get_file_info(FileSelector(own.parent.key)) if each.is_file]
-    now = next((each.mtime_ns for each in found if each.path == own.key), 0)
+    leases = [entry for entry in own.filesystem.get_file_info(FileSelector(own.parent.key)) if entry.is_file]
+    now = next((lease.mtime_ns for lease in leases if lease.path == own.key), 0)
     living = []
-    for each in found:
-        if each.path != own.key and now - each.mtime_ns < LEASE_SECONDS * 1e9:
-            living.append(each)
-        elif each.path != own.key:
-            ObjectPath(own.scheme, each.path, own.options).unlink(missing_ok=True)
+    for lease in leases:
+        if lease.path != own.key and now - lease.mtime_ns < LEASE_SECONDS * 1e9:
+            living.append(lease)
+        elif lease.path != own.key:
+            ObjectPath(own.scheme, lease.path, own.options).unlink(missing_ok=True)
     return living
 
 

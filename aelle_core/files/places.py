@@ -1,17 +1,16 @@
 """Where files lie: a path of this machine, or an object below an address such as s3://bucket/prefix."""
 
 import errno
-import fnmatch
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from aelle_core.files.object_path import ObjectPath
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,136 +21,10 @@ _OPTIONS = {
     "s3": ("anonymous", "endpoint_override", "region", "scheme"),
     "gs": ("anonymous", "endpoint_override", "scheme"),
 }
-_CONNECT_SECONDS = 5.0
-_REQUEST_SECONDS = 10.0  # without a byte
-_ATTEMPTS = 3
 _AT_ONCE = 16
 _LONGEST = 4095  # of a path, in Linux
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class ObjectPath:
-    """An object of an object store, or what lies below a prefix: the part of pathlib.Path that is used here.
-
-    There are no directories to make, and no rename: an object appears when the last byte of its upload has arrived.
-    Comparing, hashing and pickling go by the address. Methods raise OSError where the store does not answer, denies
-    access or has no such bucket, and FileNotFoundError where there is no such object.
-    """
-
-    def __init__(self, scheme: str, key: str, options: tuple[tuple[str, str], ...] = ()) -> None:
-        self.scheme = scheme
-        self.key = key.strip("/")
-        self.options = options
-
-    @property
-    def filesystem(self) -> "pafs.FileSystem":
-        """Return pyarrow's file system, in which this object is called `key`."""
-        return _filesystem(self.scheme, self.options)
-
-    def __str__(self) -> str:
-        query = f"?{urlencode(self.options)}" if self.options else ""
-        return f"{self.scheme}://{quote(self.key, safe='/=')}{query}"
-
-    def __repr__(self) -> str:
-        return f"ObjectPath({str(self)!r})"
-
-    def __truediv__(self, name: str) -> "ObjectPath":
-        return ObjectPath(self.scheme, f"{self.key}/{name}", self.options)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ObjectPath) and str(self) == str(other)
-
-    def __lt__(self, other: "ObjectPath") -> bool:
-        return str(self) < str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ObjectPath, (self.scheme, self.key, self.options)
-
-    @property
-    def bucket(self) -> str:
-        """The bucket's name."""
-        return self.key.split("/", 1)[0]
-
-    @property
-    def name(self) -> str:
-        """The last part."""
-        return PurePosixPath(self.key).name
-
-    @property
-    def stem(self) -> str:
-        """The last part without its suffix."""
-        return PurePosixPath(self.key).stem
-
-    @property
-    def suffix(self) -> str:
-        """The last part's suffix, with its dot."""
-        return PurePosixPath(self.key).suffix
-
-    @property
-    def parent(self) -> "ObjectPath":
-        """What this lies in; the bucket is its own parent."""
-        parent = str(PurePosixPath(self.key).parent)
-        return self if parent == "." else ObjectPath(self.scheme, parent, self.options)
-
-    def is_file(self) -> bool:
-        """Whether there is such an object."""
-        return bool(self.filesystem.get_file_info(self.key).is_file)
-
-    def is_dir(self) -> bool:
-        """Whether there is anything below this."""
-        found = self.filesystem.get_file_info(self.key).type.name
-        return found == "Directory" or (found == "NotFound" and self.scheme == "gs" and any(self.iterdir()))
-
-    def exists(self) -> bool:
-        """Whether there is such an object, or anything below this."""
-        found = self.filesystem.get_file_info(self.key).type.name
-        return found != "NotFound" or (self.scheme == "gs" and any(self.iterdir()))
-
-    def iterdir(self) -> Iterator["ObjectPath"]:
-        """Return what lies directly below this; nothing where there is nothing."""
-        from pyarrow.fs import FileSelector
-
-        # Google's prefixes are no directories to pyarrow unless it has made them itself: it shows what lies in them.
-        deep = self.scheme == "gs"
-        names: dict[str, None] = {}
-        for found in self.filesystem.get_file_info(FileSelector(self.key, allow_not_found=True, recursive=deep)):
-            names[found.path[len(self.key) + 1 :].split("/")[0]] = None
-        return (self / name for name in names)
-
-    def glob(self, pattern: str) -> Iterator["ObjectPath"]:
-        """Return what lies directly below this and has such a name."""
-        return (each for each in self.iterdir() if fnmatch.fnmatchcase(each.name, pattern))
-
-    def read_bytes(self) -> bytes:
-        """Return the object's content."""
-        with self.filesystem.open_input_stream(self.key) as stream:
-            return stream.read()
-
-    def read_text(self) -> str:
-        """Return the object's content, UTF-8."""
-        return self.read_bytes().decode()
-
-    def write_bytes(self, content: bytes) -> None:
-        """Upload an object, whole or not at all.
-
-        pyarrow completes an upload even where its stream is left by an exception, so that all is handed over in one
-        call. It does so after a failed part, too, unless parts are written in the background: see `_filesystem`.
-        """
-        stream = self.filesystem.open_output_stream(self.key)
-        stream.write(content)
-        stream.close()
-
-    def unlink(self, missing_ok: bool = False) -> None:
-        """Remove the object."""
-        try:
-            self.filesystem.delete_file(self.key)
-        except FileNotFoundError:
-            if not missing_ok:
-                raise
 
 
 Place = Path | ObjectPath
@@ -171,9 +44,9 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
     if "\0" in text or not text or len(text) > _LONGEST:
         shown = text if len(text) < 80 else f"{text[:80]}..."
         raise UserError(f"{shown!r} is no name of a file or directory: expected 1 to {_LONGEST} characters without NUL")
-    if (found := _ADDRESS.match(text)) is None:
+    if (match := _ADDRESS.match(text)) is None:
         return local(text)
-    scheme = found[1].lower()
+    scheme = match[1].lower()
     try:
         parts = urlsplit(text)
     except ValueError as error:
@@ -186,7 +59,7 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
             raise UserError(f"{text!r}: expected file:///an/absolute/path")
         return Path(unquote(parts.path))
     if scheme not in _OPTIONS:
-        known = ", ".join(f"{each}://" for each in _OPTIONS)
+        known = ", ".join(f"{scheme}://" for scheme in _OPTIONS)
         raise UserError(f"{scheme}:// is not known: expected a path, file://, {known}")
     options = parse_qsl(parts.query, keep_blank_values=True)
     if unknown := sorted({name for name, _ in options} - set(_OPTIONS[scheme])):  # their values may be secrets
@@ -203,12 +76,20 @@ def place(address: "str | os.PathLike[str] | ObjectPath") -> Place:
 
 def local(text: "str | os.PathLike[str]") -> Path:
     """Return the path of this machine, with the home directory in the place of ~. Raises UserError where there is
-    none."""
+    none, and where no file can have such a name."""
     path = Path(text)
     try:
-        return path.expanduser()
+        path = path.expanduser()
+        path.lstat()
     except RuntimeError as error:
         raise UserError(f"{str(path)!r}: there is no home directory of {path.parts[0]!r}; expected a path") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return path  # not there, or not to be looked at: whoever opens it says so
+        why = "a NUL" if isinstance(error, ValueError) else f"{len(str(path))} characters"
+        shown = str(path) if len(str(path)) < 80 else f"{str(path)[:80]}..."
+        raise UserError(f"{shown!r} can be no file's name: it has {why}; expected a path") from error
+    return path
 
 
 def check_regular(where: Place) -> None:
@@ -227,11 +108,11 @@ def check_regular(where: Place) -> None:
 def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
     """Return the address as a process with another working directory must be told it. Raises UserError as `place`
     does."""
-    found = place(address)
+    path = place(address)
     try:
-        return str(found.resolve() if isinstance(found, Path) else found)
+        return str(path.resolve() if isinstance(path, Path) else path)
     except (OSError, RuntimeError) as error:  # a loop of links
-        raise UserError(f"{str(found)!r} cannot be used ({error}): expected a path that ends somewhere") from error
+        raise UserError(f"{str(path)!r} cannot be used ({error}): expected a path that ends somewhere") from error
 
 
 def arrow_file(where: Place) -> "tuple[str, pafs.FileSystem]":
@@ -247,9 +128,9 @@ def files_below(root: Place) -> list[tuple[str, list[str]]]:
 
     Raises OSError when something cannot be listed: passing over it would lose it in silence.
     """
-    found: dict[str, list[str]] = {}
+    names_by_directory: dict[str, list[str]] = {}
     if isinstance(root, Path):
-        _collect(str(root), "", found, ())
+        _collect(str(root), "", names_by_directory, ())
     else:
         from pyarrow.fs import FileSelector
 
@@ -257,11 +138,13 @@ def files_below(root: Place) -> list[tuple[str, list[str]]]:
         for info in root.filesystem.get_file_info(FileSelector(root.key, recursive=True, allow_not_found=True)):
             directory, _, name = info.path[start:].rpartition("/")
             if info.is_file and not any(part.startswith(("_", ".")) for part in (*directory.split("/"), name) if part):
-                found.setdefault(directory, []).append(name)
-    return [(directory, sorted(names)) for directory, names in sorted(found.items())]
+                names_by_directory.setdefault(directory, []).append(name)
+    return [(directory, sorted(names)) for directory, names in sorted(names_by_directory.items())]
 
 
-def _collect(directory: str, relative: str, found: dict[str, list[str]], above: tuple[tuple[int, int], ...]) -> None:
+def _collect(
+    directory: str, relative: str, names_by_directory: dict[str, list[str]], above: tuple[tuple[int, int], ...]
+) -> None:
     names: list[str] = []
     below: list[str] = []
     try:
@@ -276,9 +159,9 @@ def _collect(directory: str, relative: str, found: dict[str, list[str]], above: 
     except FileNotFoundError:  # removed since its parent was listed
         return
     if names:
-        found[relative] = names
+        names_by_directory[relative] = names
     for name in below:
-        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, found, (*above, here))
+        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, names_by_directory, (*above, here))
 
 
 def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -311,23 +194,3 @@ def _told(reason: str) -> str:
     """Return the part of pyarrow's message that says what happened, in one line and without the request's number."""
     line = " ".join(reason.split())
     return re.sub(r" \(Request ID: [^)]*\)| error_info=.*", "", line)[:300]
-
-
-@lru_cache(maxsize=64)
-def _filesystem(scheme: str, options: tuple[tuple[str, str], ...]) -> "pafs.FileSystem":
-    """One connection for each process and endpoint; nothing waits for an endpoint longer than about half a minute."""
-    from datetime import timedelta
-
-    from pyarrow import fs
-
-    given: dict[str, Any] = {name: value == "true" if name == "anonymous" else value for name, value in options}
-    if scheme == "gs":
-        return fs.GcsFileSystem(retry_time_limit=timedelta(seconds=_ATTEMPTS * _REQUEST_SECONDS), **given)
-    return fs.S3FileSystem(
-        connect_timeout=_CONNECT_SECONDS,
-        request_timeout=_REQUEST_SECONDS,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
-        background_writes=True,  # without it a failed part is followed by completing the others: half an object
-        allow_delayed_open=True,  # one request for a small object
-        **given,
-    )

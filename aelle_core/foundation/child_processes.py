@@ -31,7 +31,7 @@ def end_with(parent: int) -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def joblib_ending_with_this(**configuration: Any) -> parallel_config:
+def joblib_bound_to_this_process(**configuration: Any) -> parallel_config:
     """Return a context in which joblib's worker processes end with this process.
 
     Idle workers otherwise outlive a killed parent by minutes.

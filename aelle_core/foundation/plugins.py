@@ -67,9 +67,9 @@ def named() -> tuple[Plugin, ...]:
     """Return the plug-ins that this process was given by name. Raises UserError on a script that cannot be read."""
     every = {plugin.name: plugin for plugin in _adopted}
     for name in _of_environment():
-        place = _resolved(name, every)
-        if place not in every:
-            every[place] = _read(place)
+        target = _resolved(name, every)
+        if target not in every:
+            every[target] = _read(target)
     return tuple(every.values())
 
 

@@ -76,8 +76,8 @@ class WholeRange(Range):
     @staticmethod
     def parse(value: object) -> "WholeRange":
         """From what Range.parse takes. Raises UserError where it does, and on numbers that are not whole or below 1."""
-        found = Range.parse(value)
-        return WholeRange(found.low, found.high, found.spacing)
+        bounds = Range.parse(value)
+        return WholeRange(bounds.low, bounds.high, bounds.spacing)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class Choice:
         """Return a Choice from a name or a list of names, all among the `known`. Raises UserError, naming them,
         otherwise."""
         names = (value,) if isinstance(value, str) else value
-        if isinstance(names, list | tuple) and names and all(isinstance(each, str) for each in names):
-            if unknown := [each for each in names if each not in known]:
+        if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+            if unknown := [name for name in names if name not in known]:
                 raise unknown_name(kind, unknown[0], known)
             if len(set(names)) == len(names):
                 return Choice(tuple(names))

@@ -59,14 +59,14 @@ class Registry(Mapping[str, type[T]], Generic[T]):
 
     def _load_entry_points(self) -> None:
         for point in entry_points(group=self.group):
-            found = load_entry_point(point)
-            if isinstance(found, type) and found not in self._entries.values():
+            entry = load_entry_point(point)
+            if isinstance(entry, type) and entry not in self._entries.values():
                 if point.name in self._entries:
                     raise UserError(
                         f"{self.kind} {point.name!r} of {point.value} is there already: {self._entries[point.name]}; "
                         "expected another name"
                     )
-                self.register(point.name)(found)
+                self.register(point.name)(entry)
 
     def __getitem__(self, name: str) -> type[T]:
         entries = self._load()

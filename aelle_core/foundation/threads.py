@@ -69,14 +69,14 @@ class Threads:
 
     def in_step(self, iterators: Sequence[Iterator[Result]]) -> Iterator[list[Result]]:
         """Yield the next of every iterator, again and again; all must end together."""
-        following: list[Callable[[], Result | None]] = [partial(next, each, None) for each in iterators]
+        following: list[Callable[[], Result | None]] = [partial(next, iterator, None) for iterator in iterators]
         while True:
-            found = [each for each in self.run(following) if each is not None]
-            if not found:
+            results = [result for result in self.run(following) if result is not None]
+            if not results:
                 return
-            if len(found) < len(iterators):
-                raise RuntimeError(f"{len(found)} of {len(iterators)} went on: expected all to end together")
-            yield found
+            if len(results) < len(iterators):
+                raise RuntimeError(f"{len(results)} of {len(iterators)} went on: expected all to end together")
+            yield results
 
 
 @contextmanager

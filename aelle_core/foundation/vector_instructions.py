@@ -27,7 +27,7 @@ class Emitter:
         self.bits = number.bitwidth
         self.number = ir.DoubleType() if self.bits == 64 else ir.FloatType()
 
-    def place(self, pointer: Any, *elements: Any) -> Any:
+    def pointer(self, pointer: Any, *elements: Any) -> Any:
         for offset in elements:
             pointer = self.builder.gep(pointer, [offset if isinstance(offset, ir.Value) else self.index(offset)])
         return pointer
@@ -100,8 +100,8 @@ class Emitter:
         """carried = body(first column, width, carried) for whole vectors, then for what is left of the columns."""
         width = lanes(self.bits // 8)
         whole, left = columns // width * width, columns % width
-        found = list(carried)
+        sums = list(carried)
         if whole:
             bounds = self.index(0), self.index(whole), width
-            found = self.loop(*bounds, found, lambda at, values: body(at, width, values))
-        return list(body(self.index(whole), left, found)) if left else found
+            sums = self.loop(*bounds, sums, lambda at, values: body(at, width, values))
+        return list(body(self.index(whole), left, sums)) if left else sums

@@ -83,11 +83,11 @@ def load(
         arrays = None if inputs is None else load_array(inputs, "(batch, time, features)")
         system, received, own_start = load_exported(path, arrays, layer, start)
         return Loaded(system, received, own_start, _title(system))
-    found, own_start = load_network(path, network, layer, nonlinearity)
+    loaded, own_start = load_network(path, network, layer, nonlinearity)
     sequences = load_sequences(inputs, path)
     if start is None and own_start is not None:
         start = own_start.expand(len(sequences), -1)
-    return Loaded(found, sequences, start, _title(found))
+    return Loaded(loaded, sequences, start, _title(loaded))
 
 
 def load_network(
@@ -176,15 +176,15 @@ def _from_state_dict(
     try:
         width, biased = state["weight_ih_l0"].shape[1], any(key.startswith("bias_") for key in state)
         options = {"nonlinearity": _checked_nonlinearity(path, nonlinearity)} if gates == 1 else {}
-        found = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True, **options)
-        found.to(functools.reduce(torch.promote_types, {value.dtype for value in state.values()}))
-        _check_names(path, prefix, set(state), {key for key, _ in found.named_parameters()})
-        found.load_state_dict(state)
+        built = _GATES[gates](width, shape[1], num_layers=layers, bias=biased, batch_first=True, **options)
+        built.to(functools.reduce(torch.promote_types, {value.dtype for value in state.values()}))
+        _check_names(path, prefix, set(state), {key for key, _ in built.named_parameters()})
+        built.load_state_dict(state)
     except (KeyError, IndexError, RuntimeError) as error:
         what = str(error).splitlines()[-1].strip()
         raise UserError(f"{str(path)!r} is no state_dict of a torch RNN, GRU or LSTM: {what}") from error
-    from_torch(found)
-    return found
+    from_torch(built)
+    return built
 
 
 def _checked_nonlinearity(path: Place, given: str | None) -> str:
@@ -224,7 +224,8 @@ def load_sequences(path: Path | None, weights: Place) -> np.ndarray | Tensor:
 
 
 def load_array(path: Path, shape: str) -> np.ndarray:
-    """Real numbers from an .npy file, in the machine's byte order; `shape` is what the message names as expected.
+    """Return real numbers of any shape from an .npy file, in the machine's byte order; `shape` is what the message
+    names as expected.
 
     Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
     """
@@ -238,7 +239,7 @@ def load_array(path: Path, shape: str) -> np.ndarray:
             file.seek(0)
             check_size(file)
             file.seek(0)
-            found = np.load(file, allow_pickle=False)
+            loaded = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UserError(f"{str(path)!r} cannot be read ({error.strerror or error}): {expected}") from error
     except UserError:
@@ -246,10 +247,10 @@ def load_array(path: Path, shape: str) -> np.ndarray:
     except _DAMAGE as error:
         why = "holds pickled objects, which are never loaded" if "pickle" in str(error) else f"is damaged ({error})"
         raise UserError(f"{str(path)!r} {why}: {expected}") from error
-    if found.dtype.kind not in "iuf":
-        raise UserError(f"{str(path)!r} holds {found.dtype}: {expected}")
-    real = np.float64 if found.dtype.kind == "f" and found.dtype.itemsize > 8 else found.dtype.newbyteorder("=")
-    return np.ascontiguousarray(found, dtype=real)
+    if loaded.dtype.kind not in "iuf":
+        raise UserError(f"{str(path)!r} holds {loaded.dtype}: {expected}")
+    real = np.float64 if loaded.dtype.kind == "f" and loaded.dtype.itemsize > 8 else loaded.dtype.newbyteorder("=")
+    return np.ascontiguousarray(loaded, dtype=real)
 
 
 def _title(system: Network | nn.Module) -> str:

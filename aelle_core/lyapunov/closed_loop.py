@@ -84,7 +84,7 @@ class ClosedLoop:
         if isinstance(self.readout, nn.Linear):
             weight, bias = self.readout.weight, self.readout.bias
         elif isinstance(self.readout, tuple):
-            weight, bias = (torch.as_tensor(each) for each in self.readout)
+            weight, bias = (torch.as_tensor(weights) for weights in self.readout)
         else:
             return None
         bias = weight.new_zeros(weight.shape[:-1]) if bias is None else bias
@@ -141,24 +141,24 @@ class ClosedLoop:
                 return system.outputs(steps)
             assert isinstance(system, StepSystem)
             state, features = system.initial_state, self._features
-            found = []
+            chosen = []
             for _ in range(steps):
                 state = system.step(None, state)
-                found.append(state[:, -features:])
-            return torch.stack(found, dim=1).unsqueeze(0)
+                chosen.append(state[:, -features:])
+            return torch.stack(chosen, dim=1).unsqueeze(0)
 
     def weights_finite(self) -> list[bool]:
         """Return of every network whether all its weights are finite numbers."""
         if self.module is not None or self.linear is None:
-            modules = [each for each in (self.module, self.readout) if isinstance(each, nn.Module)]
-            weights: list[Tensor] = [each for module in modules for each in module.parameters()]
-            weights += [each for layer in self.layers for each in layer.parameters.values()]
-            return [all(bool(each.isfinite().all()) for each in weights)]
-        weights = [each for layer in self.layers for each in layer.parameters.values()]
-        found = torch.stack(
-            [each.reshape(self.networks, -1).isfinite().all(dim=1) for each in (*weights, *self.linear)]
+            modules = [part for part in (self.module, self.readout) if isinstance(part, nn.Module)]
+            weights: list[Tensor] = [weight for module in modules for weight in module.parameters()]
+            weights += [weight for layer in self.layers for weight in layer.parameters.values()]
+            return [all(bool(weight.isfinite().all()) for weight in weights)]
+        weights = [weight for layer in self.layers for weight in layer.parameters.values()]
+        finite = torch.stack(
+            [weight.reshape(self.networks, -1).isfinite().all(dim=1) for weight in (*weights, *self.linear)]
         )
-        return [bool(each) for each in found.all(dim=0)]
+        return [bool(network) for network in finite.all(dim=0)]
 
     def _home(self) -> torch.device:
         return next(iter(self.layers[0].parameters.values())).device
@@ -174,10 +174,10 @@ class ClosedLoop:
 
         def run(x: Tensor, joined: Tensor) -> tuple[Tensor, Tensor]:
             below, new = x.unsqueeze(0), []
-            for cell, each, old in zip(cells, weights, joined.unsqueeze(0).split(sizes, dim=-1), strict=True):
-                found = cell.step(each, cell.drive(each, below), cell.split(old))
-                new.append(cell.join(found))
-                below = found[cell.parts[0]]
+            for cell, parameters, old in zip(cells, weights, joined.unsqueeze(0).split(sizes, dim=-1), strict=True):
+                stepped = cell.step(parameters, cell.drive(parameters, below), cell.split(old))
+                new.append(cell.join(stepped))
+                below = stepped[cell.parts[0]]
             return readout(below.squeeze(0)), torch.cat(new, dim=-1).squeeze(0)
 
         start = inputs.new_zeros(len(inputs), sum(sizes)) if state is None else state.to(inputs)
@@ -189,8 +189,8 @@ class ClosedLoop:
         try:
             state = _each(initial_state, lambda part: torch.as_tensor(part).to(inputs))
             with torch.no_grad():
-                found = module(inputs[:, 0], state)
-            output, state = found
+                returned = module(inputs[:, 0], state)
+            output, state = returned
             parts = [state] if isinstance(state, Tensor) else list(state)
             shapes = [part.shape for part in parts]
             # Torch's own states have their batch second: (layers, batch, units).
@@ -210,7 +210,7 @@ class ClosedLoop:
             widths = [shape.numel() // shape[at] for shape, at in zip(shapes, along, strict=True)]
             several = []
             for part, shape, at in zip(joined.split(widths, dim=-1), shapes, along, strict=True):
-                rest = [size for place, size in enumerate(shape) if place != at]
+                rest = [size for axis, size in enumerate(shape) if axis != at]
                 several.append(part.unflatten(-1, rest).movedim(0, at).contiguous())
             return several[0] if isinstance(state, Tensor) else type(state)(several)
 

@@ -105,8 +105,8 @@ def covariant_vectors(
         for position in range(len(kept) - 1, -1, -1):
             factors = kept[position]
             if position < len(kept) - dropped:
-                found = factors.q @ coefficients
-                vectors.append(found / torch.linalg.vector_norm(found, dim=-2, keepdim=True))
+                directions = factors.q @ coefficients
+                vectors.append(directions / torch.linalg.vector_norm(directions, dim=-2, keepdim=True))
             # R = D N: with D^-1 first, column by column, coefficients stay of the size of ratios of radii.
             before = torch.linalg.solve_triangular(factors.unit, coefficients / factors.radii.unsqueeze(-1), upper=True)
             lengths = torch.linalg.vector_norm(before, dim=-2)

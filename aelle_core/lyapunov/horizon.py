@@ -23,7 +23,8 @@ def growth_over(exponents: np.ndarray, steps: int) -> np.ndarray:
 
 
 def horizon(exponents: np.ndarray) -> float:
-    """Return the steps after which the slowest direction has kept 1 % of a gradient (or grown a hundredfold).
+    """Return the steps after which the slowest of the exponents (k,) has kept 1 % of a gradient (or grown a
+    hundredfold).
 
     Infinite where the largest exponent is 0, 0 where all directions are dead.
     """

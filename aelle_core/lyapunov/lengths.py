@@ -28,17 +28,17 @@ def growth_of_parts(
     Of several lengths the result's `lengths` has the counted steps of each sequence, and the precision is the least
     one that was used for any of them. `on_step` counts the steps of all lengths.
     """
-    found = []
+    followed = []
     before = 0
     for part in parts:
         report = None if on_step is None else _counting_on(on_step, before)
-        found += growth_of(part.system, k, part.steps, warmup, precision, check, every, report)
+        followed += growth_of(part.system, k, part.steps, warmup, precision, check, every, report)
         before += part.steps
     if len(parts) == 1:
-        return found[0]
-    used = min((used for _, _, used in found), key=_LEAST_FIRST.index)
-    growths = [_of_network(growth, place) for growth, place, _ in found]
-    order = torch.tensor([place for part in parts for place in part.places or ()]).argsort()
+        return followed[0]
+    used = min((used for _, _, used in followed), key=_LEAST_FIRST.index)
+    growths = [_of_network(growth, index) for growth, index, _ in followed]
+    order = torch.tensor([index for part in parts for index in part.indices or ()]).argsort()
     counted = torch.cat([torch.full((growth.finite.shape[1],), growth.steps) for growth in growths])
 
     def joined(field: str) -> Tensor:
@@ -64,9 +64,9 @@ def _counting_on(on_step: Callable[[int], object], before: int) -> Callable[[int
     return lambda step: on_step(before + step)
 
 
-def _of_network(growth: Growth, place: int) -> Growth:
+def _of_network(growth: Growth, index: int) -> Growth:
     """Return the growth of one network of a pack, as a pack of one."""
-    kept = slice(place, place + 1)
+    kept = slice(index, index + 1)
     errors = None if growth.errors is None else growth.errors[kept]
     fields = {name: getattr(growth, name)[kept] for name in ("logarithms", "ceilings", "residuals", "finite")}
     return replace(growth, **fields, errors=errors, batches=None, running=None, running_steps=None)

@@ -45,9 +45,9 @@ def growth_of(
 def _fast(system: System, run: Callable[..., Growth]) -> Found:
     """In float32; those networks whose condition does not allow it again in float64, where the system can be."""
     growth = run(system, dtype=torch.float32, abandon_above=10 * RESOLUTION["fast"])
-    found: Found = [(growth, index, "fast") for index in range(system.networks)]
+    growths: Found = [(growth, index, "fast") for index in range(system.networks)]
     if growth.errors is None:
-        return found
+        return growths
     spoilt = (growth.errors > RESOLUTION["fast"]).flatten(1).any(dim=1) | ~growth.finite.all(dim=1)
     again = spoilt.nonzero().flatten().tolist()
     part = system.in_double(again) if again else None
@@ -56,31 +56,31 @@ def _fast(system: System, run: Callable[..., Growth]) -> Found:
         return [(growth, index, "fast") for index in range(system.networks)]
     if part is not None:
         growth = run(part, dtype=torch.float64)
-        for place, index in enumerate(again):
-            found[index] = (growth, place, "exact")
-    return found
+        for index_of_pack, index in enumerate(again):
+            growths[index] = (growth, index_of_pack, "exact")
+    return growths
 
 
 def _extended(system: System, run: Callable[..., Growth], check: bool) -> Found:
     """In float64; those networks that are not resolved again, with the digits doubled until they change nothing."""
-    found: Found = []
+    growths: Found = []
     again = list(range(system.networks))
     if check:
         growth = run(system, dtype=torch.float64)
         assert growth.errors is not None
-        found = [(growth, index, "exact") for index in range(system.networks)]
+        growths = [(growth, index, "exact") for index in range(system.networks)]
         spoilt = (growth.errors > RESOLUTION["exact"]).flatten(1).any(dim=1) & growth.finite.all(dim=1)
         again = [] if system.unchecked else spoilt.nonzero().flatten().tolist()
     if not again:
-        return found
+        return growths
     part = system if len(again) == system.networks else system.in_double(again)
     assert part is not None  # packs can be taken apart
     settled = _with_enough_digits(part.in_factors(), run)
     if not check:
-        return [(settled, place, "extended") for place in again]
-    for place, index in enumerate(again):
-        found[index] = (settled, place, "extended")
-    return found
+        return [(settled, index_of_pack, "extended") for index_of_pack in again]
+    for index_of_pack, index in enumerate(again):
+        growths[index] = (settled, index_of_pack, "extended")
+    return growths
 
 
 def _with_enough_digits(system: System, run: Callable[..., Growth]) -> Growth:

@@ -124,7 +124,7 @@ class LyapunovSpectrum:
         return str(self.steps) if self.lengths is None else f"{self.lengths.min()} to {self.lengths.max()}"
 
     def interpolate(self, size: int) -> np.ndarray:
-        """Return the exponents at `size` places evenly spread over their index, linearly between neighbours."""
+        """Return the exponents at `size` points evenly over their index, linearly between neighbours: (size,)."""
         return interpolate_spectrum(self.exponents, size)
 
     def plot(self, axes: Any = None) -> Any:

@@ -19,7 +19,8 @@ from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
 from aelle_core.lyapunov.lengths import growth_of_parts
-from aelle_core.lyapunov.precision import RESOLUTION, growth_of
+from aelle_core.lyapunov.precision import growth_of
+from aelle_core.lyapunov.ranking import spectrum_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 from aelle_core.lyapunov.systems import ClosedLoopSystem, StackSystem, Step, StepSystem
 
@@ -148,8 +149,8 @@ def lyapunov_spectrum(
                 stacklevel=2,
             )
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
-        growth, place, used = growth_of_parts(parts, followed, skipped, precision, check, every, on_step)
-    result = _result(growth, place, used, built.size)
+        growth, network, used = growth_of_parts(parts, followed, skipped, precision, check, every, on_step)
+    result = spectrum_of(growth, network, used, built.size)
     if vectors is None or result.status != "ok":
         return result
     given = None if inputs is None else torch.as_tensor(inputs)
@@ -211,10 +212,10 @@ def pack_spectra(
         followed = _checked_count("k", k, system.size, 1, system.size)
         length = given.shape[1]
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
-        found: list[tuple[Growth, int, Precision]] = []
+        growths: list[tuple[Growth, int, Precision]] = []
         for part in _parts_that_fit(system, 2 if check else 1):
-            found += growth_of(part, followed, length, skipped, precision, check)
-    return [_result(growth, place, used, system.size) for growth, place, used in found]
+            growths += growth_of(part, followed, length, skipped, precision, check)
+    return [spectrum_of(growth, network, used, system.size) for growth, network, used in growths]
 
 
 def _closed_loops(
@@ -240,14 +241,14 @@ def _closed_loops(
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
         parts = _parts_that_fit(system, 2 if check else 1) if isinstance(system, ClosedLoopSystem) else [system]
-        found: list[tuple[Growth, int, Precision]] = []
+        growths: list[tuple[Growth, int, Precision]] = []
         for part in parts:
-            found += growth_of(part, followed, length, skipped, precision, check, every, on_step)
-    results = [_result(growth, place, used, system.size) for growth, place, used in found]
+            growths += growth_of(part, followed, length, skipped, precision, check, every, on_step)
+    results = [spectrum_of(growth, network, used, system.size) for growth, network, used in growths]
     healthy = loop.weights_finite()
     return [
-        replace(each, status="diverged") if each.status == "non-finite" and sound else each
-        for each, sound in zip(results, healthy, strict=True)
+        replace(result, status="diverged") if result.status == "non-finite" and sound else result
+        for result, sound in zip(results, healthy, strict=True)
     ]
 
 
@@ -278,68 +279,3 @@ def _checked_count(label: str, value: int | None, default: int, low: int, high: 
     if not is_whole(value) or not low <= value <= high:
         raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
     return int(value)
-
-
-def _result(growth: Growth, network: int, precision: Precision, size: int) -> LyapunovSpectrum:
-    finite = growth.finite[network].cpu().numpy()
-    per_sequence = growth.per_step(growth.logarithms[network]).cpu().numpy()
-    lengths = None if growth.lengths is None else growth.lengths.cpu().numpy()
-    per_sequence[~finite] = np.nan
-    count, k = int(finite.sum()), per_sequence.shape[1]
-    if count == 0:
-        nothing = np.full_like(per_sequence, np.nan)
-        checked = growth.errors is not None
-        return LyapunovSpectrum(
-            exponents=nothing[0],
-            per_sequence=nothing,
-            stderr=nothing[0],
-            resolved=np.zeros(k, dtype=bool) if checked else None,
-            rounding_error=np.full(k, np.inf) if checked else None,
-            sum_rule_residual=float("nan"),
-            dead_directions=0,
-            status="non-finite",
-            steps=growth.steps,
-            size=size,
-            precision=precision,
-            lengths=lengths,
-        )
-    exponents = per_sequence[finite].mean(axis=0)
-    order = np.argsort(-exponents, kind="stable")
-    per_sequence = per_sequence[:, order]
-    with np.errstate(invalid="ignore"):
-        if count > 1:
-            stderr = per_sequence[finite].std(axis=0, ddof=1) / np.sqrt(count)
-        elif growth.batches is not None:
-            batches = growth.batches[network, :, order].cpu().numpy()
-            stderr = batches.std(axis=0, ddof=1) / np.sqrt(len(batches))
-        else:
-            stderr = np.full(k, np.nan)
-    kept = growth.finite[network]
-    errors = None if growth.errors is None else growth.errors[network, kept].amax(dim=0).cpu().numpy()[order]
-    ceilings = growth.per_step(growth.ceilings[network])[kept].mean(dim=0).cpu().numpy()[order]
-    running = None if growth.running is None else growth.running[:, network, kept].mean(dim=1).cpu().numpy()[:, order]
-    return LyapunovSpectrum(
-        exponents=exponents[order],
-        per_sequence=per_sequence,
-        stderr=stderr,
-        resolved=None if errors is None else _resolved(exponents[order], errors, ceilings, RESOLUTION[precision]),
-        rounding_error=errors,
-        sum_rule_residual=float(growth.residuals[network, kept].amax()),
-        dead_directions=int(np.isneginf(exponents).sum()),
-        status="ok" if count == len(finite) else "non-finite",
-        steps=growth.steps,
-        size=size,
-        precision=precision,
-        running=running,
-        running_steps=None if growth.running_steps is None else growth.running_steps.numpy(),
-        lengths=lengths,
-    )
-
-
-def _resolved(exponents: np.ndarray, errors: np.ndarray, ceilings: np.ndarray, limit: float) -> np.ndarray:
-    """Whether the exponent of each rank is right: its own error is small, and no spoilt exponent might belong on its
-    other side, which would move it to another rank."""
-    own = errors <= limit
-    lower = np.where(errors < 0.1, exponents - 10 * np.minimum(errors, 0.1), -np.inf)[~own]
-    disputed = ((lower <= exponents[:, None]) & (exponents[:, None] <= ceilings[~own])).any(axis=1)
-    return own & ~disputed

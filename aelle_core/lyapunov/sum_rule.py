@@ -37,16 +37,16 @@ class Volumes:
             wanted[:] = True
         for time in range(-counted % SELDOM, steps, SELDOM):
             wanted[(counted + time) // SELDOM % sequences, groups.cpu() == int(groups[time])] = True
-        places = wanted.nonzero()  # (looked at, 2): sequence, step
-        found = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
+        indices = wanted.nonzero()  # (looked at, 2): sequence, step
+        residuals_by_group = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
         at_once = max(1, _ROOM // (networks * jacobians.size**2 * 8))
         base = torch.arange(networks, device=like.device).unsqueeze(1) * per_network
-        for sequence, step in (part.unbind(1) for part in places.to(like.device).split(at_once)):
+        for sequence, step in (part.unbind(1) for part in indices.to(like.device).split(at_once)):
             chosen = (base + sequence).flatten()
             several = (jacobians.steps - steps + step).repeat(networks)
             volumes = jacobians.log_volumes(several, chosen).unflatten(0, (networks, -1))
-            found[:, sequence, step] = volumes.to(torch.float64)
-        return cls(found)
+            residuals_by_group[:, sequence, step] = volumes.to(torch.float64)
+        return cls(residuals_by_group)
 
 
 def looks_often(size: int) -> bool:

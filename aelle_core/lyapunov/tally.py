@@ -90,24 +90,24 @@ class Tally:
     def add(
         self,
         first: int,
-        found: Tensor,
+        stretch: Tensor,
         lengths: Tensor | None,
         finite: Tensor,
         jacobians: Jacobians,
         told: Tensor,
     ) -> None:
-        """Count a stretch: log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
-        skipped = min(max(0, self.warmup - first), found.shape[3])
+        """Count a `stretch`, log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
+        skipped = min(max(0, self.warmup - first), stretch.shape[3])
         counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
-        found = found[:, :, :, skipped:].to(self.logarithms.device)
-        steps = found.shape[3]
-        logarithms = found[:, 0]
+        stretch = stretch[:, :, :, skipped:].to(self.logarithms.device)
+        steps = stretch.shape[3]
+        logarithms = stretch[:, 0]
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
-        groups = _groups(told)[skipped:].to(found.device)
+        groups = _groups(told)[skipped:].to(stretch.device)
         groups = groups - groups[:1]
         residuals = self._residuals(counted, logarithms.sum(dim=-1), jacobians, groups)
         if self.errors is not None and lengths is None:
-            sums = _by_group(found, groups)
+            sums = _by_group(stretch, groups)
             raw = _apart(sums, self.system.exact_zeros)
             small = logarithms < self.underflow
             if self.system.exact_zeros:
@@ -152,10 +152,12 @@ class Tally:
             return None
         often = self.errors is not None and sum_rule.looks_often(self.system.size)
         volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, often=often).logarithms
-        found = sum_rule.residuals(*(_by_group(each.unsqueeze(-1), groups).squeeze(-1) for each in (sums, volumes)))
-        if found.shape[-1]:
-            self.residuals = torch.maximum(self.residuals, found.nan_to_num(nan=0.0, posinf=math.inf).amax(dim=-1))
-        return found
+        residuals = sum_rule.residuals(
+            *(_by_group(totals.unsqueeze(-1), groups).squeeze(-1) for totals in (sums, volumes))
+        )
+        if residuals.shape[-1]:
+            self.residuals = torch.maximum(self.residuals, residuals.nan_to_num(nan=0.0, posinf=math.inf).amax(dim=-1))
+        return residuals
 
     def all_above(self, limit: float, steps: int) -> bool:
         """Whether every network has an error above the limit after so many steps."""

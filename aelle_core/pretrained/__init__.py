@@ -36,11 +36,13 @@ def shipped_file(name: str, part: str) -> Iterator[Path]:
     entry = known[name][part]
     with as_file(files(__name__).joinpath(entry["file"])) as path:
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise UserError(f"{str(path)!r} cannot be read ({error}): expected a file of this package") from error
-        if found != entry["sha256"]:
-            raise UserError(f"{str(path)!r} has SHA-256 {found}: expected {entry['sha256']}; install the package again")
+        if digest != entry["sha256"]:
+            raise UserError(
+                f"{str(path)!r} has SHA-256 {digest}: expected {entry['sha256']}; install the package again"
+            )
         yield path
 
 

@@ -6,8 +6,8 @@ from aelle_core.report.data import ReportData
 
 def headline(data: ReportData) -> str:
     """Return the conclusion of the verdicts; where AeLLE could not be measured, how the networks ended."""
-    if found := conclusion(data.summaries, data.last_epoch):
-        return found[0]
+    if sentence := conclusion(data.summaries, data.last_epoch):
+        return sentence[0]
     low, high = data.final.final_loss.min(), data.final.final_loss.max()
     return (
         f"The {len(data.final)} networks ended with losses from {low:.3g} to {high:.3g}; they are too few to say how "

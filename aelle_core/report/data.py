@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import Examples, Summary
+from aelle_core.evaluation import NetworkExamples, Summary
 from aelle_core.evaluation.tables.base import Table
 
 
@@ -51,7 +51,7 @@ class ReportData:
     study: dict[str, Any]
     versions: dict[str, str]
     seeds: dict[str, Any]
-    examples_by_epoch: dict[int, Examples]
+    examples_by_epoch: dict[int, NetworkExamples]
     aelle: AeLLE
     test_networks: frozenset[str]
     threshold: float
@@ -75,13 +75,13 @@ class ReportData:
         return max(self.examples_by_epoch)
 
     @property
-    def final(self) -> Examples:
+    def final(self) -> NetworkExamples:
         """The networks after the last epoch."""
         return self.examples_by_epoch[self.last_epoch]
 
     @property
     def good(self) -> np.ndarray:
-        """Which of the final networks ended below the threshold."""
+        """Return which of the final networks ended below the threshold, (networks,)."""
         return self.final.final_loss < self.threshold
 
     @property
@@ -106,7 +106,8 @@ class ReportData:
 
     @property
     def groups(self) -> tuple[str, np.ndarray] | None:
-        """What sets the final networks apart, and each one's name for it: cells, or sizes of one cell."""
+        """Return what sets the final networks apart, cells or sizes of one cell, and each network's name for it,
+        (networks,)."""
         for label, values in (("cell", self.final.cells), ("size", self.final.units)):
             if len(set(values.tolist())) > 1:
                 return label, values.astype(str)

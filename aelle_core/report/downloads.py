@@ -44,14 +44,14 @@ def downloads(data: ReportData, files: Sequence[str]) -> list[Download]:
     inside = [("metrics", metrics_csv(data.summaries))]
     if data.tables:
         inside.append(("tables", comma_separated(data.tables)))
-    found = []
+    links = []
     for address in files:
         stem, _, suffix = address.rpartition("/")[2].rpartition(".")
-        found.append(Download(f"{stem} ({_KINDS.get(suffix, suffix)})", address, f"{stem}.{suffix}"))
+        links.append(Download(f"{stem} ({_KINDS.get(suffix, suffix)})", address, f"{stem}.{suffix}"))
     for name, text in inside:
         content = base64.b64encode(text.encode()).decode()
-        found.append(Download(f"{name} (CSV)", f"data:text/csv;base64,{content}", f"{name}.csv"))
-    return found
+        links.append(Download(f"{name} (CSV)", f"data:text/csv;base64,{content}", f"{name}.csv"))
+    return links
 
 
 _KINDS = {"csv": "CSV", "parquet": "Parquet", "safetensors": "safetensors"}

@@ -59,16 +59,16 @@ def picture(figure: type[ReportFigure], data: ReportData) -> Picture:
 
 def draw_figures(data: ReportData) -> list[Picture]:
     """Every figure of the report, drawn."""
-    return [picture(each, data) for each in figures.values()]
+    return [picture(figure, data) for figure in figures.values()]
 
 
 def save_figures(pictures: Sequence[Picture], directory: Place) -> list[Place]:
     """Every picture as a PNG and as an SVG file in `directory`."""
     return [
-        write_atomically(directory / f"{each.figure.name}.{suffix}", partial(_write_bytes, content=content))
-        for each in pictures
-        if not each.absent
-        for suffix, content in (("png", each.png), ("svg", each.svg))
+        write_atomically(directory / f"{drawn.figure.name}.{suffix}", partial(_write_bytes, content=content))
+        for drawn in pictures
+        if not drawn.absent
+        for suffix, content in (("png", drawn.png), ("svg", drawn.svg))
     ]
 
 
@@ -94,7 +94,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
     )
     rows = network_rows(data)
     lists = notable(rows, data.threshold)
-    looked_at = [row.number for each in lists for row in each.rows]
+    looked_at = [row.number for listed in lists for row in listed.rows]
     marks = dict(zip(dict.fromkeys(looked_at), ascii_uppercase, strict=False))
     sentence = headline(data)
     return environment.get_template("report.html.jinja").render(
@@ -105,7 +105,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
         accurate=any(row.accuracy is not None for row in rows),
         best_loss=data.final.final_loss.min(),
         conclusion=sentence,
-        verdicts=[each for each in data.verdicts if each != sentence],
+        verdicts=[verdict for verdict in data.verdicts if verdict != sentence],
         notable=lists,
         marks=marks,
         unseen=len(unseen_or_all(rows)),
@@ -113,7 +113,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
         plane=plane_picture(data, rows, marks),
         epochs=epoch_picture(data),
         spectra=spectra_picture(data, FLOOR),
-        pictures=[_shown(each) for each in pictures if not each.absent],
+        pictures=[_shown(drawn) for drawn in pictures if not drawn.absent],
         tables=[_laid_out(table, set(data.good_fraction_by_cell)) for table in data.tables if table.entries],
         downloads=downloads(data, files),
         beside=bool(files),
@@ -166,13 +166,13 @@ def _laid_out(table: Any, cells: set[str]) -> dict[str, Any]:
 
 def _cells(data: ReportData) -> list[dict[str, Any]]:
     """For each cell its networks with a final spectrum, their best and median loss, and the share that ended well."""
-    found = []
+    rows = []
     for cell, share in data.good_fraction_by_cell.items():
         losses = data.final.final_loss[data.final.cells == cell]
         if len(losses):
             best, median = float(losses.min()), float(np.median(losses))
-            found.append({"name": cell, "networks": len(losses), "share": share, "best": best, "median": median})
-    return found
+            rows.append({"name": cell, "networks": len(losses), "share": share, "best": best, "median": median})
+    return rows
 
 
 def _early(data: ReportData) -> dict[str, Any]:
@@ -181,9 +181,9 @@ def _early(data: ReportData) -> dict[str, Any]:
     if len(epochs) > _MOST_EPOCHS:
         epochs = sorted({*epochs[:4], epochs[len(epochs) // 2], epochs[3 * len(epochs) // 4], epochs[-1]})
     f1 = {(one.classifier, one.epoch): one for one in data.summaries if one.metric == "f1"}
-    names = [each.classifier for each in standings(data.summaries, epochs[0])]
+    names = [standing.classifier for standing in standings(data.summaries, epochs[0])]
     rows = [(name, [f1[name, epoch] for epoch in epochs]) for name in names]
-    best = [max((cells[place].mean for _, cells in rows), default=0) for place in range(len(epochs))]
+    best = [max((cells[column].mean for _, cells in rows), default=0) for column in range(len(epochs))]
     return {"epochs": epochs, "rows": rows, "best": best}
 
 

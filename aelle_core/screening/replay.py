@@ -56,7 +56,7 @@ def replay(sweep: Sweep, *, price: float = 0.05, seed: int = 0, shares: tuple[fl
         raise UserError(f"a replay on {count} networks and {epochs} epochs: expected at least 40 networks and 2 epochs")
     if not 0 <= price < np.inf:
         raise UserError(f"price={price!r}: expected epochs of training that one spectrum costs, 0 or more")
-    found: dict[str, list[list[float]]] = {}
+    regrets_by_method: dict[str, list[list[float]]] = {}
     for train, test in KFold(_FOLDS, shuffle=True, random_state=seed).split(np.arange(count)):
         known, asked = sweep.of(train), sweep.of(test)
         scores = _scores(known, asked, seed)
@@ -69,8 +69,8 @@ def replay(sweep: Sweep, *, price: float = 0.05, seed: int = 0, shares: tuple[fl
                     final[choose(asked.losses, budget, source.permutation(len(asked)))] / best - 1
                     for _ in range(_ORDERS)
                 ]
-                found.setdefault(method, [[] for _ in shares])[shares.index(share)] += regrets
-    table = {method: np.array(values) for method, values in found.items()}
+                regrets_by_method.setdefault(method, [[] for _ in shares])[shares.index(share)] += regrets
+    table = {method: np.array(values) for method, values in regrets_by_method.items()}
     folds = np.sqrt(_FOLDS)
     return Replay(
         tuple(shares),

@@ -83,8 +83,8 @@ def screen(
     ranked = {}
     if alive:
         kept = [spectrum for spectrum in spectra if spectrum is not None]
-        found = fitted.predict(kept, None if rates is None else rates[alive])
-        for index, *numbers in zip(alive, found.loss, found.spread, found.distance, strict=True):
+        predictions = fitted.predict(kept, None if rates is None else rates[alive])
+        for index, *numbers in zip(alive, predictions.loss, predictions.spread, predictions.distance, strict=True):
             ranked[index] = Ranked(index, candidates[index], *map(float, numbers))
     nothing = (float("nan"), float("nan"), float("inf"))
     whole = [ranked.get(index) or Ranked(index, candidates[index], *nothing) for index in range(len(candidates))]

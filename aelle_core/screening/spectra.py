@@ -19,7 +19,7 @@ def candidate_spectra(candidates: Sequence[Any], inputs: Tensor) -> list[np.ndar
     forward(x, h) -> h takes x (batch, features) and h (batch, units) and has an attribute `hidden_size` or `units`.
     Networks of one cell and size are taken as packs. Raises UserError, naming its position, for anything else.
     """
-    found: list[np.ndarray | None] = [None] * len(candidates)
+    spectra: list[np.ndarray | None] = [None] * len(candidates)
     packs: dict[tuple[Any, ...], list[tuple[int, Network]]] = {}
     for index, candidate in enumerate(candidates):
         if isinstance(candidate, Network | nn.RNNBase | nn.RNNCellBase):
@@ -27,7 +27,7 @@ def candidate_spectra(candidates: Sequence[Any], inputs: Tensor) -> list[np.ndar
             key = (network.cell.name, network.cell.units, network.cell.input_size)
             packs.setdefault(key, []).append((index, network))
         elif isinstance(candidate, nn.Module):
-            found[index] = _of_module(candidate, inputs, index)
+            spectra[index] = _of_module(candidate, inputs, index)
         else:
             raise UserError(
                 f"candidate {index} is a {type(candidate).__name__}: expected a Network, a torch recurrent layer, or a "
@@ -37,8 +37,8 @@ def candidate_spectra(candidates: Sequence[Any], inputs: Tensor) -> list[np.ndar
         for (index, _), spectrum in zip(
             members, pack_spectra(_packed(members), inputs, jacobian="hidden"), strict=True
         ):
-            found[index] = spectrum.exponents if spectrum.status == "ok" else None
-    return found
+            spectra[index] = spectrum.exponents if spectrum.status == "ok" else None
+    return spectra
 
 
 def _single(candidate: Network | nn.Module, index: int) -> Network:

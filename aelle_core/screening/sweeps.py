@@ -49,7 +49,7 @@ class Sweep:
         return np.array([drawn.get("learning_rate", np.nan) for drawn in self.hyperparameters])
 
     def of(self, chosen: np.ndarray) -> "Sweep":
-        """Return the networks chosen by an index or a mask."""
+        """Return the networks chosen by indices (chosen,) or by a mask (n,)."""
         index = np.arange(len(self))[chosen]
         return Sweep(
             tuple(self.spectra[i] for i in index),

@@ -90,13 +90,13 @@ def _packs_in(name: str) -> int:
 
 def _write_merged(store: SpectraStore, directory: Directory, names: Sequence[str]) -> Place:
     """Write the rows of several files of one directory into one, which names all the files it replaces."""
-    place = directory.place
+    path = directory.path
     replaced: set[str] = set()
     sources: dict[str, frozenset[str]] = {}
     for name in names:
         held: frozenset[str] = frozenset()
         if name.startswith(MERGED):
-            held = opened(place / name, directory.study, directory.cell, directory.epoch).replaces
+            held = opened(path / name, directory.study, directory.cell, directory.epoch).replaces
         sources[name] = packs_of(held & replaced)
         replaced |= {name, *held}
     identity = Identity(directory.study, directory.cell, directory.epoch, None)
@@ -113,13 +113,13 @@ def _write_merged(store: SpectraStore, directory: Directory, names: Sequence[str
                 networks.append(table["network"])
                 rows += table.num_rows
                 writer.write_table(table, row_group_size=_ROWS)
-            check_each_once(directory, pa.chunked_array([chunk for each in networks for chunk in each.chunks]))
+            check_each_once(directory, pa.chunked_array([chunk for column in networks for chunk in column.chunks]))
             said = content(rows, [digest.text() for digest in digests])
             writer.add_key_value_metadata({CONTENT.decode(): json.dumps(said)})
 
     count = sum(not name.startswith(MERGED) for name in replaced)
     # A name of its own: two compactions at once must not write one file in the place of the other's.
-    target = place / f"{MERGED}{count:07d}-{uuid.uuid4().hex[:12]}{SUFFIX}"
+    target = path / f"{MERGED}{count:07d}-{uuid.uuid4().hex[:12]}{SUFFIX}"
     return write_atomically(target, write, within=store.path)
 
 
@@ -143,9 +143,9 @@ def _remove_replaced(store: SpectraStore, directory: Directory) -> None:
     now = store.contents.directory(directory.study, directory.cell, directory.epoch)
     if not now.replaced:
         return
-    for name in filter(lambda each: each.startswith(MERGED), now.counted):
+    for name in filter(lambda file: file.startswith(MERGED), now.counted):
         checked_rows(now, {name: frozenset()}, FILE_SCHEMA.names)
-    each_of(now.place, lambda name: (now.place / name).unlink(missing_ok=True), sorted(now.replaced))
+    each_of(now.path, lambda name: (now.path / name).unlink(missing_ok=True), sorted(now.replaced))
 
 
 def _remove_leftovers(root: Place) -> int:

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aelle_core.files.places import ObjectPath, Place, place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place
 from aelle_core.store.definitions import first_wrong
-from aelle_core.store.fragments import SUFFIX, check_name, write_fragment
+from aelle_core.store.fragments import SUFFIX, check_store_name, write_fragment
 from aelle_core.store.listing import Contents, Directory
 from aelle_core.store.marker import check_marked, is_marked
 from aelle_core.store.reading import check_each_once, checked_rows
@@ -60,7 +61,7 @@ class SpectraStore:
     def fragment(self, study: str, cell: str, pack: str, epoch: int) -> Place:
         """Where the fragment of a pack and epoch lies before any compaction."""
         for kind, name in (("study", study), ("cell", cell), ("pack", pack)):
-            check_name(kind, name)
+            check_store_name(kind, name)
         if epoch < 0:
             raise StoreError(f"epoch {epoch} of {pack!r}: expected 0 or more")
         return self.path / f"study={study}" / f"cell={cell}" / f"epoch={epoch}" / f"{pack}{SUFFIX}"
@@ -77,9 +78,9 @@ class SpectraStore:
         Lists names and opens no fragment: about as fast for all packs as `has` for a few.
         """
         result: dict[tuple[str, str], set[int]] = {}
-        for each in self.contents.directories({study}, None if cell is None else {cell}):
-            for pack in each.packs:
-                result.setdefault((each.cell, pack), set()).add(each.epoch)
+        for directory in self.contents.directories({study}, None if cell is None else {cell}):
+            for pack in directory.packs:
+                result.setdefault((directory.cell, pack), set()).add(directory.epoch)
         return result
 
     def write(self, records: Sequence[NetworkRecord]) -> Place:
@@ -90,12 +91,12 @@ class SpectraStore:
         the schema does not take, or when the store has been removed meanwhile: it is not made again. Passes on the
         system's error when the disk is full or an object store does not answer, leaving nothing behind.
         """
-        places = {(one.study, one.cell, one.pack, one.epoch) for one in records}
-        if len(places) != 1:
-            raise StoreError(f"{len(records)} records of {len(places)} packs and epochs: expected those of one")
+        keys = {(one.study, one.cell, one.pack, one.epoch) for one in records}
+        if len(keys) != 1:
+            raise StoreError(f"{len(records)} records of {len(keys)} packs and epochs: expected those of one")
         if len({one.network for one in records}) != len(records):
             raise StoreError(f"records of {records[0].pack!r} name a network twice: expected each once")
-        where = places.pop()
+        where = keys.pop()
         path = self.fragment(*where)
         self.check_is_there()
         if not path.exists():
@@ -146,11 +147,11 @@ class SpectraStore:
         if not directories:
             self.check_is_there()
         result = [_nothing(needed)]
-        for _, members in groupby(directories, key=lambda each: (each.study, each.cell)):
+        for _, members in groupby(directories, key=lambda directory: (directory.study, directory.cell)):
             if last:
                 tables = list(self._last_epochs(list(members), needed, condition, with_status))
             else:
-                tables = [self._rows(each, needed, with_status) for each in members]
+                tables = [self._rows(directory, needed, with_status) for directory in members]
             result.append(pa.concat_tables(tables).sort_by(_ORDER))
         return pa.concat_tables(result).select(wanted)
 
@@ -191,14 +192,14 @@ class SpectraStore:
 
     def studies(self) -> list[str]:
         """Return the studies that have rows."""
-        return sorted({each.study for each in self.contents.directories()})
+        return sorted({directory.study for directory in self.contents.directories()})
 
     def files(self) -> list[Place]:
         """Every file whose rows count: fragments and merged files, without fragments that were merged.
 
         Raises StoreError on a file that does not belong in the directory.
         """
-        return [each.place / name for each in self.contents.directories() for name in each.counted]
+        return [directory.path / name for directory in self.contents.directories() for name in directory.counted]
 
 
 def read_stores(paths: "Sequence[str | os.PathLike[str] | ObjectPath]", **choices: Any) -> pa.Table:

@@ -33,16 +33,16 @@ class ColumnDigest:
 def range_digests(column: pa.Array, lengths: Sequence[int]) -> list[str]:
     """Return the digest of each of consecutive ranges of rows, with these lengths: what ColumnDigest gives for each."""
     levels = list(_levels(column))
-    found, start = [], 0
+    digests, start = [], 0
     for length in lengths:
         parts = []
         if length:
             for bounds, data in levels:
                 parts.append(part := blake2b(digest_size=16))
                 _take(part, bounds, data, start, start + length)
-        found.append(_text(parts))
+        digests.append(_text(parts))
         start += length
-    return found
+    return digests
 
 
 def joined(column: pa.ChunkedArray) -> pa.Array:
@@ -80,8 +80,8 @@ def _levels(array: pa.Array) -> Iterator[_Level]:
                 yield (bounds if inner is None else inner[bounds]), data
     elif pa.types.is_string(array.type):
         filled = array.fill_null("")
-        _, places, content = filled.buffers()
-        offsets = np.frombuffer(places, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+        _, offset_buffer, content = filled.buffers()
+        offsets = np.frombuffer(offset_buffer, np.int32)[filled.offset : filled.offset + len(filled) + 1]
         yield None, np.diff(offsets)
         text = np.frombuffer(content, np.uint8) if content is not None else np.zeros(0, np.uint8)
         yield offsets, text

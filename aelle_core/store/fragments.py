@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MERGED_NAME = re.compile(rf"{MERGED}([0-9]+)(-[0-9a-f]+)?{re.escape(SUFFIX)}")
 
 
-def check_name(kind: str, name: str) -> None:
+def check_store_name(kind: str, name: str) -> None:
     """Raise StoreError unless `name` can be that of a study, cell or pack ("kind")."""
     if not _NAME.fullmatch(name) or name.startswith(MERGED):
         expected = f"letters, digits, '.', '-' and '_', with a letter or digit in front and not {MERGED!r}"
@@ -43,8 +43,8 @@ def is_file_name(name: str) -> bool:
 
 def merged_packs(name: str) -> int | None:
     """How many packs a merged file holds at most, as its name says; None for the name of a fragment."""
-    found = _MERGED_NAME.fullmatch(name)
-    return None if found is None else int(found[1])
+    match = _MERGED_NAME.fullmatch(name)
+    return None if match is None else int(match[1])
 
 
 def write_fragment(table: pa.Table, identity: Identity, path: Place, root: Place) -> Place:
@@ -124,7 +124,7 @@ def opened(path: Place, study: str, cell: str, epoch: int) -> Opened:
 def _check_schema(path: Place, schema: pa.Schema) -> None:
     names = set(schema.names)
     odd = sorted((names - set(FILE_SCHEMA.names)) | (REQUIRED - names))
-    if odd or any(not each.equals(FILE_SCHEMA.field(each.name)) for each in schema):
+    if odd or any(not column.equals(FILE_SCHEMA.field(column.name)) for column in schema):
         differ = odd or "types"
         raise StoreError(f"{str(path)!r} has another schema (differing in {differ}): expected schema {SCHEMA_VERSION}")
     version = (schema.metadata or {}).get(b"aelle_schema", b"").decode(errors="replace")

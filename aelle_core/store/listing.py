@@ -25,7 +25,7 @@ class Directory:
     compactions at once, where nothing can lock them out. `replaced` are those that a merged file stands for.
     """
 
-    place: Place
+    path: Place
     study: str
     cell: str
     epoch: int
@@ -63,7 +63,7 @@ class Contents:
         prefix = prefix[: prefix.find("*")] if "*" in prefix else prefix
         prefix = prefix.rstrip("/")
 
-        def found() -> list[Directory]:
+        def read() -> list[Directory]:
             result = []
             for relative, names in self._listing(prefix):
                 study, cell, epoch = self._checked(relative, names)
@@ -73,31 +73,31 @@ class Contents:
                     and (epochs is None or epoch in epochs)
                 ):
                     result.append(self._directory(relative, names, study, cell, epoch))
-            return sorted(result, key=lambda each: (each.study, each.cell, each.epoch))
+            return sorted(result, key=lambda directory: (directory.study, directory.cell, directory.epoch))
 
-        return self.undisturbed(found)
+        return self.undisturbed(read)
 
     def directory(self, study: str, cell: str, epoch: int) -> Directory:
         """Return what one directory holds now."""
         relative = f"study={study}/cell={cell}/epoch={epoch}"
 
-        def found() -> Directory:
+        def read() -> Directory:
             names = dict(self._listing(relative)).get(relative, [])
             self._checked(relative, names)
             return self._directory(relative, names, study, cell, epoch)
 
-        return self.undisturbed(found)
+        return self.undisturbed(read)
 
     def holds(self, study: str, cell: str, epoch: int, pack: str) -> bool:
         """Whether a directory holds a pack."""
         relative = f"study={study}/cell={cell}/epoch={epoch}"
 
-        def found() -> bool:
+        def read() -> bool:
             names = dict(self._listing(relative)).get(relative, [])
             merged = self._read(relative, names, study, cell, epoch)
             return f"{pack}{SUFFIX}" in names or any(pack in held for _, held in merged.values())
 
-        return self.undisturbed(found)
+        return self.undisturbed(read)
 
     def undisturbed(self, read: Callable[[], Result]) -> Result:
         """Return the result of a read, which is repeated when a compaction beside it has removed a file."""
@@ -114,21 +114,21 @@ class Contents:
         A merged file appears before those that it replaces vanish. So where a listing lacks one of these, its merged
         file was there before that listing ended, and one that starts afterwards shows it, or what replaced it.
         """
-        place = self._root / below if below else self._root
-        before = self._files_below(place)
+        path = self._root / below if below else self._root
+        before = self._files_below(path)
         for _ in range(_ATTEMPTS):
-            after = self._files_below(place)
+            after = self._files_below(path)
             if _merged(before) == _merged(after):
                 return [("/".join(filter(None, (below, relative))), names) for relative, names in before]
             before = after
         raise StoreError(f"{str(self._root)!r} changed {_ATTEMPTS} times while it was listed: expected one compaction")
 
     @staticmethod
-    def _files_below(place: Place) -> _Listing:
+    def _files_below(path: Place) -> _Listing:
         try:
-            return files_below(place)
+            return files_below(path)
         except OSError as error:
-            raise StoreError(str(unreachable(place, error))) from error
+            raise StoreError(str(unreachable(path, error))) from error
 
     def _checked(self, relative: str, names: Sequence[str]) -> tuple[str, str, int]:
         """Study, cell and epoch of a directory. Raises StoreError on what is no file of a store."""
@@ -158,11 +158,11 @@ class Contents:
 
     def _read(self, relative: str, names: Sequence[str], study: str, cell: str, epoch: int) -> dict[str, _Merged]:
         """Return what the merged files of a directory hold."""
-        place = self._root / relative
+        path = self._root / relative
         merged = [name for name in names if name.startswith(MERGED)]
         unknown = [name for name in merged if (relative, name) not in self._merged]
-        for each in each_of(place, lambda name: opened(place / name, study, cell, epoch), unknown):
-            self._merged[relative, each.path.name] = (each.replaces, packs_of(each.replaces))
+        for file in each_of(path, lambda name: opened(path / name, study, cell, epoch), unknown):
+            self._merged[relative, file.path.name] = (file.replaces, packs_of(file.replaces))
         return {name: self._merged[relative, name] for name in merged}
 
 

@@ -35,7 +35,7 @@ def check_marked(root: Place, *, create: bool) -> None:
         exists = root.exists()
         if exists and not root.is_dir():
             raise StoreError(f"{str(root)!r} is a file: expected a directory with spectra")
-        names = [each.name for each in root.iterdir()] if exists else []
+        names = [entry.name for entry in root.iterdir()] if exists else []
         if _MARKER in names:  # another process has made it meanwhile: it writes the marker first
             return
         if other := sorted(name for name in names if name.startswith(_STEM)):
@@ -57,8 +57,8 @@ def _check_former(path: Place) -> None:
     """Former versions wrote what the marker says into it."""
     try:
         content = json.loads(path.read_text())
-        found = (content["format"], content["schema"])
+        stated = (content["format"], content["schema"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{str(path)!r} cannot be read ({error!r}): expected a store's marker") from error
-    if found != (_FORMAT, SCHEMA_VERSION):
-        raise StoreError(f"{str(path)!r} says {found}: expected {(_FORMAT, SCHEMA_VERSION)}; use its own version")
+    if stated != (_FORMAT, SCHEMA_VERSION):
+        raise StoreError(f"{str(path)!r} says {stated}: expected {(_FORMAT, SCHEMA_VERSION)}; use its own version")

@@ -26,18 +26,18 @@ def checked_rows(directory: Directory, files: Mapping[str, frozenset[str]], colu
     StoreError naming the file when one is broken, lies in another's place, does not hold what it says, or has values
     outside of their definitions; FileNotFoundError when one has vanished.
     """
-    found = each_of(
-        directory.place,
-        lambda name: opened(directory.place / name, directory.study, directory.cell, directory.epoch),
+    opened_files = each_of(
+        directory.path,
+        lambda name: opened(directory.path / name, directory.study, directory.cell, directory.epoch),
         list(files),
     )
     names = [name for name in FILE_SCHEMA.names if name in {*columns, *_ALWAYS}]
-    table = _scanned(directory, found, names)
-    lengths = [each.rows for each in found]
-    _check_digests(table, found, lengths)
-    _check_packs(table, found, lengths)
+    table = _scanned(directory, opened_files, names)
+    lengths = [file.rows for file in opened_files]
+    _check_digests(table, opened_files, lengths)
+    _check_packs(table, opened_files, lengths)
     if wrong := first_wrong(table):
-        path = found[int(np.searchsorted(np.cumsum(lengths), wrong.row, side="right"))].path
+        path = opened_files[int(np.searchsorted(np.cumsum(lengths), wrong.row, side="right"))].path
         raise StoreError(f"{str(path)!r}: {wrong.sentence}; {REMEDY}")
     if any(files.values()):
         doubled = pa.chunked_array([
@@ -62,7 +62,7 @@ def check_each_once(directory: Directory, networks: pa.ChunkedArray) -> None:
         if name in checked_rows(directory, {file: left_out}, [])["network"].to_pylist()
     ]
     raise StoreError(
-        f"{str(directory.place)!r} holds network {name!r} twice, in {' and '.join(files)}: expected each network once "
+        f"{str(directory.path)!r} holds network {name!r} twice, in {' and '.join(files)}: expected each network once "
         f"in an epoch; remove the file that is a copy"
     )
 
@@ -71,52 +71,52 @@ def _starts(lengths: Sequence[int]) -> list[int]:
     return [0, *np.cumsum(lengths).tolist()][: len(lengths)]
 
 
-def _scanned(directory: Directory, found: Sequence[Opened], names: Sequence[str]) -> pa.Table:
+def _scanned(directory: Directory, opened_files: Sequence[Opened], names: Sequence[str]) -> pa.Table:
     schema = pa.schema([FILE_SCHEMA.field(name) for name in names], metadata=FILE_SCHEMA.metadata)
-    if not found:
+    if not opened_files:
         return schema.empty_table()
-    filesystem = found[0].fragment.filesystem
-    dataset = pds.FileSystemDataset([each.fragment for each in found], FILE_SCHEMA, CHECKED, filesystem)
+    filesystem = opened_files[0].fragment.filesystem
+    dataset = pds.FileSystemDataset([file.fragment for file in opened_files], FILE_SCHEMA, CHECKED, filesystem)
     try:
         return dataset.to_table(columns=list(names)).cast(schema).combine_chunks()
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        for each in found:  # Arrow does not say which file it was
-            read_whole(each.path)
-        raise broken(directory.place, error) from error
+        for file in opened_files:  # Arrow does not say which file it was
+            read_whole(file.path)
+        raise broken(directory.path, error) from error
 
 
-def _check_digests(table: pa.Table, found: Sequence[Opened], lengths: Sequence[int]) -> None:
+def _check_digests(table: pa.Table, opened_files: Sequence[Opened], lengths: Sequence[int]) -> None:
     if table.num_rows != sum(lengths):
-        raise StoreError(f"{str(found[0].path.parent)!r} changed while it was read: expected complete files")
-    if all(each.statement is None for each in found):
+        raise StoreError(f"{str(opened_files[0].path.parent)!r} changed while it was read: expected complete files")
+    if all(file.statement is None for file in opened_files):
         return
     for name in table.column_names:
         digests = range_digests(joined(table[name]), lengths)
-        for each, digest in zip(found, digests, strict=True):
-            if each.statement is not None and each.statement.digests.get(name, digest) != digest:
-                raise StoreError(f"{str(each.path)!r} holds another {name} than was written: {REMEDY}")
+        for file, digest in zip(opened_files, digests, strict=True):
+            if file.statement is not None and file.statement.digests.get(name, digest) != digest:
+                raise StoreError(f"{str(file.path)!r} holds another {name} than was written: {REMEDY}")
 
 
-def _check_packs(table: pa.Table, found: Sequence[Opened], lengths: Sequence[int]) -> None:
+def _check_packs(table: pa.Table, opened_files: Sequence[Opened], lengths: Sequence[int]) -> None:
     """Raise StoreError unless a fragment holds rows of its pack alone, and a merged file those of its packs."""
     held = joined(table["pack"]).dictionary_encode()
     names = held.dictionary.to_pylist()
     codes = held.indices.to_numpy()
     code_of = {name: code for code, name in enumerate(names)}
-    for each, start, length in zip(found, _starts(lengths), lengths, strict=True):
+    for file, start, length in zip(opened_files, _starts(lengths), lengths, strict=True):
         own = codes[start : start + length]
-        if each.path.name.startswith(MERGED):
+        if file.path.name.startswith(MERGED):
             present = frozenset(names[code] for code in np.unique(own))
-            if present != (said := packs_of(each.replaces)):
+            if present != (said := packs_of(file.replaces)):
                 odd = sorted(present ^ said)
                 raise StoreError(
-                    f"{str(each.path)!r} holds {len(present)} packs, not the {len(said)} that it replaces (differing "
+                    f"{str(file.path)!r} holds {len(present)} packs, not the {len(said)} that it replaces (differing "
                     f"in {odd[0]}): {REMEDY}"
                 )
             continue
-        pack = each.path.name.removesuffix(SUFFIX)
+        pack = file.path.name.removesuffix(SUFFIX)
         if not length or (own != code_of.get(pack, -1)).any():
             other = next((names[code] for code in own if names[code] != pack), "no pack")
-            raise StoreError(f"{str(each.path)!r} holds rows of {other}: expected those of {pack}; {REMEDY}")
+            raise StoreError(f"{str(file.path)!r} holds rows of {other}: expected those of {pack}; {REMEDY}")

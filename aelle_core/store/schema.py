@@ -56,10 +56,10 @@ SCHEMA = pa.schema(
 """Losses in the task's unit, mostly nats; accuracies in [0, 1]; spectra in nats per step, descending, -inf for dead
 directions."""
 
-FILE_SCHEMA = pa.schema([each for each in SCHEMA if each.name not in PARTITION_KEYS], metadata=SCHEMA.metadata)
+FILE_SCHEMA = pa.schema([column for column in SCHEMA if column.name not in PARTITION_KEYS], metadata=SCHEMA.metadata)
 """What a file holds: the partition keys are in its path."""
 
-REQUIRED = frozenset(each.name for each in _FIELDS) - set(PARTITION_KEYS)
+REQUIRED = frozenset(column.name for column in _FIELDS) - set(PARTITION_KEYS)
 """The columns that every file has. It may lack others: it was written before they were measured, or without them."""
 
 
@@ -107,12 +107,12 @@ def records_table(records: Sequence[NetworkRecord]) -> pa.Table:
     if unknown := sorted(measured - set(MEASURES)):
         raise StoreError(f"unknown measure {', '.join(unknown)}: expected some of {', '.join(MEASURES) or 'none'}")
     columns: dict[str, list[Any]] = {
-        each.name: [getattr(record, each.name) for record in records]
-        for each in fields(records[0])
-        if each.name != "measures"
+        field.name: [getattr(record, field.name) for record in records]
+        for field in fields(records[0])
+        if field.name != "measures"
     }
-    columns["hyperparameters"] = [sorted(each.items()) for each in columns["hyperparameters"]]
-    if not any(each is not None for each in columns["spectrum_closed_loop"]):
+    columns["hyperparameters"] = [sorted(drawn.items()) for drawn in columns["hyperparameters"]]
+    if not any(spectrum is not None for spectrum in columns["spectrum_closed_loop"]):
         del columns["spectrum_closed_loop"]  # of studies without free runs
     columns |= {name: [record.measures.get(name) for record in records] for name in MEASURES if name in measured}
     return pa.table(columns, schema=pa.schema([SCHEMA.field(name) for name in columns], metadata=SCHEMA.metadata))

@@ -61,12 +61,12 @@ def content(rows: int, digests: Sequence[str]) -> dict[str, object]:
 
 def digests_of(table: pa.Table) -> list[str]:
     """Return a digest for each column of a table."""
-    found = []
+    statements = []
     for column in table.columns:
         digest = ColumnDigest()
         digest.add(column)
-        found.append(digest.text())
-    return found
+        statements.append(digest.text())
+    return statements
 
 
 def stated(path: Place, names: Sequence[str], metadata: Mapping[bytes, bytes]) -> Statement | None:

@@ -3,7 +3,7 @@
 from aelle_core.study.cost import CohortCost, cohort_cost
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.joint import join
-from aelle_core.study.model import Study, check_name
+from aelle_core.study.model import Study, check_study_name
 from aelle_core.study.presets import changed_study, get_preset, presets
 from aelle_core.study.quarantine import Quarantine, QuarantinedPack
 from aelle_core.study.run import PackSummary, run_pack, run_study
@@ -21,7 +21,7 @@ __all__ = [
     "Study",
     "Variant",
     "changed_study",
-    "check_name",
+    "check_study_name",
     "cohort_cost",
     "cohorts",
     "get_preset",

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aelle_core.files.atomic import kind_of, write_atomically
-from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place, unreachable
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.foundation.plugins import named
 from aelle_core.store.dataset import SpectraStore, StoreError
@@ -95,7 +96,7 @@ class RunDirectory:
                 )
         elif self.path.exists() and not self.path.is_dir():
             raise UserError(f"{str(self)!r} is {kind_of(self.path)}: expected a directory for the results")
-        elif self.path.exists() and any(not each.name.startswith("_") for each in self.path.iterdir()):
+        elif self.path.exists() and any(not entry.name.startswith("_") for entry in self.path.iterdir()):
             raise UserError(f"{str(self)!r} holds other files and no study.json: expected an empty or new directory")
 
     def _check_writable(self, write: bool) -> None:
@@ -201,10 +202,10 @@ def _loss_name(study: Study, statement: dict[str, Any]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
+    versions = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -39,8 +39,8 @@ def measured_free_runs(trainer: Trainer, spectra: Sequence[LyapunovSpectrum] | N
     with torch.no_grad():
         runs = trainer.closed_loop().outputs(held.context.to(trainer.device), held.continuation.shape[1]).cpu()
     rate = held.exponents.get(0)
-    found = measure_all(FreeRuns(runs.numpy(), held.continuation.double().numpy(), held.interval, rate))
+    measures = measure_all(FreeRuns(runs.numpy(), held.continuation.double().numpy(), held.interval, rate))
     if spectra is not None and held.exponents:
-        closed = np.stack([each.exponents for each in spectra])
-        found["exponents_error"] = exponents_error(closed, held.exponents, held.interval)
-    return found
+        closed = np.stack([spectrum.exponents for spectrum in spectra])
+        measures["exponents_error"] = exponents_error(closed, held.exponents, held.interval)
+    return measures

@@ -19,32 +19,32 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
     Raises UserError when they differ in more than their seeds and numbers of networks, when two have the same seed, and
     when the directory holds anything else.
     """
-    runs = [each for run in runs for each in members(run) or [run]]
+    runs = [part for run in runs for part in members(run) or [run]]
     studies = [run.study() for run in runs]
     check_joinable(studies)
     first = studies[0]
-    networks = sum(each.networks for each in studies)
+    networks = sum(study.networks for study in studies)
     study = first.replace(planned=False, name=f"{first.name[:_NAME_LENGTH]}-joint", networks=networks)
-    places = [_place(run, together) for run in runs]
+    paths = [_place(run, together) for run in runs]
     together.check(study)
-    if together.settings.exists() and (held := together.read_settings().get("joint", [])) != places:
+    if together.settings.exists() and (held := together.read_settings().get("joint", [])) != paths:
         raise UserError(
-            f"{str(together)!r} joins {', '.join(held)}: expected {', '.join(places)}; name another directory"
+            f"{str(together)!r} joins {', '.join(held)}: expected {', '.join(paths)}; name another directory"
         )
-    data = {each.identity: run.read_settings()["data"] for each, run in zip(studies, runs, strict=True)}
-    together.prepare(study, data, joint=places, loss_name=runs[0].loss_name())
+    data = {study.identity: run.read_settings()["data"] for study, run in zip(studies, runs, strict=True)}
+    together.prepare(study, data, joint=paths, loss_name=runs[0].loss_name())
 
 
 def members(run: RunDirectory) -> list[RunDirectory]:
     """Return the runs that a joint one names, none where it is a run of its own."""
     named = run.read_settings().get("joint", [])
-    if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         raise UserError(f"{str(run.settings)!r} joins {named!r}: expected a list of run directories")
-    found = [RunDirectory(each if "://" in each else os.path.normpath(Path(str(run)) / each)) for each in named]
-    for each in found:
-        if each.read_settings().get("joint"):
-            raise UserError(f"{str(run.settings)!r} joins {str(each)!r}, which joins others: expected runs alone")
-    return found
+    runs = [RunDirectory(name if "://" in name else os.path.normpath(Path(str(run)) / name)) for name in named]
+    for member in runs:
+        if member.read_settings().get("joint"):
+            raise UserError(f"{str(run.settings)!r} joins {str(member)!r}, which joins others: expected runs alone")
+    return runs
 
 
 def check_joinable(studies: Sequence[Study]) -> None:

@@ -70,12 +70,12 @@ class Study:
     planned: InitVar[bool] = True
 
     def __post_init__(self, planned: bool) -> None:
-        for each in dataclasses.fields(self):
-            if each.name in ("cells", "units", "spectra", "spectrum_epochs"):
-                values = _as_tuple(each.name, getattr(self, each.name), empty=each.default == ())
-                object.__setattr__(self, each.name, values)
-            _check_bounds(each, getattr(self, each.name))
-        check_name("name", self.name)
+        for entry in dataclasses.fields(self):
+            if entry.name in ("cells", "units", "spectra", "spectrum_epochs"):
+                values = _as_tuple(entry.name, getattr(self, entry.name), empty=entry.default == ())
+                object.__setattr__(self, entry.name, values)
+            _check_bounds(entry, getattr(self, entry.name))
+        check_study_name("name", self.name)
         for label in ("task_options", "ranges", "chosen"):
             if not isinstance(getattr(self, label), Mapping):
                 raise UserError(f"{label}={getattr(self, label)!r}: expected a mapping")
@@ -112,7 +112,7 @@ class Study:
         taken = trainers[task.trainer].trains
         for name in self.cells:
             if not issubclass(cells[name], taken):
-                known = ", ".join(each for each in cells if issubclass(cells[each], taken))
+                known = ", ".join(name for name in cells if issubclass(cells[name], taken))
                 raise UserError(f"cell {name!r} cannot learn {self.task!r}: expected one of {known}")
             self.cell_ranges(name)
         if unknown := sorted(set(self.ranges) - set(self.cells) - {"*"}):
@@ -187,7 +187,7 @@ class Study:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any], *, planned: bool = True) -> "Study":
         """Return the study with these settings, `planned` or read. Raises UserError on an unknown setting."""
-        known = {each.name for each in dataclasses.fields(cls)}
+        known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(settings) - known):
             raise UserError(f"unknown setting {', '.join(unknown)}: expected some of {', '.join(sorted(known))}")
         return cls(**settings, planned=planned)
@@ -197,7 +197,7 @@ class Study:
         return self.from_dict({**dataclasses.asdict(self), **changes}, planned=planned)
 
 
-def check_name(label: str, name: object) -> None:
+def check_study_name(label: str, name: object) -> None:
     """Raise UserError unless `name` can name a study or its directory; `label` says what it is the name of."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
         raise UserError(f"{label}={name!r}: expected up to 64 letters, digits, - and _")
@@ -215,17 +215,17 @@ def _as_tuple(name: str, value: Any, empty: bool) -> tuple[Any, ...]:
     if not isinstance(value, str | int | list | tuple):
         raise UserError(f"{name}={value!r}: expected a list")
     values = (value,) if isinstance(value, str | int) else tuple(value)
-    if any(isinstance(each, list | dict) for each in values):
+    if any(isinstance(value, list | dict) for value in values):
         raise UserError(f"{name}={value!r}: expected a list of names or numbers")
     if (not values and not empty) or len(set(values)) != len(values):
         raise UserError(f"{name}={value!r}: expected at least one, each once")
     return values
 
 
-def _check_bounds(each: "dataclasses.Field[Any]", value: Any) -> None:
-    low, high = each.metadata["low"], each.metadata["high"]
+def _check_bounds(field: "dataclasses.Field[Any]", value: Any) -> None:
+    low, high = field.metadata["low"], field.metadata["high"]
     if low is None:
         return
     for one in value if isinstance(value, tuple) else (value,):
         if not isinstance(one, int) or isinstance(one, bool) or not low <= one <= high:
-            raise UserError(f"{each.name}={one!r}: expected a whole number from {low} to {high}")
+            raise UserError(f"{field.name}={one!r}: expected a whole number from {low} to {high}")

@@ -38,9 +38,9 @@ class Nights:
         """Return the dates of all nights that have results, in order."""
         if not self.path.exists():
             return []
-        found: Iterable[Place] = self.path.iterdir()
+        entries: Iterable[Place] = self.path.iterdir()
         return sorted(
-            each.name for each in found if _DATE.fullmatch(each.name) and self.run(each.name).settings.exists()
+            entry.name for entry in entries if _DATE.fullmatch(entry.name) and self.run(entry.name).settings.exists()
         )
 
     def finished(self) -> list[str]:
@@ -52,7 +52,7 @@ def is_trained(run: RunDirectory) -> bool:
     """Whether every pack of a run has its last epoch stored or was given up, and not all of them were."""
     study = run.study()
     stored = run.store.stored(study.identity)
-    given_up = {each.pack for each in run.quarantine.packs()}
+    given_up = {quarantined.pack for quarantined in run.quarantine.packs()}
     return bool(stored) and all(
         study.epochs in stored.get((cohort.cell, pack), ()) or pack in given_up
         for cohort in cohorts(study)

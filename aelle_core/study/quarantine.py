@@ -46,13 +46,13 @@ class Quarantine:
     def packs(self) -> list[QuarantinedPack]:
         """Return the recorded packs by name. Raises UserError naming the file when one is broken."""
         records: list[Place] = [*self.path.glob("[!_.]*.json")]
-        return [self._read(path) for path in sorted(records, key=lambda each: each.name)]
+        return [self._read(path) for path in sorted(records, key=lambda path: path.name)]
 
     @staticmethod
     def _read(path: Place) -> QuarantinedPack:
         try:
             content = json.loads(path.read_text())
-            values = {each.name: content[each.name] for each in fields(QuarantinedPack)}
+            values = {field.name: content[field.name] for field in fields(QuarantinedPack)}
             return QuarantinedPack(**values | {"networks": tuple(values["networks"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{str(path)!r} cannot be read ({error!r}): expected a pack's record") from error
@@ -60,9 +60,9 @@ class Quarantine:
 
 def quarantined_sentence(packs: Iterable[QuarantinedPack]) -> str:
     """Names of the packs and why the first of them failed, as people read it; at least one pack."""
-    every = sorted(packs, key=lambda each: each.pack)
-    names = some_of([each.pack for each in every])
-    other = len({each.cause for each in every}) - 1
+    every = sorted(packs, key=lambda quarantined: quarantined.pack)
+    names = some_of([quarantined.pack for quarantined in every])
+    other = len({quarantined.cause for quarantined in every}) - 1
     others = f"; {other} other cause{'s' if other > 1 else ''}" if other else ""
     return f"{'packs' if len(every) > 1 else 'pack'} {names} quarantined: {every[0].cause}{others}"
 

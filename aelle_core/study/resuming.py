@@ -34,19 +34,20 @@ class Resumption:
         if not path.exists():
             return cls(None, None, None, [])
         try:
-            found = read_checkpoint(path)
-            if found.epoch > epochs:
-                raise CheckpointError(f"checkpoint {str(path)!r} says epoch {found.epoch}: expected up to {epochs}")
+            checkpoint = read_checkpoint(path)
+            if checkpoint.epoch > epochs:
+                raise CheckpointError(
+                    f"checkpoint {str(path)!r} says epoch {checkpoint.epoch}: expected up to {epochs}"
+                )
         except CheckpointError as error:
             return cls(None, None, None, [_set_aside(path, error)])
-        known = (found.way, found.networks_at_once)
-        if holes := [epoch for epoch in missing if epoch < found.epoch]:
-            note = (
-                f"{path.stem} begins again: its epoch {holes[0]} is not stored, and its checkpoint is of {found.epoch}"
-            )
+        known = (checkpoint.way, checkpoint.networks_at_once)
+        if holes := [epoch for epoch in missing if epoch < checkpoint.epoch]:
+            held = f"its epoch {holes[0]} is not stored, and its checkpoint is of {checkpoint.epoch}"
+            note = f"{path.stem} begins again: {held}"
             _log.warning(note)
             return cls(None, *known, [note])
-        return cls(found, *known, [])
+        return cls(checkpoint, *known, [])
 
     def restore(self, trainer: Trainer, names: Sequence[str]) -> EpochResult | None:
         """Bring a new trainer to where the checkpoint stands and return that epoch's result; None where it begins at

@@ -78,9 +78,9 @@ def run_pack(
     """
     started = time.monotonic()
     store = run.store
-    place = (study.identity, pack.cell)
+    group = (study.identity, pack.cell)
     if stored is None:
-        stored = [epoch for epoch in range(study.epochs + 1) if store.has(*place, pack.name, epoch)]
+        stored = [epoch for epoch in range(study.epochs + 1) if store.has(*group, pack.name, epoch)]
     missing = [epoch for epoch in range(study.epochs + 1) if epoch not in stored]
     if not missing:
         return PackSummary(pack.name, 0, 0, time.monotonic() - started)
@@ -158,8 +158,8 @@ def _store_epoch(
 ) -> None:
     records = []
     for index, variant in enumerate(pack.variants):
-        of_network = {kind: each[index] for kind, each in spectra.items()}
-        usable = bool(result.alive[index]) and all(each.status == "ok" for each in of_network.values())
+        of_network = {kind: of_pack[index] for kind, of_pack in spectra.items()}
+        usable = bool(result.alive[index]) and all(spectrum.status == "ok" for spectrum in of_network.values())
         first = of_network[study.spectra[0]] if usable and of_network else None
         records.append(
             NetworkRecord(
@@ -195,13 +195,13 @@ def _store_epoch(
 
 def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, list[LyapunovSpectrum]]:
     """Return the study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
-    network, found = trainer.network(), {}
+    network, spectra = trainer.network(), {}
     for kind in study.spectra:
         if kind == "closed_loop":
-            found[kind] = closed_loop_spectra(trainer, study.exponents or CLOSED_LOOP_EXPONENTS)
+            spectra[kind] = closed_loop_spectra(trainer, study.exponents or CLOSED_LOOP_EXPONENTS)
             continue
         size = network.cell.units if kind == "hidden" else network.cell.state_size
-        found[kind] = pack_spectra(
+        spectra[kind] = pack_spectra(
             network,
             inputs,
             initial_state=trainer.initial_state,
@@ -210,7 +210,7 @@ def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, l
             warmup=study.warmup,
             device=trainer.device,
         )
-    return found
+    return spectra
 
 
 def _number(value: Tensor | float) -> float | None:

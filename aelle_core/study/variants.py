@@ -105,14 +105,14 @@ def _network_name(cell: str, units: int, index: int) -> str:
 
 def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | Choice], index: int) -> Variant:
     # A stream for each quantity: adding a range, a cell or networks leaves all other draws as they were.
-    place = f"{cell}/{units}"
+    label = f"{cell}/{units}"
     drawn: dict[str, Any] = {
-        name: bounds.at(np.random.default_rng(stream_seed(study.seed, f"draw/{place}/{name}", index)).random())
+        name: bounds.at(np.random.default_rng(stream_seed(study.seed, f"draw/{label}/{name}", index)).random())
         for name, bounds in sorted(ranges.items())
     }
     reads = trainers[tasks[study.task].trainer].reads
     settings = NetworkSettings(
-        seed=stream_seed(study.seed, f"network/{place}", index),
+        seed=stream_seed(study.seed, f"network/{label}", index),
         scale=drawn["scale"],
         learning_rate=drawn["learning_rate"],
         clip=drawn.get("clip", 1.0),
@@ -125,7 +125,7 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | C
     for name, value in drawn.items():
         bounds = ranges[name]
         if isinstance(bounds, Choice):  # one number for each name: 1 for the one that was drawn, 0 for the others
-            hyperparameters |= {f"{name} {each}": float(each == value) for each in bounds.names}
+            hyperparameters |= {f"{name} {choice}": float(choice == value) for choice in bounds.names}
         else:
             hyperparameters[name] = value
     return Variant(_network_name(cell, units, index), settings, hyperparameters)

@@ -110,19 +110,19 @@ class KnownSystem(ABC):
         for _ in range(steps):
             seen.append(self.observe(state))
             state = self.advance(state)
-        found = torch.stack(seen, dim=1)
+        observed = torch.stack(seen, dim=1)
         if noise:
             source = generator(seed, f"system/{self.name}/noise")
-            errors = torch.randn(found.shape, generator=source, dtype=torch.float64)
-            found = found + noise * found.flatten(0, 1).std(dim=0) * errors
-        return found
+            errors = torch.randn(observed.shape, generator=source, dtype=torch.float64)
+            observed = observed + noise * observed.flatten(0, 1).std(dim=0) * errors
+        return observed
 
     @property
     def published(self) -> KnownExponents | None:
         """The exponents that are published for these parameters; None where none are."""
-        for each in self.known:
-            if {**self.defaults, **each.parameters} == self.parameters:
-                return each
+        for reference in self.known:
+            if {**self.defaults, **reference.parameters} == self.parameters:
+                return reference
         return None
 
     def statement(self) -> dict[str, Any]:

@@ -68,11 +68,11 @@ class Examples:
 
     def digest(self) -> str:
         """Return 16 hexadecimal digits that stand for all numbers in it."""
-        found = hashlib.sha256()
-        for each in fields(self):
-            if (value := getattr(self, each.name)) is not None:
-                found.update(np.ascontiguousarray(value.numpy()).tobytes())
-        return found.hexdigest()[:16]
+        digest = hashlib.sha256()
+        for field in fields(self):
+            if (value := getattr(self, field.name)) is not None:
+                digest.update(np.ascontiguousarray(value.numpy()).tobytes())
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -85,20 +85,20 @@ class Splits:
 
 
 def beyond(numbers: Tensor, count: int) -> int | None:
-    """Return a value outside [0, count), the least or the largest, or None."""
+    """Return the least or the largest of `numbers`, any shape, where it is outside [0, count), or None."""
     if not numbers.numel():
         return None
-    least, largest = (int(each) for each in numbers.aminmax())
+    least, largest = (int(bound) for bound in numbers.aminmax())
     if least >= 0 and largest < count:
         return None
     return least if least < 0 else largest
 
 
 def permutation(count: int, seed: int) -> Tensor:
-    """Return a seeded order of `count` examples, the same on every machine."""
+    """Return a seeded order of `count` examples, (count,), the same on every machine."""
     return torch.from_numpy(np.random.default_rng([seed, count]).permutation(count))
 
 
 def _check_below(numbers: Tensor, count: int, what: str) -> None:
-    if (found := beyond(numbers, count)) is not None:
-        raise UserError(f"{what} {found}: expected 0 to {count - 1}")
+    if (wrong := beyond(numbers, count)) is not None:
+        raise UserError(f"{what} {wrong}: expected 0 to {count - 1}")

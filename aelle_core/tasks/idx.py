@@ -24,7 +24,7 @@ def find_idx(directory: Path, name: str) -> Path:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Return an array of unsigned bytes from an IDX file, gzipped or not.
+    """Return an array of unsigned bytes, of any shape, from an IDX file, gzipped or not.
 
     Raises UserError naming the file when it is no IDX file, holds another type, or is truncated.
     """

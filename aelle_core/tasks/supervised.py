@@ -54,8 +54,8 @@ class Supervised(Task):
     def splits(self) -> Splits:
         """The examples, read once. Raises UserError where they are missing, broken or beyond what the task says."""
         splits = self.load()
-        for each in (splits.training, splits.validation, splits.test):
-            self.check_examples(each)
+        for part in (splits.training, splits.validation, splits.test):
+            self.check_examples(part)
         return splits
 
     def check_examples(self, examples: Examples) -> None:
@@ -72,14 +72,15 @@ class Supervised(Task):
         return max(1, round(self.share * len(self.splits.training)))
 
     def own_examples(self, seed: int) -> Tensor:
-        """Return the training examples, by index, that the network with this seed sees: drawn without replacement."""
+        """Return the training examples, by index, (examples,), that the network with this seed sees: drawn without
+        replacement."""
         count = len(self.splits.training)
         if self.share == 1:
             return torch.arange(count)
         return torch.randperm(count, generator=generator(seed, "share"))[: self.examples_per_network]
 
     def order(self, seed: int, epoch: int) -> Tensor:
-        """Return the same in the order in which an epoch trains on them."""
+        """Return the same, (examples,), in the order in which an epoch trains on them."""
         own = self.own_examples(seed)
         return own[torch.randperm(len(own), generator=generator(seed, "order", epoch))]
 

@@ -65,8 +65,12 @@ class TargetLearning(Task):
         source = np.random.default_rng([seed, 4])
         drawn, cycles = source.uniform(0.1, 1, 4), source.permutation(_HIGHEST)[:4] + 1
         power = np.linalg.norm(_AMPLITUDES) / np.linalg.norm(drawn)
-        self.amplitudes = _AMPLITUDES if amplitudes == "fixed" else tuple(float(each * power) for each in drawn)
-        self.frequencies = _FREQUENCIES if frequencies == "fixed" else tuple(int(each) for each in np.sort(cycles))
+        self.amplitudes = (
+            _AMPLITUDES if amplitudes == "fixed" else tuple(float(amplitude * power) for amplitude in drawn)
+        )
+        self.frequencies = (
+            _FREQUENCIES if frequencies == "fixed" else tuple(int(frequency) for frequency in np.sort(cycles))
+        )
 
     @property
     def steps(self) -> int:

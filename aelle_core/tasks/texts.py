@@ -33,9 +33,9 @@ def read_text(source: str, sha256: str | None = None) -> str:
         content = _read(_download(source, sha256) if is_address else Path(source))
     if not content:
         raise UserError(f"text {source!r} is empty: expected some English")
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 is not None and found != sha256.lower():
-        raise UserError(f"text {source!r} has the SHA-256 {found}: expected {sha256}")
+    digest = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and digest != sha256.lower():
+        raise UserError(f"text {source!r} has the SHA-256 {digest}: expected {sha256}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -34,7 +34,7 @@ def check_cell(cell: type[Cell] | str) -> None:
 def pack_of(cell: Cell, scale: float = 0.7) -> Network:
     """Return three networks of a cell whose weights, and whose constants, differ."""
     drawn = [cell.initialise(generator(seed, "weights"), scale) for seed in range(NETWORKS)]
-    stacked = {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]}
+    stacked = {name: torch.stack([weights[name] for weights in drawn]) for name in drawn[0]}
     for value in stacked.values():  # what starts at zero would hide its share of the Jacobian
         if not value.any():
             value.uniform_(-scale, scale, generator=generator(0, "zeros"))

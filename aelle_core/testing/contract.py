@@ -15,7 +15,8 @@ def require(kept: object, sentence: str) -> None:
 
 
 def require_close(found: Tensor, expected: Tensor, sentence: str, *, rtol: float, atol: float) -> None:
-    """Raise ContractError with this sentence, and by how much, unless two tensors are equal within the tolerances."""
+    """Raise ContractError with this sentence, and by how much, unless two tensors of any shape are equal within the
+    tolerances."""
     try:
         torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
     except AssertionError as error:

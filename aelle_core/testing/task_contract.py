@@ -68,8 +68,8 @@ def _shapes(make: Make) -> None:
         return
     for name in ("training", "validation", "test"):
         part = getattr(task.splits, name)
-        each = () if part.one_hot else (task.input_size,)
-        wanted = (len(part), task.steps, *each)
+        trailing = () if part.one_hot else (task.input_size,)
+        wanted = (len(part), task.steps, *trailing)
         given = tuple(part.inputs.shape)
         require(given == wanted, f"{name} inputs have shape {given}: expected {wanted}")
         require(part.one_hot or part.inputs.isfinite().all(), f"{name} inputs are not all finite")
@@ -114,7 +114,7 @@ def _seeded_split(make: Make) -> None:
     task = make(0)
     if not isinstance(task, Supervised):
         return
-    own, other = (each.statement()["splits"]["training"] for each in (task, make(1)))
+    own, other = (task_of_seed.statement()["splits"]["training"] for task_of_seed in (task, make(1)))
     require(own != other, "expected another seed to split the examples otherwise")
 
 

@@ -47,7 +47,8 @@ def way_of(pack: PackTrainer, way: str) -> Way:
 
 
 def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
-    """Return targets for `rows` sequences of three networks, or for every step of them."""
+    """Return targets for `rows` sequences of three networks, or for every step of them, one after the other: classes
+    (3, rows) or numbers (3, rows, outputs)."""
     count = pack.task.steps * rows if pack.task.read_out_after == "every" else rows
     source = generator(seed, "targets")
     if pack.task.loss_kind.classes:
@@ -56,7 +57,8 @@ def drawn_targets(pack: PackTrainer, rows: int, seed: int) -> Tensor:
 
 
 def drawn_weights(pack: PackTrainer, rows: int, seed: int) -> Tensor | None:
-    """Return which steps of `rows` sequences count, where the task's differ in length: those up to a last one."""
+    """Return which steps of `rows` sequences count, (3, steps * rows), where the task's differ in length: those up to a
+    last one."""
     if not pack.task.ragged:
         return None
     steps = pack.task.steps
@@ -79,7 +81,7 @@ def check_way(
     cell, steps = kind(task.input_size, 19), task.steps
     pack = PackTrainer(cell, task, SETTINGS, batch_size=32, way=way)
     stops, weights = cuts(truncations, steps), torch.tensor([1.0, -2.0, 0.5])
-    own_way, reference = (way_of(pack, each) for each in (way, "packed"))
+    own_way, reference = (way_of(pack, name) for name in (way, "packed"))
     for seed in (0, 1):
         inputs = torch.randn(3, steps, 37, task.input_size, generator=generator(seed, "inputs"))
         noise = None
@@ -87,16 +89,16 @@ def check_way(
             noise = torch.randn(3, steps, 37, cell.units * cell.noise_channels, generator=generator(seed, "noise"))
         targets, counted = drawn_targets(pack, 37, seed), drawn_weights(pack, 37, seed)
         losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs, noise, stops, counted), targets)
-        found = torch.autograd.grad((losses * weights).sum(), list(pack.parameters.values()))
+        computed = torch.autograd.grad((losses * weights).sum(), list(pack.parameters.values()))
         double = {key: value.detach().double().requires_grad_() for key, value in pack.parameters.items()}
         constants = {key: value.double() for key, value in pack.constants.items()}
-        wide, whole = (None if each is None else each.double() for each in (noise, counted))
+        wide, whole = (None if values is None else values.double() for values in (noise, counted))
         exact = targets.double() if targets.is_floating_point() else targets
         expected = reference.losses(double, constants, MiniBatch(inputs.double(), wide, stops, whole), exact)
         sentence = f"way {way!r}: losses of {cell!r} are not those of its step"
         require_close(losses.double(), expected, sentence, rtol=1e-6, atol=1e-6)
         gradients = torch.autograd.grad((expected * weights).sum(), list(double.values()))
-        for key, own, wanted in zip(double, found, gradients, strict=True):
+        for key, own, wanted in zip(double, computed, gradients, strict=True):
             scale = max(wanted.abs().amax().item(), 1e-6)  # one step back, the weights of the state may get none
             sentence = f"way {way!r}: the gradient of {key} of {cell!r} is not that of its step"
             require_close(own.double(), wanted, sentence, rtol=1e-5, atol=5e-6 * scale)

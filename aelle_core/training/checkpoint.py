@@ -47,13 +47,13 @@ def save_checkpoint(path: Place, trainer: Trainer, result: EpochResult, names: S
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Return a hash of all that a checkpoint holds, without the hash itself."""
-    found = blake2b(digest_size=16)
+    digest = blake2b(digest_size=16)
     said = {name: value for name, value in metadata.items() if name != _CHECKSUM}
-    found.update(json.dumps(sorted(said.items())).encode())
+    digest.update(json.dumps(sorted(said.items())).encode())
     for name, value in sorted(tensors.items()):
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _identity(trainer: Trainer) -> dict[str, str]:
@@ -64,7 +64,7 @@ def _identity(trainer: Trainer) -> dict[str, str]:
         "cell": trainer.cell.name,
         "input_size": str(trainer.cell.input_size),
         "units": str(trainer.cell.units),
-        "networks": json.dumps([dataclasses.asdict(each) for each in trainer.settings]),
+        "networks": json.dumps([dataclasses.asdict(settings) for settings in trainer.settings]),
     }
 
 

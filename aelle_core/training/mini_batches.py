@@ -84,8 +84,8 @@ def _rows(examples: Examples, targets: Tensor, lengths: Tensor | None, readout: 
         return targets, None
     steps = examples.inputs.shape[1]
     trailing = 0 if targets.dtype == torch.int64 else 1
-    each = examples.targets.dim() - trailing == 2  # a target for every step, not one for each sequence
-    if not each:
+    per_step = examples.targets.dim() - trailing == 2  # a target for every step, not one for each sequence
+    if not per_step:
         shape = (*targets.shape[:2], steps, *targets.shape[2:])
         targets = targets.unsqueeze(2).expand(shape)
     rows = targets.transpose(1, 2).flatten(1, 2)
@@ -93,5 +93,5 @@ def _rows(examples: Examples, targets: Tensor, lengths: Tensor | None, readout: 
         return rows, None
     ends = lengths.unsqueeze(1) - 1  # (networks, 1, batch)
     time = torch.arange(steps, device=targets.device).view(1, -1, 1)
-    counted = time <= ends if each else time == ends
+    counted = time <= ends if per_step else time == ends
     return rows, counted.float().flatten(1, 2)

@@ -96,12 +96,17 @@ class Trainer(ABC):
         if not settings:
             raise UserError(f"no networks of {cell.name!r} to train: expected the settings of at least one")
         self.cell = cell
+        self.task = task
         self.settings = list(settings)
         self.batch_size = batch_size
         self.device = torch.device(device)
         self.way_name = way
         self.networks_at_once = min(at_once or len(self.settings), len(self.settings))
         self.epoch = 0
+        self._begin()
+
+    def _begin(self) -> None:  # noqa: B027 - a trainer may have nothing to add
+        """Draw what the networks start from; the last step of the constructor, which all trainers share."""
 
     @abstractmethod
     def run(self, epochs: int) -> Iterator[EpochResult]:

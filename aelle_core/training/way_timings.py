@@ -71,14 +71,14 @@ class Workload:
         )
 
     @property
-    def place(self) -> torch.device:
+    def torch_device(self) -> torch.device:
         """Its device."""
         return torch.device(self.device)
 
     @property
     def timed(self) -> int:
         """How many of the networks are timed together."""
-        if self.place.type != "cpu":
+        if self.torch_device.type != "cpu":
             return self.networks
         parameters = sum(math.prod(shape) for shape in self.recurrent().parameter_shapes().values())
         return min(self.networks, max(_AT_ONCE, math.ceil(_PARAMETERS / parameters)))
@@ -89,12 +89,12 @@ class Workload:
 
     def ways(self) -> list[str]:
         """Return the names of the ways that give the reference's numbers for it."""
-        return available_ways(self.recurrent(), self.place, losses[self.loss])
+        return available_ways(self.recurrent(), self.torch_device, losses[self.loss])
 
     def fits(self) -> bool:
         """Whether free memory has room for all that are timed."""
-        each = network_bytes(self.recurrent(), _RandomTask(self), self.batch_size)
-        return networks_at_once(each, self.place) >= self.timed
+        bytes_each = network_bytes(self.recurrent(), _RandomTask(self), self.batch_size)
+        return networks_at_once(bytes_each, self.torch_device) >= self.timed
 
 
 class WayTimings:
@@ -165,7 +165,7 @@ def fastest(timings: Mapping[str, Timing]) -> str:
 
 def time_ways(trainer: type[Trainer], workload: Workload, say: Callable[[str], object]) -> dict[str, Timing]:
     """Return every way's time for a mini-batch of `trainer`: forward, backward and the optimiser's step."""
-    cell, device, networks = workload.recurrent(), workload.place, workload.timed
+    cell, device, networks = workload.recurrent(), workload.torch_device, workload.timed
     settings = [NetworkSettings(seed, 0.1, 1e-3) for seed in range(networks)]
     task = _RandomTask(workload)
     started, silent = time.perf_counter(), True
@@ -187,8 +187,8 @@ def time_ways(trainer: type[Trainer], workload: Workload, say: Callable[[str], o
             if round_:
                 times.setdefault((name, at_once), []).append(time.perf_counter() - begun)
     timings: dict[str, Timing] = {}
-    for (name, at_once), each in times.items():
-        timing = Timing(min(each) / networks, at_once)
+    for (name, at_once), seconds in times.items():
+        timing = Timing(min(seconds) / networks, at_once)
         if name not in timings or timing.seconds < timings[name].seconds:
             timings[name] = timing
     return timings

@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks.shared import page
 from benchmarks.shared.progress import progress_of, statement
 from benchmarks.spectrum.cases import SEED
-from benchmarks.training import figure
+from benchmarks.training import speed_picture
 from benchmarks.training.plan import FULL, QUICK
 from benchmarks.training.run import Run
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(line)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        figure.draw(folder, measured.cells, measured.by_networks, measured.by_units, measured.by_steps)
+        speed_picture.draw(folder, measured.cells, measured.by_networks, measured.by_units, measured.by_steps)
         introduction = INTRODUCTION.format(
             command="make bench" if folder == DOCS else "python -m benchmarks.training",
             seed=SEED,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.shared.timing import Spread, Way, on_threads, ratio, take_turns
-from benchmarks.training import packs, peers
-from benchmarks.training.cases import RandomSequences, Shape
+from benchmarks.training import one_by_one, packs
+from benchmarks.training.shapes import RandomSequences, Shape
 
 ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS = "vmap, loops", "vmap, layers"
 ENSEMBLE_SIZE = 16
@@ -74,10 +74,10 @@ def measure(
     said: set[str] = set()
     chosen = list(wanted)
     with on_threads(threads):
-        ways = [way_alone(shape, way) for way in peers.ALONE]
+        ways = [way_alone(shape, way) for way in one_by_one.ALONE]
         if ensembles:
             ways.append(_ensemble(shape, True, said))
-            if peers.is_layer(shape.cell):
+            if one_by_one.is_layer(shape.cell):
                 ways.append(_ensemble(shape, False, said))
         ways += [way_of_ours(shape, each) for each in chosen]
         found = take_turns(ways, budget, least, patience=patience)
@@ -85,7 +85,7 @@ def measure(
     return Times(
         shape,
         threads,
-        {way: milliseconds[way] for way in peers.ALONE},
+        {way: milliseconds[way] for way in one_by_one.ALONE},
         {name: milliseconds[name] for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS) if name in milliseconds},
         {each: milliseconds[str(each)] for each in chosen},
         frozenset(said),
@@ -101,7 +101,7 @@ def way_alone(shape: Shape, way: str) -> Way:
     """One network on a few mini-batches."""
     batches = _batches(shape, 1)
     examples = RandomSequences(shape, batches).splits.training
-    network = peers.alone(shape, way)
+    network = one_by_one.alone(shape, way)
 
     def run() -> None:
         order = torch.randperm(len(examples))
@@ -113,7 +113,7 @@ def way_alone(shape: Shape, way: str) -> Way:
 def _ensemble(shape: Shape, loop: bool, said: set[str]) -> Way:
     examples = RandomSequences(shape, 1).splits.training
     networks = ENSEMBLE_SIZE if loop else _LAYERS_AT_ONCE
-    ensemble = peers.ensemble(shape, networks, loop=loop)
+    ensemble = one_by_one.ensemble(shape, networks, loop=loop)
 
     def run() -> None:
         orders = torch.stack([torch.randperm(len(examples)) for _ in range(networks)])

@@ -7,7 +7,7 @@ from aelle_core.training import PackTrainer
 from aelle_core.training.way_timings import REFERENCE, Workload, fastest, time_ways
 from aelle_core.training.ways import available_ways
 from benchmarks.shared.timing import on_threads
-from benchmarks.training.cases import RandomSequences, Shape, settings_of
+from benchmarks.training.shapes import RandomSequences, Shape, settings_of
 
 
 def ways_of(shape: Shape, device: torch.device | str = "cpu") -> tuple[str, ...]:

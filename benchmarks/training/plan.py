@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from benchmarks.training import growth, memory
-from benchmarks.training.cases import CELLS
+from benchmarks.training import by_size, pack_memory
 from benchmarks.training.measure import ENSEMBLE_SIZE
+from benchmarks.training.shapes import CELLS
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ FULL = Plan(
     budget=3.0,
     peak_budget=0.5,
     spectra_cells=CELLS,
-    curve_cells=growth.CELLS,
-    units=growth.UNITS,
-    steps=growth.STEPS,
+    curve_cells=by_size.CELLS,
+    units=by_size.UNITS,
+    steps=by_size.STEPS,
     study_sizes=(10, 100),
     study_beyond=(1000,),
-    memory_cells=memory.CELLS,
-    memory_sizes=memory.NETWORKS,
+    memory_cells=pack_memory.CELLS,
+    memory_sizes=pack_memory.NETWORKS,
 )
 QUICK = Plan(
     cells=("rnn", "lstm", "lem"),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 
 from benchmarks.shared.timing import Spread, on_threads, ratio, seconds
-from benchmarks.training import peers
-from benchmarks.training.cases import Shape
+from benchmarks.training import one_by_one
 from benchmarks.training.measure import Pack, way_alone, way_of_ours
+from benchmarks.training.shapes import Shape
 
 _TURNS = 3
 _LONG = 0.3  # seconds of one turn, at least: processes that have to wait for each other begin and end apart
@@ -58,7 +58,7 @@ class Processes:
         together = {
             way: [sum(turn) for turn in zip(*(each[way] for each in several), strict=True)] for way in several[0]
         }
-        return Rates(shape.cell, {way: together[way] for way in peers.ALONE}, together[str(pack)])
+        return Rates(shape.cell, {way: together[way] for way in one_by_one.ALONE}, together[str(pack)])
 
 
 def _begin(barrier: Barrier) -> None:
@@ -70,7 +70,7 @@ def _rates(shape: Shape, pack: Pack) -> dict[str, Sequence[float]]:
     """Networks times mini-batches per second of this process by way, turn by turn."""
     found: dict[str, list[float]] = {}
     with on_threads(1):
-        ways = [*(way_alone(shape, way) for way in peers.ALONE), way_of_ours(shape, pack)]
+        ways = [*(way_alone(shape, way) for way in one_by_one.ALONE), way_of_ours(shape, pack)]
         calls = {}
         for way in ways:
             way.run()

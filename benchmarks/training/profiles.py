@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.shared.device import synchronise
 from benchmarks.shared.timing import seconds
 from benchmarks.training import packs
-from benchmarks.training.cases import Shape
+from benchmarks.training.shapes import Shape
 
 WAITING = "waiting for launches"
 _GROUPS = (

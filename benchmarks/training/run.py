@@ -10,12 +10,12 @@ from benchmarks.shared.progress import Steps
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import on_threads
 from benchmarks.spectrum.product import product_rate
-from benchmarks.training import comparison, growth, memory, packs, peers, spectra, studies
-from benchmarks.training.cases import Shape
-from benchmarks.training.comparison import OfCell
+from benchmarks.training import by_cell, by_size, one_by_one, pack_memory, packs, spectra, studies
+from benchmarks.training.by_cell import OfCell
 from benchmarks.training.measure import ENSEMBLE_SIZE, Pack, Times, measure
 from benchmarks.training.plan import Plan
 from benchmarks.training.processes import Processes, Rates
+from benchmarks.training.shapes import Shape
 
 GROUP_SECONDS = 30.0  # after so many for one group of ways no further turn is begun
 
@@ -25,9 +25,9 @@ class Measured:
     """What a run found: the cells on one thread, the curves against P, N and T, tables, seconds, what was left out."""
 
     cells: list[OfCell]
-    by_networks: list[growth.Curve]
-    by_units: list[growth.Curve]
-    by_steps: list[growth.Curve]
+    by_networks: list[by_size.Curve]
+    by_units: list[by_size.Curve]
+    by_steps: list[by_size.Curve]
     tables: list[Table]
     verdicts: list[str]
     seconds: dict[str, float]
@@ -47,7 +47,7 @@ class Run:
         plan, steps = self.plan, self.steps
         for cell in plan.cells:
             with steps.step("equal work", cell):
-                peers.check_equal_work(cell)
+                one_by_one.check_equal_work(cell)
         prepare_kernel(torch.float64)
         peaks = self._peaks({})
         one = [self._on_one_thread(cell) for cell in plan.cells]
@@ -67,24 +67,24 @@ class Run:
         by_steps = self._curves("steps", plan.steps, fastest)
         tables = [*costs, *self._memory(best)]
         peaks = self._peaks(peaks)
-        by_networks = growth.against_networks(one)
+        by_networks = by_size.against_networks(one)
         curves = (("P", "networks side by side", by_networks), ("N", "units", by_units), ("T", "steps", by_steps))
         several = {threads: found for threads, found in by_threads.items() if found}
         before = [
-            *(comparison.alone_table(found, threads, peaks[threads]) for threads, found in several.items()),
-            comparison.ensembles_table(one),
-            comparison.sizes_table(one, (*plan.small, *plan.large)),
-            *([comparison.cores_table(rates, by_threads[cores], cores)] if rates else []),
-            *(growth.growth_table(symbol, what, found) for symbol, what, found in curves if found),
+            *(by_cell.alone_table(found, threads, peaks[threads]) for threads, found in several.items()),
+            by_cell.ensembles_table(one),
+            by_cell.sizes_table(one, (*plan.small, *plan.large)),
+            *([by_cell.cores_table(rates, by_threads[cores], cores)] if rates else []),
+            *(by_size.growth_table(symbol, what, found) for symbol, what, found in curves if found),
             spectra.shares_table(shares),
         ]
         gains = {
-            comparison.threads_in_words(threads): {each.cell: each.gain for each in found}
+            by_cell.threads_in_words(threads): {each.cell: each.gain for each in found}
             for threads, found in several.items()
         }
         if rates:
             gains[f"{cores} processes of one thread, as a study runs"] = {each.cell: each.gain for each in rates}
-        verdicts = [comparison.verdict(found, where) for where, found in gains.items()]
+        verdicts = [by_cell.verdict(found, where) for where, found in gains.items()]
         return Measured(
             one,
             by_networks,
@@ -167,7 +167,7 @@ class Run:
             if not self._time_for("memory"):
                 return []
             ways = {cell: best[cell] for cell in self.plan.memory_cells}
-            return [memory.memory_table(memory.measure_all(ways, self.plan.memory_sizes))]
+            return [pack_memory.memory_table(pack_memory.measure_all(ways, self.plan.memory_sizes))]
 
     def _measure(
         self, shape: Shape, threads: int, wanted: list[Pack], ensembles: bool = False, least: int | None = None
@@ -182,12 +182,12 @@ class Run:
             patience=GROUP_SECONDS,
         )
 
-    def _curves(self, name: str, values: tuple[int, ...], fastest: dict[str, Pack]) -> list[growth.Curve]:
+    def _curves(self, name: str, values: tuple[int, ...], fastest: dict[str, Pack]) -> list[by_size.Curve]:
         found = []
         for cell, pack in fastest.items():
             with self.steps.step(f"against {name}", cell):
                 if self._time_for(f"{cell} against {name}"):
-                    found += growth.against(name, values, cell, pack, self.plan.budget / 3, self.plan.least)
+                    found += by_size.against(name, values, cell, pack, self.plan.budget / 3, self.plan.least)
         return found
 
 

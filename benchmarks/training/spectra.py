@@ -11,8 +11,8 @@ from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import Spread, Way, on_threads, take_turns
 from benchmarks.spectrum.cases import SEQUENCES
 from benchmarks.training import packs
-from benchmarks.training.cases import settings_of
-from benchmarks.training.comparison import OfCell
+from benchmarks.training.by_cell import OfCell
+from benchmarks.training.shapes import settings_of
 
 NETWORKS = 16
 IMAGES = (60_000, 54_000)

@@ -14,8 +14,8 @@ from aelle_core.training import PackTrainer
 from aelle_core.training.way_timings import WayTimings, Workload
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import on_threads, seconds
-from benchmarks.training import peers
-from benchmarks.training.cases import Shape
+from benchmarks.training import one_by_one
+from benchmarks.training.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def seconds_alone() -> float:
         for cell in preset.cells:
             shape = Shape(cell, preset.units[0], task.steps, preset.batch_size, task.input_size)
             best = float("inf")
-            for way in peers.ALONE:
-                network = peers.alone(shape, way)
+            for way in one_by_one.ALONE:
+                network = one_by_one.alone(shape, way)
                 order = torch.randperm(len(examples))
                 network.train(examples.inputs, examples.targets, order[: preset.batch_size], preset.batch_size)
                 took = seconds(

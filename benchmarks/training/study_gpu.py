@@ -30,8 +30,8 @@ from benchmarks.shared.device import describe
 from benchmarks.spectrum.cases import PAPER_CELLS
 from benchmarks.spectrum.product import product_rate
 from benchmarks.training import study_page
-from benchmarks.training.cases import Shape
 from benchmarks.training.profiles import profile_pack
+from benchmarks.training.shapes import Shape
 from benchmarks.training.study_records import Records, Start
 
 PAGE = Path("docs/results/study-gpu.md")

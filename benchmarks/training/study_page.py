@@ -10,7 +10,7 @@ import torch
 from aelle_core.study import RunDirectory, Study
 from aelle_core.tasks import Task
 from benchmarks.shared.tables import DASH, Table, number
-from benchmarks.training.cases import Shape
+from benchmarks.training.shapes import Shape
 from benchmarks.training.study_records import Records
 
 

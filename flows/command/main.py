@@ -15,32 +15,27 @@ from flows.command.options import (
     Cells,
     Cpus,
     Data,
-    DryRun,
     Epochs,
     Gpus,
     Networks,
-    Output,
     Preset,
     Regress,
     Runs,
-    Seed,
-    Spectra,
     Splits,
     Task,
     TaskOptions,
     Together,
     Units,
-    WayName,
     asked_analysis,
     asked_resources,
     asked_study,
     check_forced_way,
     check_home,
     check_numbers,
-    checked_output,
     joined,
 )
 from flows.command.recipes import recipes
+from flows.command.request import StudyRequest, taking_a_request
 from flows.command.serve import serve
 
 if TYPE_CHECKING:
@@ -52,26 +47,8 @@ app.command()(recipes)
 
 
 @app.command()
-def study(
-    preset: Preset = "digits",
-    output: Output = None,
-    cells: Cells = None,
-    units: Units = None,
-    networks: Networks = None,
-    epochs: Epochs = None,
-    seed: Seed = None,
-    task: Task = None,
-    data: Data = None,
-    option: TaskOptions = None,
-    spectra: Spectra = None,
-    splits: Splits = 10,
-    regress: Regress = "rank",
-    address: Address = None,
-    cpus: Cpus = 1,
-    gpus: Gpus = 0,
-    way: WayName = None,
-    dry_run: DryRun = False,
-) -> None:
+@taking_a_request
+def study(request: StudyRequest, splits: Splits = 10, regress: Regress = "rank") -> None:
     """Train every network of a study, analyse their spectra, and write a report: the main job.
 
     The same command goes on where an interrupted one stopped.
@@ -86,15 +63,15 @@ def study(
 
     `aelle study arrays --data measurements.csv --option target=price --option window=30`
     """
-    plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan, write=not dry_run)
-    check_numbers(cpus, gpus, splits, regress)
-    check_forced_way(way, plan, "cuda" if gpus else "cpu")
-    if dry_run:
-        _show_plan(plan, directory, cpus, gpus)
+    plan = request.study()
+    directory = request.directory(plan)
+    check_numbers(request.cpus, request.gpus, splits, regress)
+    check_forced_way(request.way, plan, request.device)
+    if request.dry_run:
+        _show_plan(plan, directory, request)
         return
     require("studies", "`aelle study`")
-    resources = asked_resources(address, cpus, gpus, way)
+    resources = request.resources()
     parameters = asked_analysis(splits, regress)
 
     def job() -> None:
@@ -107,37 +84,21 @@ def study(
 
 
 @app.command()
-def sweep(
-    preset: Preset = "digits",
-    output: Output = None,
-    cells: Cells = None,
-    units: Units = None,
-    networks: Networks = None,
-    epochs: Epochs = None,
-    seed: Seed = None,
-    task: Task = None,
-    data: Data = None,
-    option: TaskOptions = None,
-    spectra: Spectra = None,
-    address: Address = None,
-    cpus: Cpus = 1,
-    gpus: Gpus = 0,
-    way: WayName = None,
-    dry_run: DryRun = False,
-) -> None:
+@taking_a_request
+def sweep(request: StudyRequest) -> None:
     """Train every network of a study and store losses and spectra, without analysing them.
 
     Example: `aelle sweep digits --cells lstm,gru --units 16,32 --output runs/gated`
     """
-    plan = asked_study(preset, cells, units, networks, epochs, seed, task, data, spectra, option)
-    directory = checked_output(output, plan, write=not dry_run)
-    check_numbers(cpus, gpus)
-    check_forced_way(way, plan, "cuda" if gpus else "cpu")
-    if dry_run:
-        _show_plan(plan, directory, cpus, gpus)
+    plan = request.study()
+    directory = request.directory(plan)
+    check_numbers(request.cpus, request.gpus)
+    check_forced_way(request.way, plan, request.device)
+    if request.dry_run:
+        _show_plan(plan, directory, request)
         return
     require("studies", "`aelle sweep`")
-    resources = asked_resources(address, cpus, gpus, way)
+    resources = request.resources()
 
     from aelle_core.study import RunDirectory
 
@@ -222,12 +183,12 @@ def plan(
     show_ways(study, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu", anew=measure)
 
 
-def _show_plan(plan: "Study", directory: str, cpus: float, gpus: float) -> None:
+def _show_plan(plan: "Study", directory: str, request: StudyRequest) -> None:
     from flows.command.plan import show_plan
     from flows.command.ways import show_ways
 
     show_plan(plan, directory)
-    show_ways(plan, threads=max(1, int(cpus)), device="cuda" if gpus else "cpu")
+    show_ways(plan, threads=max(1, int(request.cpus)), device=request.device)
 
 
 def _run(job: Callable[[], None], directory: str) -> "ReportData | None":

@@ -92,16 +92,16 @@ def _task_options(given: Sequence[str]) -> dict[str, Any]:
     else."""
     from aelle_core.foundation.errors import UserError
 
-    found: dict[str, Any] = {}
-    for each in given:
-        name, equals, value = each.partition("=")
+    values: dict[str, Any] = {}
+    for setting in given:
+        name, equals, value = setting.partition("=")
         if not equals or not name.isidentifier():
-            raise UserError(f"--option {each!r}: expected NAME=VALUE")
+            raise UserError(f"--option {setting!r}: expected NAME=VALUE")
         try:
-            found[name] = json.loads(value)
+            values[name] = json.loads(value)
         except ValueError:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:

@@ -19,20 +19,20 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
     Measures what has not been measured on this kind of machine yet, and everything where `anew`. Raises UserError where
     the device is not here.
     """
-    place = torch.device(device)
-    if place.type == "cuda" and not torch.cuda.is_available():
+    target = torch.device(device)
+    if target.type == "cuda" and not torch.cuda.is_available():
         raise UserError("GPUs were asked for and this machine has none to measure on: expected one with a GPU")
     torch.set_num_threads(threads)
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     task.check(study.batch_size, study.warmup)
-    side_by_side = max(1, (os.cpu_count() or 1) // threads) if place.type == "cpu" else 1
+    side_by_side = max(1, (os.cpu_count() or 1) // threads) if target.type == "cpu" else 1
     columns = ("cohort", "network and epoch", "way", "at once", "memory", "training", "spectra")
-    table = Table(*(Column(each, no_wrap=True) for each in columns), box=None, pad_edge=False)
+    table = Table(*(Column(title, no_wrap=True) for title in columns), box=None, pad_edge=False)
     total, memory = 0.0, 0
     with Console(stderr=True).status("Measuring") as status:
         for cohort in cohorts(study):
             status.update(f"Measuring {cohort.name}")
-            cost = cohort_cost(study, cohort, task, place, anew=anew)
+            cost = cohort_cost(study, cohort, task, target, anew=anew)
             ranked = sorted(cost.ways.items(), key=lambda item: item[1].seconds)
             ways = "\n".join(f"{name} {timing.seconds:.3g} s" for name, timing in ranked)
             spent = map(_duration, (cost.training, cost.spectra))

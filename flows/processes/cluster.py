@@ -164,4 +164,4 @@ def _ask_autoscaler(requests: set[Request]) -> None:
     """Tell an autoscaler to bring a node for each request; nothing, to withdraw that. Without one nobody listens."""
     from ray.autoscaler.sdk import request_resources
 
-    request_resources(bundles=[{"CPU": each.cpus, "GPU": each.gpus} for each in sorted(requests)])
+    request_resources(bundles=[{"CPU": request.cpus, "GPU": request.gpus} for request in sorted(requests)])

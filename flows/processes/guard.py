@@ -45,7 +45,7 @@ def names_of(host: str, others: Iterable[str] = ()) -> frozenset[str]:
     there), and, where it listens beyond loopback, those of this machine; `others` as well."""
     names = {host, *_LOOPBACK, *others}
     if host in _EVERY_INTERFACE:
-        names |= {each.address.split("%")[0] for several in psutil.net_if_addrs().values() for each in several}
+        names |= {address.address.split("%")[0] for several in psutil.net_if_addrs().values() for address in several}
     if host not in _LOOPBACK:
         names |= {socket.gethostname(), socket.getfqdn()}
     return frozenset(name.strip().lower() for name in names if name.strip())
@@ -75,7 +75,7 @@ class Guard:
         elif scope["type"] == "http" and scope["path"] == SIGN_IN:
             await answer(send, 200, _PAGE, _PAGE_HEADERS)
         elif scope["type"] == "http" and scope["path"].endswith("/ui-settings"):
-            plain = [each for each in scope["headers"] if each[0].lower() != b"accept-encoding"]
+            plain = [header for header in scope["headers"] if header[0].lower() != b"accept-encoding"]
             renamed = _Renamed(send, f"{scope['scheme']}://{headers['host']}/api")
             await self._app({**scope, "headers": plain}, receive, renamed)
         else:
@@ -116,7 +116,7 @@ class _Renamed:
             settings = None
         if isinstance(settings, dict) and "api_url" in settings:
             self._body = json.dumps(settings | {"api_url": self._url}).encode()
-            kept = [each for each in self._start["headers"] if each[0].lower() != b"content-length"]
+            kept = [header for header in self._start["headers"] if header[0].lower() != b"content-length"]
             self._start["headers"] = [*kept, (b"content-length", str(len(self._body)).encode())]
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": self._body})

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -44,6 +44,14 @@ def exit_code(interrupt: BaseException) -> int:
     return code if isinstance(code, int) else 128 + signal.SIGTERM
 
 
+_last_acts: list[Callable[[], object]] = []
+
+
+def before_forced_end(act: Callable[[], object]) -> None:
+    """Have `end_within` call `act` before it ends this process by force."""
+    _last_acts.append(act)
+
+
 def end_within(seconds: float) -> None:
     """Have this process end after that time at the latest, with exit code 0, and with it all that it has started."""
 
@@ -52,6 +60,9 @@ def end_within(seconds: float) -> None:
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 process.kill()
+        for act in _last_acts:
+            with suppress(Exception):
+                act()
         os._exit(0)
 
     threading.Thread(target=end, name="end", daemon=True).start()

@@ -174,12 +174,12 @@ def _lives(process: psutil.Process) -> bool:
 
 def _of_ray() -> set[psutil.Process]:
     """Return what Ray has started below this process: the raylet and the GCS, and all below them."""
-    found: set[psutil.Process] = set()
+    family: set[psutil.Process] = set()
     for process in psutil.Process().children():
         with suppress(psutil.Error):
             if process.name() in ("raylet", "gcs_server") or "/ray/" in " ".join(process.cmdline()):
-                found |= {process, *process.children(recursive=True)}
-    return found
+                family |= {process, *process.children(recursive=True)}
+    return family
 
 
 def _kill(processes: Iterable[psutil.Process]) -> None:

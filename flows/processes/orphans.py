@@ -42,9 +42,9 @@ def end(
     for process in processes:
         number, started = process.split("@")
         with contextlib.suppress(psutil.Error):
-            found = psutil.Process(int(number))
-            if repr(found.create_time()) == started:  # and not another one that has got its id
-                found.kill()
+            worker = psutil.Process(int(number))
+            if repr(worker.create_time()) == started:  # and not another one that has got its id
+                worker.kill()
 
 
 def _named(process: psutil.Process) -> str:

@@ -32,12 +32,12 @@ def own_directory() -> Path:
         raise UserError(
             f"{str(directory)!r} cannot be made ({error.strerror}): expected a directory in TMPDIR that can be written"
         ) from error
-    found = directory.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user:
+    status = directory.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != user:
         raise UserError(
             f"{str(directory)!r} belongs to somebody else: expected it to be free, or in RAY_TMPDIR a directory that "
             "only you can enter"
         )
-    if stat.S_IMODE(found.st_mode) != 0o700:
+    if stat.S_IMODE(status.st_mode) != 0o700:
         directory.chmod(0o700)
     return directory

@@ -68,8 +68,8 @@ def write_private(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> str:
-    found = path.lstat()
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise UserError(f"{str(path)!r} can be read by others: expected a file of this user alone; remove it")
     return path.read_text().strip()
 
@@ -83,4 +83,4 @@ def _is_here(host: str) -> bool:
             return True
     except ValueError:
         return False
-    return any(host == each.address for several in psutil.net_if_addrs().values() for each in several)
+    return any(host == address.address for several in psutil.net_if_addrs().values() for address in several)

@@ -16,6 +16,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.module_path import module_command
 from flows.processes.client import check_password, environment, kept_for, named_server, prefect_home
 from flows.processes.environment import prepare_prefect
+from flows.processes.interruption import before_forced_end
 from flows.processes.secret import kept_secret, link_file, new_secret, secret_file
 from flows.processes.stale_runs import close_stale_runs
 
@@ -58,6 +59,7 @@ class PrefectServer:
         }
         self._lock = threading.Lock()
         self._stopping = False
+        before_forced_end(self._forget)
         self.process = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
@@ -107,6 +109,10 @@ class PrefectServer:
             self.process.kill()
             self.process.wait()
         self._listening.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Remove the password of a port that nobody finds again."""
         if self._forgotten:
             for path in (secret_file(prefect_home(), self.port), link_file(prefect_home(), self.port)):
                 path.unlink(missing_ok=True)

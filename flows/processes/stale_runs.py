@@ -137,12 +137,12 @@ def _close_below(client: "SyncPrefectClient", run: "FlowRun", message: str, ende
 def _unfinished_tasks(client: "SyncPrefectClient", run: "FlowRun") -> list[Any]:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-    found, offset = [], 0
+    unfinished, offset = [], 0
     condition = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
     while tasks := client.read_task_runs(flow_run_filter=condition, limit=_AT_ONCE, offset=offset):
-        found += [each.id for each in tasks if each.state is None or not each.state.is_final()]
+        unfinished += [task.id for task in tasks if task.state is None or not task.state.is_final()]
         offset += len(tasks)
-    return found
+    return unfinished
 
 
 def crash_without_heartbeats(within: timedelta = timedelta(minutes=5)) -> None:

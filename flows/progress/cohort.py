@@ -32,9 +32,9 @@ class CohortProgress:
         """Return the stored epochs of the cohort's packs, where there are any; most packs share one and the same
         set."""
         shared: dict[frozenset[int], frozenset[int]] = {}
-        found = self._store.stored(self._study.identity, self._cohort.cell)
+        stored = self._store.stored(self._study.identity, self._cohort.cell)
         own = f"{self._cohort.cell}-{self._cohort.units}-"
-        sets = ((pack, frozenset(epochs)) for (_, pack), epochs in found.items() if pack.startswith(own))
+        sets = ((pack, frozenset(epochs)) for (_, pack), epochs in stored.items() if pack.startswith(own))
         return {pack: shared.setdefault(epochs, epochs) for pack, epochs in sets}
 
     def begin(self, name: str) -> frozenset[int]:

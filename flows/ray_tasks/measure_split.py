@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
-from aelle_core.evaluation import Examples, Measurement, Split, evaluate_split
+from aelle_core.evaluation import Measurement, NetworkExamples, Split, evaluate_split
 
 
 def measure_split(
-    examples: Mapping[int, Examples], split: Split, threshold: float, aelle_parameters: Mapping[str, object], seed: int
+    examples: Mapping[int, NetworkExamples],
+    split: Split,
+    threshold: float,
+    aelle_parameters: Mapping[str, object],
+    seed: int,
 ) -> list[Measurement]:
     """Fit and score all classifiers on one split; see aelle_core.evaluation.evaluate_split."""
     import torch

@@ -58,4 +58,4 @@ def _crons() -> list[str]:
         if not run.auto_scheduled or run.deployment_id is None:
             return []
         schedules = client.read_deployment(run.deployment_id).schedules
-    return [each.schedule.cron for each in schedules if isinstance(each.schedule, CronSchedule)]
+    return [entry.schedule.cron for entry in schedules if isinstance(entry.schedule, CronSchedule)]

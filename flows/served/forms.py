@@ -53,8 +53,8 @@ class _Changes(BaseModel):
         if self.ranges:
             ranges: dict[str, Any] = {}
             for one in self.ranges:
-                place = ranges.setdefault("*" if one.cell == _EVERY else one.cell, {})
-                place[one.quantity] = [one.low, one.high, one.spacing]
+                of_cell = ranges.setdefault("*" if one.cell == _EVERY else one.cell, {})
+                of_cell[one.quantity] = [one.low, one.high, one.spacing]
             changes["ranges"] = ranges
         return changed_study(get_preset(preset), data, **changes)
 
@@ -105,7 +105,7 @@ else:
         "PackResources",
         __config__=ConfigDict(extra="forbid"),
         __doc__="What each pack of networks takes on the cluster.",
-        **{name: _entry(name, each) for name, each in Resources.model_fields.items() if name != "ray_address"},
+        **{name: _entry(name, field) for name, field in Resources.model_fields.items() if name != "ray_address"},
     )
 
 

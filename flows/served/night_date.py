@@ -18,12 +18,12 @@ def night_date(planned: datetime, zone: ZoneInfo, crons: Iterable[str] = ()) -> 
     """
     local = planned.astimezone(zone).replace(tzinfo=None, second=0, microsecond=0)
     expressions = list(crons)
-    if not expressions or any(croniter.match(each, local) for each in expressions):
+    if not expressions or any(croniter.match(expression, local) for expression in expressions):
         return local.date()
     tomorrow = datetime.combine(local.date() + timedelta(days=1), datetime.min.time())
     missing = tomorrow
     while missing - tomorrow < _LONGEST_GAP and not _exists(missing, zone):
-        if any(croniter.match(each, missing) for each in expressions):
+        if any(croniter.match(expression, missing) for expression in expressions):
             return tomorrow.date()
         missing += _MINUTE
     return local.date()

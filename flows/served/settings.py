@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aelle_core.files.places import place, resolved
 from aelle_core.foundation.errors import UserError
-from aelle_core.study import check_name
+from aelle_core.study import check_study_name
 
 
 class ServedSettings(BaseSettings):
@@ -45,7 +45,7 @@ class ServedSettings(BaseSettings):
 
         Raises UserError when the name is not one of letters, digits, - and _, or leads out of the root.
         """
-        check_name("results", name)
+        check_study_name("results", name)
         root = place(self.runs)
         return str(_below(root.resolve(), name, "results") if isinstance(root, Path) else root / name)
 
@@ -63,18 +63,18 @@ class ServedSettings(BaseSettings):
         relative = Path(name)
         if relative.is_absolute() or ".." in relative.parts or "\0" in name:
             raise UserError(f"data={name!r}: expected the name of a file or directory below the server's data")
-        place = _below(root, name, "data")
-        if not place.exists():
+        path = _below(root, name, "data")
+        if not path.exists():
             raise UserError(f"data={name!r}: there is none in the server's data; expected a file or directory")
-        return str(place)
+        return str(path)
 
 
 def _below(root: Path, name: str, label: str) -> Path:
     """Return the place that `name` leads to from `root`, links followed. Raises UserError where that is elsewhere."""
-    place = (root / name).resolve()
-    if not place.is_relative_to(root) or place == root:
+    path = (root / name).resolve()
+    if not path.is_relative_to(root) or path == root:
         raise UserError(f"{label}={name!r} leads elsewhere: expected a name below the server's directory of {label}")
-    return place
+    return path
 
 
 def check_timezone(name: str) -> ZoneInfo:

@@ -6,24 +6,24 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from aelle_core.cells import get_cell
 from aelle_core.training import PackTrainer
-from benchmarks.training import peers
-from benchmarks.training.cases import CELLS, RandomSequences, Shape, settings_of
+from benchmarks.training import one_by_one
+from benchmarks.training.shapes import CELLS, RandomSequences, Shape, settings_of
 
 SMALL = {"units": 8, "steps": 5, "batch": 16, "features": 6}
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_peer_has_our_losses(cell: str) -> None:
-    found = peers.losses_of_all(Shape(cell, **SMALL))
-    assert set(found) >= {"ours", *peers.ALONE, "ensemble of loops"}
+    found = one_by_one.losses_of_all(Shape(cell, **SMALL))
+    assert set(found) >= {"ours", *one_by_one.ALONE, "ensemble of loops"}
     for way, losses in found.items():
         torch.testing.assert_close(losses, found["ours"], rtol=1e-5, atol=1e-6, msg=way)
 
 
 def test_other_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers, "LEARNING_RATE", 0.5)
+    monkeypatch.setattr(one_by_one, "LEARNING_RATE", 0.5)
     with pytest.raises(RuntimeError, match="not the same work"):
-        peers.check_equal_work("ornn")
+        one_by_one.check_equal_work("ornn")
 
 
 # Without ornn: the products of its exponential, once a mini-batch, are seen by the counter and not counted here.

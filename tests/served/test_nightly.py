@@ -127,9 +127,7 @@ def test_all_networks_are_analysed_together_and_the_history_is_kept(series: Seri
 
 
 def test_drift_is_a_failed_check_of_a_completed_night(series: Series, served: Served) -> None:
-    found = task_states(
-        served, series.again, f"f1 of {DRIFTING}", "f1 of LE max", "log final loss of networks of the night"
-    )
+    found = task_states(served, series.again, f"f1 of {DRIFTING}", "log final loss of networks of the night")
     assert found[f"f1 of {DRIFTING}"]["type"] == "FAILED"
     assert "the night before -1.000 [-1.100, -0.900]" in found[f"f1 of {DRIFTING}"]["message"]
     assert f"drifted: f1 of {DRIFTING}" in served.state(series.again)["message"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from aelle_core.evaluation import Examples, Summary
+from aelle_core.evaluation import NetworkExamples, Summary
 
 _OWN = "networks of the night"
 _CHECKED = "f1"
@@ -61,13 +61,15 @@ def _outside(one: Summary, other: Summary) -> bool:
     return abs(one.mean - other.mean) > half
 
 
-def network_summaries(final: Examples) -> list[Summary]:
+def network_summaries(final: NetworkExamples) -> list[Summary]:
     """Means over a night's own networks at the end of their training, with 95 % intervals: of the logarithm of their
     final loss and of their largest exponent (nats per step)."""
     values = {"largest exponent": np.max(final.spectra, axis=1)}
     if final.final_loss.min() > 0:
         values["log final loss"] = np.log(final.final_loss)
-    return [Summary(_OWN, _OWN, final.epoch, name, *_interval(each)) for name, each in sorted(values.items())]
+    return [
+        Summary(_OWN, _OWN, final.epoch, name, *_interval(differences)) for name, differences in sorted(values.items())
+    ]
 
 
 def _interval(values: np.ndarray) -> tuple[float, float, float]:

@@ -49,9 +49,9 @@ class History:
 
     def before(self, night: str) -> str | None:
         """Return the last night before that one; None when there was none."""
-        return max((each for each in self.table()["night"].to_pylist() if each < night), default=None)
+        return max((known for known in self.table()["night"].to_pylist() if known < night), default=None)
 
     def of(self, night: str) -> list[Summary]:
         """Return a night's metrics."""
-        names = [each.name for each in dataclasses.fields(Summary)]
+        names = [field.name for field in dataclasses.fields(Summary)]
         return [Summary(**{n: row[n] for n in names}) for row in self.table().to_pylist() if row["night"] == night]

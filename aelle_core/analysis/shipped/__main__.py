@@ -50,8 +50,8 @@ def ship(
 ) -> None:
     """Enter a study, make the tables of one again, or write all cards and print the data card's table."""
     if name is None:
-        for each in manifest():
-            write_cards(each)
+        for shipped in manifest():
+            write_cards(shipped)
         print(card())
         return
     if run is not None:
@@ -80,28 +80,28 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
     Raises UserError when one is not finished, or was completed without some of its packs.
     """
     trained, held = trained_studies(run), run.read_settings()
-    if any(each.quarantined for each in trained):
+    if any(part.quarantined for part in trained):
         raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
     study, analysis = trained[0].study, _analysis(trained)
     final = analysis.examples[study.epochs]
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
     steps = get_task(study.task, seed=study.seed, options=_without_places(study)).steps - study.warmup
     aelle.takes_ = TakenSpectra(study.task, study.cells, study.spectra[0], final.spectra.shape[1], steps)
-    rows = pa.concat_tables([_rows(each, called) for each in trained])
+    rows = pa.concat_tables([_rows(part, called) for part in trained])
     model, spectra = HOME / f"{name}.safetensors", HOME / f"{name}.parquet"
     aelle.save(model)
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
     return {
         "model": _file(model),
         "spectra": {**_file(spectra), "rows": rows.num_rows},
-        "studies": [_anywhere(each.study, called).to_dict() for each in trained],
+        "studies": [_anywhere(part.study, called).to_dict() for part in trained],
         "networks": len(final),
         "threshold": analysis.threshold,
         "good_share": float((final.final_loss < analysis.threshold).mean()),
         "command": command,
         "machine": machine,
         "created": held["created"],
-        "versions": {each: found for each, found in held["versions"].items() if each != "platform"},
+        "versions": {package: version for package, version in held["versions"].items() if package != "platform"},
     }
 
 
@@ -146,7 +146,7 @@ def card() -> str:
     for name, entry in manifest().items():
         with shipped_file(name, "tables") as path:
             _, tables = read_tables(path)
-        seeds = [str(each["seed"]) for each in entry["studies"]]
+        seeds = [str(settings["seed"]) for settings in entry["studies"]]
         good = entry["good_share"]
         lines.append([
             f"`{name}`", str(AeLLE.from_pretrained(name).takes_), str(entry["networks"]), f"{entry['threshold']:.3f}",

@@ -42,21 +42,21 @@ def cards_of(name: str) -> dict[str, str]:
 
 def f1_of(tables: list[Table], row: str) -> str:
     """Return F1 at the end of training with its interval."""
-    found = _f1(tables, row)
-    return f"{found[0]:.3f} ({found[1]:.3f} to {found[2]:.3f})"
+    score = _f1(tables, row)
+    return f"{score[0]:.3f} ({score[1]:.3f} to {score[2]:.3f})"
 
 
 def _f1(tables: list[Table], row: str) -> tuple[float, float, float]:
-    table = next(each for each in tables if each.name == "end_of_training")
-    found = table.at(row, "f1", "end of training")
-    assert found is not None
-    return found.mean, found.low, found.high
+    table = next(table for table in tables if table.name == "end_of_training")
+    score = table.at(row, "f1", "end of training")
+    assert score is not None
+    return score.mean, score.low, score.high
 
 
 def _what(entry: Mapping[str, Any]) -> str:
     """Return a sentence that says what a dataset holds."""
     study = entry["studies"][0]
-    cells, seeds = ", ".join(study["cells"]), ", ".join(str(each["seed"]) for each in entry["studies"])
+    cells, seeds = ", ".join(study["cells"]), ", ".join(str(run["seed"]) for run in entry["studies"])
     return (
         f"Lyapunov spectra, losses and hyperparameters of {entry['networks']} recurrent networks ({cells}; "
         f"{', '.join(map(str, study['units']))} units) that were trained on {study['task']!r} for {study['epochs']} "
@@ -69,7 +69,7 @@ def _front_matter(fields: Mapping[str, Any]) -> str:
     lines = ["---"]
     for key, value in fields.items():
         if isinstance(value, list):
-            lines += [f"{key}:", *(f"  - {each}" for each in value)]
+            lines += [f"{key}:", *(f"  - {item}" for item in value)]
         else:
             lines.append(f"{key}: {value}")
     return "\n".join([*lines, "---", ""])
@@ -93,7 +93,7 @@ def _dataset_card(name: str, entry: Mapping[str, Any], rows: pa.Table) -> str:
     })  # fmt: skip
     described = _table(
         ("column", "type", "what it says"),
-        [(f"`{each.name}`", _type(each.type), COLUMNS[each.name]) for each in rows.schema],
+        [(f"`{column.name}`", _type(column.type), COLUMNS[column.name]) for column in rows.schema],
     )
     return f"""{front}
 # Dataset `{name}`

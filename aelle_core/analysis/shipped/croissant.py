@@ -128,7 +128,7 @@ def croissant(name: str, entry: Mapping[str, Any], schema: pa.Schema, *, descrip
 
 def _field(column: pa.Field) -> dict[str, Any]:
     several = pa.types.is_list(column.type)
-    found: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"networks/{column.name}",
         "name": column.name,
@@ -136,4 +136,4 @@ def _field(column: pa.Field) -> dict[str, Any]:
         "dataType": "sc:Float" if several else _TYPES[column.type],
         "source": {"fileObject": {"@id": "spectra"}, "extract": {"column": column.name}},
     }
-    return {**found, "repeated": True} if several else found
+    return {**entry, "repeated": True} if several else entry

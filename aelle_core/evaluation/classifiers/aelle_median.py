@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("AeLLE median")
@@ -13,11 +13,11 @@ class AelleMedian(Classifier):
     kind = "spectrum"
     description = "First AeLLE component below its median over the networks that the autoencoder was fitted to"
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         """Nothing to learn: the median is the AeLLE's own."""
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self.aelle.transform(examples.spectra)[:, 0]
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.predict_high_accuracy(examples.spectra)

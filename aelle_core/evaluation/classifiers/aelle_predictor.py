@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("AeLLE predictor")
@@ -13,11 +13,11 @@ class AellePredictor(Classifier):
     kind = "spectrum"
     description = "The loss predicted by the autoencoder's linear predictor, below the threshold"
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._threshold = threshold
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self.aelle.predict(examples.spectra)
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.predict(examples.spectra) < self._threshold

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.foundation.registry import Registry
 
 
@@ -31,16 +31,16 @@ class Classifier(ABC):
         self.seed = seed
 
     @abstractmethod
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         """Learn from `train`, networks whose outcome is known, and choose a cut, where there is one, on `validation`.
         That is empty where no networks are set apart for cuts: these are then chosen on the training networks."""
 
     @abstractmethod
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         """(n,), higher for a better expected outcome."""
 
     @abstractmethod
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         """(n,) bool: True where the network is expected to end below the threshold."""
 
 

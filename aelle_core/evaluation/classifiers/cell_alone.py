@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("cell alone")
@@ -14,12 +14,12 @@ class CellAlone(Classifier):
     uses_present = False
     description = "More than half of the same cell's training networks end well"
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         good = train.final_loss < threshold
         self._share = {cell: good[train.cells == cell].mean() for cell in np.unique(train.cells)}
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return np.array([self._share.get(cell, 0.5) for cell in examples.cells])
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > 0.5

@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("mean of the cell")
@@ -15,14 +15,14 @@ class CellMean(Classifier):
     uses_present = False
     description = "Mean log loss of the same cell's training networks, below the threshold"
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         logs = np.log(train.final_loss)
         self._all = float(logs.mean())
         self._means = {cell: float(logs[train.cells == cell].mean()) for cell in np.unique(train.cells)}
         self._cut = float(np.log(threshold))
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -np.array([self._means.get(cell, self._all) for cell in examples.cells])
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > -self._cut

@@ -6,10 +6,10 @@ from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
 from aelle_core.evaluation.classifiers.scalar import floored
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
-def spectrum_features(examples: Examples, aelle: AeLLE) -> np.ndarray:
+def spectrum_features(examples: NetworkExamples, aelle: AeLLE) -> np.ndarray:
     """(n, components + 3): AeLLE components, largest and mean exponent, and the loss that AeLLE predicts."""
     spectra = floored(examples)
     numbers = [spectra.max(axis=1), spectra.mean(axis=1), aelle.predict(examples.spectra)]
@@ -23,5 +23,5 @@ class ForestOnSpectrum(ForestClassifier):
     kind = "spectrum"
     description = "Random forest on AeLLE components, largest and mean exponent, and the loss that AeLLE predicts"
 
-    def features(self, examples: Examples) -> np.ndarray:
+    def features(self, examples: NetworkExamples) -> np.ndarray:
         return spectrum_features(examples, self.aelle)

@@ -10,7 +10,7 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Hyperparameter
 
 from aelle_core.aelle.targets import Target
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 _SEARCHED = 150
 """Networks on which length scales are chosen: their likelihood costs the cube of the number."""
@@ -27,7 +27,7 @@ class SameCell(Kernel):
         return (same, np.empty((*same.shape, 0))) if eval_gradient else same
 
     def diag(self, X: np.ndarray) -> np.ndarray:
-        """Return 1 for every network."""
+        """Return 1 for every network, (n,)."""
         return np.ones(len(X))
 
     def is_stationary(self) -> bool:
@@ -49,7 +49,7 @@ class OnColumns(Kernel):
 
     @property
     def theta(self) -> np.ndarray:
-        """The kernel's free parameters."""
+        """Return the logarithms of the kernel's free parameters, (parameters,)."""
         return self.kernel.theta
 
     @theta.setter
@@ -58,7 +58,7 @@ class OnColumns(Kernel):
 
     @property
     def bounds(self) -> np.ndarray:
-        """Of the free parameters."""
+        """Return the bounds of the free parameters, (parameters, 2)."""
         return self.kernel.bounds
 
     def __eq__(self, other: object) -> bool:
@@ -71,7 +71,7 @@ class OnColumns(Kernel):
         return self.kernel(X[:, columns], None if Y is None else Y[:, columns], eval_gradient)
 
     def diag(self, X: np.ndarray) -> np.ndarray:
-        """Return the diagonal of the kernel."""
+        """Return the diagonal of the kernel, (n,)."""
         return self.kernel.diag(X[:, list(self.columns)])
 
     def is_stationary(self) -> bool:
@@ -87,7 +87,7 @@ class ProcessClassifier(Classifier):
     cell, and noise; every feature has its length scale in both. Length scales maximise the marginal likelihood.
     """
 
-    def columns(self, examples: Examples) -> np.ndarray:
+    def columns(self, examples: NetworkExamples) -> np.ndarray:
         """(n, m) features, here the logarithms of size and hyperparameters, NaN where a cell has none."""
         known = [np.log(examples.units.astype(float))]
         for name in self._names:
@@ -95,14 +95,14 @@ class ProcessClassifier(Classifier):
             known.append(np.log(np.maximum(values, 1e-12)))
         return np.stack(known, axis=1)
 
-    def _features(self, examples: Examples) -> np.ndarray:
+    def _features(self, examples: NetworkExamples) -> np.ndarray:
         numbers = {cell: number for number, cell in enumerate(self._cells)}
         # A cell that was never seen resembles none.
-        places = np.array([numbers.get(cell, -1) for cell in examples.cells.tolist()], dtype=float)
+        numbers_of_cells = np.array([numbers.get(cell, -1) for cell in examples.cells.tolist()], dtype=float)
         scaled = np.nan_to_num((self.columns(examples) - self._center) / self._scale)[:, self._varying]
-        return np.column_stack([places, scaled])
+        return np.column_stack([numbers_of_cells, scaled])
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._names, self._cells = sorted(train.hyperparameters), sorted(set(train.cells.tolist()))
         columns = self.columns(train)
         held = np.isfinite(columns).any(axis=0)
@@ -119,14 +119,14 @@ class ProcessClassifier(Classifier):
         process = GaussianProcessRegressor(_kernel(features.shape[1] - 1), random_state=self.seed)
         with warnings.catch_warnings():  # a length scale at its bound is a feature that does not matter
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = process.fit(features[searched], outcome[searched]).kernel_
-        self._process = GaussianProcessRegressor(found, optimizer=None).fit(features, outcome)
+            kernel = process.fit(features[searched], outcome[searched]).kernel_
+        self._process = GaussianProcessRegressor(kernel, optimizer=None).fit(features, outcome)
         self._cut = float(target.standard(np.array([threshold]))[0])
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self._process.predict(self._features(examples))
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > -self._cut
 
 
@@ -134,8 +134,8 @@ def _kernel(count: int) -> Kernel:
     cell = OnColumns(SameCell(), (0,))
     kernel: Kernel = ConstantKernel(0.3) * cell + WhiteKernel(0.2, (1e-3, 1e1))
     if count:
-        places = tuple(range(1, count + 1))
-        shared, own = (OnColumns(RBF(np.ones(count), (0.1, 100.0)), places) for _ in range(2))
+        powers = tuple(range(1, count + 1))
+        shared, own = (OnColumns(RBF(np.ones(count), (0.1, 100.0)), powers) for _ in range(2))
         kernel = ConstantKernel(0.3) * shared + ConstantKernel(0.3) * cell * own + kernel
     return kernel
 
@@ -157,6 +157,6 @@ class GaussianProcessWithLoss(ProcessClassifier):
     uses_loss = True
     description = "Gaussian process on cell, hyperparameters and the present validation loss"
 
-    def columns(self, examples: Examples) -> np.ndarray:
+    def columns(self, examples: NetworkExamples) -> np.ndarray:
         loss = np.clip(np.nan_to_num(examples.loss, nan=1e30, posinf=1e30), 1e-30, 1e30)
         return np.column_stack([super().columns(examples), np.log(loss)])

@@ -5,7 +5,7 @@ from sklearn.covariance import EmpiricalCovariance
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.classifiers.scalar import best_f1_cut
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("AeLLE hyperellipse")
@@ -22,18 +22,18 @@ class AelleHyperellipse(Classifier):
         "that choose cuts"
     )
 
-    def _plane(self, examples: Examples) -> np.ndarray:
+    def _plane(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.transform(examples.spectra)[:, :2]
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         plane, good = self._plane(train), train.final_loss < threshold
         # Two points span no ellipse: with fewer than three good networks all stand for them.
         self._ellipse = EmpiricalCovariance().fit(plane[good] if good.sum() > 2 else plane)
         cutting = validation if len(validation) else train
         self._cut = best_f1_cut(self.score(cutting), cutting.final_loss < threshold)
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self._ellipse.mahalanobis(self._plane(examples))
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) >= self._cut

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("AeLLE hyperplane")
@@ -16,10 +16,10 @@ class AelleHyperplane(Classifier):
     kind = "spectrum"
     description = "Logistic regression on the first two AeLLE components"
 
-    def _plane(self, examples: Examples) -> np.ndarray:
+    def _plane(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.transform(examples.spectra)[:, :2]
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         features, good = self._plane(train), train.final_loss < threshold
         if good.all() or not good.any():  # no line where there is one side only
             self._line: Pipeline | None = None
@@ -27,10 +27,10 @@ class AelleHyperplane(Classifier):
             return
         self._line = make_pipeline(StandardScaler(), LogisticRegression()).fit(features, good)
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         if self._line is None:
             return np.full(len(examples), self._constant)
         return self._line.decision_function(self._plane(examples))
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > 0

@@ -4,7 +4,7 @@ import numpy as np
 
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.classifiers.scalar import LossRegression
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("linear on latent")
@@ -14,5 +14,5 @@ class LatentRegression(LossRegression):
     kind = "spectrum"
     description = "Linear regression of the log loss on the latent code"
 
-    def features(self, examples: Examples) -> np.ndarray:
+    def features(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.encode(examples.spectra)

@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.classifiers.scalar import ScalarClassifier, floored
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("LE PC1")
@@ -17,9 +17,9 @@ class LEPC1(ScalarClassifier):
     kind = "spectrum"
     description = "First principal component of the exponents, cut at the best F1 on the networks that choose cuts"
 
-    def prepare(self, train: Examples) -> None:
+    def prepare(self, train: NetworkExamples) -> None:
         spectra = floored(train)
         self._pca = make_pipeline(StandardScaler(), PCA(1)).fit(spectra)
 
-    def feature(self, examples: Examples) -> np.ndarray:
+    def feature(self, examples: NetworkExamples) -> np.ndarray:
         return self._pca.transform(floored(examples))[:, 0]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("loss below threshold")
@@ -18,14 +18,14 @@ class LossBelowThreshold(Classifier):
     uses_loss = True
     description = "Validation loss at this epoch, below the threshold already"
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._threshold = threshold
         if train.goal != "loss":  # the threshold is another quantity's: the same share of networks is called good
             losses = np.nan_to_num(train.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)
             self._threshold = float(np.quantile(losses, (train.final_loss < threshold).mean()))
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -np.nan_to_num(examples.loss, nan=np.finfo(float).max, posinf=np.finfo(float).max)
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > -self._threshold

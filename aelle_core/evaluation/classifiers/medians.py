@@ -7,14 +7,14 @@ from aelle_core.evaluation.classifiers.le_max import LEMax
 from aelle_core.evaluation.classifiers.le_mean import LEMean
 from aelle_core.evaluation.classifiers.le_pc1 import LEPC1
 from aelle_core.evaluation.classifiers.scalar import ScalarClassifier
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 class AtMedian(ScalarClassifier):
     """The number of another classifier, cut at its median over the training networks, on the side where these end
     better."""
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         super().fit(train, validation, threshold)
         self._cut = float(np.median(self.score(train)))
 

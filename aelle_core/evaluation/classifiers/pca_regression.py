@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.classifiers.scalar import LossRegression, floored
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("linear on PCA")
@@ -17,9 +17,9 @@ class PCARegression(LossRegression):
     kind = "spectrum"
     description = "Linear regression of the log loss on the principal components that hold 95 % of the variance"
 
-    def prepare(self, train: Examples) -> None:
+    def prepare(self, train: NetworkExamples) -> None:
         spectra = floored(train)
         self._pca = make_pipeline(StandardScaler(), PCA(0.95)).fit(spectra)
 
-    def features(self, examples: Examples) -> np.ndarray:
+    def features(self, examples: NetworkExamples) -> np.ndarray:
         return self._pca.transform(floored(examples))

@@ -4,7 +4,7 @@ import numpy as np
 
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.classifiers.scalar import LossRegression, floored
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("linear on raw")
@@ -14,5 +14,5 @@ class RawRegression(LossRegression):
     kind = "spectrum"
     description = "Linear regression of the log loss on all exponents"
 
-    def features(self, examples: Examples) -> np.ndarray:
+    def features(self, examples: NetworkExamples) -> np.ndarray:
         return floored(examples)

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 from aelle_core.aelle.targets import Target
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
 from aelle_core.evaluation.classifiers.scalar import floored
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 @classifiers.register("ridge on spectrum")
@@ -18,17 +18,17 @@ class RidgeOnSpectrum(Classifier):
     kind = "spectrum"
     description = "Ridge regression of the loss's rank on asinh of the exponents, penalty by cross-validation"
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         target = Target.fitted("rank", train.final_loss)
         self._ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
         self._ridge.fit(self._features(train), target.standard(train.final_loss))
         self._cut = float(target.standard(np.array([threshold]))[0])
 
-    def _features(self, examples: Examples) -> np.ndarray:
+    def _features(self, examples: NetworkExamples) -> np.ndarray:
         return np.arcsinh(floored(examples, -40.0) / 0.05)
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self._ridge.predict(self._features(examples))
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > -self._cut

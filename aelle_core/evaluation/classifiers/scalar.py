@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import precision_recall_curve
 
 from aelle_core.evaluation.classifiers.base import Classifier
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 
 
 class ScalarClassifier(Classifier):
@@ -16,13 +16,13 @@ class ScalarClassifier(Classifier):
     there are none, on the training networks."""
 
     @abstractmethod
-    def feature(self, examples: Examples) -> np.ndarray:
+    def feature(self, examples: NetworkExamples) -> np.ndarray:
         """(n,) the number, finite."""
 
-    def prepare(self, train: Examples) -> None:
+    def prepare(self, train: NetworkExamples) -> None:
         """Learn what `feature` needs."""
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self.prepare(train)
         values = self.feature(train)
         correlation = spearmanr(values, train.final_loss).statistic if np.ptp(values) > 0 else 0.0
@@ -35,16 +35,16 @@ class ScalarClassifier(Classifier):
         """The number at the cut; infinite where every network is predicted to end on one side."""
         return self._sign * self._cut
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return self._sign * self.feature(examples)
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) >= self._cut
 
 
 def best_f1_cut(scores: np.ndarray, good: np.ndarray) -> float:
     """Return the score from which on "good" is predicted with the best F1, halfway to the next lower score; -inf (all
-    good) when nothing is good."""
+    good) when nothing is good. Scores and `good` are (n,)."""
     if not good.any():
         return -np.inf
     precision, recall, cuts = precision_recall_curve(good, scores)
@@ -58,21 +58,21 @@ class LossRegression(Classifier):
     """Linear regression of the logarithm of the final loss on features; good where it predicts below the threshold."""
 
     @abstractmethod
-    def features(self, examples: Examples) -> np.ndarray:
+    def features(self, examples: NetworkExamples) -> np.ndarray:
         """(n, m) finite features."""
 
-    def prepare(self, train: Examples) -> None:
+    def prepare(self, train: NetworkExamples) -> None:
         """Learn what `features` needs."""
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self.prepare(train)
         self._regression = LinearRegression().fit(self.features(train), np.log(train.final_loss))
         self._cut = -np.log(threshold)
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self._regression.predict(self.features(examples))
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > self._cut
 
 
@@ -81,6 +81,6 @@ FLOOR = -6.0
 all others."""
 
 
-def floored(examples: Examples, floor: float = FLOOR) -> np.ndarray:
-    """Spectra with dead directions at the floor."""
+def floored(examples: NetworkExamples, floor: float = FLOOR) -> np.ndarray:
+    """Return the spectra, (networks, exponents), with dead directions at the floor."""
     return np.maximum(examples.spectra, floor)

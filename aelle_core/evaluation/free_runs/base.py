@@ -60,12 +60,13 @@ class Measure(ABC):
 
     @staticmethod
     @abstractmethod
-    def of(found: FreeRuns) -> np.ndarray:
+    def of(runs: FreeRuns) -> np.ndarray:
         """Return the measure of every network, (networks,)."""
 
     @classmethod
     def as_loss(cls, values: np.ndarray) -> np.ndarray:
-        """Return the measure as a positive number of which less is better, as losses are: itself, or 1 / (1 + it)."""
+        """Return the measure, (networks,), as a positive number of which less is better, as losses are: itself, or 1 /
+        (1 + it)."""
         values = np.asarray(values, dtype=float)
         return 1 / (1 + values) if cls.higher else values
 
@@ -73,6 +74,6 @@ class Measure(ABC):
 measures: Registry[Measure] = Registry("measure of free runs", "aelle_core.evaluation.free_runs")
 
 
-def measure_all(found: FreeRuns, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+def measure_all(runs: FreeRuns, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
     """Return every registered measure, or those named, by name: (networks,) each. Raises UserError on unknown names."""
-    return {name: measures[name].of(found) for name in (measures if names is None else names)}
+    return {name: measures[name].of(runs) for name in (measures if names is None else names)}

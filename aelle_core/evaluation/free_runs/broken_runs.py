@@ -18,9 +18,9 @@ class DivergedShare(Measure):
     source: ClassVar[str] = "Platt et al., Neural Networks 153 (2022), section 4: runs that leave the attractor"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        centre = found.data.mean(axis=(0, 1))
-        inside = np.abs(found.runs - centre) <= BOUND * np.where(found.spread > 0, found.spread, 1.0)
+    def of(runs: FreeRuns) -> np.ndarray:
+        centre = runs.data.mean(axis=(0, 1))
+        inside = np.abs(runs.runs - centre) <= BOUND * np.where(runs.spread > 0, runs.spread, 1.0)
         return 1 - inside.all(axis=(2, 3)).mean(axis=1)
 
 
@@ -33,8 +33,8 @@ class DeadShare(Measure):
     source: ClassVar[str] = "Durstewitz, Koppe, Thurm, Nat. Rev. Neurosci. 24 (2023): runs that end in a fixed point"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        half = found.runs[:, :, found.runs.shape[2] // 2 :]
+    def of(runs: FreeRuns) -> np.ndarray:
+        half = runs.runs[:, :, runs.runs.shape[2] // 2 :]
         with np.errstate(invalid="ignore", over="ignore"):
-            still = half.std(axis=2) <= STILL * found.spread
+            still = half.std(axis=2) <= STILL * runs.spread
         return (still.all(axis=2) & np.isfinite(half).all(axis=(2, 3))).mean(axis=1)

@@ -24,13 +24,13 @@ class Climate(Measure):
     source: ClassVar[str] = "total variation distance, as in Gneiting & Raftery, JASA 102 (2007), section 3"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        return np.mean([_distance(found, lag) for lag in (0, *LAGS) if lag < found.data.shape[1]], axis=0)
+    def of(runs: FreeRuns) -> np.ndarray:
+        return np.mean([_distance(runs, lag) for lag in (0, *LAGS) if lag < runs.data.shape[1]], axis=0)
 
 
-def _distance(found: FreeRuns, lag: int) -> np.ndarray:
+def _distance(free_runs: FreeRuns, lag: int) -> np.ndarray:
     """(networks,) averaged over features, of the coordinates (lag 0) or of differences."""
-    data, runs = found.data, found.runs
+    data, runs = free_runs.data, free_runs.runs
     if lag:
         with np.errstate(invalid="ignore", over="ignore"):
             data, runs = data[:, lag:] - data[:, :-lag], runs[:, :, lag:] - runs[:, :, :-lag]
@@ -42,6 +42,6 @@ def _distance(found: FreeRuns, lag: int) -> np.ndarray:
         edges = centre + spread * np.linspace(-_WIDTH, _WIDTH, BINS + 1)[1:-1]
         expected = np.bincount(np.searchsorted(edges, values), minlength=BINS) / values.size
         for network, run in enumerate(runs[..., feature].reshape(len(runs), -1)):
-            places = np.searchsorted(edges, np.nan_to_num(run, nan=np.inf))
-            total[network] += 0.5 * np.abs(np.bincount(places, minlength=BINS) / run.size - expected).sum()
+            bins = np.searchsorted(edges, np.nan_to_num(run, nan=np.inf))
+            total[network] += 0.5 * np.abs(np.bincount(bins, minlength=BINS) / run.size - expected).sum()
     return total / features

@@ -22,10 +22,10 @@ class PowerSpectraDistance(Measure):
     source: ClassVar[str] = "Mikhaeil, Monfared, Durstewitz, NeurIPS 2022, appendix; Hess et al., ICML 2023"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        expected = _spectra(found.data)
+    def of(runs: FreeRuns) -> np.ndarray:
+        expected = _spectra(runs.data)
         distances = []
-        for run in found.runs:
+        for run in runs.runs:
             overlap = np.sqrt(_spectra(run) * expected).sum(axis=0)
             distances.append(float(np.sqrt(np.clip(1 - overlap, 0, 1)).mean()))
         return np.array(distances)
@@ -43,6 +43,6 @@ def _spectra(series: np.ndarray) -> np.ndarray:
     reach = int(4 * SMOOTHING)
     window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / SMOOTHING) ** 2)
     padded = np.pad(power, ((reach, reach), (0, 0)), mode="reflect")
-    smooth = np.stack([np.convolve(each, window / window.sum(), mode="valid") for each in padded.T], axis=1)
+    smooth = np.stack([np.convolve(column, window / window.sum(), mode="valid") for column in padded.T], axis=1)
     total = smooth.sum(axis=0)
     return np.where(total > 1e-12 * len(smooth), smooth / np.where(total > 0, total, 1.0), 0.0)

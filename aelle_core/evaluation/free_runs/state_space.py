@@ -24,21 +24,21 @@ class StateSpaceDivergence(Measure):
     source: ClassVar[str] = "Koppe et al., PLoS Comput. Biol. 15 (2019), equations 26-27; Brenner et al., ICML 2022"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
-        spread = np.where(found.spread > 0, found.spread, 1.0)
-        data = _chosen(found.data / spread)
-        points = _chosen(found.data / spread, between=True)
+    def of(runs: FreeRuns) -> np.ndarray:
+        spread = np.where(runs.spread > 0, runs.spread, 1.0)
+        data = _chosen(runs.data / spread)
+        points = _chosen(runs.data / spread, between=True)
         own = _log_density(points, data)
-        return np.array([float(np.mean(own - _log_density(points, _chosen(run / spread)))) for run in found.runs])
+        return np.array([float(np.mean(own - _log_density(points, _chosen(run / spread)))) for run in runs.runs])
 
 
 def _chosen(states: np.ndarray, between: bool = False) -> np.ndarray:
     """Up to 500 of the states (sequences, steps, features), or those in the middle between them, (states, features)."""
     flat = states.reshape(-1, states.shape[-1])
-    places = np.linspace(0, len(flat) - 1, min(CENTRES, len(flat)))
-    if between and len(places) > 1:
-        places = (places[1:] + places[:-1]) / 2
-    return flat[places.astype(int)]
+    indices = np.linspace(0, len(flat) - 1, min(CENTRES, len(flat)))
+    if between and len(indices) > 1:
+        indices = (indices[1:] + indices[:-1]) / 2
+    return flat[indices.astype(int)]
 
 
 def _log_density(points: np.ndarray, centres: np.ndarray) -> np.ndarray:

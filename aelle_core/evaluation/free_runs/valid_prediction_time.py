@@ -20,9 +20,9 @@ class ValidPredictionTime(Measure):
     source: ClassVar[str] = "Vlachas et al., Neural Networks 126 (2020), equation 30; Platt et al. 2022"
 
     @staticmethod
-    def of(found: FreeRuns) -> np.ndarray:
+    def of(runs: FreeRuns) -> np.ndarray:
         with np.errstate(invalid="ignore", over="ignore"):
-            errors = np.linalg.norm(found.runs - found.data, axis=-1) / np.linalg.norm(found.spread)
+            errors = np.linalg.norm(runs.runs - runs.data, axis=-1) / np.linalg.norm(runs.spread)
         beyond = ~(errors <= TOLERANCE)  # NaN too
         steps = np.where(beyond.any(axis=-1), beyond.argmax(axis=-1), beyond.shape[-1]).mean(axis=-1)
-        return steps * (found.interval * found.rate if found.rate else 1.0)
+        return steps * (runs.interval * runs.rate if runs.rate else 1.0)

@@ -3,16 +3,16 @@
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.splits.by_network import Split
 
 
 def splits_by_group(
-    examples: Examples, groups: np.ndarray, *, seed: int, validation: float = 0.2
+    examples: NetworkExamples, groups: np.ndarray, *, seed: int, validation: float = 0.2
 ) -> list[tuple[str, Split]]:
     """For each group (n,) its name and the split that tests on all of its networks. Of the others `validation`
     choose cuts and the rest trains, each group in its share."""
-    found = []
+    splits = []
     for number, group in enumerate(dict.fromkeys(groups.tolist())):
         inside = groups == group
         others = groups[~inside]
@@ -22,5 +22,5 @@ def splits_by_group(
             examples.networks[~inside], test_size=validation, stratify=stratify, random_state=seed
         )
         names = (train, chosen, examples.networks[inside])
-        found.append((str(group), Split(number, *(frozenset(map(str, each)) for each in names))))
-    return found
+        splits.append((str(group), Split(number, *(frozenset(map(str, part)) for part in names))))
+    return splits

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.splits.protocol import Shares
 
 
@@ -19,7 +19,7 @@ class Split:
     test: frozenset[str]
 
 
-def splits_by_network(examples: Examples, count: int, *, seed: int, shares: Shares) -> list[Split]:
+def splits_by_network(examples: NetworkExamples, count: int, *, seed: int, shares: Shares) -> list[Split]:
     """`count` random splits, each cell in its share on every side where it has networks enough.
 
     Raises UserError where a side would have none.
@@ -28,7 +28,7 @@ def splits_by_network(examples: Examples, count: int, *, seed: int, shares: Shar
     return [_split(examples, number, seed, shares) for number in range(count)]
 
 
-def _split(examples: Examples, number: int, seed: int, shares: Shares) -> Split:
+def _split(examples: NetworkExamples, number: int, seed: int, shares: Shares) -> Split:
     state = np.random.RandomState(np.random.SeedSequence([seed, number]).generate_state(4))
     train, tested = _cut(examples.networks, examples.cells, shares.test, state)
     chosen = train[:0]

@@ -132,11 +132,11 @@ def entries_of(
 ) -> list[Entry]:
     """Means over splits with intervals of the chosen classifiers, in their order, at the epochs that have a column."""
     chosen = [one for one in measurements if one.classifier in rows and one.epoch in columns]
-    found = {(one.classifier, one.metric, one.epoch): one for one in summarise(chosen)}
+    by_cell = {(one.classifier, one.metric, one.epoch): one for one in summarise(chosen)}
     return [
         Entry(row, metric, column, one.mean, one.low, one.high, paper_number(task, table, metric, row, column))
         for row in rows
         for metric in metrics
         for epoch, column in columns.items()
-        for one in [found[row, metric, epoch]]
+        for one in [by_cell[row, metric, epoch]]
     ]

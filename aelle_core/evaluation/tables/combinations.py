@@ -7,7 +7,7 @@ import numpy as np
 from aelle_core.evaluation.classifiers.base import Classifier
 from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
 from aelle_core.evaluation.classifiers.forest_on_spectrum import spectrum_features
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 from aelle_core.evaluation.tables.material import Material
@@ -33,7 +33,7 @@ class Combination(ForestClassifier):
     description = "Random forest on a combination of hyperparameters, present loss and spectrum"
     parts: Sequence[str] = PARTS
 
-    def features(self, examples: Examples) -> np.ndarray:
+    def features(self, examples: NetworkExamples) -> np.ndarray:
         blocks = []
         if "hyperparameters" in self.parts:
             blocks.append(super().features(examples))

@@ -48,6 +48,6 @@ class EndOfTraining(TableMaker):
         sentences = []
         for row, over in _COMPARED:
             for metric, name in (("f1", "F1"), ("overall_rank_correlation", "rank correlation")):
-                found = gain(material.at_the_end, row, over, material.last_epoch, metric)
-                sentences.append(gain_sentence(found, row, over, name))
+                difference = gain(material.at_the_end, row, over, material.last_epoch, metric)
+                sentences.append(gain_sentence(difference, row, over, name))
         return [*sentences, *super().remarks(material, entries)]

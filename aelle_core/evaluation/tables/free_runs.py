@@ -53,16 +53,16 @@ class FreeRunTable(TableMaker):
                 if of_loop == loop and (driven or row != "driven spectrum")
             }
             kind = LOOP if loop or driven is None else driven
-            found = material.measure(splits, material.moments, chosen, kind)
+            measurements = material.measure(splits, material.moments, chosen, kind)
             rows += list(chosen)
             if loop:
                 aelle = {name: classifiers[name] for name in _AELLE}
                 named = material.measure(splits, material.moments, aelle, kind)
-                found += [
+                measurements += [
                     dataclasses.replace(one, classifier=f"{one.classifier}, closed-loop spectrum") for one in named
                 ]
                 rows += [f"{name}, closed-loop spectrum" for name in _AELLE]
-            self._measured += found
+            self._measured += measurements
         columns = {epoch: column_of(epoch) for epoch in material.moments}
         return entries_of(self.name, material.task, self._measured, rows, _METRICS, columns)
 
@@ -113,5 +113,5 @@ class FreeRunsAcrossSeeds(FreeRunTable):
         return super().absent(material)
 
     def splits(self, material: Material) -> list[Split]:
-        labels = np.array([seed_of(str(each)) for each in material.everyone.networks])
+        labels = np.array([seed_of(str(network)) for network in material.everyone.networks])
         return [split for _, split in splits_by_group(material.everyone, labels, seed=material.seed)]

@@ -52,9 +52,9 @@ class LeftOut(TableMaker):
         for epoch in material.moments[:-1]:
             row = _best(measurements, "spectrum", epoch)
             over = _best(measurements, "baseline", epoch)
-            found = gain(measurements, row, over, epoch, "balanced_accuracy")
+            difference = gain(measurements, row, over, epoch, "balanced_accuracy")
             sentences.append(
-                f"At epoch {epoch}, the best of each kind: {gain_sentence(found, row, over, 'balanced accuracy')}"
+                f"At epoch {epoch}, the best of each kind: {gain_sentence(difference, row, over, 'balanced accuracy')}"
             )
         return sentences
 
@@ -62,11 +62,11 @@ class LeftOut(TableMaker):
 def _best(measurements: Sequence[Measurement], kind: str, epoch: int) -> str:
     """Return the classifier of that kind, among the table's, with the highest mean balanced accuracy over the groups
     that have one."""
-    found: dict[str, list[float]] = {}
+    by_group: dict[str, list[float]] = {}
     for one in measurements:
         if (one.kind, one.epoch) == (kind, epoch) and one.classifier in _ROWS:
-            found.setdefault(one.classifier, []).append(one.balanced_accuracy)
-    return max(found, key=lambda name: np.nanmean(found[name]))
+            by_group.setdefault(one.classifier, []).append(one.balanced_accuracy)
+    return max(by_group, key=lambda name: np.nanmean(by_group[name]))
 
 
 class LeftOutEach(LeftOut):
@@ -75,9 +75,9 @@ class LeftOutEach(LeftOut):
     def entries(self, material: Material) -> list[Entry]:
         groups, measurements = material.left_out(self.label)
         first = min(material.examples)
-        found = {(one.classifier, one.split): one for one in measurements if one.epoch == first}
+        measured = {(one.classifier, one.split): one for one in measurements if one.epoch == first}
         return [
-            Entry(group, metric, row, getattr(found[row, number], metric), _NAN, _NAN)
+            Entry(group, metric, row, getattr(measured[row, number], metric), _NAN, _NAN)
             for number, group in enumerate(groups)
             for metric in ("f1", "rank_correlation")
             for row in _ROWS

@@ -9,7 +9,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import Examples, all_networks
+from aelle_core.evaluation.examples import NetworkExamples, all_networks
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.scoring import evaluate_classifiers, fit_to_training
 from aelle_core.evaluation.splits.by_group import splits_by_group
@@ -32,7 +32,7 @@ class Material:
     """
 
     task: str
-    kinds: Mapping[str, Mapping[int, Examples]]
+    kinds: Mapping[str, Mapping[int, NetworkExamples]]
     threshold: float
     splits: int = 10
     seed: int = 0
@@ -56,7 +56,7 @@ class Material:
         return next(iter(self.kinds))
 
     @property
-    def examples(self) -> Mapping[int, Examples]:
+    def examples(self) -> Mapping[int, NetworkExamples]:
         """The networks by epoch, with spectra of that kind."""
         return self.kinds[self.kind]
 
@@ -66,12 +66,12 @@ class Material:
         return max(self.examples)
 
     @property
-    def final(self) -> Examples:
+    def final(self) -> NetworkExamples:
         """The networks after the last epoch."""
         return self.examples[self.last_epoch]
 
     @cached_property
-    def everyone(self) -> Examples:
+    def everyone(self) -> NetworkExamples:
         """All networks, with those that diverged under way."""
         return all_networks(self.examples)
 
@@ -81,7 +81,7 @@ class Material:
         none where the study has no spectra of it."""
         half = [epoch for epoch in sorted(self.examples) if epoch <= (self.last_epoch + 1) // 2]
         return (
-            [half[place] for place in sorted({round(sixth * (len(half) - 1) / 6) for sixth in range(7)})]
+            [half[index] for index in sorted({round(sixth * (len(half) - 1) / 6) for sixth in range(7)})]
             if half
             else []
         )
@@ -115,11 +115,11 @@ class Material:
         examples = {epoch: self.kinds[kind][epoch] for epoch in epochs}
         self._fit([split for split in splits if (kind, split.train) not in self._fitted], kind)
         how = {"threshold": self.threshold, "seed": self.seed}
-        found = Parallel(n_jobs=self.jobs)(
+        by_split = Parallel(n_jobs=self.jobs)(
             delayed(evaluate_classifiers)(self._fitted[kind, split.train], examples, split, dict(chosen), **how)
             for split in splits
         )
-        return [one for each in found for one in each]
+        return [measurement for measurements in by_split for measurement in measurements]
 
     def _fit(self, splits: Sequence[Split], kind: str) -> None:
         final = {self.last_epoch: self.kinds[kind][self.last_epoch]}

@@ -7,7 +7,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation.classifiers.scalar import best_f1_cut
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement, measured
 from aelle_core.evaluation.splits.by_network import Split
 from aelle_core.evaluation.tables.base import EarlyTable, table_makers
@@ -41,10 +41,10 @@ class Pretrained(EarlyTable):
         splits = material.drawn(material.protocol.early)
         labels, epochs = _labels(material), material.early_epochs
         parameters = {"random_state": material.seed, **material.aelle_parameters}
-        found = Parallel(n_jobs=material.jobs)(
+        by_split = Parallel(n_jobs=material.jobs)(
             delayed(pretrained)(material.examples, epochs, split, labels, parameters) for split in splits
         )
-        return [*(one for each in found for one in each), *material.early]
+        return [*(measurement for measurements in by_split for measurement in measurements), *material.early]
 
 
 def _labels(material: Material) -> dict[str, float]:
@@ -59,17 +59,21 @@ def _labels(material: Material) -> dict[str, float]:
 
 
 def pretrained(
-    examples: Mapping[int, Examples], epochs: list[int], split: Split, labels: Mapping[str, float], parameters: dict
+    examples: Mapping[int, NetworkExamples],
+    epochs: list[int],
+    split: Split,
+    labels: Mapping[str, float],
+    parameters: dict,
 ) -> list[Measurement]:
     """Fit one AeLLE to all epochs of the training networks, and judge the test networks at some epochs, with one cut
     for each label."""
     training = [present.of(split.train) for _, present in sorted(examples.items())]
-    losses = np.concatenate([each.final_loss for each in training])
-    aelle = AeLLE(**parameters).fit(np.concatenate([each.spectra for each in training]), losses)
+    losses = np.concatenate([epoch.final_loss for epoch in training])
+    aelle = AeLLE(**parameters).fit(np.concatenate([epoch.spectra for epoch in training]), losses)
     validation = [present.of(split.validation or split.train) for _, present in sorted(examples.items())]
-    scores = np.concatenate([-aelle.transform(each.spectra)[:, 0] for each in validation])
-    outcomes = np.concatenate([each.final_loss for each in validation])
-    found = []
+    scores = np.concatenate([-aelle.transform(epoch.spectra)[:, 0] for epoch in validation])
+    outcomes = np.concatenate([epoch.final_loss for epoch in validation])
+    measurements = []
     for row, threshold in labels.items():
         cut = best_f1_cut(scores, outcomes < threshold)
         for epoch in epochs:
@@ -77,9 +81,9 @@ def pretrained(
             score = -aelle.transform(test.spectra)[:, 0]
             metrics = measured(test.final_loss < threshold, score >= cut, score, test.final_loss, test.cells)
             sizes = (len(training[0]), len(test))
-            found.append(
+            measurements.append(
                 Measurement(
                     row, "spectrum", epoch, split.number, **metrics, train_networks=sizes[0], test_networks=sizes[1]
                 )
             )
-    return found
+    return measurements

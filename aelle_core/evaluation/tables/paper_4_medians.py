@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier
-from aelle_core.evaluation.examples import Examples
+from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import Measurement
 from aelle_core.evaluation.tables.base import EarlyTable, table_makers
 from aelle_core.evaluation.tables.material import Material
@@ -22,31 +22,33 @@ class MedianCells(Classifier):
     description = "Cells between the medians of the first AeLLE components"
     depth: int = 1
 
-    def _components(self, examples: Examples) -> np.ndarray:
+    def _components(self, examples: NetworkExamples) -> np.ndarray:
         return self.aelle.transform(examples.spectra)[:, : self.depth]
 
-    def _sides(self, examples: Examples) -> np.ndarray:
+    def _sides(self, examples: NetworkExamples) -> np.ndarray:
         return self._components(examples) > self._medians
 
-    def fit(self, train: Examples, validation: Examples, threshold: float) -> None:
+    def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._medians = np.median(self._components(train), axis=0)
         self._shares: dict[tuple[bool, ...], float] = {}
         sides, good = self._sides(train), train.final_loss < threshold
         for depth in range(sides.shape[1] + 1):
-            places, index = np.unique(sides[:, :depth], axis=0, return_inverse=True)
+            combinations, index = np.unique(sides[:, :depth], axis=0, return_inverse=True)
             counts = np.bincount(index.ravel())
             shares = np.bincount(index.ravel(), weights=good) / counts
-            self._shares |= {tuple(place.tolist()): float(share) for place, share in zip(places, shares, strict=True)}
+            self._shares |= {
+                tuple(side.tolist()): float(share) for side, share in zip(combinations, shares, strict=True)
+            }
 
-    def score(self, examples: Examples) -> np.ndarray:
+    def score(self, examples: NetworkExamples) -> np.ndarray:
         return np.array([self._share(tuple(sides.tolist())) for sides in self._sides(examples)])
 
-    def _share(self, place: tuple[bool, ...]) -> float:
-        while place not in self._shares:
-            place = place[:-1]
-        return self._shares[place]
+    def _share(self, sides_so_far: tuple[bool, ...]) -> float:
+        while sides_so_far not in self._shares:
+            sides_so_far = sides_so_far[:-1]
+        return self._shares[sides_so_far]
 
-    def predict(self, examples: Examples) -> np.ndarray:
+    def predict(self, examples: NetworkExamples) -> np.ndarray:
         return self.score(examples) > 0.5
 
 

@@ -18,7 +18,7 @@ def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Tabl
         known: list[Entry] = []
         beside: list[Entry] = []
         remarks: list[str] = []
-        for name, tables in [(name, tables) for each, name, tables in studies if each == task]:
+        for name, tables in [(name, tables) for shipped, name, tables in studies if shipped == task]:
             printed = [one for table in tables for one in table.entries if one.paper is not None]
             known += [_entry(one, name) for one in printed]
             beside += [

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export.archive import read_archive
-from aelle_core.loading.torch_export.program import Program
+from aelle_core.loading.torch_export.program import ExportedModule
 from aelle_core.loading.torch_export.recurrent import State, has_recurrent_layer, recurrent_layer
 from aelle_core.loading.torch_export.step import ExportedStep, starting_state, step_program
 
@@ -35,7 +35,7 @@ def load_exported(
     archive = read_archive(path)
     try:
         with torch.no_grad():
-            return _load(Program(archive), path, inputs, layer, initial_state)
+            return _load(ExportedModule(archive), path, inputs, layer, initial_state)
     except UserError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, StopIteration) as error:
@@ -43,7 +43,7 @@ def load_exported(
 
 
 def _load(
-    program: Program, path: Path, inputs: np.ndarray | None, layer: str | None, initial_state: np.ndarray | None
+    program: ExportedModule, path: Path, inputs: np.ndarray | None, layer: str | None, initial_state: np.ndarray | None
 ) -> tuple[nn.RNNBase | ExportedStep, Tensor | np.ndarray | None, State | np.ndarray | None]:
     step = step_program(program)
     if step is not None and (step.driven or not has_recurrent_layer(program)):

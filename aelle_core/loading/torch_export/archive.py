@@ -145,9 +145,9 @@ def _tensor(data: bytes, meta: dict[str, Any]) -> Tensor:
     dtype = DTYPES[meta["dtype"]]
     flat = torch.frombuffer(bytearray(data), dtype=dtype) if data else torch.empty(0, dtype=dtype)
     sizes, strides = ([entry["as_int"] for entry in meta[key]] for key in ("sizes", "strides"))
-    found = flat.as_strided(sizes, strides, meta["storage_offset"]["as_int"])  # torch refuses what lies outside
+    tensor = flat.as_strided(sizes, strides, meta["storage_offset"]["as_int"])  # torch refuses what lies outside
     # Torch's recurrent kernels round otherwise when their weights need gradients, as those of the live module do.
-    return nn.Parameter(found) if meta["requires_grad"] else found
+    return nn.Parameter(tensor) if meta["requires_grad"] else tensor
 
 
 def _value(argument: dict[str, Any], graph: dict[str, Any]) -> Value:

@@ -69,7 +69,7 @@ class AbsentError(Exception):
     """A value is asked for that could not be computed: says why."""
 
 
-class Program(nn.Module):
+class ExportedModule(nn.Module):
     """An exported program over its tensors, which `to` moves and converts.
 
     Operations that behave otherwise in training (dropout, batch normalisation) run as after it.
@@ -132,7 +132,7 @@ class Values:
                     keywords[name] = value
                 else:
                     positional.append(value)
-            found = node.function(*positional, **keywords)
+            result = node.function(*positional, **keywords)
         except AbsentError as error:
             self._absent.update(dict.fromkeys(node.outputs, str(error)))
         except (RuntimeError, TypeError, ValueError, LookupError, NotImplementedError) as error:
@@ -140,7 +140,7 @@ class Values:
             self._absent.update(dict.fromkeys(node.outputs, reason))
         else:
             several = node.listed or len(node.outputs) > 1
-            self._known.update(zip(node.outputs, found if several else [found], strict=False))
+            self._known.update(zip(node.outputs, result if several else [result], strict=False))
 
     def argument(self, kind: str, entry: Any) -> Any:
         """Return what an argument of the graph stands for. Raises AbsentError when that cannot be known."""
@@ -149,18 +149,18 @@ class Values:
         if kind == "as_float":
             return float(entry)  # infinities are strings in the file
         if kind == "as_floats":
-            return [float(each) for each in entry]
+            return [float(number) for number in entry]
         if kind == "as_none":
             return None
         if kind == "as_tensor":
             return self[entry["name"]]
         if kind == "as_tensors":
-            return [self[each["name"]] for each in entry]
+            return [self[tensor["name"]] for tensor in entry]
         if kind in ("as_optional_tensor", "as_sym_int", "as_sym_float", "as_sym_bool"):
             ((inner, value),) = entry.items()
             return self[value] if inner == "as_name" else self.argument(inner, value)
         if kind in ("as_optional_tensors", "as_sym_ints", "as_sym_floats", "as_sym_bools"):
-            return [self.argument(kind.removesuffix("s"), each) for each in entry]
+            return [self.argument(kind.removesuffix("s"), element) for element in entry]
         if kind == "as_scalar_type":
             dtype = DTYPES[entry]
             return self._floats if self._floats is not None and dtype.is_floating_point else dtype
@@ -185,9 +185,9 @@ def _nodes(entries: list[dict[str, Any]]) -> Iterator[Node]:
             yield from _opened(entry)
             continue
         arguments = []
-        for each in entry["inputs"]:
-            ((kind, value),) = each["arg"].items()
-            arguments.append((each["name"], each.get("kind") == 2, kind, value))
+        for given in entry["inputs"]:
+            ((kind, value),) = given["arg"].items()
+            arguments.append((given["name"], given.get("kind") == 2, kind, value))
         outputs, listed = _outputs(entry["outputs"])
         overload = _overload(target)
         function = _ARITHMETIC.get(target) if overload is None else _visible(overload)
@@ -197,11 +197,11 @@ def _nodes(entries: list[dict[str, Any]]) -> Iterator[Node]:
 def _opened(entry: dict[str, Any]) -> Iterator[Node]:
     """Yield the operations of a block `with torch.no_grad()`, between copies of its inputs and outputs to their
     names."""
-    _, block, *given = [each["arg"] for each in entry["inputs"]]
+    _, block, *given = [argument["arg"] for argument in entry["inputs"]]
     graph = block["as_graph"]["graph"]
     names, _ = _outputs(entry["outputs"])
-    inside = [each["as_tensor"]["name"] for each in graph["inputs"]]
-    results = [each["as_tensor"]["name"] for each in graph["outputs"]]
+    inside = [argument["as_tensor"]["name"] for argument in graph["inputs"]]
+    results = [argument["as_tensor"]["name"] for argument in graph["outputs"]]
     for name, argument in zip(inside, given, strict=True):
         if argument["as_tensor"]["name"] != name:
             yield _renamed(argument["as_tensor"]["name"], name)
@@ -231,12 +231,12 @@ def value_names(kind: str, entry: Any) -> list[str]:
     if kind == "as_tensor":
         return [entry["name"]]
     if kind == "as_tensors":
-        return [each["name"] for each in entry]
+        return [tensor["name"] for tensor in entry]
     if kind in ("as_optional_tensor", "as_sym_int", "as_sym_float", "as_sym_bool"):
         ((inner, value),) = entry.items()
         return [value] if inner == "as_name" else value_names(inner, value)
     if kind in ("as_optional_tensors", "as_sym_ints", "as_sym_floats", "as_sym_bools"):
-        return [name for each in entry for name in value_names(kind.removesuffix("s"), each)]
+        return [name for element in entry for name in value_names(kind.removesuffix("s"), element)]
     return []
 
 
@@ -245,8 +245,8 @@ def _overload(target: str) -> torch._ops.OpOverload | None:
     match = _ATEN.fullmatch(target)
     if match is None or (match[1].startswith("_") and match[1] not in _PRIVATE):
         return None
-    found = getattr(getattr(torch.ops.aten, match[1], None), match[2], None)
-    return found if isinstance(found, torch._ops.OpOverload) else None
+    overload = getattr(getattr(torch.ops.aten, match[1], None), match[2], None)
+    return overload if isinstance(overload, torch._ops.OpOverload) else None
 
 
 def _visible(overload: torch._ops.OpOverload) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export.archive import Value
-from aelle_core.loading.torch_export.program import AbsentError, Node, Program, Values, value_names
+from aelle_core.loading.torch_export.program import AbsentError, ExportedModule, Node, Values, value_names
 
 _LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
     "torch.ops.aten.rnn_tanh.input": nn.RNN,
@@ -29,7 +29,7 @@ State = Tensor | tuple[Tensor, Tensor]
 
 
 def recurrent_layer(
-    program: Program, inputs: np.ndarray | None, name: str | None = None
+    program: ExportedModule, inputs: np.ndarray | None, name: str | None = None
 ) -> tuple[nn.RNNBase, Tensor, State | None]:
     """Return a program's recurrent layer as a torch layer, the sequences (batch, time, features) that it receives when
     the program runs on `inputs`, and the state from which it starts (h_0 or (h_0, c_0); None for zeros).
@@ -62,23 +62,23 @@ def recurrent_layer(
     return layer, sequences, _start(program, values, arguments["hx"], len(sequences))
 
 
-def has_recurrent_layer(program: Program) -> bool:
+def has_recurrent_layer(program: ExportedModule) -> bool:
     """Whether the program calls a torch RNN, GRU or LSTM."""
     return bool(_calls(program))
 
 
-def _calls(program: Program) -> list[tuple[str, Node]]:
+def _calls(program: ExportedModule) -> list[tuple[str, Node]]:
     """Return the calls of recurrent layers, with the layers' paths in the module."""
-    found = []
+    calls = []
     for node in program.nodes:
         if node.target in _LAYERS:
             weights = next(entry for label, _, _, entry in node.arguments if label == "params")
             path = program.paths.get(weights[0]["name"])  # computed weights have none
-            found.append((node.outputs[0] if path is None else path.rpartition(".")[0], node))
-    return found
+            calls.append((node.outputs[0] if path is None else path.rpartition(".")[0], node))
+    return calls
 
 
-def _chosen(program: Program, calls: list[tuple[str, Node]], name: str | None) -> Node:
+def _chosen(program: ExportedModule, calls: list[tuple[str, Node]], name: str | None) -> Node:
     names = [path for path, _ in calls]
     if name is None and len(calls) == 1:
         return calls[0][1]
@@ -89,7 +89,7 @@ def _chosen(program: Program, calls: list[tuple[str, Node]], name: str | None) -
     return calls[names.index(name)][1]
 
 
-def _fitting(program: Program, call: Node, inputs: np.ndarray) -> Tensor:
+def _fitting(program: ExportedModule, call: Node, inputs: np.ndarray) -> Tensor:
     """Return the inputs in the type that the program takes, of a shape that it can take."""
     if not program.inputs or not program.inputs[0].name:
         raise UserError(f"{str(program.path)!r} takes no tensor first: expected a program of a recurrent network")
@@ -110,7 +110,7 @@ def _fitting(program: Program, call: Node, inputs: np.ndarray) -> Tensor:
     return torch.from_numpy(inputs).to(expected.dtype)
 
 
-def _shapeless(program: Program, call: Node) -> bool:
+def _shapeless(program: ExportedModule, call: Node) -> bool:
     """Whether what leads from the inputs to the layer would be the same program at another batch and time."""
     before = program.nodes[: program.nodes.index(call)]
     arguments = {label: value_names(kind, entry) for label, _, kind, entry in call.arguments}
@@ -123,12 +123,12 @@ def _shapeless(program: Program, call: Node) -> bool:
 
 def _upstream(nodes: list[Node], names: list[str]) -> list[Node]:
     """Return the nodes on which the named values depend, other than by the sizes that export varied."""
-    needed, found = set(names), []
+    needed, upstream = set(names), []
     for node in reversed(nodes):
         if needed.intersection(node.outputs) and node.target != "torch.ops.aten.sym_size.int":
             needed.update(node.inputs)
-            found.append(node)
-    return found
+            upstream.append(node)
+    return upstream
 
 
 def _is_shapeless(node: Node) -> bool:
@@ -137,7 +137,7 @@ def _is_shapeless(node: Node) -> bool:
     return operation in _SHAPELESS and (tensors or operation not in _OF_TENSORS)
 
 
-def _built(program: Program, call: Node, weights: list[Tensor], options: dict[str, object]) -> nn.RNNBase:
+def _built(program: ExportedModule, call: Node, weights: list[Tensor], options: dict[str, object]) -> nn.RNNBase:
     """Return the torch layer that the call runs."""
     label = f"the recurrent layer of {str(program.path)!r}"
     if options["bidirectional"]:
@@ -153,13 +153,13 @@ def _built(program: Program, call: Node, weights: list[Tensor], options: dict[st
     return layer
 
 
-def _start(program: Program, values: Values, argument: tuple[str, object], batch: int) -> State | None:
+def _start(program: ExportedModule, values: Values, argument: tuple[str, object], batch: int) -> State | None:
     """Return the state that the program starts from, where it does not come from a further input and is not zero."""
     try:
-        found = values.argument(*argument)
+        start = values.argument(*argument)
     except AbsentError:
         return None
-    parts = found if isinstance(found, list) else [found]
+    parts = start if isinstance(start, list) else [start]
     if all(not bool(part.any()) for part in parts):
         return None
     if any(part.shape[1] != batch and not torch.equal(part, part[:, :1].expand_as(part)) for part in parts):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export.archive import Value
-from aelle_core.loading.torch_export.program import AbsentError, Program
+from aelle_core.loading.torch_export.program import AbsentError, ExportedModule
 
 
 class ExportedStep(nn.Module):
@@ -20,7 +20,7 @@ class ExportedStep(nn.Module):
     for that one.
     """
 
-    def __init__(self, program: Program, parts: tuple[Value, ...]) -> None:
+    def __init__(self, program: ExportedModule, parts: tuple[Value, ...]) -> None:
         super().__init__()
         self.program = program
         self.driven = len(program.inputs) > len(parts)
@@ -44,7 +44,7 @@ class ExportedStep(nn.Module):
             raise RuntimeError(f"the program was exported for batches of {self.batch}, not of {len(state)}")
         xs = [None] * (len(state) // self.batch) if x is None else x.split(self.batch)
         pieces = zip(xs, state.split(self.batch), strict=True)
-        return torch.cat([self._new_state(each, piece) for each, piece in pieces])
+        return torch.cat([self._new_state(entry, piece) for entry, piece in pieces])
 
     def _new_state(self, x: Tensor | None, state: Tensor) -> Tensor:
         given = dict(zip((part.name for part in self.parts), state.split(self.sizes, dim=-1), strict=True))
@@ -70,7 +70,7 @@ class ExportedStep(nn.Module):
             return False
 
 
-def step_program(program: Program) -> ExportedStep | None:
+def step_program(program: ExportedModule) -> ExportedStep | None:
     """Return the program as a step: of x (batch, features) and the parts of a state (batch, size) to new parts of the
     same shapes, or without x; None when its inputs and outputs are not of that kind.
 

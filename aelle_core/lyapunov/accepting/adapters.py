@@ -32,11 +32,11 @@ _NEEDED = "a step function needs a tensor (batch, state_size)"
 
 @dataclass(frozen=True)
 class Part:
-    """A system over sequences of one length: their places among all, None where there are no others."""
+    """A system over sequences of one length: their indices among all, None where there are no others."""
 
     system: System
     steps: int
-    places: list[int] | None = None
+    indices: list[int] | None = None
 
 
 def build_systems(
@@ -52,6 +52,8 @@ def build_systems(
 ) -> list[Part]:
     """Return the system with its number of steps, once for each length that the sequences have. Raises UserError on
     anything that does not fit together."""
+    if isinstance(system, type):
+        raise UserError(f"system is the class {system.__name__}: expected an instance of it, {system.__name__}(...)")
     if isinstance(system, Tensor | np.ndarray):
         return [Part(*_given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device))]
     networks: list[Network] = []
@@ -93,16 +95,16 @@ def build_systems(
         )
     home = next(iter(networks[0].parameters.values())).device
     alike = sequences_alike(batches, steps)
-    driven = [checked_inputs(each.inputs, networks[0].cell.input_size, None, device or home) for each in alike]
-    size, total = sum(network.cell.state_size for network in networks), sum(len(each) for each in driven)
+    driven = [checked_inputs(group.inputs, networks[0].cell.input_size, None, device or home) for group in alike]
+    size, total = sum(network.cell.state_size for network in networks), sum(len(given) for given in driven)
     state = None if initial_state is None else joined_state(initial_state, networks, total, size)
     return [
         Part(
-            StackSystem(networks, given, hidden=hidden, initial_state=_rows(state, each)),
+            StackSystem(networks, given, hidden=hidden, initial_state=_rows(state, group)),
             checked_length(given.shape[1], steps),
-            each.places,
+            group.indices,
         )
-        for each, given in zip(alike, driven, strict=True)
+        for group, given in zip(alike, driven, strict=True)
     ]
 
 
@@ -138,11 +140,11 @@ def _states_joined(states: list[Any]) -> Any:
 
 def _rows(state: Tensor | None, alike: Alike) -> Tensor | None:
     """Return the rows (batch, state_size) of the sequences of one length."""
-    return state if state is None or alike.places is None else state[alike.places]
+    return state if state is None or alike.indices is None else state[alike.indices]
 
 
 def _kinds_in(module: nn.Module) -> str:
-    kinds = sorted({type(each).__name__ for each in module.modules() if each is not module})
+    kinds = sorted({type(inner).__name__ for inner in module.modules() if inner is not module})
     return ", ".join(kinds) or "no layer at all"
 
 
@@ -158,14 +160,14 @@ def _step_systems(
     """Return a step function over the sequences of each length, each with its rows of the initial state."""
     if len(alike) == 1:
         return [Part(*_step_system(step, alike[0].inputs, steps, initial_state, hidden, precision, device))]
-    total = sum(len(each.inputs) for each in alike)
+    total = sum(len(group.inputs) for group in alike)
     if isinstance(initial_state, Tensor | np.ndarray) and len(initial_state) != total:
         raise UserError(f"initial_state has batch {len(initial_state)}: the inputs have {total}")
     parts = []
-    for each in alike:
-        start = initial_state[each.places] if isinstance(initial_state, Tensor | np.ndarray) else initial_state
-        built, length = _step_system(step, each.inputs, steps, start, hidden, precision, device)
-        parts.append(Part(built, length, each.places))
+    for group in alike:
+        start = initial_state[group.indices] if isinstance(initial_state, Tensor | np.ndarray) else initial_state
+        built, length = _step_system(step, group.inputs, steps, start, hidden, precision, device)
+        parts.append(Part(built, length, group.indices))
     return parts
 
 
@@ -180,10 +182,15 @@ def _step_system(
 ) -> tuple[System, int]:
     if hidden:
         raise UserError("jacobian='hidden' was asked of a step function: it has one state; expected 'full'")
-    if any(isinstance(each, _SCRIPTED) for each in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
+    if any(isinstance(part, _SCRIPTED) for part in (step, *(step.modules() if isinstance(step, nn.Module) else ()))):
         raise UserError(
             f"step is or holds TorchScript ({type(step).__name__}), whose arithmetic cannot be watched for rounding: "
             "expected the Python function or module that it was made from"
+        )
+    if initial_state is None and isinstance(step, nn.Module):
+        raise UserError(
+            f"{type(step).__name__} holds no recurrent layer or cell of torch: expected a module that holds one, or "
+            "one that is itself a step(x, state), with initial_state (batch, state_size)"
         )
     if not isinstance(initial_state, Tensor | np.ndarray):
         raise UserError(f"initial_state is {type(initial_state).__name__}: {_NEEDED}")

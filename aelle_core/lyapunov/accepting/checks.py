@@ -16,8 +16,9 @@ _PLAIN |= {torch.int8, torch.uint8, torch.int16, torch.int32, torch.int64}
 
 
 def tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
-    """Return an array as a tensor, copied where torch cannot share it (byte order, strides, read-only, width); a tensor
-    as it is. Raises UserError for what holds no numbers, and for tensors that are not plain memory."""
+    """Return an array of any shape as a tensor, copied where torch cannot share its memory (byte order, strides,
+    read-only, width); return a tensor unchanged. Raises UserError for what holds no numbers, and for tensors that
+    are not plain memory."""
     if isinstance(given, np.ndarray):
         if given.dtype.kind not in "fiubc" or isinstance(given, np.ma.MaskedArray):
             kind = "with a mask" if isinstance(given, np.ma.MaskedArray) else f"of dtype {given.dtype}"
@@ -35,11 +36,12 @@ def tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
 
 
 def real_tensor_of(label: str, given: Tensor | np.ndarray) -> Tensor:
-    """`tensor_of`, detached, of a dtype that torch computes with. Raises UserError for complex numbers and truths."""
-    found = tensor_of(label, given).detach()
-    if found.is_complex() or found.dtype == torch.bool:
+    """Return `tensor_of` of an array of any shape, detached, in a dtype that torch computes with. Raises UserError for
+    complex numbers and truths."""
+    tensor = tensor_of(label, given).detach()
+    if tensor.is_complex() or tensor.dtype == torch.bool:
         raise UserError(f"{label} of dtype {given.dtype}: expected real numbers")
-    return found if found.dtype in _PLAIN else found.double()
+    return tensor if tensor.dtype in _PLAIN else tensor.double()
 
 
 def checked_inputs(

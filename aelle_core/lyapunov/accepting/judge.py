@@ -22,13 +22,13 @@ def as_evaluated(module: nn.Module) -> Iterator[None]:
     """Within, the module is as in evaluation: no dropout, not even of weights. One thread at a time: modules that are
     shared by threads are switched back only when all are done with them."""
     with _ONE_AT_A_TIME:
-        modes = {each: each.training for each in module.modules()}
+        modes = {part: part.training for part in module.modules()}
         try:
             module.eval()
             yield
         finally:
-            for each, mode in modes.items():
-                each.training = mode
+            for part, mode in modes.items():
+                part.training = mode
 
 
 def check_it_runs_so(layer: nn.RNNBase | nn.RNNCellBase, networks: list[Network]) -> None:
@@ -49,12 +49,12 @@ def check_it_runs_so(layer: nn.RNNBase | nn.RNNCellBase, networks: list[Network]
         return  # weights that are not finite: there is nothing to compare, and the spectrum's status names them
     try:
         with torch.no_grad(), as_evaluated(judged):
-            found = _run_layer(judged, inputs.to(weight), parts.to(weight))
+            states = _run_layer(judged, inputs.to(weight), parts.to(weight))
     except Exception as error:  # whatever a person's forward raises
         raise UserError(f"{kind} does not run as torch's layer does: {first_line(error)}; {_WANTED}") from error
-    if found.shape != expected.shape:
-        raise UserError(f"{kind} gives a state of shape {tuple(found.shape)}, not {tuple(expected.shape)}; {_WANTED}")
-    apart = float((found.double().cpu() - expected).abs().max())
+    if states.shape != expected.shape:
+        raise UserError(f"{kind} gives a state of shape {tuple(states.shape)}, not {tuple(expected.shape)}; {_WANTED}")
+    apart = float((states.double().cpu() - expected).abs().max())
     if not apart <= _ALLOWED[double]:
         raise UserError(
             f"{kind} does not compute what its weights say for {cell.name}: after {_STEPS} steps its state is "
@@ -98,7 +98,7 @@ def _run_layer(layer: nn.Module, inputs: Tensor, parts: Tensor) -> Tensor:
         return torch.stack(list(state) if isinstance(state, tuple) else [state]).unsqueeze(1)
     assert isinstance(layer, nn.RNNBase)
     given = inputs if layer.batch_first else inputs.transpose(0, 1).contiguous()
-    start = tuple(each.contiguous() for each in parts) if len(parts) > 1 else parts[0]
+    start = tuple(part.contiguous() for part in parts) if len(parts) > 1 else parts[0]
     output, ends = layer(given, start)
     last = output[:, -1] if layer.batch_first else output[-1]
     ends = torch.stack(list(ends) if isinstance(ends, tuple) else [ends])

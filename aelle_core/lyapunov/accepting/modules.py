@@ -79,7 +79,7 @@ def received_by(module: nn.Module, name: str, inputs: Any) -> tuple[Tensor | Pac
 def _as_the_module_takes_them(module: nn.Module, inputs: Any) -> Any:
     """Arrays as tensors; real numbers in the precision and on the device of the module's weights."""
     given = tensor_of("inputs", inputs) if isinstance(inputs, np.ndarray) else inputs
-    like = next((each for each in module.parameters() if each.is_floating_point()), None)
+    like = next((weight for weight in module.parameters() if weight.is_floating_point()), None)
     if isinstance(given, Tensor) and like is not None:
         given = given.to(device=like.device, dtype=like.dtype if given.is_floating_point() else None)
     elif isinstance(given, PackedSequence) and like is not None:

@@ -19,11 +19,11 @@ class Alike:
     """Sequences of one length.
 
     inputs  (batch, time, features)
-    places  where each of them stands among all sequences; None where there are no others
+    indices  the index of each of them among all sequences; None where there are no others
     """
 
     inputs: Any
-    places: list[int] | None = None
+    indices: list[int] | None = None
 
 
 def batches_of(inputs: Any) -> Iterator[Any]:
@@ -76,11 +76,11 @@ def sequences_alike(batches: list[Any], steps: int | None) -> list[Alike]:
             raise UserError(f"steps={steps!r}: expected 1 to {shortest}, the length of the shortest sequence")
         sequences = [sequence[:steps] for sequence in sequences]
     by_length: dict[int, list[int]] = {}
-    for place, sequence in enumerate(sequences):
-        by_length.setdefault(len(sequence), []).append(place)
+    for index, sequence in enumerate(sequences):
+        by_length.setdefault(len(sequence), []).append(index)
     stacked = [
-        Alike(torch.stack([sequences[place] for place in places]), places)
-        for _, places in sorted(by_length.items(), reverse=True)
+        Alike(torch.stack([sequences[index] for index in indices]), indices)
+        for _, indices in sorted(by_length.items(), reverse=True)
     ]
     return stacked if len(stacked) > 1 else [Alike(stacked[0].inputs)]
 

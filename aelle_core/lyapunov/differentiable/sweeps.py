@@ -179,15 +179,15 @@ class SumsOfLogarithms(torch.autograd.Function):
                 begin = start.state.detach().requires_grad_()
                 advance, state = system.prepare(), begin
                 contributions = []
-                tangents = {group.first + at: each for group in groups for at, each in enumerate(group.tangents)}
+                tangents = {group.first + at: tangent for group in groups for at, tangent in enumerate(group.tangents)}
                 for step in range(first, last):
                     state, linear = advance(None if inputs is None else inputs[:, step], state)
                     contributions.append((cotangents[step] * linear.push(tangents[step])).sum())
                 value = torch.stack(contributions).sum() + (through_state * state).sum()
                 wanted = [begin, *([inputs] if inputs is not None and inputs.requires_grad else []), *tensors]
-                found = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True)
-            through_state = torch.zeros_like(begin) if found[0] is None else found[0]
-            rest = list(found[1:])
+                pulled = torch.autograd.grad(value, wanted, retain_graph=True, allow_unused=True)
+            through_state = torch.zeros_like(begin) if pulled[0] is None else pulled[0]
+            rest = list(pulled[1:])
             of_inputs = rest.pop(0) if inputs is not None and inputs.requires_grad else None
             for at, gradient in enumerate([of_inputs, *rest], 1):
                 if gradient is not None:

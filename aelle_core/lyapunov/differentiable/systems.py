@@ -46,7 +46,7 @@ class DifferentiableStack:
         candidates += [
             value for network in networks for value in network.constants.values() if isinstance(value, Tensor)
         ]
-        self.tensors = tuple(each for each in candidates if each.requires_grad)
+        self.tensors = tuple(tensor for tensor in candidates if tensor.requires_grad)
 
     def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:
         cells = [network.cell for network in self.networks]
@@ -97,7 +97,7 @@ class DifferentiableStep:
         self.size = initial_state.shape[1]
         self.tensors: tuple[Tensor, ...]
         if isinstance(step, nn.Module):
-            self.tensors = tuple(each for each in step.parameters() if each.requires_grad)
+            self.tensors = tuple(tensor for tensor in step.parameters() if tensor.requires_grad)
         else:
             with torch.enable_grad():
                 first = None if inputs is None else inputs[:, 0].detach()
@@ -149,7 +149,7 @@ def _live_weights(network: Network) -> dict[str, Tensor]:
 
 def _leaves(result: Tensor) -> tuple[Tensor, ...]:
     """Return the leaf tensors that the graph of `result` ends in, in the order in which they are met."""
-    found: dict[int, Tensor] = {}
+    totals: dict[int, Tensor] = {}
     seen: set[object] = set()
     waiting = [result.grad_fn]
     while waiting:
@@ -158,9 +158,9 @@ def _leaves(result: Tensor) -> tuple[Tensor, ...]:
             continue
         seen.add(node)
         if hasattr(node, "variable"):
-            found[id(node.variable)] = node.variable
+            totals[id(node.variable)] = node.variable
         waiting += [parent for parent, _ in node.next_functions]
-    return tuple(found.values())
+    return tuple(totals.values())
 
 
 def _zip(cells: Sequence[Cell], state: Tensor, sizes: Sequence[int]) -> list[tuple[Cell, Tensor]]:

@@ -45,33 +45,33 @@ class ExtendedTangents:
         per_network = jacobians.trajectories // jacobians.matrices.shape[0]
         with _digits(self.bits) as numbers:
             matrices = numbers(own.matrices.mT.cpu().numpy())
-            for each in jacobians.finite().nonzero().flatten().tolist():
+            for trajectory in jacobians.finite().nonzero().flatten().tolist():
                 for step in range(jacobians.steps):
-                    jacobian = _summed(own, each, step, matrices[each // per_network], numbers)
+                    jacobian = _summed(own, trajectory, step, matrices[trajectory // per_network], numbers)
                     if isinstance(jacobians, FactoredJacobians):
-                        jacobian = _multiplied(jacobians, jacobian, each, step, numbers)
-                    found = self._move(each, jacobian @ self.lower[each])
-                    logarithms[each, step, self.labels[each]] = found
+                        jacobian = _multiplied(jacobians, jacobian, trajectory, step, numbers)
+                    logarithm = self._move(trajectory, jacobian @ self.lower[trajectory])
+                    logarithms[trajectory, step, self.labels[trajectory]] = logarithm
         return torch.from_numpy(logarithms), None
 
-    def _move(self, each: int, pushed: Numbers) -> np.ndarray:
+    def _move(self, trajectory: int, pushed: Numbers) -> np.ndarray:
         """Replace the triangle of a trajectory by the next, from J L. Returns log |r|, column by column."""
-        pivots, order = eliminate(pushed, self.labels[each])
+        pivots, order = eliminate(pushed, self.labels[trajectory])
         lower = np.tril(pushed, -1)
         np.fill_diagonal(lower, type(pushed[0, 0])(1))
-        self.lower[each] = np.empty_like(lower)
-        self.lower[each][order] = lower
+        self.lower[trajectory] = np.empty_like(lower)
+        self.lower[trajectory][order] = lower
         with np.errstate(divide="ignore"):
             volumes = np.log(np.abs(np.diagonal(np.linalg.qr(lower.astype(np.float64)).R)))
-        found = pivots + volumes - self.volumes[each]
-        self.volumes[each] = volumes
-        return found
+        logarithms = pivots + volumes - self.volumes[trajectory]
+        self.volumes[trajectory] = volumes
+        return logarithms
 
 
 def eliminate(matrix: Numbers, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gaussian elimination in place, with the largest row first: below the diagonal the multipliers are left. Returns
-    log |pivot| of every column and which row of the matrix stands where. A column that is zero stands back to the end,
-    with its label, where others may live; its pivot is -inf."""
+    """Eliminate a matrix (rows, columns) in place, with the largest row first, and leave the multipliers below the
+    diagonal. Returns log |pivot| of every column, (columns,), and which row of the matrix stands where, (rows,). A
+    zero column goes to the end, with its label, so that others may live; its pivot is -inf."""
     import gmpy2
 
     rows, columns = matrix.shape
@@ -95,38 +95,38 @@ def eliminate(matrix: Numbers, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return logarithms, order
 
 
-def _summed(jacobians: BlockJacobians, each: int, step: int, matrices: Numbers, numbers: Any) -> Numbers:
+def _summed(jacobians: BlockJacobians, trajectory: int, step: int, matrices: Numbers, numbers: Any) -> Numbers:
     """Return the blocks of one step of a trajectory, their terms summed in all digits."""
     units = jacobians.units
     whole = numbers(np.zeros((jacobians.size, jacobians.size)))
     factors, dense, diagonals = (
-        numbers(terms[each, step].cpu().numpy())
+        numbers(terms[trajectory, step].cpu().numpy())
         for terms in (jacobians.factors, jacobians.dense.mT, jacobians.diagonals)
     )
 
-    def block(place: tuple[int, int]) -> Numbers:
-        row, column = (units * part for part in place)
+    def block(position: tuple[int, int]) -> Numbers:
+        row, column = (units * part for part in position)
         return whole[row : row + units, column : column + units]
 
-    for factor, matrix, place in zip(factors, matrices, jacobians.factor_places, strict=True):
-        block(place)[:] += factor[:, None] * matrix
-    for term, place in zip(dense, jacobians.dense_places, strict=True):
-        block(place)[:] += term
-    for diagonal, place in zip(diagonals, jacobians.diagonal_places, strict=True):
-        block(place)[np.diag_indices(units)] += diagonal
+    for factor, matrix, position in zip(factors, matrices, jacobians.factor_positions, strict=True):
+        block(position)[:] += factor[:, None] * matrix
+    for term, position in zip(dense, jacobians.dense_positions, strict=True):
+        block(position)[:] += term
+    for diagonal, position in zip(diagonals, jacobians.diagonal_positions, strict=True):
+        block(position)[np.diag_indices(units)] += diagonal
     return whole
 
 
-def _multiplied(jacobians: FactoredJacobians, own: Numbers, each: int, step: int, numbers: Any) -> Numbers:
+def _multiplied(jacobians: FactoredJacobians, own: Numbers, trajectory: int, step: int, numbers: Any) -> Numbers:
     """(I + F) G, of the parts that count."""
     units = jacobians.own.units
     whole = own.copy()
     for row, by, slopes, matrix in jacobians.through:
         carried = own[by * units : (by + 1) * units]
         if matrix is not None:
-            network = each // (jacobians.trajectories // len(matrix))
+            network = trajectory // (jacobians.trajectories // len(matrix))
             carried = numbers(matrix[network].cpu().numpy()) @ carried
-        whole[row * units : (row + 1) * units] += numbers(slopes[each, step].cpu().numpy())[:, None] * carried
+        whole[row * units : (row + 1) * units] += numbers(slopes[trajectory, step].cpu().numpy())[:, None] * carried
     return whole[: jacobians.kept, : jacobians.kept]
 
 

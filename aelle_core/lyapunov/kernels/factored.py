@@ -68,7 +68,8 @@ class FactoredJacobians:
         return replace(self, own=own, through=through)
 
     def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
-        """Return the Jacobians of one step as dense matrices, where float64 holds them; see `BlockJacobians.at`."""
+        """Return the Jacobians of one step as dense matrices (trajectories, kept, kept), where float64 holds them; see
+        `BlockJacobians.at`."""
         whole, units = self.own.at(step, chosen), self.own.units
         for row, by, slopes, matrix in self.through:
             carried = whole[:, by * units : (by + 1) * units].clone()
@@ -81,8 +82,8 @@ class FactoredJacobians:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
-        """Return log |det J| of the chosen trajectories, as many of every network. I + F is triangular with a unit
-        diagonal: where the whole state counts, log |det G|."""
+        """Return log |det J| of the chosen trajectories, (trajectories,), as many of every network. I + F is triangular
+        with a unit diagonal: where the whole state counts, log |det G|."""
         if self.kept == self.own.size:
             return self.own.log_volumes(step, chosen)
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet

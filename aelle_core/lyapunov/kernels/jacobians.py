@@ -42,11 +42,11 @@ class BlockJacobians:
     units: int
     matrices: Tensor
     factors: Tensor
-    factor_places: Places
+    factor_positions: Places
     dense: Tensor
-    dense_places: Places
+    dense_positions: Places
     diagonals: Tensor
-    diagonal_places: Places
+    diagonal_positions: Places
 
     @classmethod
     def of_dense(cls, transposed: Tensor) -> "BlockJacobians":
@@ -67,19 +67,19 @@ class BlockJacobians:
         """Return the same of what the blocks themselves hold, without what goes `through` others."""
         matrices: list[Tensor] = []
         terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
-        places: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
+        positions: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
         for (new, old), block in blocks.items():
-            found = {
+            kept = {
                 "factors": block.slopes,
                 "dense": None if block.dense is None else block.dense().mT.unsqueeze(2),
                 "diagonals": None if block.diagonal is None else block.diagonal.unsqueeze(2),
             }
             if block.matrices is not None:
                 matrices.append(block.matrices.mT)
-            for kind, tensor in found.items():
+            for kind, tensor in kept.items():
                 if tensor is not None:
                     terms[kind].append(tensor)
-                    places[kind] += [(parts.index(new), parts.index(old))] * tensor.shape[2]
+                    positions[kind] += [(parts.index(new), parts.index(old))] * tensor.shape[2]
         like = next(tensor for kind in terms.values() for tensor in kind)
         networks, batch = like.shape[:2]
 
@@ -96,11 +96,11 @@ class BlockJacobians:
             units=units,
             matrices=torch.cat(matrices, dim=1).contiguous() if matrices else like.new_zeros(networks, 0, units, units),
             factors=joined("factors", units),
-            factor_places=tuple(places["factors"]),
+            factor_positions=tuple(positions["factors"]),
             dense=joined("dense", units, units),
-            dense_places=tuple(places["dense"]),
+            dense_positions=tuple(positions["dense"]),
             diagonals=joined("diagonals", units),
-            diagonal_places=tuple(places["diagonals"]),
+            diagonal_positions=tuple(positions["diagonals"]),
         )
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
@@ -137,7 +137,9 @@ class BlockJacobians:
     @property
     def dense_columns(self) -> int:
         """From this column on, nothing but diagonals stands in the blocks."""
-        return self.units * max((column + 1 for _, column in (*self.factor_places, *self.dense_places)), default=0)
+        return self.units * max(
+            (column + 1 for _, column in (*self.factor_positions, *self.dense_positions)), default=0
+        )
 
     @property
     def steps(self) -> int:
@@ -146,29 +148,30 @@ class BlockJacobians:
     def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
         """Return the Jacobians of one step as dense matrices (trajectories, size, size): all, or those chosen, as many
         of every network, each at the same step or each at another."""
-        factors, dense, diagonals = (each[chosen, step] for each in (self.factors, self.dense, self.diagonals))
+        factors, dense, diagonals = (term[chosen, step] for term in (self.factors, self.dense, self.diagonals))
         whole = factors.new_zeros(len(factors), self.size, self.size)
         networks = self.matrices.shape[0]
         shared = whole.unflatten(0, (networks, -1))
 
-        def block(matrix: Tensor, place: tuple[int, int]) -> Tensor:
-            row, column = (self.units * each for each in place)
+        def block(matrix: Tensor, position: tuple[int, int]) -> Tensor:
+            row, column = (self.units * number for number in position)
             return matrix[..., row : row + self.units, column : column + self.units]
 
-        for term, place in enumerate(self.factor_places):
+        for term, position in enumerate(self.factor_positions):
             scale = factors[:, term].unflatten(0, (networks, -1)).unsqueeze(-1)
-            block(shared, place).addcmul_(scale, self.matrices[:, term].mT.unsqueeze(1))
-        for term, place in enumerate(self.dense_places):
-            block(whole, place).add_(dense[:, term].mT)
-        for term, place in enumerate(self.diagonal_places):
-            block(whole, place).diagonal(dim1=-2, dim2=-1).add_(diagonals[:, term])
+            block(shared, position).addcmul_(scale, self.matrices[:, term].mT.unsqueeze(1))
+        for term, position in enumerate(self.dense_positions):
+            block(whole, position).add_(dense[:, term].mT)
+        for term, position in enumerate(self.diagonal_positions):
+            block(whole, position).diagonal(dim1=-2, dim2=-1).add_(diagonals[:, term])
         return whole
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
         return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
-        """Return log |det J| of the chosen trajectories, as many of every network, at a step or at one each."""
+        """Return log |det J| of the chosen trajectories, (trajectories,), as many of every network, at a step or at one
+        each."""
         return torch.linalg.slogdet(self.at(step, chosen)).logabsdet
 
     def finite(self) -> Tensor:
@@ -177,7 +180,8 @@ class BlockJacobians:
 
 
 def rows_finite(numbers: Tensor) -> Tensor:
-    """Row by row; a sum reads them once and makes nothing."""
+    """Return whether all numbers of a row are finite, (rows,), for numbers (rows, ...). A sum reads them once and makes
+    no copy."""
     return numbers.flatten(1).sum(dim=1).isfinite()
 
 

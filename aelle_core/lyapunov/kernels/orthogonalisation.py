@@ -17,7 +17,8 @@ def orthogonalise(tangents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_sorted_householder(tangents: Tensor) -> tuple[Tensor, Tensor]:
-    """LAPACK's QR of the rows in elimination order: the way without a compiled kernel on a CPU."""
+    """Return Q (matrices, size, k) and |diag R| (matrices, k) by LAPACK's QR of the rows in elimination order: the way
+    without a compiled kernel on a CPU."""
     q, r = sorted_qr(tangents)
     return q, r.diagonal(dim1=-2, dim2=-1).abs()
 
@@ -31,7 +32,8 @@ def sorted_qr(tangents: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def by_elimination(tangents: Tensor) -> tuple[Tensor, Tensor]:
-    """P A = L U, then L = Q R by CholeskyQR twice: |r| = |diag U| times both Cholesky diagonals.
+    """Return Q (matrices, size, k) and |diag R| (matrices, k): P A = L U, then L = Q R by CholeskyQR twice, so that |r|
+    = |diag U| times both Cholesky diagonals.
 
     Partial pivoting takes the grading of the rows into U, which leaves L well-conditioned; two rounds of CholeskyQR
     make Q orthonormal to rounding (Yamamoto et al., Roundoff error analysis of the CholeskyQR2 algorithm, 2015).

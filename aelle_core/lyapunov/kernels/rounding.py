@@ -7,8 +7,8 @@ from torch import Tensor
 
 
 def around_one(room: Tensor, size: float, source: torch.Generator) -> Tensor:
-    """Fill the tensor with numbers at least half of `size` and at most `size` away from 1, on either side: a smaller
-    disturbance could come out as none."""
+    """Fill a tensor of any shape with numbers at least half of `size` and at most `size` away from 1, on either side: a
+    smaller disturbance could come out as none."""
     room.uniform_(-0.5, 0.5, generator=source)
     return room.add_(0.5 * room.sign()).mul_(size).add_(1)
 
@@ -39,13 +39,13 @@ class Rounding:
 
     @classmethod
     def error(cls, apart: Tensor) -> Tensor:
-        """Return what rounding may have done, on the large side, to logarithms that a disturbance moves this far
-        apart."""
+        """Return what rounding may have done, on the large side, to logarithms that a disturbance moves this far apart;
+        any shape."""
         in_proportion = apart * (16.0 / cls.shown / cls.units)
         return torch.where(apart > cls.proportional, apart / cls.shown, in_proportion)
 
     def factors(self, *shape: int, copies_at: int) -> Tensor:
-        """Factors near 1 of that shape, exactly 1 in the first of the copies in dimension `copies_at`."""
+        """Return factors near 1 of any shape, exactly 1 in the first of the copies in dimension `copies_at`."""
         factors = around_one(self._like.new_empty(shape), self.size, self.generator)
         factors.narrow(copies_at, 0, shape[copies_at] // self.copies).fill_(1)
         return factors

@@ -69,8 +69,8 @@ class TorchTangents:
             self.q = self._disturb_directions(self.q)
             radii.append(torch.empty_like(r).scatter_(-1, self.labels, r))
             if self.frame.lengths:
-                found = torch.linalg.vector_norm(pushed, dim=-2)
-                lengths.append(torch.empty_like(r).scatter_(-1, self.labels, found))
+                column_lengths = torch.linalg.vector_norm(pushed, dim=-2)
+                lengths.append(torch.empty_like(r).scatter_(-1, self.labels, column_lengths))
         logarithms = torch.stack(radii, dim=1).double().log_()
         return logarithms, torch.stack(lengths, dim=1) if self.frame.lengths else None
 
@@ -88,9 +88,9 @@ class TorchTangents:
             wrong = (first < k - 1 - moved) & (rows != first)
             if not bool(wrong.any()):
                 return
-            place = torch.arange(k, device=radii.device).expand(int(wrong.sum()), -1)
+            source = torch.arange(k, device=radii.device).expand(int(wrong.sum()), -1)
             start = first[wrong].unsqueeze(-1)
-            order = torch.where(place < start, place, place + 1)
+            order = torch.where(source < start, source, source + 1)
             order[:, -1:] = start
             self.labels[wrong] = self.labels[wrong].gather(-1, order)
             pushed[wrong] = pushed[wrong].gather(-1, order.unsqueeze(-2).expand_as(pushed[wrong]))

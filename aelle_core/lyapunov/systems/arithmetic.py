@@ -117,12 +117,12 @@ class WatchedArithmetic(TorchFunctionMode):
     def _note_unchecked(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], result: Any) -> None:
         """Where real numbers were made of real numbers by what is not seen into."""
         made = result if isinstance(result, tuple | list) else (result,)
-        if any(_is_real(each) for each in made) and any(_is_real(each) for each in _flat((arguments, options))):
+        if any(_is_real(value) for value in made) and any(_is_real(value) for value in _flat((arguments, options))):
             self.unchecked.add(name)
 
     def _disturbed(self, result: Any) -> Any:
         if isinstance(result, tuple | list):
-            return type(result)(self._disturbed(each) for each in result) if type(result) in (tuple, list) else result
+            return type(result)(self._disturbed(value) for value in result) if type(result) in (tuple, list) else result
         if not isinstance(result, Tensor) or result.dtype not in _FLOATING or not self._units:
             return result
         count = result.numel()
@@ -184,5 +184,5 @@ def _flat(values: Any) -> Iterator[Any]:
     if not isinstance(values, tuple | list):
         yield values
         return
-    for each in values:
-        yield from _flat(each)
+    for value in values:
+        yield from _flat(value)

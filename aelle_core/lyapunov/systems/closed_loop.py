@@ -43,9 +43,9 @@ class ClosedLoopSystem:
         self.cells = [network.cell for network in networks]
         self.like = torch.empty(0, dtype=torch.float64, device=device)
         self.weights = [network.prepare(torch.float64, device) for network in networks]
-        self.weight, self.bias, self.residual = (each.detach().to(self.like) for each in (weight, bias, residual))
-        every = [each for weights in self.weights for each in weights.values()] + [self.weight, self.bias]
-        self.weights_finite = torch.stack([each.isfinite().flatten(1).all(dim=1) for each in every]).all(dim=0)
+        self.weight, self.bias, self.residual = (part.detach().to(self.like) for part in (weight, bias, residual))
+        every = [weight for weights in self.weights for weight in weights.values()] + [self.weight, self.bias]
+        self.weights_finite = torch.stack([weight.isfinite().flatten(1).all(dim=1) for weight in every]).all(dim=0)
         self.networks, self.features = self.weight.shape[:2]
         self.sequences = inputs.shape[0]
         self.state_size = sum(cell.state_size for cell in self.cells)
@@ -78,12 +78,12 @@ class ClosedLoopSystem:
     def outputs(self, steps: int) -> Tensor:
         """Return the free run, (networks, sequences, steps, features) in float64: y after 1, ..., `steps` steps of
         the networks on their own output."""
-        found = self.first_output.new_empty(self.networks, self.sequences, steps, self.features)
+        outputs = self.first_output.new_empty(self.networks, self.sequences, steps, self.features)
         states, output = self.first_states, self.first_output
         for time in range(steps):
             states, output = self._advance(states, output)
-            found[:, :, time] = output
-        return found
+            outputs[:, :, time] = output
+        return outputs
 
     @property
     def unchecked(self) -> tuple[str, ...]:
@@ -91,8 +91,8 @@ class ClosedLoopSystem:
 
     def in_double(self, networks: list[int]) -> "ClosedLoopSystem":
         chosen = copy.copy(self)
-        chosen.weights = [{name: each[networks] for name, each in weights.items()} for weights in self.weights]
-        chosen.first_states = [{name: each[networks] for name, each in state.items()} for state in self.first_states]
+        chosen.weights = [{name: weight[networks] for name, weight in weights.items()} for weights in self.weights]
+        chosen.first_states = [{name: part[networks] for name, part in state.items()} for state in self.first_states]
         for name in ("weight", "bias", "residual", "weights_finite", "first_output"):
             setattr(chosen, name, getattr(self, name)[networks])
         chosen.networks = len(networks)
@@ -133,8 +133,8 @@ class ClosedLoopSystem:
                 below = layers[number][..., : cell.units]
             outputs.append(_disturbed(self._read(below, x), rounding))
         joined = torch.cat([*layers, outputs[-1]], dim=-1)
-        together = [_together(each) for each in olds]
-        drive_rows = [_together(each) for each in drives]
+        together = [_together(olds_of_layer) for olds_of_layer in olds]
+        drive_rows = [_together(drives_of_layer) for drives_of_layer in drives]
         jacobians, jacobians_finite = self._jacobians(
             together, drive_rows, _together(outputs[:-1]), rows, steps, rounding
         )
@@ -157,10 +157,10 @@ class ClosedLoopSystem:
         whole = x.new_empty(self.networks, batch, self.size, self.size)
         if len(self.cells) > 1:
             whole.zero_()
-        place, before = 0, None
+        column, before = 0, None
         for cell, weights, old, drive in zip(self.cells, self.weights, olds, drives, strict=True):
             state = split_carried(cell, old)
-            columns = slice(place, place + cell.state_size)
+            columns = slice(column, column + cell.state_size)
             exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
             _fill_transposed(whole[..., columns, columns], cell, cell.linearise(exact, drive, state)[1])
             below = x if before is None else _new_hidden(*before)
@@ -170,7 +170,7 @@ class ClosedLoopSystem:
             else:
                 through = whole[..., columns.start - before[0].state_size :][..., : before[0].units]
                 whole[..., columns] += through @ by_input
-            place, before = columns.stop, (cell, weights, drive, state)
+            column, before = columns.stop, (cell, weights, drive, state)
         if rounding is not None:  # before the readout adds them up: what cancels there then shows
             whole *= rounding.factors(batch, self.size, self.size, copies_at=0)
         top = self.cells[-1]
@@ -180,8 +180,8 @@ class ClosedLoopSystem:
         whole[..., self.state_size :] = by_output
         corner = whole[..., self.state_size :, self.state_size :].diagonal(dim1=-2, dim2=-1)
         corner += self.residual[:, None, None]
-        found = whole.view(self.networks * rows, steps, self.size, self.size)
-        return BlockJacobians.of_dense(found), finite
+        jacobians = whole.view(self.networks * rows, steps, self.size, self.size)
+        return BlockJacobians.of_dense(jacobians), finite
 
 
 def _fill_transposed(room: Tensor, cell: Cell, blocks: Blocks) -> None:

@@ -46,7 +46,7 @@ def plain_name(name: str) -> str:
 
 
 def softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Tensor:
-    """By exponentials of differences, so that 1 - p is made of the others."""
+    """Return the softmax, any shape, by exponentials of differences, so that 1 - p is made of the others."""
     dim = _checked(dim)
     given = input if dtype is None else input.to(dtype)
     raised = torch.exp(given - given.detach().amax(dim, keepdim=True))
@@ -54,7 +54,7 @@ def softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = None, *
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = None, **__: Any) -> Tensor:
-    """Return the logarithm of `softmax`."""
+    """Return the logarithm of `softmax`, any shape."""
     dim = _checked(dim)
     given = input if dtype is None else input.to(dtype)
     moved = given - given.detach().amax(dim, keepdim=True)
@@ -62,54 +62,54 @@ def log_softmax(input: Tensor, dim: int | None = None, *_: Any, dtype: Any = Non
 
 
 def logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
-    """Return the logarithm of a sum of exponentials."""
+    """Return the logarithm of a sum of exponentials, any shape."""
     top = input.detach().amax(dim, keepdim=True)
-    found = top + torch.log(torch.exp(input - top).sum(dim, keepdim=True))
-    return found if keepdim else found.squeeze(dim)
+    logarithm = top + torch.log(torch.exp(input - top).sum(dim, keepdim=True))
+    return logarithm if keepdim else logarithm.squeeze(dim)
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """Return a sigma(b) of the halves a and b."""
+    """Return a sigma(b) of the halves a and b; any shape whose `dim` is even."""
     a, b = input.chunk(2, dim)
     return a * torch.sigmoid(b)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """Return a sigma(a)."""
+    """Return a sigma(a), any shape."""
     return input * torch.sigmoid(input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """Return a Phi(a), exactly or by tanh."""
+    """Return a Phi(a), exactly or by tanh; any shape."""
     if approximate == "tanh":
         return 0.5 * input * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (input + 0.044715 * input * input * input)))
     return 0.5 * input * torch.erfc(input * -(0.5**0.5))
 
 
 def logsigmoid(input: Tensor) -> Tensor:
-    """-log(1 + e^-a)."""
+    """Return -log(1 + e^-a), any shape."""
     return -torch.nn.functional.softplus(-input)
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """Return a + w (b - a)."""
+    """Return a + w (b - a); any shape of each that broadcasts."""
     return input + weight * (end - input)
 
 
 def layer_norm(
     input: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
 ) -> Tensor:
-    """Over the last dimensions, as many as the shape has."""
+    """Normalise over the last dimensions, as many as `normalized_shape` has; any shape."""
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     over = tuple(range(-len(shape), 0))
     centred = input - input.mean(over, keepdim=True)
-    found = centred / torch.sqrt((centred * centred).mean(over, keepdim=True) + eps)
-    found = found if weight is None else found * weight
-    return found if bias is None else found + bias
+    normalised = centred / torch.sqrt((centred * centred).mean(over, keepdim=True) + eps)
+    normalised = normalised if weight is None else normalised * weight
+    return normalised if bias is None else normalised + bias
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Nothing, outside of training; in training no function of x and state."""
+    """Return the input, any shape. Raises NotImplementedError in training, where it is no function of x and state."""
     if training and p:
         raise NotImplementedError("dropout in training")
     return input
@@ -134,11 +134,11 @@ def recurrent(cell: Callable[..., Any], parts: int) -> Callable[..., Any]:
         below = list((input.transpose(0, 1) if batch_first else input).unbind(0))
         starts = hx if parts > 1 else (hx,)
         ends: list[Any] = []
-        each = len(weights) // layers
+        per_layer = len(weights) // layers
         for layer in range(layers):
             state = tuple(start[layer] for start in starts)
             for time, x in enumerate(below):
-                new = cell(x, state if parts > 1 else state[0], *weights[layer * each : (layer + 1) * each])
+                new = cell(x, state if parts > 1 else state[0], *weights[layer * per_layer : (layer + 1) * per_layer])
                 state = new if parts > 1 else (new,)
                 below[time] = state[0]
             ends.append(state)

@@ -54,7 +54,7 @@ class StackSystem:
 
     def in_double(self, networks: list[int]) -> "StackSystem":
         chosen = copy.copy(self)
-        chosen.weights = [{name: weight[networks] for name, weight in each.items()} for each in self.weights]
+        chosen.weights = [{name: weight[networks] for name, weight in layer.items()} for layer in self.weights]
         chosen.weights_finite = self.weights_finite[networks]
         chosen.initial_state = self.initial_state[networks]
         chosen.networks = len(networks)
@@ -147,7 +147,7 @@ class StackSystem:
         if rounding is None or not names:
             return weights
         disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
-        return {**weights, **{name: each.repeat_interleave(steps, dim=1) for name, each in disturbed.items()}}
+        return {**weights, **{name: weight.repeat_interleave(steps, dim=1) for name, weight in disturbed.items()}}
 
 
 def carried_names(cell: Cell) -> tuple[str, ...]:

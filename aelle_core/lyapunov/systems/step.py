@@ -78,7 +78,7 @@ class StepSystem:
         pieces = state.split(self.sequences)
         plain, disturbed = self._arithmetic
         watched = [plain, *[disturbed] * (len(pieces) - 1)]
-        runs = [self._forward(first, steps, *each) for each in zip(pieces, watched, strict=True)]
+        runs = [self._forward(first, steps, *run) for run in zip(pieces, watched, strict=True)]
         last = torch.cat([run[-1] for run in runs])
         finite = last.isfinite().all(dim=-1)
         if self.pushes(k):
@@ -91,7 +91,7 @@ class StepSystem:
 
             return last, PushedJacobians(steps, along), finite
         several = zip(runs, watched, strict=True)
-        jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *each) for each in several]))
+        jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *run) for run in several]))
         return last, jacobians, finite & jacobians.finite()
 
     def _input(self, time: int) -> Tensor | None:
@@ -160,7 +160,8 @@ class StepSystem:
         except Exception as error:
             raise UserError(
                 f"step(x, state) cannot be differentiated in forward mode: {_told(error)}; expected torch operations "
-                "on whole tensors, without in-place changes of tensors that outlive the step"
+                "on whole dense tensors (no numpy, no sparse weights), without in-place changes of tensors that "
+                "outlive the step"
             ) from error
         self._compare_with_finite_differences()
 
@@ -174,10 +175,10 @@ class StepSystem:
         try:
             ahead, behind = self._new(x, beside + distance * direction), self._new(x, beside - distance * direction)
             expected = (ahead - behind) / (2 * distance)
-            found = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
+            pushed = self._push(x, beside, direction.unsqueeze(-1), self._arithmetic[0]).squeeze(-1)
         except Exception:  # the function takes no states there: it may still take its own trajectory's
             return
-        apart = float((found - expected).norm() / expected.norm().clamp(min=distance))
+        apart = float((pushed - expected).norm() / expected.norm().clamp(min=distance))
         if apart > 0.05:
             warnings.warn(
                 f"the derivative of step(x, state) is {apart:.0%} off from finite differences: a part of it is "

@@ -30,11 +30,11 @@ class FreeRuns(ReportFigure):
     @staticmethod
     def draw(data: ReportData) -> Figure:
         assert isinstance(data.free_runs, ShownRuns)
-        found = data.free_runs
+        runs = data.free_runs
         rows = [
-            ("data", found.data, NEUTRAL),
-            (f"good: {found.good.network} ({found.good.outcome:.3g})", found.good.outputs, GOOD),
-            (f"bad: {found.bad.network} ({found.bad.outcome:.3g})", found.bad.outputs, BAD),
+            ("data", runs.data, NEUTRAL),
+            (f"good: {runs.good.network} ({runs.good.outcome:.3g})", runs.good.outputs, GOOD),
+            (f"bad: {runs.bad.network} ({runs.bad.outcome:.3g})", runs.bad.outputs, BAD),
         ]
         figure = blank(8.4, 7.0)
         panels = figure.subplots(3, 2, width_ratios=[1, 2], sharex="col")
@@ -42,15 +42,15 @@ class FreeRuns(ReportFigure):
             across, up = _portrait(series)
             portrait.plot(across, up, color=colour, linewidth=0.6)
             if colour != NEUTRAL:
-                course.plot(found.data[:_SHOWN, 0], color="0.7", linewidth=1.6)
+                course.plot(runs.data[:_SHOWN, 0], color="0.7", linewidth=1.6)
             course.plot(series[:_SHOWN, 0], color=colour, linewidth=1.2)
             course.set_title(label, fontsize=10, loc="left")
-            _as_the_data(portrait, *_portrait(found.data))
-            _as_the_data(course, np.array([0.0, min(_SHOWN, len(found.data))]), found.data[:, 0])
+            _as_the_data(portrait, *_portrait(runs.data))
+            _as_the_data(course, np.array([0.0, min(_SHOWN, len(runs.data))]), runs.data[:, 0])
             for axes in (portrait, course):
                 axes.spines[["top", "right"]].set_visible(False)
         panels[-1, 0].set_xlabel("feature 1")
-        panels[1, 0].set_ylabel(f"feature {found.data.shape[1]}" if found.data.shape[1] > 1 else "five steps before")
+        panels[1, 0].set_ylabel(f"feature {runs.data.shape[1]}" if runs.data.shape[1] > 1 else "five steps before")
         panels[1, 1].set_ylabel("feature 1")
         panels[-1, 1].set_xlabel("steps on its own output")
         return figure

@@ -34,14 +34,14 @@ class SpectraPlaneLosses(ReportFigure):
         plane, index = plane_of(data, data.final.spectra), np.arange(1, spectra.shape[1] + 1)
         jitter = np.random.default_rng(0)
         groups = list(dict.fromkeys(names.tolist()))
-        for place, (group, (colour, mark)) in enumerate(cell_styles(groups).items()):
+        for number, (group, (colour, mark)) in enumerate(cell_styles(groups).items()):
             chosen = names == group
             low, middle, high = np.quantile(spectra[chosen], [0.25, 0.5, 0.75], axis=0)
             curves.plot(index, middle, color=colour, marker=mark, markersize=4, markevery=max(len(index) // 8, 1))
             curves.fill_between(index, low, high, color=colour, alpha=0.12, linewidth=0)
             style = {"color": colour, "marker": mark, "s": 16, "alpha": 0.75, "linewidths": 0}
             plane_axes.scatter(*plane[chosen].T, label=group, **style)
-            spread = place + jitter.uniform(-0.25, 0.25, chosen.sum())
+            spread = number + jitter.uniform(-0.25, 0.25, chosen.sum())
             losses.scatter(spread, data.final.final_loss[chosen], **style)
         losses.axhline(data.threshold, color="black", linewidth=1)
         losses.set(yscale="log", ylabel=data.outcome_name)

@@ -23,14 +23,14 @@ class Losses(ReportFigure):
     def draw(data: ReportData) -> Figure:
         figure, axes = new_figure(width=8.4, height=4.2)
         jitter = np.random.default_rng(0)
-        for place, (cell, share) in enumerate(data.good_fraction_by_cell.items()):
+        for number, (cell, share) in enumerate(data.good_fraction_by_cell.items()):
             chosen = data.final.cells == cell
             losses = data.final.final_loss[chosen]
             colours = np.where(losses < data.threshold, GOOD, BAD)
             axes.scatter(
-                place + jitter.uniform(-0.25, 0.25, len(losses)), losses, c=colours, s=14, alpha=0.8, linewidths=0
+                number + jitter.uniform(-0.25, 0.25, len(losses)), losses, c=colours, s=14, alpha=0.8, linewidths=0
             )
-            axes.text(place, 1.02, f"{share:.0%}", ha="center", transform=axes.get_xaxis_transform(), fontsize=9)
+            axes.text(number, 1.02, f"{share:.0%}", ha="center", transform=axes.get_xaxis_transform(), fontsize=9)
         line = axes.axhline(data.threshold, color="black", linewidth=1, label="threshold")
         handles = [
             Line2D([], [], color=GOOD, marker="o", linestyle="", label="ended below"),

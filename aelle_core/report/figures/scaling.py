@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-_TICKS = [sign * each for sign in (-1, 1) for each in (0, 1, 3, 10, 30, 100, 300, 1000)]
+_TICKS = [sign * level for sign in (-1, 1) for level in (0, 1, 3, 10, 30, 100, 300, 1000)]
 
 
 def plain_numbers(axis: Axis) -> None:

@@ -16,8 +16,10 @@ _SHOWN = ("LE mean", "LE max", "LE PC1", "AeLLE PC1")
 _STAGES = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1)
 
 
-def _boxes(axes: Axes, values: list[np.ndarray], places: np.ndarray, colour: str) -> None:
-    parts = axes.boxplot(values, positions=places, widths=0.32, patch_artist=True, showfliers=False, manage_ticks=False)
+def _boxes(axes: Axes, values: list[np.ndarray], positions: np.ndarray, colour: str) -> None:
+    parts = axes.boxplot(
+        values, positions=positions, widths=0.32, patch_artist=True, showfliers=False, manage_ticks=False
+    )
     for box in parts["boxes"]:
         box.set(facecolor=colour, edgecolor=colour, alpha=0.6)
     for line in [*parts["whiskers"], *parts["caps"]]:
@@ -42,10 +44,10 @@ class StatisticsThroughTraining(ReportFigure):
     def draw(data: ReportData) -> Figure:
         figure = blank(9.0, 5.6)
         stages = data.stages(*_STAGES)
-        places = np.arange(len(stages), dtype=float)
+        positions = np.arange(len(stages), dtype=float)
         for axes, name in zip(figure.subplots(2, 2).flat, _SHOWN, strict=True):
             good_values, bad_values = [], []
-            for place, epoch in zip(places, stages, strict=True):
+            for x, epoch in zip(positions, stages, strict=True):
                 examples = data.examples_by_epoch[epoch]
                 known = examples.of(data.known)
                 classifier = classifiers[name](data.aelle, 0)
@@ -55,11 +57,11 @@ class StatisticsThroughTraining(ReportFigure):
                 good_values.append(values[good])
                 bad_values.append(values[~good])
                 if np.isfinite(classifier.boundary):
-                    axes.hlines(classifier.boundary, place - 0.42, place + 0.42, color="black", linewidth=1.8, zorder=3)
-            _boxes(axes, good_values, places - 0.19, GOOD)
-            _boxes(axes, bad_values, places + 0.19, BAD)
+                    axes.hlines(classifier.boundary, x - 0.42, x + 0.42, color="black", linewidth=1.8, zorder=3)
+            _boxes(axes, good_values, positions - 0.19, GOOD)
+            _boxes(axes, bad_values, positions + 0.19, BAD)
             axes.set_title(name, fontsize=10)
-            axes.set_xticks(places, list(map(str, stages)))
+            axes.set_xticks(positions, list(map(str, stages)))
             axes.spines[["top", "right"]].set_visible(False)
             unit = " (nats per step)" if name in ("LE mean", "LE max") else ""
             axes.set(xlabel="epoch", ylabel=f"value{unit}")

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-_DECADES = {sign * each for sign in (-1, 1) for each in (0, 1, 3, 10, 30, 100, 300, 1000)}
+_DECADES = {sign * level for sign in (-1, 1) for level in (0, 1, 3, 10, 30, 100, 300, 1000)}
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class Axis:
 
     @classmethod
     def around(cls, values: Sequence[float] | np.ndarray, start: float, end: float, margin: float = 0.04) -> "Axis":
-        """Return a linear axis that holds the values, with a margin on both sides; a single value is in its middle."""
+        """Return a linear axis that holds the values (n,), with a margin on both sides; a single value is in its
+        middle."""
         low, high = float(np.min(values)), float(np.max(values))
         room = margin * (high - low) or 0.5
         return cls(low - room, high + room, start, end)
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         """Return where a number lies, to a tenth; what is beyond the axis lies at its end."""
         low, high = self._scaled(self.low), self._scaled(self.high)
         share = (self._scaled(min(max(value, self.low), self.high)) - low) / (high - low)
@@ -40,11 +41,11 @@ class Axis:
     def ticks(self, count: int = 5) -> list[tuple[float, str]]:
         """Return places with their numbers as text."""
         if self.kind == "symlog":
-            numbers = [float(each) for each in sorted(_DECADES) if self.low <= each <= self.high]
+            numbers = [float(level) for level in sorted(_DECADES) if self.low <= level <= self.high]
         else:
-            found = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-            numbers = [float(each) for each in found if self.low <= each <= self.high]
-        return [(self.place(each), f"{each:g}".replace("-", "\N{MINUS SIGN}")) for each in numbers]
+            ticks = MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
+            numbers = [float(tick) for tick in ticks if self.low <= tick <= self.high]
+        return [(self.position(number), f"{number:g}".replace("-", "\N{MINUS SIGN}")) for number in numbers]
 
     def _scaled(self, value: float) -> float:
         if self.kind == "linear" or abs(value) <= 1:

@@ -55,7 +55,7 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
     x = Axis(epochs[0], epochs[-1], 54, WIDTH - 12)
     y = Axis(min(0.4, 0.1 * int(10 * lowest)), 1.0, HEIGHT - 44, 12)
     lines: list[Line] = []
-    for name in sorted(drawn, key=lambda each: -series[each][-1].mean):
+    for name in sorted(drawn, key=lambda label: -series[label][-1].mean):
         rows = series[name]
         baseline = rows[0].kind == "baseline"
         style = sum(line.baseline == baseline for line in lines)
@@ -65,9 +65,12 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
                 data.classifier_descriptions.get(name, ""),
                 baseline,
                 style,
-                path([(x.place(one.epoch), y.place(one.mean)) for one in rows]),
+                path([(x.position(one.epoch), y.position(one.mean)) for one in rows]),
                 _band(rows, x, y) if name in best else "",
-                [(x.place(one.epoch), y.place(one.mean), f"{name}, epoch {one.epoch}: {one.shown}") for one in rows],
+                [
+                    (x.position(one.epoch), y.position(one.mean), f"{name}, epoch {one.epoch}: {one.shown}")
+                    for one in rows
+                ],
                 rows[-1].mean,
             )
         )
@@ -78,16 +81,18 @@ def _series(data: ReportData, name: str) -> list[Summary]:
     """Return a classifier's F1, epoch by epoch, where it says anything."""
     entry = classifiers.get(name)
     outcome = data.last_epoch if entry is not None and entry.uses_loss else None
-    found = [one for one in data.summaries if one.classifier == name and one.metric == "f1" and one.epoch != outcome]
-    return sorted((one for one in found if one.mean == one.mean), key=lambda one: one.epoch)
+    summaries = [
+        one for one in data.summaries if one.classifier == name and one.metric == "f1" and one.epoch != outcome
+    ]
+    return sorted((one for one in summaries if one.mean == one.mean), key=lambda one: one.epoch)
 
 
 def _band(rows: Sequence[Summary], x: Axis, y: Axis) -> str:
     """Return the 95 % intervals as a closed path; empty where any is missing."""
     if any(one.low != one.low for one in rows):
         return ""
-    above = [(x.place(one.epoch), y.place(one.high)) for one in rows]
-    below = [(x.place(one.epoch), y.place(one.low)) for one in reversed(rows)]
+    above = [(x.position(one.epoch), y.position(one.high)) for one in rows]
+    below = [(x.position(one.epoch), y.position(one.low)) for one in reversed(rows)]
     return path([*above, *below]) + "Z"
 
 
@@ -95,6 +100,6 @@ def _labelled(epochs: Sequence[int], x: Axis) -> list[tuple[float, int]]:
     """Return the epochs that are labelled: as many as do not touch, the first and the last among them."""
     kept = [epochs[-1]]
     for epoch in reversed(epochs[:-1]):
-        if x.place(kept[-1]) - x.place(epoch) >= 26 and (epoch == epochs[0] or x.place(epoch) - x.start >= 26):
+        if x.position(kept[-1]) - x.position(epoch) >= 26 and (epoch == epochs[0] or x.position(epoch) - x.start >= 26):
             kept.append(epoch)
-    return [(x.place(epoch), epoch) for epoch in reversed(kept)]
+    return [(x.position(epoch), epoch) for epoch in reversed(kept)]

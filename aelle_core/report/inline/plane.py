@@ -48,12 +48,12 @@ def plane_picture(data: ReportData, rows: Sequence[NetworkRow], marks: dict[int,
     y = Axis.around(_within(plane[:, 1]), HEIGHT - 44, 10)
     chosen = set(np.linspace(0, len(rows) - 1, min(len(rows), MOST_POINTS)).astype(int).tolist()) | set(marks)
     points = [
-        Point(row, x.place(plane[row.number, 0]), y.place(plane[row.number, 1]), marks.get(row.number, ""))
+        Point(row, x.position(plane[row.number, 0]), y.position(plane[row.number, 1]), marks.get(row.number, ""))
         for row in rows
         if row.number in chosen
     ]
     points.sort(key=lambda point: (bool(point.mark), not point.row.seen))
-    return PlanePicture(points, x, y, x.place(data.aelle.median_), len(rows) - len(points))
+    return PlanePicture(points, x, y, x.position(data.aelle.median_), len(rows) - len(points))
 
 
 def _within(values: np.ndarray) -> np.ndarray:

@@ -53,15 +53,15 @@ def spectra_picture(data: ReportData, floor: float) -> SpectraPicture:
     panels = []
     for cell, share in data.good_fraction_by_cell.items():
         chosen = {good: (data.final.cells == cell) & (data.good == good) for good in (False, True)}
-        found = {
+        quartiles = {
             good: np.quantile(spectra[mask][:, indices], [0.25, 0.5, 0.75], axis=0)
             for good, mask in chosen.items()
             if mask.any()
         }
-        if found:
-            y = _axis(np.concatenate([each.ravel() for each in found.values()]))
-            sides = [_side(found[good], indices, good, int(chosen[good].sum()), x, y) for good in found]
-            panels.append(Panel(cell, share, sides, y, y.place(0)))
+        if quartiles:
+            y = _axis(np.concatenate([side.ravel() for side in quartiles.values()]))
+            sides = [_side(quartiles[good], indices, good, int(chosen[good].sum()), x, y) for good in quartiles]
+            panels.append(Panel(cell, share, sides, y, y.position(0)))
     return SpectraPicture(panels, x)
 
 
@@ -74,7 +74,7 @@ def _axis(exponents: np.ndarray) -> Axis:
 
 def _side(quartiles: np.ndarray, indices: np.ndarray, good: bool, count: int, x: Axis, y: Axis) -> Side:
     lower, median, upper = (
-        [(x.place(index + 1), y.place(value)) for index, value in zip(indices.tolist(), each, strict=True)]
-        for each in quartiles.tolist()
+        [(x.position(index + 1), y.position(value)) for index, value in zip(indices.tolist(), line, strict=True)]
+        for line in quartiles.tolist()
     )
     return Side(good, count, path(median), path([*upper, *reversed(lower)]) + "Z")

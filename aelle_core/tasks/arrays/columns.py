@@ -52,14 +52,14 @@ class Columns:
         labels = [_plain(table, name, source) for name in targets]
         groups = _plain(table, sequence, source) if sequence else np.zeros(len(values), dtype=int)
         order, lengths, names = _grouped(groups, _plain(table, time, source) if time else None)
-        found = None
+        wanted = None
         if labels:
-            found = np.stack([each.astype(str) for each in labels] if _texts(labels) else labels, axis=1)[order]
-            found = _once_a_sequence(found, lengths)
+            wanted = np.stack([column.astype(str) for column in labels] if _texts(labels) else labels, axis=1)[order]
+            wanted = _once_a_sequence(wanted, lengths)
         return Recordings(
             values[order],
             lengths,
-            found,
+            wanted,
             features,
             list(targets),
             names if sequence else [source.rsplit("/", 1)[-1].strip("'")],
@@ -73,17 +73,17 @@ class Columns:
 
 
 def _texts(labels: Sequence[np.ndarray]) -> bool:
-    return any(each.dtype.kind == "U" for each in labels)
+    return any(column.dtype.kind == "U" for column in labels)
 
 
 def _numbers(table: "pa.Table", name: str, source: str) -> np.ndarray:
-    found = _plain(table, name, source, missing=True)
-    if found.dtype.kind not in "fiub":
+    codes = _plain(table, name, source, missing=True)
+    if codes.dtype.kind not in "fiub":
         raise UserError(
-            f"arrays: column {name!r} of {source} holds {str(found[0])!r}: expected numbers; name it as sequence=, "
+            f"arrays: column {name!r} of {source} holds {str(codes[0])!r}: expected numbers; name it as sequence=, "
             "time=, target= or ignore= otherwise"
         )
-    return found.astype(np.float64)
+    return codes.astype(np.float64)
 
 
 def _plain(table: "pa.Table", name: str, source: str, missing: bool = False) -> np.ndarray:
@@ -107,8 +107,8 @@ def _plain(table: "pa.Table", name: str, source: str, missing: bool = False) -> 
         column = column.cast(pa.int8())
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
-    found = column.to_numpy()
-    return found.astype(str) if found.dtype.kind == "O" else found
+    values = column.to_numpy()
+    return values.astype(str) if values.dtype.kind == "O" else values
 
 
 def _grouped(groups: np.ndarray, time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -119,7 +119,7 @@ def _grouped(groups: np.ndarray, time: np.ndarray | None) -> tuple[np.ndarray, n
     rank[appearance] = np.arange(len(known))
     keys = (rank[which],) if time is None else (time, rank[which])
     order = np.lexsort(keys)
-    return order, counts[appearance].astype(np.int64), [str(known[each]) for each in appearance]
+    return order, counts[appearance].astype(np.int64), [str(known[code]) for code in appearance]
 
 
 def _once_a_sequence(targets: np.ndarray, lengths: np.ndarray) -> np.ndarray:

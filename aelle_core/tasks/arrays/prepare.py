@@ -34,17 +34,17 @@ def prepare(
     strata = goal.values if goal.learn == "classification" and not every else None
     pieces = splitting.pieces(recordings, seed, goal.ahead, strata)
     training = pieces["training"]
-    taken = np.concatenate([recordings.values[_inputs(each, goal)] for each in training])
+    taken = np.concatenate([recordings.values[_inputs(piece, goal)] for piece in training])
     features = Scaling.learned(recordings.features, taken) if standardise else Scaling.none(recordings.features)
     targets: Scaling | None = None
     if goal.learn == "classification":
-        check_classes(goal, np.concatenate([_targets(recordings, goal, each, every) for each in training]))
+        check_classes(goal, np.concatenate([_targets(recordings, goal, piece, every) for piece in training]))
     elif goal.learn == "forecasting":
         targets = features
     else:
-        wanted = np.concatenate([_targets(recordings, goal, each, every) for each in training])
+        wanted = np.concatenate([_targets(recordings, goal, piece, every) for piece in training])
         targets = Scaling.learned(goal.outputs, wanted) if standardise else Scaling.none(goal.outputs)
-    lengths = {len(range(*each.rows.indices(len(recordings.values)))) for part in pieces.values() for each in part}
+    lengths = {len(range(*piece.rows.indices(len(recordings.values)))) for part in pieces.values() for piece in part}
     longest = max(lengths) - goal.ahead
     parts = [
         _examples(recordings, goal, part, features, targets, every, None if len(lengths) == 1 else longest)
@@ -74,16 +74,16 @@ def _examples(
     padded: int | None,
 ) -> Examples:
     """Examples of one part, with zeros behind those that are shorter than `padded` steps."""
-    inputs = [features(recordings.values[_inputs(each, goal)]) for each in pieces]
-    targets = [_targets(recordings, goal, each, every) for each in pieces]
+    inputs = [features(recordings.values[_inputs(piece, goal)]) for piece in pieces]
+    targets = [_targets(recordings, goal, piece, every) for piece in pieces]
     if scaling is not None:
-        targets = [scaling(each) for each in targets]
+        targets = [scaling(values) for values in targets]
     lengths = None
     if padded is not None:
-        lengths = torch.tensor([len(each) for each in inputs])
-        inputs = [_behind(each, padded) for each in inputs]
+        lengths = torch.tensor([len(sequence) for sequence in inputs])
+        inputs = [_behind(sequence, padded) for sequence in inputs]
         if every:
-            targets = [_behind(each, padded) for each in targets]
+            targets = [_behind(values, padded) for values in targets]
     kind = torch.int64 if scaling is None else torch.float32
     wanted = torch.from_numpy(np.stack(targets)).to(kind)
     return Examples(torch.from_numpy(np.stack(inputs)).float(), wanted if every else wanted[:, 0], lengths)

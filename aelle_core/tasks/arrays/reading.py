@@ -56,17 +56,21 @@ def _read_file(path: Place, columns: Columns) -> Recordings:
         raise UserError(
             f"arrays: {source} cannot be read ({first_line(error)}): expected NumPy's arrays of numbers"
         ) from error
-    found = {}
+    arrays_read = {}
     for what, names in _NAMES.items():
-        if (name := next((each for each in names if each in arrays), None)) is not None:
-            found[what] = arrays[name]
-    if "inputs" not in found:
+        if (name := next((label for label in names if label in arrays), None)) is not None:
+            arrays_read[what] = arrays[name]
+    if "inputs" not in arrays_read:
         raise UserError(
             f"arrays: {source} holds {some_of(list(arrays)) or 'nothing'}: expected inputs (sequences, time, "
             "features), and targets where there are some"
         )
-    called = {each: [str(one) for one in arrays[each]] for each in ("features", "outputs", "names") if each in arrays}
-    return from_arrays(found["inputs"], found.get("targets"), arrays.get("lengths"), source=source, **called)
+    called = {
+        label: [str(one) for one in arrays[label]] for label in ("features", "outputs", "names") if label in arrays
+    }
+    return from_arrays(
+        arrays_read["inputs"], arrays_read.get("targets"), arrays.get("lengths"), source=source, **called
+    )
 
 
 def _table(path: Place) -> "pa.Table":
@@ -85,53 +89,56 @@ def _table(path: Place) -> "pa.Table":
 
 
 def _read_directory(directory: Place, columns: Columns) -> Recordings:
-    entries = sorted(each for each in directory.iterdir() if not each.name.startswith((".", "_")))
-    classes = [each for each in entries if each.is_dir()]
-    files = [each for each in entries if each.suffix in ENDINGS and each not in classes]
+    entries = sorted(entry for entry in directory.iterdir() if not entry.name.startswith((".", "_")))
+    classes = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if entry.suffix in ENDINGS and entry not in classes]
     if files:
         return _joined([(path, _read_file(path, columns)) for path in files], str(directory))
     read, labels = [], []
     for folder in classes:
-        for path in sorted(each for each in folder.iterdir() if each.suffix in ENDINGS):
-            found = _read_file(path, columns)
-            read.append((path, dataclasses.replace(found, targets=None, outputs=[])))
-            labels += [folder.name] * len(found.lengths)
+        for path in sorted(path for path in folder.iterdir() if path.suffix in ENDINGS):
+            recordings = _read_file(path, columns)
+            read.append((path, dataclasses.replace(recordings, targets=None, outputs=[])))
+            labels += [folder.name] * len(recordings.lengths)
     if not read:
         raise UserError(f"arrays: {str(directory)!r} holds no data: expected {_expected()}")
-    found = _joined(read, str(directory))
-    return dataclasses.replace(found, targets=np.array(labels)[:, None], outputs=["class"])
+    recordings = _joined(read, str(directory))
+    return dataclasses.replace(recordings, targets=np.array(labels)[:, None], outputs=["class"])
 
 
 def _joined(read: list[tuple[Place, Recordings]], directory: str) -> Recordings:
     first_path, first = read[0]
     parts = []
-    for path, each in read:
-        if each.features != first.features or each.outputs != first.outputs:
+    for path, recordings in read:
+        if recordings.features != first.features or recordings.outputs != first.outputs:
             raise UserError(
-                f"arrays: {str(path)!r} has the features {some_of(each.features)} and targets {some_of(each.outputs)}: "
+                f"arrays: {str(path)!r} has the features {some_of(recordings.features)} and targets "
+                f"{some_of(recordings.outputs)}: "
                 f"expected those of {str(first_path)!r}, {some_of(first.features)} and {some_of(first.outputs)}"
             )
-        one = len(each.lengths) == 1
+        one = len(recordings.lengths) == 1
         parts.append(
-            dataclasses.replace(each, names=[path.stem] if one else [f"{path.stem}/{name}" for name in each.names])
+            dataclasses.replace(
+                recordings, names=[path.stem] if one else [f"{path.stem}/{name}" for name in recordings.names]
+            )
         )
     targets = None
     if first.targets is not None:
-        held = [each.targets for each in parts if each.targets is not None]
-        steps = any(each.per_step for each in parts)
-        single = all(len(each.lengths) == 1 for each in parts)
-        if steps and single and all((each == each[0]).all() for each in held):
-            held = [each[:1] for each in held]  # files with one sequence and one target each
+        held = [part.targets for part in parts if part.targets is not None]
+        steps = any(part.per_step for part in parts)
+        single = all(len(part.lengths) == 1 for part in parts)
+        if steps and single and all((values == values[0]).all() for values in held):
+            held = [values[:1] for values in held]  # files with one sequence and one target each
         elif steps:
             pairs = zip(held, parts, strict=True)
-            held = [each if part.per_step else np.repeat(each, part.lengths, axis=0) for each, part in pairs]
+            held = [values if part.per_step else np.repeat(values, part.lengths, axis=0) for values, part in pairs]
         targets = np.concatenate(held)
     return Recordings(
-        np.concatenate([each.values for each in parts]),
-        np.concatenate([each.lengths for each in parts]),
+        np.concatenate([part.values for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
         targets,
         first.features,
         first.outputs,
-        [name for each in parts for name in each.names],
+        [name for part in parts for name in part.names],
         repr(directory),
     )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from aelle_core.files.atomic import write_atomically
-from aelle_core.files.places import ObjectPath, Place, place, unreachable
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import Place, place, unreachable
 from aelle_core.foundation.errors import UserError
 
 
@@ -127,14 +128,16 @@ def from_arrays(
     Raises UserError where these do not fit together or are no numbers.
     """
     if isinstance(inputs, list | tuple) and np.ndim(inputs[0]) > 0:
-        parts = [_columns(_numbers(each, source)) for each in inputs]
-        lengths = np.array([len(each) for each in parts])
-        if len({each.shape[1] for each in parts}) != 1:
+        parts = [_columns(_numbers(sequence, source)) for sequence in inputs]
+        lengths = np.array([len(part) for part in parts])
+        if len({part.shape[1] for part in parts}) != 1:
             raise UserError(
                 f"arrays: sequences of {source} differ in their number of features: expected the same in all"
             )
-        if isinstance(targets, list | tuple) and [np.shape(each)[:1] for each in targets] == [(n,) for n in lengths]:
-            targets = np.concatenate([_columns(np.asarray(each)) for each in targets])
+        if isinstance(targets, list | tuple) and [np.shape(wanted)[:1] for wanted in targets] == [
+            (n,) for n in lengths
+        ]:
+            targets = np.concatenate([_columns(np.asarray(wanted)) for wanted in targets])
         inputs = np.concatenate(parts)
     values = _numbers(inputs, source)
     targets = None if targets is None else np.asarray(targets)
@@ -177,17 +180,17 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 
 def _whole(lengths: Any, source: str) -> np.ndarray:
-    found = np.asarray(lengths)
-    if found.ndim != 1 or found.dtype.kind not in "iu":
+    counts = np.asarray(lengths)
+    if counts.ndim != 1 or counts.dtype.kind not in "iu":
         raise UserError(f"arrays: lengths of {source}: expected whole numbers, the steps of each sequence")
-    return found.astype(np.int64)
+    return counts.astype(np.int64)
 
 
 def _numbers(values: Any, source: str) -> np.ndarray:
-    found = np.asarray(values)
-    if found.dtype.kind not in "fiub":
-        raise UserError(f"arrays: inputs of {source} are of type {found.dtype}: expected numbers")
-    return found.astype(np.float64)
+    numbers = np.asarray(values)
+    if numbers.dtype.kind not in "fiub":
+        raise UserError(f"arrays: inputs of {source} are of type {numbers.dtype}: expected numbers")
+    return numbers.astype(np.float64)
 
 
 def keep_arrays(

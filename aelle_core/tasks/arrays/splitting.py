@@ -77,13 +77,13 @@ class Splitting:
         if strata is not None:
             order = order[np.argsort(strata[order], kind="stable")]
         rows = list(recordings.sequences())
-        found: dict[str, list[Piece]] = {}
+        pieces: dict[str, list[Piece]] = {}
         for part, chosen in zip(PARTS, self._shared(order), strict=True):
-            found[part] = []
+            pieces[part] = []
             for sequence in permutation(len(chosen), seed).numpy():
                 number = int(chosen[sequence])
-                found[part] += self._windows(recordings, number, rows[number], window, ahead)
-        return found
+                pieces[part] += self._windows(recordings, number, rows[number], window, ahead)
+        return pieces
 
     def _shared(self, order: np.ndarray) -> list[np.ndarray]:
         """Share sequences among the parts so that each stretch of the order has its share in each."""
@@ -107,13 +107,13 @@ class Splitting:
 
     def _by_time(self, recordings: Recordings, window: int, ahead: int) -> dict[str, list[Piece]]:
         gap = window if self.gap is None else self.gap
-        found: dict[str, list[Piece]] = {part: [] for part in PARTS}
+        pieces: dict[str, list[Piece]] = {part: [] for part in PARTS}
         for number, rows in enumerate(recordings.sequences()):
             steps = rows.stop - rows.start - 2 * gap
             ends = [round(steps * (1 - self.validation - self.test)), round(steps * (1 - self.test)), steps]
             starts = [0, ends[0] + gap, ends[1] + 2 * gap]
-            for place, part in enumerate(PARTS):
-                stretch = slice(rows.start + starts[place], rows.start + ends[place] + place * gap)
+            for index, part in enumerate(PARTS):
+                stretch = slice(rows.start + starts[index], rows.start + ends[index] + index * gap)
                 if stretch.stop - stretch.start < window + ahead:
                     raise UserError(
                         f"arrays: series {recordings.names[number]!r} of {recordings.source} has "
@@ -122,8 +122,8 @@ class Splitting:
                         + " and the step after it"
                         * bool(ahead)
                     )
-                found[part] += self._windows(recordings, number, stretch, window, ahead)
-        return found
+                pieces[part] += self._windows(recordings, number, stretch, window, ahead)
+        return pieces
 
 
 def _every(count: int, share: float) -> np.ndarray:

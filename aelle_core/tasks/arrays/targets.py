@@ -71,12 +71,12 @@ def goal_of(recordings: Recordings, learn: Learn | None) -> Goal:
     known, codes = np.unique(column, return_inverse=True)
     if len(known) < 2:
         raise UserError(f"arrays: the target {name!r} is {str(known[0])!r} everywhere: expected at least two classes")
-    return Goal("classification", codes.astype(np.int64), classes=tuple(str(each) for each in known))
+    return Goal("classification", codes.astype(np.int64), classes=tuple(str(label) for label in known))
 
 
 def check_classes(goal: Goal, trained: np.ndarray) -> None:
-    """Raise UserError where a class does not occur among those of the training part."""
+    """Raise UserError where a class does not occur among the targets of the training part, (n,)."""
     absent = sorted(set(range(len(goal.classes))) - set(trained.tolist()))
     if absent:
-        names = some_of([repr(goal.classes[each]) for each in absent])
+        names = some_of([repr(goal.classes[code]) for code in absent])
         raise UserError(f"arrays: class {names} does not occur in the training part: expected more sequences of it")

@@ -144,7 +144,8 @@ class Arrays(Supervised):
             )
 
     def spectrum_inputs(self, sequences: int) -> Tensor:
-        """Return validation sequences; of different lengths those that reach the median one, cut there."""
+        """Return validation sequences (sequences, time, features); of different lengths those that reach the median
+        one, cut there."""
         validation = self.splits.validation
         if validation.lengths is None:
             return validation.inputs[:sequences]
@@ -161,15 +162,15 @@ class Arrays(Supervised):
         if goal.learn == "classification":
             share = torch.bincount(held, minlength=self.outputs) / len(held)
             return {"class frequencies": float(-share[shown].log().mean())}
-        found = {"mean of the training part": float((shown - held.mean(dim=0)).square().mean())}
+        losses = {"mean of the training part": float((shown - held.mean(dim=0)).square().mean())}
         if goal.learn == "forecasting":
             last = _counted(splits.validation.inputs, splits.validation.lengths, self.readout)
-            found["no change"] = float((shown - last).square().mean())
-        return found
+            losses["no change"] = float((shown - last).square().mean())
+        return losses
 
     def statement(self) -> dict[str, Any]:
         held = self._prepared
-        found: dict[str, Any] = {
+        statement: dict[str, Any] = {
             **super().statement(),
             "loss_name": self.loss_name,
             "source": self.data,
@@ -181,9 +182,9 @@ class Arrays(Supervised):
             "baselines": {name: value for name, value in self.baselines().items() if math.isfinite(value)},
         }
         if held.goal.classes:
-            return found | {"class_names": list(held.goal.classes)}
+            return statement | {"class_names": list(held.goal.classes)}
         standardised = held.targets.statement() if self._standardise and held.targets is not None else None
-        return found | {"output_names": list(held.goal.outputs), "target_standardisation": standardised}
+        return statement | {"output_names": list(held.goal.outputs), "target_standardisation": standardised}
 
     def keep_with(self, run: Place) -> None:
         path, content = run / _KEPT, self.recordings.content()
@@ -213,7 +214,7 @@ def _counted(values: Tensor, lengths: Tensor | None, readout: Readout) -> Tensor
 
 
 def _names(label: str, given: str | Sequence[str]) -> tuple[str, ...]:
-    names = [each.strip() for each in given.split(",")] if isinstance(given, str) else list(given)
-    if not all(isinstance(each, str) and each for each in names):
+    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+    if not all(isinstance(name, str) and name for name in names):
         raise UserError(f"arrays: {label}={given!r}: expected names of columns")
     return tuple(np.unique(names)) if label == "ignore" else tuple(names)

@@ -17,8 +17,8 @@ class CrossEntropy(Loss):
 
     @staticmethod
     def rows(outputs: Tensor, targets: Tensor) -> Tensor:
-        found = functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
-        return found.view(targets.shape)
+        losses = functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+        return losses.view(targets.shape)
 
     @staticmethod
     def correct(outputs: Tensor, targets: Tensor) -> Tensor:

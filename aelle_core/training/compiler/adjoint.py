@@ -6,7 +6,7 @@ from functools import reduce
 
 from aelle_core.training.compiler import expressions as e
 from aelle_core.training.compiler.expressions import Expression, Leaf
-from aelle_core.training.compiler.trace import Columns, NotTraceableError, Product, Step
+from aelle_core.training.compiler.trace import Columns, NotTraceableError, Product, TracedStep
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Backward:
     arrivals: dict[str, tuple[str, ...]]
 
 
-def differentiate(step: Step, weights: set[str], every: bool) -> Backward:
+def differentiate(step: TracedStep, weights: set[str], every: bool) -> Backward:
     """Return the backward pass of a step, with the adjoints of the pointwise `weights`.
 
     Raises NotTraceableError when the first part does not depend on the state, so that nothing flows back.
@@ -54,15 +54,15 @@ def differentiate(step: Step, weights: set[str], every: bool) -> Backward:
         raise NotTraceableError("a part of the state on which the next step does not depend")
 
     def of(array: str, columns: int) -> Columns:
-        leaves = [e.leaf(array, spread=True)] if columns == 0 else [e.leaf(array, each) for each in range(columns)]
-        return tuple(total.get(each, e.constant(0.0)) for each in leaves)
+        leaves = [e.leaf(array, spread=True)] if columns == 0 else [e.leaf(array, column) for column in range(columns)]
+        return tuple(total.get(leaf, e.constant(0.0)) for leaf in leaves)
 
     outputs = {f"d rest {part}": of(f"state {part}", 1) for part in step.outputs if rests[part]}
     outputs["d drive"] = of("drive", step.drive_columns)
     outputs |= {f"d weight {name}": of(f"weight {name}", step.weights[name]) for name in sorted(weights)}
     products = tuple(
         Product(
-            tuple(total.get(each, e.constant(0.0)) for each in product.results),
+            tuple(total.get(result, e.constant(0.0)) for result in product.results),
             product.weight,
             not product.transposed,
             tuple(e.leaf(f"d operand {number}", column) for column in range(len(product.operand))),
@@ -72,7 +72,7 @@ def differentiate(step: Step, weights: set[str], every: bool) -> Backward:
     return Backward(outputs, products, arrivals)
 
 
-def _accumulate(step: Step, adjoint: dict[Expression, list[Expression]]) -> dict[Expression, Expression]:
+def _accumulate(step: TracedStep, adjoint: dict[Expression, list[Expression]]) -> dict[Expression, Expression]:
     """Return the adjoint of everything in the step. Operands that are the old state alone get what comes through their
     product one step later, in the sum of arrivals; all other operands get it here."""
     through_products: dict[Expression, list[Expression]] = defaultdict(list)
@@ -89,8 +89,8 @@ def _accumulate(step: Step, adjoint: dict[Expression, list[Expression]]) -> dict
             continue
         total[expression] = reduce(e.add, shares)
         if expression.arguments:
-            found = e.adjoints(expression, total[expression])
-            for argument, share in zip(expression.arguments, found, strict=True):
+            adjoints = e.adjoints(expression, total[expression])
+            for argument, share in zip(expression.arguments, adjoints, strict=True):
                 adjoint[argument].append(share)
     return total
 
@@ -101,13 +101,13 @@ def is_state(operand: Columns) -> bool:
     return len(operand) == 1 and isinstance(value, Leaf) and value.array.startswith("state ")
 
 
-def used_weights(step: Step) -> set[str]:
+def used_weights(step: TracedStep) -> set[str]:
     """Pointwise weights that the step reads itself, not through its drive."""
-    leaves = {each.value.array for each in _in_order(step, {}) if isinstance(each.value, Leaf)}
+    leaves = {expression.value.array for expression in _in_order(step, {}) if isinstance(expression.value, Leaf)}
     return {name for name in step.weights if f"weight {name}" in leaves}
 
 
-def _in_order(step: Step, operands: dict[Expression, Columns]) -> list[Expression]:
+def _in_order(step: TracedStep, operands: dict[Expression, Columns]) -> list[Expression]:
     """Everything in the step, what it depends on first; a product's result depends on its operand."""
     seen: dict[Expression, None] = {}
 
@@ -121,6 +121,6 @@ def _in_order(step: Step, operands: dict[Expression, Columns]) -> list[Expressio
     for columns in step.outputs.values():
         visit(columns[0])
     for product in step.products:
-        for each in product.operand:
-            visit(each)
+        for operand in product.operand:
+            visit(operand)
     return list(seen)

@@ -94,11 +94,11 @@ class SequenceFunction:
             }
         )
         workspace.run(sequence)
-        found = self._adjoints({key: each.squeeze(1) for key, each in results.items()})
-        found |= dict(
+        gradients = self._adjoints({key: result.squeeze(1) for key, result in results.items()})
+        gradients |= dict(
             zip(_READOUT, (results["gradient readout"][:, 0], results["total readout bias"][:, 0, 0]), strict=True)
         )
-        return losses.flatten(), found
+        return losses.flatten(), gradients
 
     def _workspace(self, inputs: Tensor, weights: Mapping[str, Tensor], outputs: int | None = None) -> Workspace:
         """Return the arrays for inputs of this shape, and, where there are `outputs`, for training."""
@@ -136,15 +136,15 @@ class SequenceFunction:
         """Those of the prepared weights, from a sequence's sums."""
         recurrence, step = self.recurrence, self.recurrence.step
         share = results["gradient inputs"]
-        found = {step.input_weight: share.mT if step.input_transposed else share}
+        gradients = {step.input_weight: share.mT if step.input_transposed else share}
         for product in recurrence.training.multiplications:
             share = results[f"gradient {product.number}"]
-            found[product.weight] = found[product.weight] + share if product.weight in found else share
+            gradients[product.weight] = gradients[product.weight] + share if product.weight in gradients else share
         for name in recurrence.weights:
             total = results["total drive" if name in recurrence.like_drive else f"total {name}"]
             total = total if step.weights[name] else total.sum(dim=2, keepdim=True)
-            found[name] = found[name] + total if name in found else total
-        return found
+            gradients[name] = gradients[name] + total if name in gradients else total
+        return gradients
 
 
 class _Losses(torch.autograd.Function):
@@ -161,8 +161,8 @@ class _Losses(torch.autograd.Function):
     ) -> Tensor:
         given = dict(zip(names, tensors, strict=True))
         readout = {name: given.pop(name) for name in _READOUT}
-        losses, found = function.gradient(batch, targets, given, readout)
-        ctx.found = [found.get(name) for name in names]
+        losses, gradients = function.gradient(batch, targets, given, readout)
+        ctx.found = [gradients.get(name) for name in names]
         return losses
 
     @staticmethod
@@ -170,16 +170,16 @@ class _Losses(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         (by_network,) = gradients
         shaped = [
-            None if each is None or not needed else each * by_network.view(-1, *[1] * (each.dim() - 1))
-            for each, needed in zip(ctx.found, ctx.needs_input_grad[4:], strict=True)
+            None if gradient is None or not needed else gradient * by_network.view(-1, *[1] * (gradient.dim() - 1))
+            for gradient, needed in zip(ctx.found, ctx.needs_input_grad[4:], strict=True)
         ]
         return None, None, None, None, *shaped
 
 
 def _numbers(given: Tensor, count: int, what: str) -> Tensor:
     """As compiled code reads them. Raises IndexError where one is not below `count`: it would reach beyond an array."""
-    if (found := beyond(given, count)) is not None:
-        raise IndexError(f"{what} {found}: expected 0 to {count - 1}")
+    if (wrong := beyond(given, count)) is not None:
+        raise IndexError(f"{what} {wrong}: expected 0 to {count - 1}")
     return given.to(torch.int32)
 
 
@@ -200,9 +200,9 @@ def _marks(cuts: Mapping[int, Tensor], networks: int, steps: int) -> Tensor:
 
 def _matrices(program: Program, weights: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """Return the right sides of a program's products, (networks, 1, inner, columns)."""
-    found = {}
-    for each in program.multiplications:
-        weight = weights[each.weight]
-        weight = weight.mT.contiguous() if each.transposed else weight.contiguous()
-        found[f"{name} {each.number}"] = weight.unsqueeze(1)
-    return found
+    matrices = {}
+    for product in program.multiplications:
+        weight = weights[product.weight]
+        weight = weight.mT.contiguous() if product.transposed else weight.contiguous()
+        matrices[f"{name} {product.number}"] = weight.unsqueeze(1)
+    return matrices

@@ -125,4 +125,6 @@ def replace(expression: Expression, new: Mapping[Expression, Expression]) -> Exp
         return new[expression]
     if not expression.arguments:
         return expression
-    return _make(expression.operation, tuple(replace(each, new) for each in expression.arguments), expression.value)
+    return _make(
+        expression.operation, tuple(replace(argument, new) for argument in expression.arguments), expression.value
+    )

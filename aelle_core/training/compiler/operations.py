@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from aelle_core.training.compiler.emit.pointwise import Pointwise
-from aelle_core.training.compiler.schedule import Place
+from aelle_core.training.compiler.schedule import Location
 
 
 @dataclass(frozen=True)
 class Multiply:
     """result = left right, for every row of the tile; zero at the first step where the left side is `at_rest`."""
 
-    left: Place
+    left: Location
     right: str
     result: str
     sizes: tuple[int, int]
@@ -27,8 +27,8 @@ class Multiply:
 class Gradient:
     """result += left^T right over the tile's rows; nothing at the first step where the left side is `at_rest`."""
 
-    left: Place
-    right: Place
+    left: Location
+    right: Location
     result: str
     sizes: tuple[int, int]
     at_rest: bool = False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from aelle_core.training.compiler.adjoint import is_state
-from aelle_core.training.compiler.emit.loops import Pass, Sequence
+from aelle_core.training.compiler.emit.loops import CompiledLoop, Pass
 from aelle_core.training.compiler.emit.pointwise import Pointwise
 from aelle_core.training.compiler.operations import (
     COMPARISONS,
@@ -20,7 +20,7 @@ from aelle_core.training.compiler.operations import (
     Start,
 )
 from aelle_core.training.compiler.recurrence import Recurrence
-from aelle_core.training.compiler.schedule import Place, Program
+from aelle_core.training.compiler.schedule import Location, Program
 
 
 class Sequences:
@@ -45,12 +45,12 @@ class Sequences:
         self.read_out = f"new {next(iter(step.outputs))}"
 
     @cached_property
-    def forward(self) -> Sequence:
+    def forward(self) -> CompiledLoop:
         """The step without keeping anything."""
-        return Sequence([Pass((*self._forward(self.recurrence.forward),), self._gathers)], self.units)
+        return CompiledLoop([Pass((*self._forward(self.recurrence.forward),), self._gathers)], self.units)
 
     @cached_property
-    def gradient(self) -> Sequence:
+    def gradient(self) -> CompiledLoop:
         """All steps with the readout's losses, and back, with the gradients of all weights."""
         forward, back = tuple(self._forward(self.recurrence.training)), tuple(self._backward())
         arrivals = list(itertools.chain.from_iterable(self.recurrence.arrivals.values()))
@@ -59,12 +59,12 @@ class Sequences:
         else:
             passes = [Pass(forward, self._gathers), Pass(tuple(self._readout(arrivals.pop(0))), order="last")]
         fills = tuple(Fill(array, self.units) for array in arrivals)
-        return Sequence([*passes, Pass(back, fills, order="backwards")], self.units)
+        return CompiledLoop([*passes, Pass(back, fills, order="backwards")], self.units)
 
     @cached_property
     def kept(self) -> frozenset[str]:
         """What the pass backward works on: of the arrays of the pass forward those that are kept for all steps."""
-        return frozenset(name for each in self._backward() for name in each.names)
+        return frozenset(name for operation in self._backward() for name in operation.names)
 
     @property
     def _gathers(self) -> tuple[Start, ...]:
@@ -74,27 +74,27 @@ class Sequences:
         if self.coded:
             yield LookUp("codes", "matrix inputs", "drive", self.drive_width)
         else:
-            yield Multiply(Place("inputs", 0), "matrix inputs", "drive", (self.features, self.drive_width))
+            yield Multiply(Location("inputs", 0), "matrix inputs", "drive", (self.features, self.drive_width))
         yield from self._stages(program, "matrix")
 
     def _stages(self, program: Program, matrices: str) -> Iterator[Operation]:
         for stage in program.stages:
-            for each in stage.multiplications:
-                sizes = each.columns * self.units, each.result_columns * self.units
-                rest = each.number in self._at_rest
-                yield Multiply(each.operand, f"{matrices} {each.number}", each.result, sizes, rest)
+            for product in stage.multiplications:
+                sizes = product.columns * self.units, product.result_columns * self.units
+                rest = product.number in self._at_rest
+                yield Multiply(product.operand, f"{matrices} {product.number}", product.result, sizes, rest)
             if stage.writes:
                 yield Pointwise(stage.writes, stage.known)
 
     def _readout(self, adjoint: str) -> Iterator[Operation]:
         """Scores, losses, and the adjoint of the hidden state, with the gradients of the readout."""
-        hidden, scores = Place(self.read_out, 0), Place("scores", 0)
+        hidden, scores = Location(self.read_out, 0), Location("scores", 0)
         sizes = self.units, self.outputs
         yield Multiply(hidden, "matrix readout", "scores", sizes)
         yield self.compare("scores", "readout bias", self.compare.given, "share", "total loss", self.outputs)
         yield Multiply(scores, "matrix readout back", adjoint, sizes[::-1])
         yield Gradient(scores, hidden, "gradient readout", sizes[::-1])
-        yield Gradient(Place("ones", 0), scores, "total readout bias", (1, self.outputs))
+        yield Gradient(Location("ones", 0), scores, "total readout bias", (1, self.outputs))
 
     def _backward(self) -> Iterator[Operation]:
         """One step back, with the gradients of the recurrence's weights."""
@@ -108,14 +108,14 @@ class Sequences:
             (left, inner), (right, columns) = reversed(pair) if product.transposed else pair
             rest = product.number in self._at_rest
             yield Gradient(left, right, f"gradient {product.number}", (inner * units, columns * units), rest)
-        drive, ones = Place("d drive", 0), Place("ones", 0)
+        drive, ones = Location("d drive", 0), Location("ones", 0)
         sizes = self.features, self.drive_width
         if self.coded:
             yield ScatterAdd("codes", "d drive", "gradient inputs", sizes)
         else:
-            yield Gradient(Place("inputs", 0), drive, "gradient inputs", sizes)
+            yield Gradient(Location("inputs", 0), drive, "gradient inputs", sizes)
         if recurrence.like_drive:
             yield Gradient(ones, drive, "total drive", (1, self.drive_width))
         for name in sorted(recurrence.weights - recurrence.like_drive):
             width = max(1, recurrence.step.weights[name]) * units
-            yield Gradient(ones, Place(f"d weight {name}", 0), f"total {name}", (1, width))
+            yield Gradient(ones, Location(f"d weight {name}", 0), f"total {name}", (1, width))

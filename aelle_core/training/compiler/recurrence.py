@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from aelle_core.training.compiler import expressions as e
 from aelle_core.training.compiler.adjoint import differentiate, used_weights
 from aelle_core.training.compiler.expressions import Expression, Leaf
-from aelle_core.training.compiler.schedule import Place, arrange
-from aelle_core.training.compiler.trace import Columns, Step
+from aelle_core.training.compiler.schedule import Location, arrange
+from aelle_core.training.compiler.trace import Columns, TracedStep
 
 
 class Recurrence:
@@ -21,7 +21,7 @@ class Recurrence:
                                                                  that are `like_drive` it is `d drive`
     """
 
-    def __init__(self, step: Step, trained: Iterable[str], every: bool) -> None:
+    def __init__(self, step: TracedStep, trained: Iterable[str], every: bool) -> None:
         self.step = step
         self.every = every
         self.weights = used_weights(step) & set(trained)
@@ -32,21 +32,24 @@ class Recurrence:
         outputs = {key: columns for key, columns in outputs.items() if key.split()[-1] not in self.like_drive}
         self.arrivals = adjoint.arrivals
         news = {f"new {part}": columns for part, columns in step.outputs.items()}
-        given = {columns[0]: Place(name, 0) for name, columns in news.items()}
+        given = {columns[0]: Location(name, 0) for name, columns in news.items()}
         wanted = [*outputs.values(), *(product.operand for product in adjoint.products)]
         needed = _needed(wanted, given)
-        kept = {f"kept {number}": (each,) for number, each in enumerate(each for each in needed if each not in given)}
-        known = {columns[0]: Place(name, 0) for name, columns in kept.items()}
-        known |= {each: place for each, place in given.items() if each in needed}
+        kept = {
+            f"kept {number}": (expression,)
+            for number, expression in enumerate(expression for expression in needed if expression not in given)
+        }
+        known = {columns[0]: Location(name, 0) for name, columns in kept.items()}
+        known |= {expression: location for expression, location in given.items() if expression in needed}
         self.forward = arrange(news, step.products, {}, "operand")
         self.training = arrange({**news, **kept}, step.products, {}, "operand")
         self.backward = arrange(outputs, adjoint.products, known, "d product")
 
 
-def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Place]) -> list[Expression]:
+def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Location]) -> list[Expression]:
     """Return what the backward pass wants from the forward pass: what is `given` anyway, results of products and of
     dear operations. All else it computes again."""
-    found: dict[Expression, None] = {}
+    needed: dict[Expression, None] = {}
     seen: set[Expression] = set()
     per_network: dict[Expression, bool] = {}
 
@@ -70,12 +73,12 @@ def _needed(outputs: Iterable[Columns], given: Mapping[Expression, Place]) -> li
         seen.add(expression)
         product = isinstance(expression.value, Leaf) and expression.value.array.startswith("product ")
         if expression in given or product or (expression.operation in e.DEAR and not backward(expression)):
-            found[expression] = None
+            needed[expression] = None
             return
         for argument in expression.arguments:
             visit(argument)
 
     for columns in outputs:
-        for each in columns:
-            visit(each)
-    return list(found)
+        for column in columns:
+            visit(column)
+    return list(needed)

@@ -9,7 +9,7 @@ from aelle_core.training.compiler.trace import Columns, Product
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where columns lie: in `array`, from `column` on."""
 
     array: str
@@ -21,7 +21,7 @@ class Write:
     """One column of an array and what the kernel writes there."""
 
     expression: Expression
-    place: Place
+    location: Location
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Multiplication:
     """The product `number`: columns from `operand` on, times a weight, into the array `result`."""
 
     number: int
-    operand: Place
+    operand: Location
     columns: int
     weight: str
     transposed: bool
@@ -43,7 +43,7 @@ class Stage:
 
     multiplications: tuple[Multiplication, ...]
     writes: tuple[Write, ...]
-    known: Mapping[Expression, Place]
+    known: Mapping[Expression, Location]
 
 
 @dataclass(frozen=True)
@@ -56,30 +56,32 @@ class Program:
     @property
     def multiplications(self) -> list[Multiplication]:
         """All products, by number."""
-        return sorted((each for stage in self.stages for each in stage.multiplications), key=lambda one: one.number)
+        return sorted(
+            (product for stage in self.stages for product in stage.multiplications), key=lambda one: one.number
+        )
 
 
 def arrange(
     outputs: Mapping[str, Columns],
     products: Iterable[Product],
-    known: Mapping[Expression, Place],
+    known: Mapping[Expression, Location],
     operand_name: str,
 ) -> Program:
     """Return the program that writes the outputs. `known` expressions are read from where they lie; an operand that
     lies nowhere yet gets the array `operand_name` with the product's number."""
     products = tuple(products)
     written = dict(outputs)
-    places = [_find(product.operand, written) for product in products]
+    locations = [_find(product.operand, written) for product in products]
     for number, product in enumerate(products):
-        if places[number] is None:
+        if locations[number] is None:
             # Another product may have the same operand.
             written.setdefault(f"{operand_name} {number}", product.operand)
             for other in range(number, len(products)):
-                if places[other] is None:
-                    places[other] = _find(products[other].operand, {f"{operand_name} {number}": product.operand})
+                if locations[other] is None:
+                    locations[other] = _find(products[other].operand, {f"{operand_name} {number}": product.operand})
     levels = _Levels(products, known)
     pending = [
-        (levels.of(expression), Write(expression, Place(name, column)))
+        (levels.of(expression), Write(expression, Location(name, column)))
         for name, columns in written.items()
         for column, expression in enumerate(columns)
     ]
@@ -90,22 +92,22 @@ def arrange(
         multiplications = tuple(
             Multiplication(
                 number,
-                place,
+                location,
                 len(product.operand),
                 product.weight,
                 product.transposed,
                 _array(product.results),
                 len(product.results),
             )
-            for number, (product, place) in enumerate(zip(products, places, strict=True))
-            if levels.of_product(product) == level and place is not None
+            for number, (product, location) in enumerate(zip(products, locations, strict=True))
+            if levels.of_product(product) == level and location is not None
         )
         writes = tuple(write for at, write in pending if at == level)
         if multiplications or writes:
             stages.append(Stage(multiplications, writes, dict(stored)))
         for write in writes:
             if write.expression.operation not in ("leaf", "constant"):
-                stored.setdefault(write.expression, write.place)
+                stored.setdefault(write.expression, write.location)
     return Program(tuple(stages), {name: len(columns) for name, columns in written.items()})
 
 
@@ -115,24 +117,24 @@ def _array(columns: Columns) -> str:
     return value.array
 
 
-def _find(operand: Columns, written: Mapping[str, Columns]) -> Place | None:
+def _find(operand: Columns, written: Mapping[str, Columns]) -> Location | None:
     """Where the operand's columns lie side by side already: in an array that is given or written."""
     first = operand[0].value
     if isinstance(first, Leaf) and not first.spread:
         expected = tuple(e.leaf(first.array, first.column + at) for at in range(len(operand)))
         if operand == expected:
-            return Place(first.array, first.column)
+            return Location(first.array, first.column)
     for name, columns in written.items():
         for at in range(len(columns) - len(operand) + 1):
             if columns[at : at + len(operand)] == operand:
-                return Place(name, at)
+                return Location(name, at)
     return None
 
 
 class _Levels:
     """After how many rounds of products an expression can be computed."""
 
-    def __init__(self, products: tuple[Product, ...], known: Mapping[Expression, Place]) -> None:
+    def __init__(self, products: tuple[Product, ...], known: Mapping[Expression, Location]) -> None:
         self._products = {_array(product.results): product for product in products}
         self._known: dict[Expression, int] = dict.fromkeys(known, 0)
 
@@ -145,4 +147,4 @@ class _Levels:
         return self._known[expression]
 
     def of_product(self, product: Product) -> int:
-        return 1 + max(self.of(each) for each in product.operand)
+        return 1 + max(self.of(expression) for expression in product.operand)

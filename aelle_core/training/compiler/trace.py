@@ -30,7 +30,7 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TracedStep:
     """One step: the columns of each new part, and the products on the way in the order they are computed.
 
     `drive` is the array of the inputs times the weight `input_weight` (its transposed where `input_transposed`); what
@@ -54,7 +54,7 @@ class _Matrix:
     transposed: bool
 
 
-def trace_step(cell: Cell, weights: dict[str, Tensor]) -> Step:
+def trace_step(cell: Cell, weights: dict[str, Tensor]) -> TracedStep:
     """Return the step of `cell` in training with its drive, traced on small tensors shaped like its weights for two
     networks.
 
@@ -90,7 +90,7 @@ def trace_step(cell: Cell, weights: dict[str, Tensor]) -> Step:
     renamed = dict(zip(drive_product.results, _leaves("drive", drive_width // units), strict=True))
     names: list[Any] = [
         *known,
-        tuple(e.replace(each, renamed) for each in driven),
+        tuple(e.replace(expression, renamed) for expression in driven),
         *(_leaves(f"state {part}", 1) for part in cell.parts),
         _leaves("noise", cell.noise_channels) if noise is not None else (),
     ]
@@ -98,7 +98,9 @@ def trace_step(cell: Cell, weights: dict[str, Tensor]) -> Step:
     results = reader.run(make_fx(step)(given, drive, state, noise).graph, names)
     outputs = {part: _broadcast(result, 1) for part, result in zip(cell.parts, results, strict=True)}
     products = tuple(reader.products)
-    return Step(outputs, products, drive_product.weight, drive_product.transposed, drive_width // units, pointwise)
+    return TracedStep(
+        outputs, products, drive_product.weight, drive_product.transposed, drive_width // units, pointwise
+    )
 
 
 def _leaves(array: str, columns: int) -> Columns:
@@ -146,7 +148,7 @@ class _Reader:
             operands = [_broadcast(value, columns) for value in arguments]
             factor = e.constant(options.get("alpha", options.get("value", 1.0)))
             rule = _POINTWISE[name.split(".")[0]]
-            return tuple(rule(*each, factor) for each in zip(*operands, strict=True))
+            return tuple(rule(*arguments, factor) for arguments in zip(*operands, strict=True))
         if name == "transpose.int" and isinstance(arguments[0], _Matrix):
             return _Matrix(arguments[0].name, not arguments[0].transposed)
         if name == "baddbmm.default" and not options:
@@ -184,10 +186,10 @@ class _Reader:
         dimension = node.args[2] if str(node.target) == "aten.split.Tensor" and len(node.args) > 2 else node.args[1]
         return dimension in (2, -1)
 
-    def _column(self, place: int) -> int:
-        if place % self.units:
-            raise NotTraceableError(f"a slice at {place}, which is not a multiple of {self.units} units")
-        return place // self.units
+    def _column(self, column: int) -> int:
+        if column % self.units:
+            raise NotTraceableError(f"a slice at {column}, which is not a multiple of {self.units} units")
+        return column // self.units
 
 
 _POINTWISE: dict[str, Callable[..., Expression]] = {

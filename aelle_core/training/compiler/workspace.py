@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.training.compiler.emit.loops import Sequence
+from aelle_core.training.compiler.emit.loops import CompiledLoop
 from aelle_core.training.compiler.passes import Sequences
 
 _TILE_ROWS = (32, 16)  # fewer make gradients' sums too dear
@@ -36,14 +36,14 @@ class Workspace:
         self.sequences = sequences
         self._shared: dict[str, _Array] = {}
         self._own: dict[str, _Array] = {}  # of one tile after another
-        self._tables: dict[Sequence, tuple[np.ndarray, np.ndarray]] = {}
+        self._tables: dict[CompiledLoop, tuple[np.ndarray, np.ndarray]] = {}
         for tile in _TILE_ROWS:
             self.tile = min(self.rows, tile)
             self._own.clear()
             self._add_forward(training)
             if training:
                 self._add_backward()
-            if sum({id(each.tensor): each.tensor.nbytes for each in self._own.values()}.values()) <= _TILE_BYTES:
+            if sum({id(array.tensor): array.tensor.nbytes for array in self._own.values()}.values()) <= _TILE_BYTES:
                 break
 
     def _add_forward(self, training: bool) -> None:
@@ -58,9 +58,11 @@ class Workspace:
                 self._shared[f"state {part}"], self._shared[f"new {part}"] = _Array(states), _Array(states, 1)
         if not sequences.coded:
             self._own["inputs"] = _Array(torch.zeros(1, self.steps, self.tile, sequences.features))
-        found = {each.result: each.result_columns for each in program.multiplications} | dict(program.written)
+        written = {product.result: product.result_columns for product in program.multiplications} | dict(
+            program.written
+        )
         kept = sequences.kept if training else frozenset()
-        for name, columns in ({"drive": recurrence.step.drive_columns} | found).items():
+        for name, columns in ({"drive": recurrence.step.drive_columns} | written).items():
             if name not in self._shared and name not in self._own:
                 self._add(name, columns, self.steps if name in kept else 1)
 
@@ -70,8 +72,8 @@ class Workspace:
         self._own["scores"] = _Array(torch.zeros(1, 1, self.tile, sequences.outputs))
         if recurrence.every:
             self._add("d output", 1, self.steps)
-        for each in recurrence.backward.multiplications:
-            self._add(each.result, each.result_columns, 2, shifted="later " + each.result.removeprefix("d "))
+        for product in recurrence.backward.multiplications:
+            self._add(product.result, product.result_columns, 2, shifted="later " + product.result.removeprefix("d "))
         for name, columns in recurrence.backward.written.items():
             if name.startswith("d rest "):
                 self._add(name, columns, 2, shifted="later " + name.removeprefix("d "))
@@ -107,13 +109,13 @@ class Workspace:
                 if name in sequence.arrays:
                     self._fill(name, self._shared[name], sequence.arrays.index(name), addresses, strides)
 
-    def run(self, sequence: Sequence) -> None:
+    def run(self, sequence: CompiledLoop) -> None:
         """Run it on all networks."""
         addresses, strides = self._tables.get(sequence) or self._table(sequence)
-        place = addresses.ctypes.data, strides.ctypes.data
-        sequence.call(*place, 0, self.networks, self.rows, self.tile, self.steps)
+        tables = addresses.ctypes.data, strides.ctypes.data
+        sequence.call(*tables, 0, self.networks, self.rows, self.tile, self.steps)
 
-    def _table(self, sequence: Sequence) -> tuple[np.ndarray, np.ndarray]:
+    def _table(self, sequence: CompiledLoop) -> tuple[np.ndarray, np.ndarray]:
         count = len(sequence.arrays)
         table = np.empty((count, self.steps), dtype=np.int64), np.zeros((count, 3), dtype=np.int64)
         for at, name in enumerate(sequence.arrays):

@@ -39,30 +39,23 @@ class ForceTrainer(Trainer):
     ranges: ClassVar[Mapping[str, Range]] = {"learning_rate": Range(1.0, 1.0)}
     trains: ClassVar[type[Cell]] = RankOneNetwork
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: TargetLearning,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way)
-        self.task = task
+    task: TargetLearning
+
+    def _begin(self) -> None:
+        cell = self.cell
+        self.networks_at_once = len(self.settings)  # a step of all is one product
         drawn = [
-            cell.initialise(generator(each.seed, "weights"), each.scale, each.initialiser) for each in self.settings
+            cell.initialise(generator(network.seed, "weights"), network.scale, network.initialiser)
+            for network in self.settings
         ]
-        self.parameters = {name: self._double(torch.stack([each[name] for each in drawn])) for name in drawn[0]}
-        constants = [cell.constants(each.constants) for each in self.settings]
-        self.constants = {name: self._per_network([each[name] for each in constants]) for name in cell.defaults}
-        states = [torch.randn(cell.units, generator=generator(each.seed, "state")) for each in self.settings]
+        self.parameters = {name: self._double(torch.stack([weights[name] for weights in drawn])) for name in drawn[0]}
+        constants = [cell.constants(network.constants) for network in self.settings]
+        self.constants = {name: self._per_network([network[name] for network in constants]) for name in cell.defaults}
+        states = [torch.randn(cell.units, generator=generator(network.seed, "state")) for network in self.settings]
         self.x = 0.5 * self._double(torch.stack(states))
-        rates = self._per_network([each.learning_rate for each in self.settings])
+        rates = self._per_network([network.learning_rate for network in self.settings])
         self.squares = RecursiveLeastSquares(self.parameters["w_o"], rates)
-        self.target = self._double(task.target())
+        self.target = self._double(self.task.target())
         self._couplings = _block_diagonal(self.parameters["M"])
 
     def _double(self, values: Tensor) -> Tensor:
@@ -122,7 +115,7 @@ class ForceTrainer(Trainer):
         targets = self.target.repeat(self.task.test_periods)
         outputs = self.free_run(self.task.test_periods).T.contiguous()
         # One by one: how torch adds up several at once depends on how many they are.
-        return torch.stack([(each - targets).abs().mean() for each in outputs]).cpu()
+        return torch.stack([(output - targets).abs().mean() for output in outputs]).cpu()
 
     def test(self) -> tuple[Tensor, Tensor]:
         losses = self.evaluate()

@@ -27,5 +27,5 @@ class Ridge:
         penalty = torch.ones(size, dtype=torch.float64, device=ridge.device)
         penalty[-1] = 1e-12  # the offset goes free, up to what keeps the equations regular
         system = self.squares / self.rows + ridge.double()[:, None, None] * torch.diag(penalty)
-        found = torch.linalg.solve(system, self.products / self.rows)
-        return found[:, :-1].mT.contiguous(), found[:, -1]
+        solution = torch.linalg.solve(system, self.products / self.rows)
+        return solution[:, :-1].mT.contiguous(), solution[:, -1]

@@ -1,13 +1,12 @@
 """Training forecasters: teacher-forced, with input noise and, where asked for, a residual output."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from aelle_core.cells import Cell
 from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.lyapunov import ClosedLoop
@@ -15,7 +14,7 @@ from aelle_core.tasks.forecast import Forecast
 from aelle_core.training.forecast.ridge import Ridge
 from aelle_core.training.gradient.trainer import PackTrainer
 from aelle_core.training.mini_batches import Labelled, MiniBatch, mini_batch
-from aelle_core.training.trainer import NetworkSettings, trainers
+from aelle_core.training.trainer import trainers
 
 _RIDGE = 1e-6
 
@@ -43,27 +42,19 @@ class ForecastTrainer(PackTrainer):
 
     task: Forecast
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: Forecast,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
-        noise = [float(each.options.get("input_noise", 0.0)) for each in self.settings]
+    def _begin(self) -> None:
+        super()._begin()
+        noise = [float(network.options.get("input_noise", 0.0)) for network in self.settings]
         self._input_noise = self._per_network(noise).view(-1, 1, 1, 1)
-        self.residual = self._per_network([float(each.options.get("residual", "no") == "yes") for each in settings])
+        self.residual = self._per_network(
+            [float(network.options.get("residual", "no") == "yes") for network in self.settings]
+        )
 
     def _preparation(self, share: slice, epoch: int | None) -> Callable[[Labelled], Labelled]:
         settings, scale = self.settings[share], self._input_noise[share]
         residual = self.residual[share].view(-1, 1, 1)
         noisy = epoch is not None and bool(scale.any())
-        sources = [generator(each.seed, "input noise", epoch or 0) for each in settings] if noisy else []
+        sources = [generator(network.seed, "input noise", epoch or 0) for network in settings] if noisy else []
 
         def prepare(given: Labelled) -> Labelled:
             inputs, targets = given.inputs, given.targets
@@ -89,13 +80,13 @@ class ForecastTrainer(PackTrainer):
         """Find all readouts at once, from every network's training windows."""
         everyone = slice(0, len(self.settings))
         ridge = Ridge(len(self.settings), self.cell.units, self.task.outputs, self.device)
-        orders = self._moved(torch.stack([self.task.own_examples(each.seed) for each in self.settings]))
+        orders = self._moved(torch.stack([self.task.own_examples(network.seed) for network in self.settings]))
         prepare = self._preparation(everyone, 1)
         for chosen in orders.split(max(self.batch_size, 64), dim=1):
             given = prepare(mini_batch(self._training, chosen, self.task.read_out_after))
             hidden = self._ways[0].hidden(self.parameters, self.constants, MiniBatch(given.inputs))
             ridge.add(hidden.flatten(1, 2), given.targets)
-        strengths = self._per_network([float(each.options.get("ridge", _RIDGE)) for each in self.settings])
+        strengths = self._per_network([float(network.options.get("ridge", _RIDGE)) for network in self.settings])
         weight, bias = ridge.solve(strengths)
         self.parameters["readout_weight"].copy_(weight)
         self.parameters["readout_bias"].copy_(bias)

@@ -85,12 +85,12 @@ class PackedAdam:
         torch._foreach_sub_(list(parameters.values()), list(self._views(update).values()))
 
     def snapshot(self, part: slice) -> list[Tensor]:
-        """Return copies of all that a step of these networks changes, for `restore`."""
+        """Return copies of all that a step of these networks changes, (networks, ...) each, for `restore`."""
         return [value.detach()[part].clone() for value in self._state()]
 
     @torch.no_grad()
     def restore(self, part: slice, held: Sequence[Tensor]) -> None:
-        """Bring these networks back to where they were."""
+        """Bring these networks back to where they were, by the tensors (networks, ...) of `snapshot`."""
         for value, kept in zip(self._state(), held, strict=True):
             value[part].copy_(kept)
 

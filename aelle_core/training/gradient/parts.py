@@ -44,5 +44,5 @@ def _unless_out_of_memory(work: Callable[[slice], Result], part: slice) -> Resul
 def shares(part: slice, count: int) -> list[slice]:
     """Return the part in `count` shares of about the same number of networks."""
     networks = part.stop - part.start
-    bounds = [part.start + networks * each // count for each in range(count + 1)]
+    bounds = [part.start + networks * number // count for number in range(count + 1)]
     return [slice(*pair) for pair in itertools.pairwise(bounds)]

@@ -22,7 +22,7 @@ from aelle_core.training.gradient.plan import measured_epochs, measured_fastest_
 from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.memory import is_out_of_memory, network_bytes, networks_at_once, sequences_at_once
 from aelle_core.training.mini_batches import Labelled, MiniBatch, mini_batch, same_for_all
-from aelle_core.training.trainer import EpochResult, NetworkSettings, Timing, Trainer, trainers
+from aelle_core.training.trainer import EpochResult, Timing, Trainer, trainers
 from aelle_core.training.ways import Way, available_ways, check_way, get_way
 
 Result = TypeVar("Result")
@@ -46,36 +46,29 @@ class PackTrainer(Trainer):
         "truncation": WholeRange.parse,
     }
 
-    def __init__(
-        self,
-        cell: Cell,
-        task: Supervised,
-        settings: Sequence[NetworkSettings],
-        *,
-        batch_size: int = 64,
-        device: torch.device | str = "cpu",
-        way: str = "packed",
-        at_once: int | None = None,
-    ) -> None:
-        super().__init__(cell, task, settings, batch_size=batch_size, device=device, way=way, at_once=at_once)
-        self.task = task
-        self._ways = [get_way(way, cell, task.read_out_after, self.device, task.loss_kind)]  # one for each thread
+    task: Supervised
+
+    def _begin(self) -> None:
+        cell, task = self.cell, self.task
+        self._ways = [
+            get_way(self.way_name, cell, task.read_out_after, self.device, task.loss_kind)
+        ]  # one for each thread
         self.parameters = {
             name: value.to(self.device).requires_grad_()
             for name, value in initial_parameters(cell, task, self.settings).items()
         }
-        constants = [cell.constants(each.constants) for each in self.settings]
+        constants = [cell.constants(network.constants) for network in self.settings]
         self.constants = {
             name: self._per_network([values[name] for values in constants]).view(-1, 1, 1) for name in cell.defaults
         }
         self.optimiser = PackedAdam(
             self.parameters,
-            self._per_network([each.learning_rate for each in self.settings]),
-            self._per_network([each.clip for each in self.settings]),
+            self._per_network([network.learning_rate for network in self.settings]),
+            self._per_network([network.clip for network in self.settings]),
         )
         self._training = task.splits.training.to(self.device)
-        fitting = networks_at_once(network_bytes(cell, task, batch_size), self.device)
-        self.networks_at_once = min(len(self.settings), fitting, at_once or fitting)
+        fitting = networks_at_once(network_bytes(cell, task, self.batch_size), self.device)
+        self.networks_at_once = min(self.networks_at_once, fitting)
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -113,7 +106,7 @@ class PackTrainer(Trainer):
         several = self._shares(part)
         total = torch.zeros(2, part.stop - part.start, device=self.device)
         with own_threads(len(several)) as threads:
-            for losses in threads.in_step([self._train_share(*each, start) for each in several]):
+            for losses in threads.in_step([self._train_share(*part, start) for part in several]):
                 total += torch.cat(losses, dim=1)
         return total[0] / total[1]
 
@@ -121,8 +114,8 @@ class PackTrainer(Trainer):
         """Yield sums of the rows' losses and how many rows there are, (2, networks), mini-batch after mini-batch, from
         the optimiser's step `start`."""
         settings, parameters, constants = self.settings[share], self._part(share), self._constants(share)
-        stops = cuts([each.truncation for each in settings], self.task.steps)
-        orders = torch.stack([self.task.order(each.seed, self.epoch + 1) for each in settings])
+        stops = cuts([network.truncation for network in settings], self.task.steps)
+        orders = torch.stack([self.task.order(network.seed, self.epoch + 1) for network in settings])
         mini_batches = self._moved(orders).split(self.batch_size, dim=1)
         rows = [chosen.shape[1] for chosen in mini_batches]
         noises = noise_per_batch(self.cell, settings, self.epoch + 1, self.task.steps, rows, self.device)
@@ -160,10 +153,10 @@ class PackTrainer(Trainer):
         return self._evaluate(batches)
 
     def evaluate_training(self) -> tuple[Tensor, Tensor]:
-        """Yield the same of every network on its own training examples."""
+        """Return loss and accuracy (networks,) of every network on its own training examples."""
 
         def batches(share: slice, rows: int) -> Batches:
-            own = torch.stack([self.task.own_examples(each.seed) for each in self.settings[share]])
+            own = torch.stack([self.task.own_examples(network.seed) for network in self.settings[share]])
             for chosen in self._moved(own).split(rows, dim=1):
                 yield mini_batch(self._training, chosen, self.task.read_out_after)
 
@@ -185,7 +178,7 @@ class PackTrainer(Trainer):
         def evaluate_rows(part: slice) -> list[tuple[Tensor, Tensor]]:
             several = self._shares(part)
             with own_threads(len(several)) as threads:
-                return threads.run([partial(evaluate, *each, rows) for each in several])
+                return threads.run([partial(evaluate, *part, rows) for part in several])
 
         def evaluate_part(part: slice) -> list[tuple[Tensor, Tensor]]:
             nonlocal rows

@@ -14,9 +14,9 @@ def cuts(truncations: Sequence[int | None], steps: int) -> dict[int, Tensor]:
     read out after the last step thus trains on exactly its last `truncation` steps, one that is read out at every
     step on up to as many before each. Williams & Peng 1990, with a forward pass that is not interrupted.
     """
-    found: dict[int, Tensor] = {}
+    ends: dict[int, Tensor] = {}
     for network, truncation in enumerate(truncations):
         if truncation is not None:
             for step in range(steps - 1 - truncation, -1, -truncation):
-                found.setdefault(step, torch.zeros(len(truncations), dtype=torch.bool))[network] = True
-    return found
+                ends.setdefault(step, torch.zeros(len(truncations), dtype=torch.bool))[network] = True
+    return ends

@@ -83,9 +83,9 @@ class Way(ABC):
         # A one-hot input has no more drives than it has features: they are computed once each, and looked up.
         networks, features = len(inputs), self.cell.input_size
         like = next(iter(weights.values()))
-        each = torch.eye(features, dtype=like.dtype, device=like.device).expand(networks, -1, -1)
+        codes = torch.eye(features, dtype=like.dtype, device=like.device).expand(networks, -1, -1)
         first = torch.arange(0, networks * features, features, device=inputs.device).view(-1, 1, 1)
-        return functional.embedding(inputs + first, self.cell.drive(weights, each).flatten(0, 1))
+        return functional.embedding(inputs + first, self.cell.drive(weights, codes).flatten(0, 1))
 
     def release(self) -> None:  # noqa: B027 - most ways keep nothing
         """Give back the memory that is kept between mini-batches."""

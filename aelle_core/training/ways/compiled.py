@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aelle_core.cells import Cell
 from aelle_core.tasks.losses import CrossEntropy, Loss
-from aelle_core.training.compiler.trace import NotTraceableError, Step, trace_step
+from aelle_core.training.compiler.trace import NotTraceableError, TracedStep, trace_step
 from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways.base import Readout, Way, ways
 
@@ -53,7 +53,8 @@ class Compiled(Way):
         return None if loss.name in COMPARISONS else f"its loss {loss.name!r} is not compiled here"
 
     def hidden(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor], batch: MiniBatch) -> Tensor:
-        """Without gradients, which come with the losses."""
+        """Return hidden states as every way does, (networks, batch, units) or (networks, time, batch, units), without
+        gradients, which come with the losses."""
         with torch.no_grad():
             weights = self.cell.prepare(parameters, constants)
         return self._function.hidden(self._with_noise(batch), weights)
@@ -76,7 +77,7 @@ class Compiled(Way):
 
 
 @lru_cache(maxsize=256)
-def _traced(kind: type[Cell], input_size: int, units: int) -> tuple[Step, frozenset[str]]:
+def _traced(kind: type[Cell], input_size: int, units: int) -> tuple[TracedStep, frozenset[str]]:
     """Return the step of a kind of cell, and the prepared weights that its parameters flow into."""
     cell = kind(input_size, units)
     parameters = {key: torch.zeros(2, *shape, requires_grad=True) for key, shape in cell.parameter_shapes().items()}
@@ -87,7 +88,7 @@ def _traced(kind: type[Cell], input_size: int, units: int) -> tuple[Step, frozen
 
 
 @lru_cache(maxsize=256)
-def _taken_apart(step: Step, trained: frozenset[str], every: bool) -> "Recurrence":
+def _taken_apart(step: TracedStep, trained: frozenset[str], every: bool) -> "Recurrence":
     from aelle_core.training.compiler.recurrence import Recurrence
 
     return Recurrence(step, trained, every)

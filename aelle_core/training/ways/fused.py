@@ -43,10 +43,10 @@ class Fused(Way):
             ends = [step + 1 for step in sorted(cuts) if cuts[step][network]]
             own_state, outputs = state, []
             for stretch in own_inputs.tensor_split(ends):
-                own_state = tuple(each.detach() for each in own_state)
-                found, *own_state = layer(
+                own_state = tuple(part.detach() for part in own_state)
+                output, *own_state = layer(
                     stretch, own_state if lstm else own_state[0], own_weights, True, 1, 0.0, gradients, False, False
                 )
-                outputs.append(found)
+                outputs.append(output)
             hidden.append(torch.cat(outputs) if self.readout == "every" else outputs[-1][-1])
         return torch.stack(hidden)

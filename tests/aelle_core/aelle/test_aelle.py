@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import torch
 from scipy.stats import spearmanr
 from sklearn.metrics import f1_score
 from sklearn.model_selection import cross_val_score
@@ -128,6 +130,32 @@ def test_pandas_and_lists_with_dead_directions_are_taken_and_given() -> None:
     mixed = [row[::2] if number % 2 else row for number, row in enumerate(spectra)]
     assert AeLLE(steps=3, random_state=0).fit(mixed, losses).n_features_in_ == spectra.shape[1]
     assert len(cross_val_score(AeLLE(steps=3, random_state=0), dead, losses, cv=3)) == 3
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects", "arrow", "pandas", "tensor", "tensors"])
+def test_spectra_are_taken_as_stores_and_frames_hold_them(kind: str) -> None:
+    spectra, losses = made(30)
+    spectra[::5, -2:] = -np.inf
+    column = pa.table({"spectrum_hidden": spectra.tolist()})["spectrum_hidden"]
+    given = {
+        "lists": column.to_pylist(),
+        "objects": column.to_numpy(),
+        "arrow": column,
+        "pandas": column.to_pandas(),
+        "tensor": torch.from_numpy(spectra),
+        "tensors": [torch.from_numpy(spectrum) for spectrum in spectra],
+    }
+    expected = AeLLE(steps=2, random_state=0).fit(spectra, losses).predict(spectra)
+    np.testing.assert_array_equal(
+        AeLLE(steps=2, random_state=0).fit(given[kind], losses).predict(given[kind]), expected
+    )
+
+
+def test_one_short_spectrum_is_read_as_beside_others() -> None:
+    spectra, losses = made(30)
+    model = AeLLE(steps=2, random_state=0).fit(spectra, losses)
+    short = spectra[0, ::2]
+    np.testing.assert_array_equal(model.predict([short]), model.predict([short, spectra[1]])[:1])
 
 
 def test_saved_and_loaded_models_are_equal(tmp_path: Any) -> None:

@@ -6,13 +6,13 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import Examples, Measurement, classifiers, verdicts
+from aelle_core.evaluation import Measurement, NetworkExamples, classifiers, verdicts
 from aelle_core.evaluation.classifiers.gaussian_process import OnColumns, SameCell
 from aelle_core.evaluation.summary import corrected_interval
 from aelle_core.evaluation.verdicts import gain, gain_sentence
 
 
-def networks(count: int, seed: int) -> Examples:
+def networks(count: int, seed: int) -> NetworkExamples:
     """Networks of two cells: the best scale of one is the worst of the other; `none` exists in one cell only."""
     random = np.random.default_rng(seed)
     cells = np.where(random.random(count) < 0.5, "a", "b")
@@ -20,7 +20,7 @@ def networks(count: int, seed: int) -> Examples:
     sign = np.where(cells == "a", 1.0, -1.0)
     loss = np.exp(np.tanh(sign * np.log(scale)) + 0.05 * random.standard_normal(count))
     spectra = np.sort(-np.abs(random.standard_normal((count, 6))) - loss[:, None], axis=1)[:, ::-1]
-    return Examples(
+    return NetworkExamples(
         spectra=spectra, loss=loss, final_loss=loss, accuracy=np.zeros(count), cells=cells, units=np.full(count, 8),
         hyperparameters={"scale": scale, "none": np.where(cells == "a", scale, np.nan), "fixed": np.ones(count)},
         networks=np.array([f"n{seed}-{number}" for number in range(count)]), epoch=3,

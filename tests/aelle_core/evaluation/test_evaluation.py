@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_sup
 
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation import (
-    Examples,
+    NetworkExamples,
     Shares,
     all_networks,
     classifiers,
@@ -27,14 +27,14 @@ from aelle_core.evaluation.summary import corrected_interval
 from aelle_core.evaluation.tables.material import Material
 
 
-def made(epoch: int = 0, count: int = 150) -> Examples:
+def made(epoch: int = 0, count: int = 150) -> NetworkExamples:
     """Networks of three cells whose loss is set by their spectrum's slope, not by their cell or scale."""
     random = np.random.default_rng(5)
     slope = random.standard_normal(count)
     spectra = -np.outer(slope + 3, np.linspace(0, 1, 12)) + 0.05 * random.standard_normal((count, 12))
     spectra[0, -1] = -np.inf
     loss = np.exp(0.4 * slope + 0.05 * random.standard_normal(count))
-    return Examples(
+    return NetworkExamples(
         spectra=spectra,
         loss=random.uniform(1, 2, count) if epoch == 0 else loss,
         final_loss=loss,

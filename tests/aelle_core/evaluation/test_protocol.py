@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import Examples, Shares, classifiers, protocol_of, splits_by_network
+from aelle_core.evaluation import NetworkExamples, Shares, classifiers, protocol_of, splits_by_network
 from aelle_core.evaluation.scoring import evaluate_classifiers
 from aelle_core.evaluation.splits.protocol import PROTOCOLS
 from aelle_core.evaluation.tables.base import table_makers
@@ -17,10 +17,10 @@ from aelle_core.tasks import tasks
 COUNT = 60
 
 
-def networks() -> Examples:
+def networks() -> NetworkExamples:
     random = np.random.default_rng(1)
     level = random.standard_normal(COUNT)
-    return Examples(
+    return NetworkExamples(
         spectra=level[:, None] + np.linspace(0, -1, 8) + 0.2 * random.standard_normal((COUNT, 8)),
         loss=np.exp(level),
         final_loss=np.exp(level),

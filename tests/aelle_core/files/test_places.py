@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from aelle_core.files.atomic import local_copy, read_safetensors, write_atomically
-from aelle_core.files.places import ObjectPath, files_below, place, resolved
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import files_below, place, resolved
 from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.study import RunDirectory, Study

@@ -60,11 +60,11 @@ def test_diagonal_columns_are_multiplied_as_such() -> None:
         units=units,
         matrices=torch.linalg.qr(random(1, 2, units, units))[0],
         factors=1 + 0.1 * random(3, steps, 2, units),
-        factor_places=((0, 0), (1, 0)),
+        factor_positions=((0, 0), (1, 0)),
         dense=random(3, steps, 0, units, units),
-        dense_places=(),
+        dense_positions=(),
         diagonals=1 + 0.3 * random(3, steps, 2, units),
-        diagonal_places=((0, 1), (1, 1)),
+        diagonal_positions=((0, 1), (1, 1)),
     )
     assert blocks.dense_columns == units
     found = moved(blocks, nowhere(steps))

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import Examples, Summary, classifiers, good_fraction_by_cell
+from aelle_core.evaluation import NetworkExamples, Summary, classifiers, good_fraction_by_cell
 from aelle_core.evaluation.tables.base import Entry, Table
 from aelle_core.report import ReportData
 
 EPOCHS = (0, 1, 2, 4)
 
 
-def random_examples(count: int, cells: tuple[str, ...], epoch: int, size: int = 6) -> Examples:
+def random_examples(count: int, cells: tuple[str, ...], epoch: int, size: int = 6) -> NetworkExamples:
     """Return networks whose largest exponent goes with their loss, the same at every epoch but for their spectra."""
     draw = np.random.default_rng(5)
     losses = draw.uniform(0.2, 2.0, count)
     spectra = -np.sort(draw.uniform(0, 3, (count, size)), axis=1) + losses[:, None] * (1 + epoch) / 5
     names = np.array([cells[index % len(cells)] for index in range(count)])
-    return Examples(
+    return NetworkExamples(
         spectra=spectra,
         loss=losses + 1 / (1 + epoch),
         final_loss=losses,

@@ -193,14 +193,14 @@ def test_a_page_of_many_networks_stays_below_three_megabytes() -> None:
 
 def test_numbers_have_their_place_on_an_axis() -> None:
     straight = Axis(0, 10, 100, 0)
-    assert [straight.place(value) for value in (0, 5, 10, 20)] == [100, 50, 0, 0]
+    assert [straight.position(value) for value in (0, 5, 10, 20)] == [100, 50, 0, 0]
     assert [text for _, text in straight.ticks()] == ["0", "2", "4", "6", "8", "10"]
     bent = Axis(-100, 1, 0, 4, "symlog")  # -100 lies two decades below -1, and 1 is as far from -1 as they are
-    assert [bent.place(value) for value in (-100, -10, -1, 0, 1)] == [0, 1, 2, 3, 4]
+    assert [bent.position(value) for value in (-100, -10, -1, 0, 1)] == [0, 1, 2, 3, 4]
     assert [text for _, text in bent.ticks()] == [
         each.replace("-", "\N{MINUS SIGN}") for each in ("-100", "-30", "-10", "-3", "-1", "0", "1")
     ]
-    assert Axis.around([3.0], 0, 1).place(3.0) == 0.5
+    assert Axis.around([3.0], 0, 1).position(3.0) == 0.5
 
 
 def test_settings_are_listed(html: str, report: ReportData) -> None:

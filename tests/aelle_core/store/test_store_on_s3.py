@@ -22,7 +22,8 @@ from aelle_core.analysis.saved import fit_aelle, save_analysis
 from aelle_core.cli.main import app
 from aelle_core.evaluation import evaluate_split
 from aelle_core.files.lock import TakenError, alone
-from aelle_core.files.places import ObjectPath, place
+from aelle_core.files.object_path import ObjectPath
+from aelle_core.files.places import place
 from aelle_core.foundation.errors import PlaceError, UserError
 from aelle_core.store.compaction import compact
 from aelle_core.store.dataset import SpectraStore, StoreError

@@ -256,3 +256,12 @@ def test_what_can_be_known_is_learnt(tmp_path: Path) -> None:
     results = list(pack(made(tmp_path / "text", steps=20)).run(12))
     assert float(results[0].validation_loss.min()) > 2.0
     assert results[-1].validation_loss.tolist() == pytest.approx([math.log(5) / 2] * 3, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("a\0b", "it has a NUL"), ("a" * 5000, r"aaa\.\.\.' can be no file's name: it has 5000 characters")],
+)
+def test_a_name_that_no_file_can_have_is_refused(name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        made(name).check(8)

@@ -88,7 +88,9 @@ def _with_fingerprint(fingerprint: int) -> Any:
         dense_lines,
     ):
         """Move the tangents of trajectories [first, stop) along all steps of their Jacobians."""
-        units, matrices, factors, factor_places, dense, dense_places, diagonals, diagonal_places, ones = jacobians
+        units, matrices, factors, factor_positions, dense, dense_positions, diagonals, diagonal_positions, ones = (
+            jacobians
+        )
         if fingerprint < 0:
             return
         steps = radii.shape[1]
@@ -113,11 +115,11 @@ def _with_fingerprint(fingerprint: int) -> Any:
                 units,
                 matrices[each // per_network],
                 factors[each],
-                factor_places,
+                factor_positions,
                 dense[each],
-                dense_places,
+                dense_positions,
                 diagonals[each],
-                diagonal_places,
+                diagonal_positions,
                 ones,
             )
             random = np.uint64(seed) * np.uint64(6364136223846793005) + np.uint64(each)

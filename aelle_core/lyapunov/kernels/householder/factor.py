@@ -46,8 +46,8 @@ def _factor_panel(panel, size, live, block, offset, v, y, pivots, order, radii, 
             mine[pivot, p:] = 0
             continue
         if best != pivot:
-            for each in range(panel + 1):
-                at = each * size * PANEL
+            for earlier in range(panel + 1):
+                at = earlier * size * PANEL
                 exchange(v, at + pivot * PANEL, at + best * PANEL, PANEL)
                 exchange(y, at + pivot * PANEL, at + best * PANEL, PANEL)
             rest = offset + PANEL
@@ -118,7 +118,7 @@ def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[
         columns[column] = columns[column + 1]
     columns[k - 1] = label
     for column in range(k):
-        place = column if column < first else (first if column == k - 1 else column + 1)
-        blocks[column // stripe, :, column % stripe] = kept[place // stripe, :, place % stripe]
+        target = column if column < first else (first if column == k - 1 else column + 1)
+        blocks[column // stripe, :, column % stripe] = kept[target // stripe, :, target % stripe]
     kept[:] = blocks
     return True

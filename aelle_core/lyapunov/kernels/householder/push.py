@@ -9,30 +9,30 @@ from aelle_core.lyapunov.kernels.householder.vectors import accumulate, multiply
 @compiled
 def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped-def]
     """block (size, stripe) <- rows [first, stop) of the step's Jacobian, transposed, its columns in the given order."""
-    units, matrices, factors, factor_places, dense, dense_places, diagonals, diagonal_places, ones = jacobian
+    units, matrices, factors, factor_positions, dense, dense_positions, diagonals, diagonal_positions, ones = jacobian
     stripe = block.shape[1]
     for line in range(order.shape[0]):
         part = order[line] // units
         column = order[line] - part * units
         for index in range(stripe):
             block[line, index] = 0
-        for term in range(factor_places.shape[0]):
-            if factor_places[term, 1] == part:
-                top = factor_places[term, 0] * units
+        for term in range(factor_positions.shape[0]):
+            if factor_positions[term, 1] == part:
+                top = factor_positions[term, 0] * units
                 low, high = max(first, top), min(stop, top + units)
                 source = (term * units + column) * units + low - top
-                scale = (step * factor_places.shape[0] + term) * units + low - top
+                scale = (step * factor_positions.shape[0] + term) * units + low - top
                 accumulate(block, line * stripe + low - first, matrices, source, factors, scale, high - low)
-        for term in range(dense_places.shape[0]):
-            if dense_places[term, 1] == part:
-                top = dense_places[term, 0] * units
+        for term in range(dense_positions.shape[0]):
+            if dense_positions[term, 1] == part:
+                top = dense_positions[term, 0] * units
                 low, high = max(first, top), min(stop, top + units)
-                source = ((step * dense_places.shape[0] + term) * units + column) * units + low - top
+                source = ((step * dense_positions.shape[0] + term) * units + column) * units + low - top
                 accumulate(block, line * stripe + low - first, dense, source, ones, 0, high - low)
-        for term in range(diagonal_places.shape[0]):
-            place = diagonal_places[term, 0] * units + column
-            if diagonal_places[term, 1] == part and first <= place < stop:
-                block[line, place - first] += diagonals[step, term, column]
+        for term in range(diagonal_positions.shape[0]):
+            row_of_term = diagonal_positions[term, 0] * units + column
+            if diagonal_positions[term, 1] == part and first <= row_of_term < stop:
+                block[line, row_of_term - first] += diagonals[step, term, column]
 
 
 @compiled
@@ -53,19 +53,19 @@ def _disturb(blocks, rows, noise, random):  # type: ignore[no-untyped-def]
     count, _, stripe = blocks.shape
     so_far = np.zeros(rows, blocks.dtype)
     largest = np.zeros(stripe, blocks.dtype)
-    for each in range(count):
+    for number in range(count):
         largest[:] = 0
         for row in range(rows):
             for column in range(stripe):
-                largest[column] = max(largest[column], abs(blocks[each, row, column]))
+                largest[column] = max(largest[column], abs(blocks[number, row, column]))
         for row in range(rows):
             random = _next(random)
             shift = np.int64((random >> np.uint64(33)) % np.uint64(noise.shape[0] - stripe))
             share = so_far[row]
             for column in range(stripe):
                 if largest[column] > 0:
-                    share = max(share, abs(blocks[each, row, column]) / largest[column])
-                    blocks[each, row, column] += (noise[shift + column] - 1) * (share * largest[column])
+                    share = max(share, abs(blocks[number, row, column]) / largest[column])
+                    blocks[number, row, column] += (noise[shift + column] - 1) * (share * largest[column])
             so_far[row] = share
     return random
 
@@ -119,11 +119,11 @@ def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, 
         else:
             for top in range(0, k, PANEL):
                 reflect(block, top * stripe, stripe, v, y, (top // PANEL * size + top) * PANEL, size - top, stripe)
-        for each in range(blocks.shape[0]):
-            top = each * stripe
+        for number in range(blocks.shape[0]):
+            top = number * stripe
             source = products[top:] if few else block[top:]
-            place = (each * rows + first) * stripe
-            transpose(source, stripe, blocks, place, stripe, min(k - top, stripe), stop - first)
+            target = (number * rows + first) * stripe
+            transpose(source, stripe, blocks, target, stripe, min(k - top, stripe), stop - first)
     if noise.shape[0]:
         random = _disturb(blocks, size, noise, random)
     return random
@@ -147,7 +147,7 @@ def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
 def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products, noise, random):  # type: ignore[no-untyped-def]
     """products <- J X for tangents X in blocks. Columns of J from `dense_lines` on have nothing but diagonals in them.
     Returns the Frobenius norm of J, and the generator's next state."""
-    _, _, _, _, _, _, diagonals, diagonal_places, _ = jacobian
+    _, _, _, _, _, _, diagonals, diagonal_positions, _ = jacobian
     units = jacobian[0]
     rows, stripe = block.shape
     natural = np.arange(dense_lines)
@@ -156,20 +156,20 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
         stop = min(size, first + stripe)
         _fill(block, natural, first, stop, step, jacobian)
         add_squares(block, dense_lines, squares)
-        for each in range(blocks.shape[0]):
+        for number in range(blocks.shape[0]):
             for top in range(0, stop - first, PANEL):
-                place = (each * rows + first + top) * stripe
-                multiply(products, place, block, top, stripe, blocks[each], stripe, dense_lines, stripe)
+                origin = (number * rows + first + top) * stripe
+                multiply(products, origin, block, top, stripe, blocks[number], stripe, dense_lines, stripe)
     total = squares.sum()
-    for term in range(diagonal_places.shape[0]):
-        source, target = diagonal_places[term, 1] * units, diagonal_places[term, 0] * units
+    for term in range(diagonal_positions.shape[0]):
+        source, target = diagonal_positions[term, 1] * units, diagonal_positions[term, 0] * units
         if source >= dense_lines:
             for column in range(units):
                 factor = diagonals[step, term, column]
                 total += factor * factor
-                for each in range(blocks.shape[0]):
+                for number in range(blocks.shape[0]):
                     for index in range(stripe):
-                        products[each, target + column, index] += factor * blocks[each, source + column, index]
+                        products[number, target + column, index] += factor * blocks[number, source + column, index]
     if noise.shape[0]:
         random = _disturb(products, size, noise, random)
     return np.sqrt(total), random

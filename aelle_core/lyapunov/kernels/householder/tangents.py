@@ -94,25 +94,27 @@ def _arrays(jacobians: BlockJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
     def array(tensor: Tensor) -> np.ndarray:
         return tensor.to(dtype).contiguous().numpy()
 
-    def places(pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
+    def positions(pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
     return (
         jacobians.units,
         array(jacobians.matrices),
         array(jacobians.factors),
-        places(jacobians.factor_places),
+        positions(jacobians.factor_positions),
         array(jacobians.dense),
-        places(jacobians.dense_places),
+        positions(jacobians.dense_positions),
         array(jacobians.diagonals),
-        places(jacobians.diagonal_places),
+        positions(jacobians.diagonal_positions),
         np.ones(jacobians.units, dtype=array(jacobians.factors).dtype),
     )
 
 
 def prepare_kernel(dtype: torch.dtype) -> None:
     """Have the kernel's machine code at hand: from numba's cache, or compiled now, which is said on stderr."""
-    if advance.signatures and any(str(dtype).removeprefix("torch.") in str(each) for each in advance.signatures):
+    if advance.signatures and any(
+        str(dtype).removeprefix("torch.") in str(signature) for signature in advance.signatures
+    ):
         return
     if not any(Path(advance.stats.cache_path).glob("algorithm.*.nbi")):
         print("compiling the spectrum kernel for this CPU: some ten seconds, once", file=sys.stderr, flush=True)

@@ -34,46 +34,46 @@ def lanes_of(typing_context, array):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def reflect(typing_context, block, place, stride, v, y, panel, rows, columns):  # type: ignore[no-untyped-def]
-    """block <- block - Y V^T block, for (rows, columns) of the block from `place` on; V and Y are (rows, PANEL) from
+def reflect(typing_context, block, origin, stride, v, y, panel, rows, columns):  # type: ignore[no-untyped-def]
+    """block <- block - Y V^T block, for (rows, columns) of the block from `origin` on; V and Y are (rows, PANEL) from
     `panel` on in v and y. The columns are a whole number of lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        block, place, stride, v, y, panel, rows, columns = pointers(context, builder, signature, arguments)
+        block, origin, stride, v, y, panel, rows, columns = pointers(context, builder, signature, arguments)
         width = lanes(emit.bits // 8)
-        start, v, y = emit.place(block, place), emit.place(v, panel), emit.place(y, panel)
+        start, v, y = emit.pointer(block, origin), emit.pointer(v, panel), emit.pointer(y, panel)
         zero = emit.index(0)
 
         def tiles(first: Any, stop: Any, vectors: int) -> None:
             def tile(column: Any, _: list[Any]) -> list[Any]:
-                top = emit.place(start, column)
+                top = emit.pointer(start, column)
 
                 def load_row(row: Any, factors: Any) -> tuple[Any, list[Any], Any]:
-                    at = emit.place(top, builder.mul(row, stride))
-                    values = [emit.load(emit.place(at, each * width), width) for each in range(vectors)]
-                    return at, values, emit.place(factors, builder.mul(row, emit.index(PANEL)))
+                    at = emit.pointer(top, builder.mul(row, stride))
+                    values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
+                    return at, values, emit.pointer(factors, builder.mul(row, emit.index(PANEL)))
 
                 def project_row(row: Any, sums: list[Any]) -> list[Any]:
                     _, values, factors = load_row(row, v)
                     for p in range(PANEL):
-                        factor = emit.load_spread(emit.place(factors, p), width)
-                        for each in range(vectors):
-                            at = p * vectors + each
-                            sums[at] = emit.add_product(sums[at], factor, values[each])
+                        factor = emit.load_spread(emit.pointer(factors, p), width)
+                        for vector in range(vectors):
+                            at = p * vectors + vector
+                            sums[at] = emit.add_product(sums[at], factor, values[vector])
                     return sums
 
                 sums = emit.loop(zero, rows, 1, [emit.zeros(width)] * (PANEL * vectors), project_row)
-                sums = [builder.fneg(each) for each in sums]
+                sums = [builder.fneg(total) for total in sums]
 
                 def subtract_row(row: Any, _: list[Any]) -> list[Any]:
                     at, values, factors = load_row(row, y)
                     for p in range(PANEL):
-                        factor = emit.load_spread(emit.place(factors, p), width)
-                        for each in range(vectors):
-                            values[each] = emit.add_product(values[each], factor, sums[p * vectors + each])
-                    for each in range(vectors):
-                        emit.store(values[each], emit.place(at, each * width))
+                        factor = emit.load_spread(emit.pointer(factors, p), width)
+                        for vector in range(vectors):
+                            values[vector] = emit.add_product(values[vector], factor, sums[p * vectors + vector])
+                    for vector in range(vectors):
+                        emit.store(values[vector], emit.pointer(at, vector * width))
                     return []
 
                 emit.loop(zero, rows, 1, [], subtract_row)
@@ -87,40 +87,40 @@ def reflect(typing_context, block, place, stride, v, y, panel, rows, columns):  
         tiles(paired, columns, 1)
         return context.get_dummy_value()
 
-    return returns_nothing((block, place, stride, v, y, panel, rows, columns)), generate
+    return returns_nothing((block, origin, stride, v, y, panel, rows, columns)), generate
 
 
 @intrinsic
-def multiply(typing_context, out, place, matrix, offset, matrix_stride, block, stride, rows, columns):  # type: ignore[no-untyped-def]
-    """out (PANEL, columns), from `place` on, <- M^T block, for (rows, columns) of the block; M is (rows, PANEL) from
+def multiply(typing_context, out, origin, matrix, offset, matrix_stride, block, stride, rows, columns):  # type: ignore[no-untyped-def]
+    """out (PANEL, columns), from `origin` on, <- M^T block, for (rows, columns) of the block; M is (rows, PANEL) from
     `offset` on in the matrix. Out has the block's stride. The columns are a whole number of lanes."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        out, place, matrix, offset, matrix_stride, block, stride, rows, columns = pointers(
+        out, origin, matrix, offset, matrix_stride, block, stride, rows, columns = pointers(
             context, builder, signature, arguments
         )
         width = lanes(emit.bits // 8)
-        out, matrix = emit.place(out, place), emit.place(matrix, offset)
+        out, matrix = emit.pointer(out, origin), emit.pointer(matrix, offset)
 
         def tiles(first: Any, stop: Any, vectors: int) -> None:
             def tile(column: Any, _: list[Any]) -> list[Any]:
                 def add_row(row: Any, sums: list[Any]) -> list[Any]:
-                    at = emit.place(block, builder.mul(row, stride), column)
-                    factors = emit.place(matrix, builder.mul(row, matrix_stride))
-                    values = [emit.load(emit.place(at, each * width), width) for each in range(vectors)]
+                    at = emit.pointer(block, builder.mul(row, stride), column)
+                    factors = emit.pointer(matrix, builder.mul(row, matrix_stride))
+                    values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
                     for p in range(PANEL):
-                        factor = emit.load_spread(emit.place(factors, p), width)
-                        for each in range(vectors):
-                            at_sum = p * vectors + each
-                            sums[at_sum] = emit.add_product(sums[at_sum], factor, values[each])
+                        factor = emit.load_spread(emit.pointer(factors, p), width)
+                        for vector in range(vectors):
+                            at_sum = p * vectors + vector
+                            sums[at_sum] = emit.add_product(sums[at_sum], factor, values[vector])
                     return sums
 
                 sums = emit.loop(emit.index(0), rows, 1, [emit.zeros(width)] * (PANEL * vectors), add_row)
                 for p in range(PANEL):
-                    line = emit.place(out, column, builder.mul(emit.index(p), stride))
-                    for each in range(vectors):
-                        emit.store(sums[p * vectors + each], emit.place(line, each * width))
+                    line = emit.pointer(out, column, builder.mul(emit.index(p), stride))
+                    for vector in range(vectors):
+                        emit.store(sums[p * vectors + vector], emit.pointer(line, vector * width))
                 return []
 
             emit.loop(first, stop, vectors * width, [], tile)
@@ -130,7 +130,7 @@ def multiply(typing_context, out, place, matrix, offset, matrix_stride, block, s
         tiles(paired, columns, 1)
         return context.get_dummy_value()
 
-    return returns_nothing((out, place, matrix, offset, matrix_stride, block, stride, rows, columns)), generate
+    return returns_nothing((out, origin, matrix, offset, matrix_stride, block, stride, rows, columns)), generate
 
 
 @intrinsic
@@ -142,7 +142,7 @@ def exchange(typing_context, array, first, second, count):  # type: ignore[no-un
         array, first, second, count = pointers(context, builder, signature, arguments)
 
         def swap(index: Any, _: list[Any]) -> list[Any]:
-            one, other = emit.place(array, first, index), emit.place(array, second, index)
+            one, other = emit.pointer(array, first, index), emit.pointer(array, second, index)
             kept, moved = emit.load(one, PANEL), emit.load(other, PANEL)
             emit.store(moved, one)
             emit.store(kept, other)
@@ -161,12 +161,12 @@ def accumulate(typing_context, target, to, source, origin, factors, scale, count
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
         target, to, source, origin, factors, scale, count = pointers(context, builder, signature, arguments)
-        target, source, factors = emit.place(target, to), emit.place(source, origin), emit.place(factors, scale)
+        target, source, factors = emit.pointer(target, to), emit.pointer(source, origin), emit.pointer(factors, scale)
 
         def add(width: int) -> Callable[[Any, list[Any]], Sequence[Any]]:
             def change(index: Any, _: list[Any]) -> list[Any]:
-                at = emit.place(target, index)
-                left, right = (emit.load(emit.place(each, index), width) for each in (factors, source))
+                at = emit.pointer(target, index)
+                left, right = (emit.load(emit.pointer(pointer, index), width) for pointer in (factors, source))
                 emit.store(emit.add_product(emit.load(at, width), left, right), at)
                 return []
 
@@ -182,16 +182,16 @@ def accumulate(typing_context, target, to, source, origin, factors, scale, count
 
 
 @intrinsic
-def transpose(typing_context, source, source_stride, target, place, target_stride, rows, columns):  # type: ignore[no-untyped-def]
-    """target[j, i] <- source[i, j] for i below rows and j below columns, from `place` on in the target; both numbers
+def transpose(typing_context, source, source_stride, target, origin, target_stride, rows, columns):  # type: ignore[no-untyped-def]
+    """target[j, i] <- source[i, j] for i below rows and j below columns, from `origin` on in the target; both numbers
     are rounded up to whole PANELs, for which there must be room."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         emit = Emitter(builder, signature.args[0].dtype)
-        source, source_stride, target, place, target_stride, rows, columns = pointers(
+        source, source_stride, target, origin, target_stride, rows, columns = pointers(
             context, builder, signature, arguments
         )
-        target = emit.place(target, place)
+        target = emit.pointer(target, origin)
 
         def exchange_lanes(lines: list[Any], distance: int) -> list[Any]:
             """Of each pair of lines `distance` apart, the off-diagonal squares of that size change places."""
@@ -199,23 +199,24 @@ def transpose(typing_context, source, source_stride, target, place, target_strid
             upper = [lane if not lane & distance else PANEL + lane - distance for lane in range(PANEL)]
             lower = [lane + distance if not lane & distance else PANEL + lane for lane in range(PANEL)]
             changed = list(lines)
-            for each in range(PANEL):
-                if not each & distance:
-                    pair = lines[each], lines[each + distance]
-                    changed[each] = builder.shuffle_vector(*pair, ir.Constant(kind, upper))
-                    changed[each + distance] = builder.shuffle_vector(*pair, ir.Constant(kind, lower))
+            for line in range(PANEL):
+                if not line & distance:
+                    pair = lines[line], lines[line + distance]
+                    changed[line] = builder.shuffle_vector(*pair, ir.Constant(kind, upper))
+                    changed[line + distance] = builder.shuffle_vector(*pair, ir.Constant(kind, lower))
             return changed
 
         def tile(row: Any, column: Any) -> list[Any]:
-            at = emit.place(source, builder.mul(row, source_stride), column)
+            at = emit.pointer(source, builder.mul(row, source_stride), column)
             lines = [
-                emit.load(emit.place(at, builder.mul(emit.index(each), source_stride)), PANEL) for each in range(PANEL)
+                emit.load(emit.pointer(at, builder.mul(emit.index(line), source_stride)), PANEL)
+                for line in range(PANEL)
             ]
             for distance in (1, 2, 4):
                 lines = exchange_lanes(lines, distance)
-            at = emit.place(target, builder.mul(column, target_stride), row)
-            for each in range(PANEL):
-                emit.store(lines[each], emit.place(at, builder.mul(emit.index(each), target_stride)))
+            at = emit.pointer(target, builder.mul(column, target_stride), row)
+            for line in range(PANEL):
+                emit.store(lines[line], emit.pointer(at, builder.mul(emit.index(line), target_stride)))
             return []
 
         def line_of_tiles(row: Any, _: list[Any]) -> list[Any]:
@@ -225,4 +226,4 @@ def transpose(typing_context, source, source_stride, target, place, target_strid
         emit.loop(emit.index(0), rows, PANEL, [], line_of_tiles)
         return context.get_dummy_value()
 
-    return returns_nothing((source, source_stride, target, place, target_stride, rows, columns)), generate
+    return returns_nothing((source, source_stride, target, origin, target_stride, rows, columns)), generate

@@ -31,30 +31,30 @@ def emit_cross_entropy(
     builder = emit.builder
 
     def row(index: Any, losses: list[Any]) -> list[Any]:
-        own = emit.place(scores, builder.mul(index, emit.index(outputs)))
-        chosen = emit.place(own, code_at(emit, targets, by_row, index))
-        weight = builder.load(emit.place(share, builder.mul(index, share_by_row)))
+        own = emit.pointer(scores, builder.mul(index, emit.index(outputs)))
+        chosen = emit.pointer(own, code_at(emit, targets, by_row, index))
+        weight = builder.load(emit.pointer(share, builder.mul(index, share_by_row)))
 
         def add_bias(at: Any, width: int, largest: list[Any]) -> list[Any]:
-            score = builder.fadd(emit.load(emit.place(own, at), width), emit.load(emit.place(bias, at), width))
-            emit.store(score, emit.place(own, at))
+            score = builder.fadd(emit.load(emit.pointer(own, at), width), emit.load(emit.pointer(bias, at), width))
+            emit.store(score, emit.pointer(own, at))
             return [reduce(lambda one, two: _larger(builder, one, two), numbers(builder, score), largest[0])]
 
         (largest,) = emit.over_columns(outputs, [ir.Constant(emit.number, float("-inf"))], add_bias)
         wanted = builder.load(chosen)
 
         def exponentiate(at: Any, width: int, sums: list[Any]) -> list[Any]:
-            less = builder.fsub(emit.load(emit.place(own, at), width), emit.spread(largest, width))
+            less = builder.fsub(emit.load(emit.pointer(own, at), width), emit.spread(largest, width))
             power = Functions(builder, width).exp(less)
-            emit.store(power, emit.place(own, at))
+            emit.store(power, emit.pointer(own, at))
             return [reduce(builder.fadd, numbers(builder, power), sums[0])]
 
         (powers,) = emit.over_columns(outputs, [ir.Constant(emit.number, 0.0)], exponentiate)
         factor = builder.fdiv(weight, powers)
 
         def scale(at: Any, width: int, _: list[Any]) -> list[Any]:
-            power = emit.load(emit.place(own, at), width)
-            emit.store(builder.fmul(power, emit.spread(factor, width)), emit.place(own, at))
+            power = emit.load(emit.pointer(own, at), width)
+            emit.store(builder.fmul(power, emit.spread(factor, width)), emit.pointer(own, at))
             return []
 
         emit.over_columns(outputs, [], scale)
@@ -63,8 +63,8 @@ def emit_cross_entropy(
         loss = builder.fsub(builder.fadd(logarithm, largest), wanted)
         return [builder.fadd(losses[0], builder.fmul(weight, loss))]
 
-    (found,) = emit.loop(emit.index(0), rows, 1, [builder.load(total)], row)
-    builder.store(found, total)
+    (summed,) = emit.loop(emit.index(0), rows, 1, [builder.load(total)], row)
+    builder.store(summed, total)
 
 
 def _larger(builder: Any, one: Any, two: Any) -> Any:

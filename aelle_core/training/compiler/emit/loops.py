@@ -1,7 +1,7 @@
 """Whole sequences in one compiled function: a tile of rows of one network goes through all steps while it is cached."""
 
 import ctypes
-from collections.abc import Sequence as Listed
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -29,7 +29,7 @@ from aelle_core.training.compiler.operations import (
     ScatterAdd,
     Start,
 )
-from aelle_core.training.compiler.schedule import Place
+from aelle_core.training.compiler.schedule import Location
 
 _INDICES = INDEX.as_pointer()
 _FLOATS = ir.FloatType().as_pointer()
@@ -45,7 +45,7 @@ class Pass:
     order: Literal["forwards", "backwards", "last"] = "forwards"
 
 
-class Sequence:
+class CompiledLoop:
     """The compiled loop over networks and their tiles, each of which goes through all `passes`.
 
     `arrays` names what it works on. A call takes two tables: the address of every array's first element at every step,
@@ -53,11 +53,13 @@ class Sequence:
     tile starts (zero for what belongs to the tile alone). Then the range of networks, rows, rows of a tile, and steps.
     """
 
-    def __init__(self, passes: Listed[Pass], units: int) -> None:
+    def __init__(self, passes: Sequence[Pass], units: int) -> None:
         self._passes, self._units = passes, units
-        every = [each for one in passes for each in (*one.starts, *one.operations)]
-        self.arrays = tuple(dict.fromkeys(name for each in every for name in each.names))
-        self.results = {each.result: each.sizes for each in every if isinstance(each, Gradient | ScatterAdd)}
+        every = [operation for one in passes for operation in (*one.starts, *one.operations)]
+        self.arrays = tuple(dict.fromkeys(name for operation in every for name in operation.names))
+        self.results = {
+            operation.result: operation.sizes for operation in every if isinstance(operation, Gradient | ScatterAdd)
+        }
         """The sums over all rows that a call adds to, and their sizes."""
         self._engine = compile_module(self._emit())
         arguments = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 5]
@@ -71,7 +73,8 @@ class Sequence:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         emit = Emitter(builder, types.float32)
         by_network, by_row, by_tile = (
-            [builder.load(emit.place(strides, 3 * at + which)) for at in range(len(self.arrays))] for which in range(3)
+            [builder.load(emit.pointer(strides, 3 * at + which)) for at in range(len(self.arrays))]
+            for which in range(3)
         )
 
         def network(index: Any, _: list[Any]) -> list[Any]:
@@ -96,11 +99,11 @@ class Sequence:
         builder = emit.builder
 
         def bases_at(time: Any) -> list[Any]:
-            found = []
+            bases = []
             for at, offset in enumerate(offsets):
-                place = emit.place(addresses, builder.add(builder.mul(emit.index(at), steps), time))
-                found.append(emit.place(builder.inttoptr(builder.load(place), _FLOATS), offset))
-            return found
+                slot = emit.pointer(addresses, builder.add(builder.mul(emit.index(at), steps), time))
+                bases.append(emit.pointer(builder.inttoptr(builder.load(slot), _FLOATS), offset))
+            return bases
 
         final = builder.sub(steps, emit.index(1))
         for one in self._passes:
@@ -135,18 +138,21 @@ class Sequence:
         emit.loop(emit.index(0), rows, 1, [], copy)
 
     def _emit_operation(
-        self, emit: Emitter, operation: Operation, time: Any, bases: Listed[Any], by_row: Listed[Any], rows: Any
+        self, emit: Emitter, operation: Operation, time: Any, bases: Sequence[Any], by_row: Sequence[Any], rows: Any
     ) -> None:
         builder = emit.builder
         index = self.arrays.index
         if isinstance(operation, Pointwise):
-            places = [index(name) for name in operation.names]
-            count, number = len(places), [each for one in self._passes for each in one.operations].index(operation)
+            indices = [index(name) for name in operation.names]
+            count, number = (
+                len(indices),
+                [candidate for one in self._passes for candidate in one.operations].index(operation),
+            )
 
             def pointwise(emit: Emitter, rows: Any, *given: Any) -> None:
                 operation.emit(emit, given[:count], given[count:], rows, self._units)
 
-            given = [rows, *(bases[at] for at in places), *(by_row[at] for at in places)]
+            given = [rows, *(bases[at] for at in indices), *(by_row[at] for at in indices)]
             call(emit, f"pointwise {number}", pointwise, given)
             return
 
@@ -169,9 +175,9 @@ class Sequence:
                     zero_rows(emit, bases[index(name)], rows, operation.width)
             return
 
-        def operand(place: Place) -> tuple[Any, Any]:
-            at = index(place.array)
-            return emit.place(bases[at], place.column * self._units), by_row[at]
+        def operand(location: Location) -> tuple[Any, Any]:
+            at = index(location.array)
+            return emit.pointer(bases[at], location.column * self._units), by_row[at]
 
         result = index(operation.result)
 
@@ -195,7 +201,7 @@ class Sequence:
                 work()
 
     def _emit_by_codes(
-        self, emit: Emitter, operation: LookUp | ScatterAdd, bases: Listed[Any], by_row: Listed[Any], rows: Any
+        self, emit: Emitter, operation: LookUp | ScatterAdd, bases: Sequence[Any], by_row: Sequence[Any], rows: Any
     ) -> None:
         codes, source, target = ((bases[at], by_row[at]) for at in map(self.arrays.index, operation.names))
 

@@ -6,7 +6,7 @@ from typing import Any
 from aelle_core.foundation.vector_instructions import Emitter
 from aelle_core.training.compiler.emit.elementary_functions import Functions
 from aelle_core.training.compiler.expressions import Expression, Leaf
-from aelle_core.training.compiler.schedule import Place, Write
+from aelle_core.training.compiler.schedule import Location, Write
 
 _FLAGS = ("contract",)
 
@@ -18,10 +18,10 @@ class Pointwise:
     read before anything is written.
     """
 
-    def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Place]) -> None:
+    def __init__(self, writes: Sequence[Write], known: Mapping[Expression, Location]) -> None:
         self.writes = writes
         self.known = known
-        self.names = tuple(dict.fromkeys([*self._read_arrays(), *(write.place.array for write in writes)]))
+        self.names = tuple(dict.fromkeys([*self._read_arrays(), *(write.location.array for write in writes)]))
 
     def emit(self, emit: Emitter, bases: Sequence[Any], by_row: Sequence[Any], rows: Any, units: int) -> None:
         """The loops for one network: `bases` are the arrays' first elements, `by_row` their strides."""
@@ -30,13 +30,15 @@ class Pointwise:
             body.emit_spread()
 
         def row(index: Any, _: list[Any]) -> list[Any]:
-            at = [emit.place(base, emit.builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)]
+            at = [
+                emit.pointer(base, emit.builder.mul(index, stride)) for base, stride in zip(bases, by_row, strict=True)
+            ]
             return emit.over_columns(units, [], lambda unit, width, _: bodies[width].emit_at(at, unit))
 
         emit.loop(emit.index(0), rows, 1, [], row)
 
     def _read_arrays(self) -> list[str]:
-        found: dict[str, None] = {}
+        arrays: dict[str, None] = {}
         seen: set[Expression] = set()
 
         def visit(expression: Expression) -> None:
@@ -44,15 +46,15 @@ class Pointwise:
                 return
             seen.add(expression)
             if expression in self.known:
-                found[self.known[expression].array] = None
+                arrays[self.known[expression].array] = None
             elif isinstance(expression.value, Leaf):
-                found[expression.value.array] = None
+                arrays[expression.value.array] = None
             for argument in () if expression in self.known else expression.arguments:
                 visit(argument)
 
         for write in self.writes:
             visit(write.expression)
-        return list(found)
+        return list(arrays)
 
 
 class _Body:
@@ -89,19 +91,19 @@ class _Body:
         values = dict(self._spread)
         results = [self._value(write.expression, values, bases, unit) for write in self._work.writes]
         for write, result in zip(self._work.writes, results, strict=True):
-            self._emit.store(result, self._place(write.place, bases, unit))
+            self._emit.store(result, self._pointer(write.location, bases, unit))
         return []
 
-    def _place(self, place: Place, bases: Sequence[Any], unit: Any) -> Any:
-        return self._emit.place(bases[self._work.names.index(place.array)], self._units * place.column, unit)
+    def _pointer(self, location: Location, bases: Sequence[Any], unit: Any) -> Any:
+        return self._emit.pointer(bases[self._work.names.index(location.array)], self._units * location.column, unit)
 
     def _value(self, expression: Expression, values: dict[Expression, Any], bases: Sequence[Any], unit: Any) -> Any:
         if expression in values or expression.operation == "constant":
             return self._apply(expression, values) if expression.operation == "constant" else values[expression]
-        if (place := self._work.known.get(expression)) is not None:
-            value = self._emit.load(self._place(place, bases, unit), self._width)
+        if (location := self._work.known.get(expression)) is not None:
+            value = self._emit.load(self._pointer(location, bases, unit), self._width)
         elif isinstance(leaf := expression.value, Leaf):
-            value = self._emit.load(self._place(Place(leaf.array, leaf.column), bases, unit), self._width)
+            value = self._emit.load(self._pointer(Location(leaf.array, leaf.column), bases, unit), self._width)
         else:
             for argument in expression.arguments:
                 self._value(argument, values, bases, unit)
@@ -115,8 +117,8 @@ class _Body:
         if expression.operation == "constant":
             return functions.number(float(expression.value))  # type: ignore[arg-type]
         arguments = [
-            functions.number(float(each.value)) if each.operation == "constant" else values[each]  # type: ignore[arg-type]
-            for each in expression.arguments
+            functions.number(float(argument.value)) if argument.operation == "constant" else values[argument]  # type: ignore[arg-type]
+            for argument in expression.arguments
         ]
         match expression.operation:
             case "add":

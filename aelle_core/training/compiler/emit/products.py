@@ -20,17 +20,19 @@ def emit_product(
     inner, columns = sizes
 
     def block(row: Any, count: int) -> None:
-        lefts = [emit.place(left, emit.builder.mul(_plus(emit, row, each), left_stride)) for each in range(count)]
+        lefts = [emit.pointer(left, emit.builder.mul(_plus(emit, row, ahead), left_stride)) for ahead in range(count)]
 
         def vectors(first: Any, widths: list[int]) -> None:
             def add(index: Any, sums: list[Any]) -> list[Any]:
-                start = emit.place(right, emit.builder.mul(index, emit.index(columns)), first)
-                return _add_products(emit, [emit.place(each, index) for each in lefts], start, widths, sums)
+                start = emit.pointer(right, emit.builder.mul(index, emit.index(columns)), first)
+                return _add_products(
+                    emit, [emit.pointer(start_of_row, index) for start_of_row in lefts], start, widths, sums
+                )
 
             zeros = [emit.zeros(width) for _ in range(count) for width in widths]
             sums = iter(emit.loop(emit.index(0), emit.index(inner), 1, zeros, add))
-            for each in range(count):
-                start = emit.place(result, emit.builder.mul(_plus(emit, row, each), result_stride), first)
+            for ahead in range(count):
+                start = emit.pointer(result, emit.builder.mul(_plus(emit, row, ahead), result_stride), first)
                 _store_row(emit, start, widths, sums)
 
         _column_blocks(emit, columns, vectors)
@@ -50,14 +52,16 @@ def emit_gradient(
     def block(row: Any, count: int) -> None:
         def vectors(first: Any, widths: list[int]) -> None:
             starts = [
-                emit.place(result, emit.builder.mul(_plus(emit, row, each), emit.index(columns)), first)
-                for each in range(count)
+                emit.pointer(result, emit.builder.mul(_plus(emit, row, ahead), emit.index(columns)), first)
+                for ahead in range(count)
             ]
 
             def add(index: Any, sums: list[Any]) -> list[Any]:
-                start = emit.place(right, emit.builder.mul(index, right_stride), first)
-                numbers = emit.place(left, emit.builder.mul(index, left_stride), row)
-                return _add_products(emit, [emit.place(numbers, each) for each in range(count)], start, widths, sums)
+                start = emit.pointer(right, emit.builder.mul(index, right_stride), first)
+                numbers = emit.pointer(left, emit.builder.mul(index, left_stride), row)
+                return _add_products(
+                    emit, [emit.pointer(numbers, ahead) for ahead in range(count)], start, widths, sums
+                )
 
             before = [value for start in starts for value in _load_row(emit, start, widths)]
             sums = iter(emit.loop(emit.index(0), rows, 1, before, add))
@@ -73,11 +77,11 @@ def _add_products(emit: Emitter, numbers: list[Any], start: Any, widths: list[in
     """Each of the numbers, times the row at `start`, is added to sums of its own."""
     values = _load_row(emit, start, widths)
     total = iter(sums)
-    found = []
+    added = []
     for pointer in numbers:
         number = emit.builder.load(pointer, align=4)
-        found += [emit.add_product(next(total), emit.spread(number, value.type.count), value) for value in values]
-    return found
+        added += [emit.add_product(next(total), emit.spread(number, value.type.count), value) for value in values]
+    return added
 
 
 def _row_blocks(emit: Emitter, rows: Any, block: Callable[[Any, int], None]) -> None:
@@ -110,12 +114,12 @@ def _column_blocks(emit: Emitter, columns: int, vectors: Callable[[Any, list[int
 
 
 def _load_row(emit: Emitter, start: Any, widths: list[int]) -> list[Any]:
-    return [emit.load(emit.place(start, lanes(4) * at), width) for at, width in enumerate(widths)]
+    return [emit.load(emit.pointer(start, lanes(4) * at), width) for at, width in enumerate(widths)]
 
 
 def _store_row(emit: Emitter, start: Any, widths: list[int], values: Iterator[Any]) -> None:
     for at, _ in enumerate(widths):
-        emit.store(next(values), emit.place(start, lanes(4) * at))
+        emit.store(next(values), emit.pointer(start, lanes(4) * at))
 
 
 def _plus(emit: Emitter, index: Any, offset: int) -> Any:

@@ -23,11 +23,11 @@ def copy_row(emit: Emitter, source: Row, target: Row, width: int) -> None:
 
 def add_row(emit: Emitter, source: Row, target: Row, width: int) -> None:
     """target += source."""
-    places = [_start(emit, row) for row in (target, source)]
+    pointers = [_start(emit, row) for row in (target, source)]
 
     def add(at: Any, count: int, _: list[Any]) -> list[Any]:
-        values = (emit.load(emit.place(place, at), count) for place in places)
-        emit.store(emit.builder.fadd(*values), emit.place(places[0], at))
+        values = (emit.load(emit.pointer(pointer, at), count) for pointer in pointers)
+        emit.store(emit.builder.fadd(*values), emit.pointer(pointers[0], at))
         return []
 
     emit.over_columns(width, [], add)
@@ -46,7 +46,7 @@ def zero_rows(emit: Emitter, start: Any, rows: Any, width: int) -> None:
 def code_at(emit: Emitter, codes: Any, by_row: Any, row: Any) -> Any:
     """A row's whole number of 32 bits, at least 0, as an index."""
     builder = emit.builder
-    return builder.zext(builder.load(emit.place(builder.bitcast(codes, _CODES), builder.mul(row, by_row))), INDEX)
+    return builder.zext(builder.load(emit.pointer(builder.bitcast(codes, _CODES), builder.mul(row, by_row))), INDEX)
 
 
 def numbers(builder: Any, vector: Any) -> Iterator[Any]:
@@ -56,4 +56,4 @@ def numbers(builder: Any, vector: Any) -> Iterator[Any]:
 
 def _start(emit: Emitter, row: Row) -> Any:
     base, stride, number = row
-    return emit.place(base, emit.builder.mul(number, stride))
+    return emit.pointer(base, emit.builder.mul(number, stride))

@@ -29,20 +29,20 @@ def emit_squared_error(
     builder = emit.builder
 
     def row(index: Any, losses: list[Any]) -> list[Any]:
-        own = emit.place(values, builder.mul(index, emit.index(outputs)))
-        wanted = emit.place(targets, builder.mul(index, by_row))
-        weight = builder.load(emit.place(share, builder.mul(index, share_by_row)))
-        each = builder.fmul(weight, ir.Constant(emit.number, 1 / outputs))
-        twice = builder.fadd(each, each)
+        own = emit.pointer(values, builder.mul(index, emit.index(outputs)))
+        wanted = emit.pointer(targets, builder.mul(index, by_row))
+        weight = builder.load(emit.pointer(share, builder.mul(index, share_by_row)))
+        share_of_output = builder.fmul(weight, ir.Constant(emit.number, 1 / outputs))
+        twice = builder.fadd(share_of_output, share_of_output)
 
         def compare(at: Any, width: int, sums: list[Any]) -> list[Any]:
-            value = builder.fadd(emit.load(emit.place(own, at), width), emit.load(emit.place(bias, at), width))
-            error = builder.fsub(value, emit.load(emit.place(wanted, at), width))
-            emit.store(builder.fmul(error, emit.spread(twice, width)), emit.place(own, at))
+            value = builder.fadd(emit.load(emit.pointer(own, at), width), emit.load(emit.pointer(bias, at), width))
+            error = builder.fsub(value, emit.load(emit.pointer(wanted, at), width))
+            emit.store(builder.fmul(error, emit.spread(twice, width)), emit.pointer(own, at))
             return [reduce(builder.fadd, numbers(builder, builder.fmul(error, error)), sums[0])]
 
         (squares,) = emit.over_columns(outputs, [ir.Constant(emit.number, 0.0)], compare)
-        return [builder.fadd(losses[0], builder.fmul(each, squares))]
+        return [builder.fadd(losses[0], builder.fmul(share_of_output, squares))]
 
-    (found,) = emit.loop(emit.index(0), rows, 1, [builder.load(total)], row)
-    builder.store(found, total)
+    (loss,) = emit.loop(emit.index(0), rows, 1, [builder.load(total)], row)
+    builder.store(loss, total)

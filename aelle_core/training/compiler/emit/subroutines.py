@@ -15,7 +15,7 @@ def call(emit: Emitter, name: str, body: Callable[..., None], arguments: Sequenc
     module = emit.builder.module
     function = module.globals.get(name)
     if function is None:
-        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [each.type for each in arguments]), name)
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments]), name)
         function.linkage = "internal"
         function.attributes.add("noinline")
         builder = ir.IRBuilder(function.append_basic_block("entry"))

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from benchmarks.shared.tables import DASH, Table, number, times
 from benchmarks.shared.timing import Spread
-from benchmarks.training.cases import Shape
-from benchmarks.training.comparison import OfCell
+from benchmarks.training.by_cell import OfCell
 from benchmarks.training.measure import Pack, measure
+from benchmarks.training.shapes import Shape
 
 CELLS = ("lstm", "lem")  # torch's fastest layer, and the loop with the most work in a step
 UNITS = (16, 32, 64, 128, 256)

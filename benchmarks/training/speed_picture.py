@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.shared.drawing import logarithmic, plain, save
-from benchmarks.training.cases import Shape
-from benchmarks.training.comparison import LOOP_GAIN, OfCell
-from benchmarks.training.growth import Curve
+from benchmarks.training.by_cell import LOOP_GAIN, OfCell
+from benchmarks.training.by_size import Curve
+from benchmarks.training.shapes import Shape
 
 _COLOURS = {"lstm": "#0072B2", "lem": "#D55E00"}
 _STYLES = {"ours": ("-", "o"), "one by one": ("--", "s")}

@@ -13,7 +13,7 @@ from benchmarks.peers.layers import CELLS as LAYER_CELLS
 from benchmarks.peers.layers import Layer
 from benchmarks.peers.loops import LOOPS
 from benchmarks.training import packs
-from benchmarks.training.cases import CLASSES, LEARNING_RATE, Shape
+from benchmarks.training.shapes import CLASSES, LEARNING_RATE, Shape
 
 PUBLISHED, TUNED = "one by one", "one by one, tuned"
 ALONE = (PUBLISHED, TUNED)

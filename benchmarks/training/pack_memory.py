@@ -1,7 +1,7 @@
 """Memory of a mini-batch: how much it raises the resident peak of a fresh process.
 
-`python -m benchmarks.training.memory CELL WAY NETWORKS` prints the growth in bytes; a small pack of the same way comes
-before, so that libraries are in memory already.
+`python -m benchmarks.training.pack_memory CELL WAY NETWORKS` prints the growth in bytes; a small pack of the same
+way comes before, so that libraries are in memory already.
 """
 
 import sys
@@ -13,8 +13,8 @@ import torch
 from benchmarks.shared.tables import DASH, Table, number
 from benchmarks.shared.timing import on_threads
 from benchmarks.spectrum.memory import answer_of, resident_peak
-from benchmarks.training import packs, peers
-from benchmarks.training.cases import RandomSequences, Shape
+from benchmarks.training import one_by_one, packs
+from benchmarks.training.shapes import RandomSequences, Shape
 
 CELLS = ("rnn", "lstm", "lem")
 NETWORKS = (1, 16, 64)
@@ -32,10 +32,10 @@ class Growth:
 
 def measure_all(ways: dict[str, str], sizes: Sequence[int]) -> list[Growth]:
     """One network in the published way, and packs by the way given for each cell, each in a process of its own."""
-    wanted = [(cell, peers.PUBLISHED, 1) for cell in ways]
+    wanted = [(cell, one_by_one.PUBLISHED, 1) for cell in ways]
     wanted += [(cell, way, size) for cell, way in ways.items() for size in sizes]
     return [
-        Growth(cell, way, size, int(answer_of("benchmarks.training.memory", cell, way, str(size))))
+        Growth(cell, way, size, int(answer_of("benchmarks.training.pack_memory", cell, way, str(size))))
         for cell, way, size in wanted
     ]
 
@@ -52,16 +52,16 @@ def measure_here(cell: str, way: str, networks: int) -> int:
 
 def _run_of(shape: Shape, way: str, networks: int) -> Callable[[], object]:
     """Makes the data and the networks; what it returns trains them on one mini-batch."""
-    if way != peers.PUBLISHED:
+    if way != one_by_one.PUBLISHED:
         return packs.pack(shape, networks, 1, way).train_epoch
     examples = RandomSequences(shape, 1).splits.training
-    network = peers.alone(shape, way)
+    network = one_by_one.alone(shape, way)
     order = torch.arange(len(examples))
     return lambda: network.train(examples.inputs, examples.targets, order, shape.batch)
 
 
 def memory_table(growths: list[Growth]) -> Table:
-    sizes = sorted({each.networks for each in growths if each.way != peers.PUBLISHED})
+    sizes = sorted({each.networks for each in growths if each.way != one_by_one.PUBLISHED})
     shape = Shape(CELLS[0])
     table = Table(
         "Memory",
@@ -69,8 +69,8 @@ def memory_table(growths: list[Growth]) -> Table:
         f"the data: N = {shape.units}, {shape.batch} sequences of {shape.steps} steps.",
         ("cell, our way", "one by one", *(f"ours, P = {size}" for size in sizes)),
     )
-    found = {(each.cell, each.way == peers.PUBLISHED, each.networks): each for each in growths}
-    ways = {each.cell: each.way for each in growths if each.way != peers.PUBLISHED}
+    found = {(each.cell, each.way == one_by_one.PUBLISHED, each.networks): each for each in growths}
+    ways = {each.cell: each.way for each in growths if each.way != one_by_one.PUBLISHED}
     for cell, way in ways.items():
         several = [found.get((cell, True, 1)), *(found.get((cell, False, size)) for size in sizes)]
         cells = (DASH if each is None else number(each.bytes / 2**20) for each in several)

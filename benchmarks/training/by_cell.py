@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.shared.tables import DASH, Table, number, spread, times
 from benchmarks.shared.timing import Spread
-from benchmarks.training import peers
+from benchmarks.training import one_by_one
 from benchmarks.training.measure import ENSEMBLE_OF_LAYERS, ENSEMBLE_OF_LOOPS, ENSEMBLE_SIZE, Pack, Times
 from benchmarks.training.processes import Rates
 
@@ -67,7 +67,7 @@ def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
         table.rows.append(
             (
                 each.cell,
-                *(spread(Spread.of(each.small.alone[way])) for way in peers.ALONE),
+                *(spread(Spread.of(each.small.alone[way])) for way in one_by_one.ALONE),
                 spread(Spread.of(found.packs[pack])),
                 str(pack),
                 times(each.gain),
@@ -139,7 +139,7 @@ def verdict(gains: Mapping[str, Spread], where: str) -> str:
     def listed(cells: list[str]) -> str:
         return ", ".join(f"{cell} ({number(gains[cell].median)}x)" for cell in cells) or "none"
 
-    loops = [cell for cell in gains if not peers.is_layer(cell)]
+    loops = [cell for cell in gains if not one_by_one.is_layer(cell)]
     return (
         f"Verdict, {where}: at least {LAYER_GAIN:.1f}x of the best one-by-one way: "
         f"{split(list(gains), LAYER_GAIN)}. Loop cells at least {LOOP_GAIN:g}x: {split(loops, LOOP_GAIN)}."
