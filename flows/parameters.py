@@ -99,6 +99,18 @@ class AnalysisParameters(BaseModel):
     )
 
 
+class ScreeningParameters(BaseModel):
+    """How untrained networks are chosen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str = Field("digits", description="What the predictor learns from: a set that ships, or finished results")
+    candidates: int = Field(500, ge=2, le=100_000, description="Untrained networks to draw from the study's ranges")
+    keep: int = Field(20, ge=1, le=100_000, description="Networks to keep, the best by their expected loss")
+    sequences: int = Field(1, ge=1, le=1000, description="Sequences that a spectrum is averaged over")
+    train: bool = Field(True, description="Whether the kept networks are trained, or only ranked")
+
+
 class _StudyForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

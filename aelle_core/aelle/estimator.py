@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from aelle_core.aelle import saving
 from aelle_core.aelle.accepted_spectra import TakenSpectra, check_taken
 from aelle_core.aelle.autoencoder import Autoencoders
+from aelle_core.aelle.explaining import explain_predictions
 from aelle_core.aelle.familiarity import Familiarity
 from aelle_core.aelle.inputs import Inputs, stack_spectra
 from aelle_core.aelle.parameters import PUBLISHED, check_parameters
@@ -34,6 +35,7 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         model.transform(spectra)                      # (n, 2): the plane; the first rises with the predicted loss
         model.predict(spectra, return_interval=True)  # losses in nats, lower and upper end of the 90 % interval
         model.distance(spectra)                       # above 1: unlike all that was fitted
+        model.explain(spectra)                        # which latent dimensions, and which exponents, carry it
 
     latent_size          dimensions of a network's code
     components           principal components that `transform` returns
@@ -231,8 +233,11 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return _correlation(self.predict(X), np.asarray(y, dtype=np.float64))
 
     def predict_high_accuracy(self, X: Any) -> np.ndarray:
-        """Whether the first component is below its median over the fitted spectra (the paper's classifier): (n,)."""
+        """Return whether the first component is below its median over the fitted spectra (the paper's classifier):
+        (n,)."""
         return self.encode(X)[:, 0] < self.median_
+
+    explain = explain_predictions
 
     def _floored(self, X: np.ndarray) -> np.ndarray:
         """-inf and all below the floor set to it, in the exponents; +inf and NaN stay, for the checks to refuse."""

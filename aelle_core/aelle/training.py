@@ -97,7 +97,7 @@ class Shares:
 def train(
     model: Autoencoders, shares: Shares, schedule: Schedule, generator: torch.Generator, *, keep_best: bool, every: int
 ) -> list[float]:
-    """Train all members at once with AdamW, and return the objective on what was held out, every so many steps.
+    """Train all members at once with AdamW, and return the objective on held-out examples, at regular steps.
 
     The last state stays, or with `keep_best` the one with the lowest such objective, measured with the last alpha:
     objectives of different alphas cannot be compared. Raises UserError where training leads to no finite number.

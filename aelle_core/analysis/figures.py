@@ -31,6 +31,6 @@ def drawn_from(trained: Sequence[Trained], settings: dict[str, Any]) -> ReportDa
 
 
 def draw_studies(trained: Sequence[Trained], settings: dict[str, Any], directory: Path) -> list[Place]:
-    """Draw every figure of the report into a directory, as PNG and SVG, but for that of the task: its data may have to
-    be downloaded. Returns the files."""
+    """Draw every figure of the report into a directory, as PNG and SVG, except the task's, whose data may have to be
+    downloaded. Returns the files."""
     return save_figures(draw_figures(drawn_from(trained, settings)), directory)

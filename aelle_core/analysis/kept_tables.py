@@ -28,8 +28,8 @@ another version are then made again, and the tables that ship must be made again
 
 
 def study_tables(run: RunDirectory, study: Study, analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
-    """Every table of a finished study, the paper's and ours. `settings` are "splits", "seed" and "regress" ("log" or
-    "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
+    """Return every table of a finished study, the paper's and ours. `settings` are "splits", "seed" and "regress"
+    ("log" or "loss"). The run keeps them. Raises UserError with fewer than 20 networks."""
     recipe = tables_recipe(study, analysis, settings)
     path = run.analysis / "tables.json"
     return kept_tables(path, recipe, lambda: tables_of(analysis, settings))
@@ -43,7 +43,7 @@ def tables_recipe(study: Study, analysis: Analysis, settings: dict[str, Any]) ->
 
 
 def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
-    """Every table of finished studies of one shape, made; see `study_tables`."""
+    """Make every table of finished studies of one shape; see `study_tables`."""
     study = analysis.trained[0].study
     kinds = {
         kind: analysis.examples if kind == study.spectra[0] else joint_examples(analysis.trained, kind)[0]
@@ -86,7 +86,7 @@ def _origin(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_tables(path: Place, settings: dict[str, Any], tables: Sequence[Table]) -> None:
-    """Keep tables in a file, with the settings that they were made with and by what."""
+    """Write tables to a file, with their settings and the version that made them."""
     content = {"origin": _origin(settings), "tables": [dataclasses.asdict(table) for table in tables]}
     text = json.dumps(content, indent=1) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text))

@@ -29,7 +29,7 @@ def save_analysis(
     settings: dict[str, Any],
     kept: AeLLE | None = None,
 ) -> None:
-    """Keep what the report is drawn from: measurements (Parquet), the settings (JSON), and models (safetensors): the
+    """Save what the report is drawn from: measurements (Parquet), the settings (JSON), and models (safetensors): the
     `plane` of held-out networks as plane.safetensors, and the one to predict with, `kept` or the plane, as
     aelle.safetensors."""
     table = measurements_table(measurements)

@@ -25,7 +25,7 @@ class StoredSpectra(Protocol):
     """Where the rows of studies are read from: a SpectraStore, or what ships with the package."""
 
     def read(self, *, study: str) -> pa.Table:
-        """All rows of the study of that identity."""
+        """Return all rows of the study of that identity."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Cell(ABC):
     exact_constants: ClassVar[tuple[str, ...]] = ()  # those that no rounding of products or differences touches
     fixed: ClassVar[bool] = False  # whether its weights stay as they were drawn: only the readout is trained
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
+    input_weights: ClassVar[str | None] = None  # the parameter that inputs are multiplied by; None: no gain on it
+    forget_gate: ClassVar[tuple[str, int] | None] = None  # the bias of the gate that keeps the state, and its block
 
     def __init__(self, input_size: int, units: int) -> None:
         for label, value in (("input_size", input_size), ("units", units)):
@@ -105,6 +107,29 @@ class Cell(ABC):
         draw = initialisers[initialiser].draw
         return {name: draw(shape, scale, self.units, generator) for name, shape in self.parameter_shapes().items()}
 
+    def shaped(
+        self, parameters: Mapping[str, Tensor], input_gain: float = 1.0, forget_bias: float = 0.0
+    ) -> dict[str, Tensor]:
+        """Return initial parameters of one network with input weights times `input_gain`, and `forget_bias` added to
+        the bias of the gate that keeps the state. Raises UserError where the cell has no such weights or gate.
+
+        Small input weights keep units out of saturation; a bias of 1 to 5 lets gates keep the state from the start
+        (Gers et al. 2000; Jozefowicz et al. 2015).
+        """
+        shaped = dict(parameters)
+        if input_gain != 1:
+            if self.input_weights is None:
+                raise UserError(f"input_gain={input_gain:g}: cell {self.name!r} names no input weights; expected 1")
+            shaped[self.input_weights] = input_gain * shaped[self.input_weights]
+        if forget_bias != 0:
+            if self.forget_gate is None:
+                raise UserError(f"forget_bias={forget_bias:g}: cell {self.name!r} has no forget gate; expected 0")
+            name, gate = self.forget_gate
+            moved = shaped[name].clone()
+            moved[gate * self.units : (gate + 1) * self.units] += forget_bias
+            shaped[name] = moved
+        return shaped
+
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the parameters of one network, float32, as the cell's authors draw them. Raises UserError where
         that is not known of this cell."""
@@ -113,8 +138,14 @@ class Cell(ABC):
         )
 
     @classmethod
+    def without(cls) -> set[str]:
+        """Return which of input_gain and forget_bias its initial weights do not take."""
+        taken = {"input_gain": cls.input_weights, "forget_bias": cls.forget_gate}
+        return {name for name, place in taken.items() if place is None}
+
+    @classmethod
     def has_author(cls) -> bool:
-        """Whether the authors' draw is known of this cell."""
+        """Return whether this cell knows its authors' draw."""
         return cls.author_parameters is not Cell.author_parameters
 
     def uniform_parameters(self, bound: float, generator: torch.Generator) -> dict[str, Tensor]:

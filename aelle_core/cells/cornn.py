@@ -24,6 +24,7 @@ class CoupledOscillatoryRNN(Cell):
     parts: ClassVar[tuple[str, ...]] = ("y", "z")
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "gamma": 1.0, "epsilon": 1.0}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.5), "step": Range(0.03, 1.0)}
+    input_weights: ClassVar[str | None] = "V"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

@@ -25,6 +25,7 @@ class ExponentialRNN(Cell):
 
     exact_zeros: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.5)}
+    input_weights: ClassVar[str | None] = "V"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

@@ -31,6 +31,8 @@ class GRU(Cell):
 
     companions: ClassVar[tuple[str, ...]] = ("one_minus_h", "one_plus_h")
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
+    input_weights: ClassVar[str | None] = "weight_ih"
+    forget_gate: ClassVar[tuple[str, int] | None] = ("bias_ih", 1)
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

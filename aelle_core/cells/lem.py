@@ -34,6 +34,7 @@ class LongExpressiveMemory(Cell):
     exact_constants: ClassVar[tuple[str, ...]] = ("step",)  # 1 - dt is as exact as dt, and only added to
     defaults: ClassVar[Mapping[str, float]] = {"step": 1.0}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.5), "step": Range(0.1, 1.0)}
+    input_weights: ClassVar[str | None] = "V"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

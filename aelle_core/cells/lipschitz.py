@@ -24,6 +24,7 @@ class LipschitzRNN(Cell):
 
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1, "beta": 0.75, "gamma": 0.001}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 0.9), "step": Range(0.03, 1.0)}
+    input_weights: ClassVar[str | None] = "U"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

@@ -26,6 +26,7 @@ class LinearRecurrentUnit(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("re", "im")
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 2.0)}
+    input_weights: ClassVar[str | None] = "B"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

@@ -24,6 +24,8 @@ class LSTM(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("h", "c")
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.04, 1.0)}
+    input_weights: ClassVar[str | None] = "weight_ih"
+    forget_gate: ClassVar[tuple[str, int] | None] = ("bias_ih", 1)
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

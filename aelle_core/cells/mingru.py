@@ -20,6 +20,7 @@ class MinimalGRU(Cell):
     """
 
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 2.0)}
+    input_weights: ClassVar[str | None] = "V"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

@@ -12,9 +12,9 @@ from aelle_core.cells.lipschitz import LipschitzRNN
 
 @cells.register("noisy")
 class NoisyRNN(LipschitzRNN):
-    """h' = h + e f(h, x) + sqrt(e) (additive + multiplicative f(h, x)) xi, with the Lipschitz network's drift f and
-    xi standard normal, drawn anew for every unit and step while training; no noise when evaluated and none in the
-    spectrum. e is the constant `step`.
+    """h' = h + e f(h, x) + sqrt(e) (additive + multiplicative f(h, x)) xi, with the Lipschitz network's drift f and xi
+    standard normal, drawn for every unit and step while training; no noise when evaluated and none in the spectrum. e
+    is the constant `step`.
 
     The noise is scaled by sqrt(e), as the paper's equation has it and the authors' code has not: a noise
     level a of theirs is a / sqrt(e) here. Weights move as those of the Lipschitz network do.

@@ -22,6 +22,7 @@ class PiecewiseLinearRNN(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("z",)
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.03, 0.5)}
+    input_weights: ClassVar[str | None] = "C"
     dense_blocks: ClassVar[bool] = True
     exact_zeros: ClassVar[bool] = True
 

@@ -32,6 +32,7 @@ class RankOneNetwork(Cell):
     dense_blocks: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.8, 2.2, "linear")}
+    input_weights: ClassVar[str | None] = "U"
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

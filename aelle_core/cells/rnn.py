@@ -14,6 +14,8 @@ from aelle_core.foundation.ranges import Range
 
 
 class _Elman(Cell):
+    input_weights: ClassVar[str | None] = "weight_ih"
+
     @abstractmethod
     def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """Return phi and its derivative at the pre-activation."""

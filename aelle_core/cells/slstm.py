@@ -32,6 +32,8 @@ class ScalarLSTM(Cell):
 
     parts: ClassVar[tuple[str, ...]] = ("h", "y", "s")
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.0)}
+    input_weights: ClassVar[str | None] = "W"
+    forget_gate: ClassVar[tuple[str, int] | None] = ("b", 1)
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

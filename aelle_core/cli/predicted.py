@@ -12,9 +12,9 @@ from aelle_core.tasks import get_task
 
 
 def check_like_the_study(aelle: AeLLE, study: Study, loaded: Loaded, steps: int, kind: str) -> None:
-    """Hold a network against what the study's AeLLE was fitted to: cell, features, steps and kind of spectrum.
+    """Compare a network with those that the study's AeLLE was fitted to: cell, features, steps and kind of spectrum.
 
-    Raises UserError, saying what is taken, where any of these differs.
+    Raises UserError, saying what is accepted, where any of these differs.
     """
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     like = task.spectrum_inputs(1)

@@ -1,7 +1,7 @@
 """`aelle screen`: draw untrained networks of a study, rank them by their spectra, and keep the best."""
 
-import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,12 @@ from rich.table import Table
 
 from aelle_core.files.atomic import write_atomically
 from aelle_core.foundation.errors import UserError
-from aelle_core.screening import SpectrumPredictor, Sweep, screen
+from aelle_core.screening import SpectrumPredictor, Sweep
 from aelle_core.screening.replay import Replay, replay
 from aelle_core.study import get_preset
-from aelle_core.study.candidates import Candidate, drawn_candidates, kept_study
+from aelle_core.study.candidates import Candidate
 from aelle_core.study.cost import cohort_cost
+from aelle_core.study.screened import screen_study
 from aelle_core.study.variants import cohorts
 from aelle_core.tasks import get_task
 
@@ -51,16 +52,8 @@ def run_screening(
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     begun = time.perf_counter()
     predictor = SpectrumPredictor().fit(sweep)
-    whole, drawn = drawn_candidates(study, task, candidates)
-    rates = [one.variant.hyperparameters.get("learning_rate", float("nan")) for one in drawn]
-    known_rates = rates if all(rate > 0 for rate in rates) else None
-    ranked = screen(
-        [one.network for one in drawn],
-        task.spectrum_inputs(sequences),
-        predictor,
-        keep=min(keep, len(drawn)),
-        learning_rate=known_rates,
-    )
+    found = screen_study(study, task, predictor, candidates=candidates, keep=keep, sequences=sequences)
+    whole, drawn, ranked = found.whole, found.drawn, found.ranked
     seconds = time.perf_counter() - begun
     training = _training_seconds(whole, task)
     of_kept = training * len(ranked) / len(drawn)
@@ -71,8 +64,7 @@ def run_screening(
     )
     console.print(_table(ranked, drawn, predictor), _unlike(ranked), sep="\n", highlight=False)
     if output is not None:
-        kept = [drawn[one.index] for one in ranked]
-        write_atomically(output, lambda temporary: temporary.write_text(_kept_json(whole, ranked, kept)))
+        write_atomically(output, lambda temporary: temporary.write_text(found.to_json()))
         console.print(f"kept: {output}; train them with Study.from_dict(json.load(open({str(output)!r}))['study'])")
     if with_replay:
         _print_replay(console, replay(sweep), source)
@@ -94,7 +86,7 @@ def _span(seconds: float) -> str:
     )
 
 
-def _table(ranked: "list[Ranked]", drawn: list[Candidate], predictor: SpectrumPredictor) -> Table:
+def _table(ranked: "Sequence[Ranked]", drawn: Sequence[Candidate], predictor: SpectrumPredictor) -> Table:
     table = Table("rank", "network", "expected loss", "spread", "distance", "drawn", box=None, pad_edge=False)
     for rank, one in enumerate(ranked[:_SHOWN], 1):
         candidate = drawn[one.index]
@@ -111,25 +103,11 @@ def _table(ranked: "list[Ranked]", drawn: list[Candidate], predictor: SpectrumPr
     return table
 
 
-def _unlike(ranked: "list[Ranked]") -> str:
+def _unlike(ranked: "Sequence[Ranked]") -> str:
     count = sum(one.unlike for one in ranked)
     if not count:
         return "All kept candidates are like networks that the predictor knows."
     return f"! {count} of them are unlike all that the predictor knows: their expected loss is a guess."
-
-
-def _kept_json(study: "Study", ranked: "list[Ranked]", kept: list[Candidate]) -> str:
-    rows = [
-        {
-            "network": candidate.variant.network,
-            "expected_loss": one.predicted,
-            "spread": one.spread,
-            "distance": one.distance,
-            "hyperparameters": dict(candidate.variant.hyperparameters),
-        }
-        for one, candidate in zip(ranked, kept, strict=True)
-    ]
-    return json.dumps({"study": kept_study(study, kept).to_dict(), "kept": rows}, indent=1) + "\n"
 
 
 def _print_replay(console: Console, replay: Replay, source: str) -> None:

@@ -236,7 +236,7 @@ def _margin(result: LyapunovSpectrum) -> float:
 
 
 def unresolved(result: LyapunovSpectrum) -> str:
-    """How many exponents rounding may have spoilt, and the likely reasons."""
+    """Say how many exponents rounding may have spoilt, and the likely reasons."""
     if result.resolved is None or result.rounding_error is None:
         return "not checked (--no-check)"
     lost = ~result.resolved

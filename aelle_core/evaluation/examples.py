@@ -82,8 +82,7 @@ class NetworkExamples:
 
 
 def all_networks(examples: Mapping[int, NetworkExamples]) -> NetworkExamples:
-    """Every network that is there at some epoch, once: those after the last epoch, and, as they last were, those that
-    had diverged by then."""
+    """Return every network once: those after the last epoch, and those that diverged earlier as they last were."""
     latest, *earlier = (present for _, present in sorted(examples.items(), reverse=True))
     for present in earlier:
         latest = latest.with_rows(present.select(~np.isin(present.networks, latest.networks)))
@@ -96,7 +95,7 @@ def median_threshold(final_loss: np.ndarray) -> float:
 
 
 def good_fraction_by_cell(examples: NetworkExamples, threshold: float) -> dict[str, float]:
-    """For each cell the share of its networks that end below the threshold."""
+    """Return for each cell the share of its networks that end below the threshold."""
     return {
         str(cell): float((examples.final_loss[examples.cells == cell] < threshold).mean())
         for cell in dict.fromkeys(examples.cells)

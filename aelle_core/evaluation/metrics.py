@@ -39,7 +39,7 @@ class Measurement:
 def measured(
     good: np.ndarray, predicted: np.ndarray, scores: np.ndarray, final_loss: np.ndarray, cells: np.ndarray
 ) -> dict[str, float]:
-    """All metrics of predictions (n,) bool and scores (n,) against what came, (n,) bool and losses (n,).
+    """Return all metrics of predictions (n,) bool and scores (n,) against the outcome, (n,) bool and losses (n,).
 
     Where nothing is called good or nothing is, precision, recall and F1 are 0; the balanced accuracy is NaN where all
     networks ended on one side.

@@ -22,7 +22,7 @@ def evaluate_split(
     aelle_parameters: Mapping[str, Any],
     seed: int,
 ) -> list[Measurement]:
-    """Every registered classifier at every epoch, predicting which networks end below `threshold`.
+    """Measure every registered classifier at every epoch, predicting which networks end below `threshold`.
 
     One AeLLE is fitted, to the training networks' final spectra (the paper's pre-trained AeLLE), and used at every
     epoch.

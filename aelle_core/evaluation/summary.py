@@ -50,7 +50,8 @@ def corrected_interval(values: np.ndarray, test_to_train: float) -> tuple[float,
 
 
 def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
-    """Every metric of every classifier at every epoch, over the splits; intervals are clipped to the metric's range."""
+    """Summarise every metric of every classifier at every epoch over the splits; intervals are clipped to the
+    metric's range."""
     groups: dict[tuple[str, str, int], list[Measurement]] = {}
     for one in measurements:
         groups.setdefault((one.classifier, one.kind, one.epoch), []).append(one)

@@ -27,7 +27,7 @@ class TakenError(UserError):
 
 @contextmanager
 def alone(root: Place, name: str, *, named: bool = True) -> Iterator[Callable[[], None]]:
-    """Hold `name` below `root` for the block; gives what is to be called now and then to go on holding it.
+    """Lock `name` below `root` for the block; yield a function to call now and then, which renews the lock.
 
     A lock on a file of a directory, which names the holder; with `named` false it stays empty. On an object store an
     object of its own for every holder: whoever finds another one there gives way, so that of two at once at least one

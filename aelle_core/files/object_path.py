@@ -82,16 +82,16 @@ class ObjectPath:
         return self if parent == "." else ObjectPath(self.scheme, parent, self.options)
 
     def is_file(self) -> bool:
-        """Whether there is such an object."""
+        """Return whether there is such an object."""
         return bool(self.filesystem.get_file_info(self.key).is_file)
 
     def is_dir(self) -> bool:
-        """Whether there is anything below this."""
+        """Return whether there is anything below this."""
         kind = self.filesystem.get_file_info(self.key).type.name
         return kind == "Directory" or (kind == "NotFound" and self.scheme == "gs" and any(self.iterdir()))
 
     def exists(self) -> bool:
-        """Whether there is such an object, or anything below this."""
+        """Return whether there is such an object, or anything below this."""
         kind = self.filesystem.get_file_info(self.key).type.name
         return kind != "NotFound" or (self.scheme == "gs" and any(self.iterdir()))
 

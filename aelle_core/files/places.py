@@ -106,8 +106,7 @@ def check_regular(where: Place) -> None:
 
 
 def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:
-    """Return the address as a process with another working directory must be told it. Raises UserError as `place`
-    does."""
+    """Return the address in a form that holds in any working directory. Raises UserError as `place` does."""
     path = place(address)
     try:
         return str(path.resolve() if isinstance(path, Path) else path)
@@ -173,12 +172,12 @@ def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[It
 
 
 def has_no_answer(error: Exception) -> bool:
-    """Whether an object store has not answered or has refused, rather than the content being wrong."""
+    """Return whether an object store has not answered or has refused, rather than the content being wrong."""
     return isinstance(error, OSError) and re.search(r"AWS Error|google::cloud|curl", str(error)) is not None
 
 
 def unreachable(where: Place, error: Exception) -> UserError:
-    """Return what to tell the user where a place cannot be read or written."""
+    """Return the error to raise for a place that cannot be read or written."""
     expected = "expected a directory that can be read and written"
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(where, ObjectPath):

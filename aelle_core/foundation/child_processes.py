@@ -20,7 +20,7 @@ def wait_for_end(parent: int) -> None:
 
 
 def end_with(parent: int) -> None:
-    """Watch the parent from a thread of its own, and end this process when that is gone: gently, then at once."""
+    """Watch the parent from a background thread, and end this process when the parent is gone: gently, then at once."""
 
     def watch() -> None:
         wait_for_end(parent)

@@ -11,7 +11,7 @@ def searches_current_folder() -> bool:
 
 
 def keep_current_folder_off_paths() -> None:
-    """Let no child process import from the folder that it runs in, unless this one does.
+    """Keep child processes from importing from the folder that they run in, unless this process does.
 
     A user's folder may hold a `flows` or a `ray` of another project, which `python -m` would find first.
     """

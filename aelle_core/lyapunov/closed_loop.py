@@ -49,7 +49,7 @@ class ClosedLoop:
         residual: bool | Tensor | Sequence[float] = False,
         feed: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.readout, self.feed = readout, feed
+        self.network, self.readout, self.feed = network, readout, feed
         self.module: nn.Module | None = None
         self.layers: list[Network] = []
         if readout is None:
@@ -97,6 +97,17 @@ class ClosedLoop:
                 f"readout has weight {tuple(weight.shape)} and bias {tuple(bias.shape)}: expected {expected} and "
                 f"{expected[:2]} (networks, features, units); outputs of another size need feed="
             )
+        return weight, bias
+
+    def live_readout(self) -> tuple[Tensor, Tensor | None]:
+        """Return weight (features, units) and bias (features,) of one network's linear readout themselves, not copies,
+        so that gradients reach them."""
+        assert self.linear is not None and self.networks == 1
+        given = (self.readout.weight, self.readout.bias) if isinstance(self.readout, nn.Linear) else self.readout
+        assert isinstance(given, tuple)
+        weight, bias = given
+        if weight.dim() == 3:
+            weight, bias = weight[0], None if bias is None else bias[0]
         return weight, bias
 
     def _residual(self, residual: Any) -> Tensor:

@@ -1,10 +1,12 @@
 """Pictures of one spectrum."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aelle_core.foundation.errors import UserError
+from aelle_core.lyapunov.instantaneous import instantaneous_exponents
 
 if TYPE_CHECKING:
     from aelle_core.lyapunov.result import LyapunovSpectrum
@@ -65,6 +67,43 @@ def plot_running(spectrum: "LyapunovSpectrum", axes: Any = None) -> Any:
     axes.set_xlabel("counted steps")
     axes.set_ylabel("finite-time exponent (nats per step)")
     axes.legend(title="index", ncols=2, frameon=False, fontsize="x-small", title_fontsize="x-small")
+    return axes
+
+
+def plot_instantaneous(
+    spectrum: "LyapunovSpectrum", labels: Sequence[str] | None = None, leading: int = 1, axes: Any = None
+) -> Any:
+    """Draw the growth of single steps: lines for the `leading` exponents, bars for the mean of all that were followed;
+    bars below zero are where the network forgets. `labels` name the inputs, one for each record."""
+    steps, values = instantaneous_exponents(spectrum)
+    if labels is not None and len(labels) != len(steps):
+        raise UserError(f"{len(labels)} labels for {len(steps)} records: expected one for each")
+    if not 0 <= leading <= values.shape[1]:
+        raise UserError(f"leading={leading!r}: expected a whole number from 0 to {values.shape[1]}")
+    axes = _axes(axes)
+    alive = np.isfinite(values)
+    sums = np.where(alive, values, 0.0).sum(axis=1)
+    mean = sums / np.maximum(alive.sum(axis=1), 1)
+    width = 0.8 * float(np.diff(steps).min()) if len(steps) > 1 else 0.8
+    colours = ["#d55e00" if one < 0 else _COLOUR for one in mean]
+    axes.axhline(0.0, color="0.6", linewidth=0.8)
+    axes.bar(steps, mean, width=width, color=colours, alpha=0.55, label=f"mean of {values.shape[1]}")
+    for index in range(leading):
+        shown = np.where(alive[:, index], values[:, index], np.nan)
+        axes.plot(
+            steps,
+            shown,
+            ".-",
+            linewidth=1.0,
+            color=_shade(0.9 - 0.6 * index / max(leading, 1)),
+            label=f"exponent {index + 1}",
+        )
+    if labels is not None:
+        axes.set_xticks(steps, labels)
+    axes.set_xlabel("counted steps" if labels is None else "input")
+    axes.set_ylabel("growth of the step (nats)")
+    axes.legend(frameon=False, fontsize="small")
+    axes.margins(x=0.02)
     return axes
 
 

@@ -1,5 +1,6 @@
 """What `lyapunov_spectrum` returns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -142,6 +143,13 @@ class LyapunovSpectrum:
         from aelle_core.lyapunov.plots import plot_running
 
         return plot_running(self, axes)
+
+    def plot_instantaneous(self, labels: Sequence[str] | None = None, leading: int = 1, axes: Any = None) -> Any:
+        """Draw the growth of single steps over the inputs that `labels` name: bars below zero are where the network
+        forgets. Returns the matplotlib axes. Raises UserError when steps were not recorded (`running=1`)."""
+        from aelle_core.lyapunov.plots import plot_instantaneous
+
+        return plot_instantaneous(self, labels, leading, axes)
 
     def __repr__(self) -> str:
         if self.status != "ok":

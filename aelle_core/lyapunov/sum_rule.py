@@ -50,7 +50,7 @@ class Volumes:
 
 
 def looks_often(size: int) -> bool:
-    """Whether determinants of that many dimensions are cheap beside second copies of the tangents."""
+    """Return whether determinants of `size` dimensions are cheap beside second copies of the tangents."""
     return size <= _SMALL
 
 

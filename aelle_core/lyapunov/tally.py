@@ -160,7 +160,7 @@ class Tally:
         return residuals
 
     def all_above(self, limit: float, steps: int) -> bool:
-        """Whether every network has an error above the limit after so many steps."""
+        """Return whether every network has an error above the limit after this many steps."""
         if self.errors is None or steps <= self.warmup:
             return False
         return bool((self.errors / (steps - self.warmup) > limit).flatten(1).any(dim=1).all())

@@ -58,12 +58,12 @@ def picture(figure: type[ReportFigure], data: ReportData) -> Picture:
 
 
 def draw_figures(data: ReportData) -> list[Picture]:
-    """Every figure of the report, drawn."""
+    """Draw every figure of the report."""
     return [picture(figure, data) for figure in figures.values()]
 
 
 def save_figures(pictures: Sequence[Picture], directory: Place) -> list[Place]:
-    """Every picture as a PNG and as an SVG file in `directory`."""
+    """Write every picture as a PNG and as an SVG file into `directory`. Returns the files."""
     return [
         write_atomically(directory / f"{drawn.figure.name}.{suffix}", partial(_write_bytes, content=content))
         for drawn in pictures

@@ -16,7 +16,7 @@ _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 
 
 def cell_styles(cells: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """For each cell a colour and a mark, both its own up to twelve cells; the pair is its own up to 144."""
+    """Return a colour and a mark for each cell: each unique up to twelve cells, the pair unique up to 144."""
     colours, marks = len(_COLOURS), len(_MARKS)
     return {
         cell: (_COLOURS[index % colours], _MARKS[(index + index // colours) % marks])

@@ -62,12 +62,12 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def has_intervals(table: Table) -> bool:
-    """Whether any of its numbers has one."""
+    """Return whether any number of the table has an interval."""
     return not all(math.isnan(one.low) for one in table.entries)
 
 
 def comma_separated(tables: Sequence[Table]) -> str:
-    """All numbers as CSV: table, row, metric, column, paper, mean, low, high; empty where there is none."""
+    """Return all numbers as CSV: table, row, metric, column, paper, mean, low, high; empty where there is none."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["table", "row", "metric", "column", "paper", "mean", "low", "high"])

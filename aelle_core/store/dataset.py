@@ -59,7 +59,7 @@ class SpectraStore:
             raise StoreError(f"{str(self.path)!r} is no longer there: expected the store that was opened")
 
     def fragment(self, study: str, cell: str, pack: str, epoch: int) -> Place:
-        """Where the fragment of a pack and epoch lies before any compaction."""
+        """Return where the fragment of a pack and epoch lies before any compaction."""
         for kind, name in (("study", study), ("cell", cell), ("pack", pack)):
             check_store_name(kind, name)
         if epoch < 0:
@@ -195,7 +195,7 @@ class SpectraStore:
         return sorted({directory.study for directory in self.contents.directories()})
 
     def files(self) -> list[Place]:
-        """Every file whose rows count: fragments and merged files, without fragments that were merged.
+        """Return every file whose rows count: fragments and merged files, without fragments that were merged.
 
         Raises StoreError on a file that does not belong in the directory.
         """

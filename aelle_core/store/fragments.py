@@ -23,26 +23,26 @@ _MERGED_NAME = re.compile(rf"{MERGED}([0-9]+)(-[0-9a-f]+)?{re.escape(SUFFIX)}")
 
 
 def check_store_name(kind: str, name: str) -> None:
-    """Raise StoreError unless `name` can be that of a study, cell or pack ("kind")."""
+    """Raise StoreError unless `name` can name a study, cell or pack (`kind`)."""
     if not _NAME.fullmatch(name) or name.startswith(MERGED):
         expected = f"letters, digits, '.', '-' and '_', with a letter or digit in front and not {MERGED!r}"
         raise StoreError(f"{kind} name {name!r}: expected {expected}")
 
 
 def is_name(name: str) -> bool:
-    """Whether a study or a cell can have that name."""
+    """Return whether a study or a cell can have that name."""
     return _NAME.fullmatch(name) is not None
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a fragment or a merged file can have that name."""
+    """Return whether a fragment or a merged file can have that name."""
     if name.startswith(MERGED):
         return _MERGED_NAME.fullmatch(name) is not None
     return name.endswith(SUFFIX) and _NAME.fullmatch(name.removesuffix(SUFFIX)) is not None
 
 
 def merged_packs(name: str) -> int | None:
-    """How many packs a merged file holds at most, as its name says; None for the name of a fragment."""
+    """Return how many packs a merged file holds at most, by its name; None for the name of a fragment."""
     match = _MERGED_NAME.fullmatch(name)
     return None if match is None else int(match[1])
 
@@ -63,8 +63,8 @@ WRITING = {
 
 
 def read_whole(path: Place) -> pa.Table:
-    """All rows of a file. Raises StoreError naming it when its content is damaged, FileNotFoundError when it is not
-    there."""
+    """Return all rows of a file. Raises StoreError naming it when its content is damaged, FileNotFoundError when it
+    is not there."""
     name, filesystem = arrow_file(path)
     try:
         return pq.read_table(name, filesystem=filesystem, partitioning=None, page_checksum_verification=True)
@@ -122,14 +122,18 @@ def opened(path: Place, study: str, cell: str, epoch: int) -> Opened:
 
 
 def _check_schema(path: Place, schema: pa.Schema) -> None:
+    version = (schema.metadata or {}).get(b"aelle_schema", b"").decode(errors="replace")
+    damaged = version == SCHEMA_VERSION
+    remedy = REMEDY if damaged else f"read it with the AeLLE that wrote it, or, if it is damaged, {REMEDY}"
     names = set(schema.names)
     odd = sorted((names - set(FILE_SCHEMA.names)) | (REQUIRED - names))
     if odd or any(not column.equals(FILE_SCHEMA.field(column.name)) for column in schema):
         differ = odd or "types"
-        raise StoreError(f"{str(path)!r} has another schema (differing in {differ}): expected schema {SCHEMA_VERSION}")
-    version = (schema.metadata or {}).get(b"aelle_schema", b"").decode(errors="replace")
+        raise StoreError(
+            f"{str(path)!r} has another schema (differing in {differ}): expected schema {SCHEMA_VERSION}; {remedy}"
+        )
     if version != SCHEMA_VERSION:
-        raise StoreError(f"{str(path)!r} says schema {version!r}: expected schema {SCHEMA_VERSION!r}")
+        raise StoreError(f"{str(path)!r} says schema {version!r}: expected schema {SCHEMA_VERSION!r}; {remedy}")
 
 
 def packs_of(names: Iterable[str]) -> frozenset[str]:

@@ -89,7 +89,7 @@ class Contents:
         return self.undisturbed(read)
 
     def holds(self, study: str, cell: str, epoch: int, pack: str) -> bool:
-        """Whether a directory holds a pack."""
+        """Return whether a directory holds a pack."""
         relative = f"study={study}/cell={cell}/epoch={epoch}"
 
         def read() -> bool:

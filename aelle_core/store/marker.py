@@ -14,7 +14,7 @@ _FORMAT = "aelle-spectra"
 
 
 def is_marked(root: Place) -> bool:
-    """Whether a directory is a store, of whatever version."""
+    """Return whether a directory is a store, of whatever version."""
     return (root / _MARKER).exists() or (root / _FORMER).exists()
 
 

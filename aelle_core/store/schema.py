@@ -119,7 +119,7 @@ def records_table(records: Sequence[NetworkRecord]) -> pa.Table:
 
 
 def estimated_row_bytes(exponents: int, pack_size: int = 16) -> int:
-    """About how many bytes a row with so many stored exponents takes on disk, before any compaction.
+    """Return about how many bytes a row with this many exponents takes on disk, before any compaction.
 
     Measured: 5 kB a fragment, shared by the pack's rows, 70 bytes a row, and 3.3 bytes an exponent.
     """

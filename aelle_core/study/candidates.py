@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aelle_core.cells import Network, get_cell
-from aelle_core.foundation.random_streams import generator
 from aelle_core.study.model import Study
 from aelle_core.study.variants import Variant, cohorts
 from aelle_core.tasks import Task
@@ -40,7 +39,7 @@ def _candidates(study: Study, task: Task) -> Iterator[Candidate]:
             for variant in pack.variants:
                 settings = variant.settings
                 # As the trainers draw them: the same stream, so that what is screened is what would be trained.
-                weights = cell.initialise(generator(settings.seed, "weights"), settings.scale, settings.initialiser)
+                weights = settings.initial_weights(cell)
                 yield Candidate(cohort.cell, cohort.units, variant, Network(cell, weights, settings.constants))
 
 

@@ -74,7 +74,7 @@ class RunDirectory:
             raise StoreError(f"no study in {str(self)!r}: expected a directory with a study.json; was it removed?")
 
     def checkpoint(self, pack: str) -> Place:
-        """Where a pack's checkpoint lies."""
+        """Return the path of a pack's checkpoint."""
         return self.checkpoints / f"{pack}.safetensors"
 
     def check(self, study: Study, *, write: bool = True) -> None:

@@ -20,7 +20,7 @@ _OF_THE_PLACE = {
 
 @contextmanager
 def place_failures_named(run: RunDirectory) -> Iterator[None]:
-    """Within the block an error that is the run directory's becomes a PlaceError in one sentence; others go on.
+    """Turn errors of the run directory within the block into a PlaceError of one sentence; let others pass.
 
     A pack tried again would meet it again, and so would all others: who runs packs stops them.
     """

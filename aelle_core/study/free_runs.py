@@ -16,7 +16,7 @@ CLOSED_LOOP_EXPONENTS = 8
 
 
 def closed_loop_spectra(trainer: Trainer, exponents: int) -> list[LyapunovSpectrum]:
-    """Return the leading closed-loop exponents of every network of the pack as it is now, in nats per step."""
+    """Return the present leading closed-loop exponents of every network of the pack, in nats per step."""
     assert isinstance(trainer, ForecastTrainer)
     loop, task = trainer.closed_loop(), trainer.task
     size = trainer.cell.state_size + task.outputs

@@ -36,7 +36,7 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
 
 
 def members(run: RunDirectory) -> list[RunDirectory]:
-    """Return the runs that a joint one names, none where it is a run of its own."""
+    """Return the runs that a joint run names; none for a single run."""
     named = run.read_settings().get("joint", [])
     if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
         raise UserError(f"{str(run.settings)!r} joins {named!r}: expected a list of run directories")

@@ -42,7 +42,8 @@ class Study:
     ranges: dict[str, Any] = _setting(
         {},
         "Ranges to draw from, by cell ('*' for all), then by name: scale, learning_rate, clip or a constant of the "
-        "cell's equation, truncation or initialiser; each a number, [low, high] or [low, high, 'linear'], or names",
+        "cell's equation, truncation, initialiser, input_gain or forget_bias; each a number, [low, high] or "
+        "[low, high, 'linear'], or names",
     )
     spectra: tuple[str, ...] = _setting(
         ("hidden",), "Which spectra to compute: hidden, full, closed_loop; the first is the one to judge by"
@@ -138,7 +139,7 @@ class Study:
 
         cell, trainer = cells[name], trainers[tasks[self.task].trainer]
         training = trainer.ranges
-        known = {*training, "scale", *cell.defaults, *trainer.optional}
+        known = {*training, "scale", *cell.defaults, *trainer.optional} - cell.without()
         merged: dict[str, Range | Choice] = {**training, **cell.search}
         for source in ("*", name):
             given = self.ranges.get(source, {})
@@ -152,7 +153,7 @@ class Study:
         families = merged.get("initialiser")
         if isinstance(families, Choice) and "author" in families.names and not cell.has_author():
             raise UserError(f"initialiser='author' for {name}: it has none of its authors; expected another one")
-        for key in ("scale", *training):
+        for key in {"scale", "input_gain", *training} & set(merged):
             bounds = merged[key]
             if isinstance(bounds, Range) and bounds.low <= 0:
                 raise UserError(f"range of {key} for {name}: {bounds}: expected values above 0")
@@ -165,7 +166,7 @@ class Study:
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:10]}"
 
     def has_spectra(self, epoch: int) -> bool:
-        """Whether spectra are computed after that epoch."""
+        """Return whether spectra are computed after that epoch."""
         return not self.spectrum_epochs or epoch in (*self.spectrum_epochs, self.epochs)
 
     @property

@@ -26,7 +26,7 @@ class Nights:
         self.path = run.path / "nights"
 
     def run(self, night: str) -> RunDirectory:
-        """Where a night's results lie. Raises UserError unless `night` is a date."""
+        """Return the run directory of a night. Raises UserError unless `night` is a date."""
         return RunDirectory(self.path / check_night(night))
 
     def study(self, night: str) -> Study:
@@ -44,12 +44,12 @@ class Nights:
         )
 
     def finished(self) -> list[str]:
-        """Return the dates of those nights whose networks are all trained, but for packs that were given up."""
+        """Return the dates of those nights whose networks are all trained, except packs that were given up."""
         return [night for night in self.begun() if is_trained(self.run(night))]
 
 
 def is_trained(run: RunDirectory) -> bool:
-    """Whether every pack of a run has its last epoch stored or was given up, and not all of them were."""
+    """Return whether every pack of a run has its last epoch stored or was given up, and not all of them were."""
     study = run.study()
     stored = run.store.stored(study.identity)
     given_up = {quarantined.pack for quarantined in run.quarantine.packs()}
@@ -61,7 +61,7 @@ def is_trained(run: RunDirectory) -> bool:
 
 
 def check_night(night: str) -> str:
-    """Return the date as it is. Raises UserError unless it is one, YYYY-MM-DD."""
+    """Return the date unchanged. Raises UserError unless it is one, YYYY-MM-DD."""
     try:
         if not _DATE.fullmatch(night):
             raise ValueError

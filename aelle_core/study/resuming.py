@@ -50,8 +50,8 @@ class Resumption:
         return cls(checkpoint, *known, [])
 
     def restore(self, trainer: Trainer, names: Sequence[str]) -> EpochResult | None:
-        """Bring a new trainer to where the checkpoint stands and return that epoch's result; None where it begins at
-        the start, as it does when the checkpoint turns out to be of another pack, which is then set aside."""
+        """Load the checkpoint into a new trainer and return its epoch's result; None where it begins at the start,
+        as it does when the checkpoint turns out to be of another pack, which is then set aside."""
         if self.checkpoint is None:
             return None
         try:

@@ -194,7 +194,7 @@ def _store_epoch(
 
 
 def spectra_along(study: Study, trainer: Trainer, inputs: Tensor) -> dict[str, list[LyapunovSpectrum]]:
-    """Return the study's spectra of the pack as it is now along inputs (sequences, time, features), by kind."""
+    """Return the study's spectra of the pack's present networks along inputs (sequences, time, features), by kind."""
     network, spectra = trainer.network(), {}
     for kind in study.spectra:
         if kind == "closed_loop":

@@ -12,7 +12,7 @@ from aelle_core.study.model import Study
 from aelle_core.tasks import tasks
 from aelle_core.training import NetworkSettings, trainers
 
-_NOT_CONSTANTS = ("scale", "learning_rate", "clip", "truncation", "initialiser")
+_NOT_CONSTANTS = ("scale", "learning_rate", "clip", "truncation", "initialiser", "input_gain", "forget_bias")
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,8 @@ def _variant(study: Study, cell: str, units: int, ranges: Mapping[str, Range | C
         options={name: value for name, value in drawn.items() if name in reads},
         initialiser=drawn.get("initialiser", "uniform"),
         truncation=int(drawn["truncation"]) if "truncation" in drawn else None,
+        input_gain=drawn.get("input_gain", 1.0),
+        forget_bias=drawn.get("forget_bias", 0.0),
     )
     hyperparameters: dict[str, float] = {}
     for name, value in drawn.items():

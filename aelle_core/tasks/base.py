@@ -63,8 +63,8 @@ class Task(ABC):
         short for spectra that do not count the first `warmup` steps. Called before anything is trained."""
 
     def keep_with(self, run: Place) -> None:  # noqa: B027 - most data are found again by their options
-        """Keep the data with a run, once, so that workers on other nodes find them there, and a later call the same
-        ones. Raises UserError where other data are kept there."""
+        """Copy the data to a run, once, so that workers on other nodes and later calls find the same data there.
+        Raises UserError where other data are kept there."""
 
     def found_with(self, run: Place) -> Self:
         """Return the task with the data that are kept with a run, where there are some."""

@@ -84,6 +84,14 @@ class Splits:
     test: Examples
 
 
+def shares_of(whole: Examples) -> Splits:
+    """Return the first 60 % of examples to train, the next 20 % to validate and the rest to test: for examples that
+    were drawn independently of each other."""
+    first, second = int(0.6 * len(whole)), int(0.8 * len(whole))
+    parts = (slice(first), slice(first, second), slice(second, None))
+    return Splits(*(Examples(whole.inputs[part], whole.targets[part]) for part in parts))
+
+
 def beyond(numbers: Tensor, count: int) -> int | None:
     """Return the least or the largest of `numbers`, any shape, where it is outside [0, count), or None."""
     if not numbers.numel():

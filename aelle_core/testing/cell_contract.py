@@ -16,7 +16,7 @@ NETWORKS, BATCH, UNITS, FEATURES = 3, 2, 5, 4
 
 
 def check_cell(cell: type[Cell] | str) -> None:
-    """Hold a cell, by its class or its registered name, to everything that this project relies on.
+    """Check everything that this project relies on in a cell, given by its class or registered name.
 
     Derivatives are compared with automatic differentiation and with finite differences in float64, every way of
     training that can train the cell with autograd in float64. A cell that the compiler cannot compile keeps the

@@ -15,7 +15,7 @@ Make = Callable[[int], Task]
 
 
 def check_task(task: type[Task] | str, options: Mapping[str, Any] | None = None) -> None:
-    """Hold a task, by its class or its registered name, to everything that this project relies on.
+    """Check everything that this project relies on in a task, given by its class or registered name.
 
     `options` are the task's, such as where its data lie. Raises ContractError, naming what is broken.
     """

@@ -72,7 +72,7 @@ def check_way(
     task: Supervised | None = None,
     truncations: Sequence[int | None] = (None, None, None),
 ) -> None:
-    """Hold a way of training, for one cell, to the losses and gradients of autograd in float64.
+    """Compare a way of training, for one cell, with the losses and gradients of autograd in float64.
 
     37 sequences are more than one tile; each network's loss has another weight; it is done twice, since memory is used
     again. Raises ContractError, naming the parameter whose gradient differs.

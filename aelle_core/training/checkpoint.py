@@ -24,7 +24,7 @@ class CheckpointError(UserError):
 
 
 def save_checkpoint(path: Place, trainer: Trainer, result: EpochResult, names: Sequence[str]) -> None:
-    """Write the pack as it is after `result`'s epoch, with the names of its networks; a kill at any moment leaves
+    """Write the state of the pack after `result`'s epoch, with the names of its networks; a kill at any moment leaves
     the old file or the new one.
 
     The random streams start anew from the networks' seeds at every epoch, so there is no generator to save.
@@ -81,7 +81,7 @@ class Checkpoint:
     metadata: Mapping[str, str]
 
     def restore(self, trainer: Trainer, names: Sequence[str] | None = None) -> EpochResult:
-        """Bring a new trainer of the same pack to where the checkpoint stands, and return that epoch's result.
+        """Load the checkpoint into a new trainer of the same pack, and return its epoch's result.
 
         Raises CheckpointError, before the trainer is changed, when the checkpoint is of other networks (`names` in
         order, where they are given), or when a tensor is missing, too many, or has another shape or type.
@@ -148,7 +148,7 @@ def _whole(path: Place, metadata: Mapping[str, str], name: str, low: int) -> int
 
 
 def load_checkpoint(path: Place, trainer: Trainer) -> EpochResult:
-    """Bring a new trainer of the same pack to where the checkpoint stands, and return that epoch's result.
+    """Load a checkpoint into a new trainer of the same pack, and return its epoch's result.
 
     Raises CheckpointError naming the file when it is broken or belongs to other networks.
     """

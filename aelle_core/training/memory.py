@@ -29,9 +29,9 @@ def network_bytes(cell: Cell, task: Supervised, batch_size: int) -> int:
 
 
 def sequences_at_once(task: Supervised, batch_size: int, networks: int) -> int:
-    """How many sequences of each network are evaluated together, however many of a pack's `networks` are: with fewer
-    networks at once they take less memory. Where every step is read out, all steps are kept, as in training: no more
-    of them than in training, then."""
+    """Return how many sequences of each network are evaluated together, however many of a pack's `networks` are:
+    with fewer networks at once they take less memory. Where every step is read out, all steps are kept, as in
+    training: no more of them than in training, then."""
     return batch_size if task.read_out_after == "every" else max(batch_size, _EVALUATED_SEQUENCES // networks)
 
 
@@ -53,12 +53,12 @@ def _available() -> int:
 
 
 def networks_at_once(bytes_each: int, device: torch.device) -> int:
-    """How many networks of so many bytes fit into free memory, at least one."""
+    """Return how many networks of `bytes_each` bytes fit into free memory, at least one."""
     return max(1, free_bytes(device, torch.get_num_threads()) // bytes_each)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: on a GPU, in Python, or in torch's CPU allocator (a bare RuntimeError)."""
+    """Return whether an allocation failed: on a GPU, in Python, or in torch's CPU allocator (a bare RuntimeError)."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

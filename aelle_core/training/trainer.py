@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aelle_core.cells import Cell, Network
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.foundation.registry import Registry
 from aelle_core.tasks import Task
@@ -21,8 +22,9 @@ class NetworkSettings:
 
     `scale` is the p of its initial weights U(-p, p), or whatever its cell makes of it; `clip` the largest norm of its
     gradient; `constants` overrule the defaults in the cell's equation; `initialiser` is the family that its initial
-    weights are drawn from; `truncation` the number of steps that gradients flow back, None for all; `options` are what
-    else its trainer reads, by name. `seed` starts its own streams for weights, order of examples and noise. Raises
+    weights are drawn from; `input_gain` multiplies its initial input weights; `forget_bias` is added to the bias of the
+    gate that keeps its state; `truncation` is the number of steps that gradients flow back, None for all; `options` are
+    what else its trainer reads, by name. `seed` starts streams for weights, order of examples and noise. Raises
     UserError on a truncation below one step.
     """
 
@@ -34,10 +36,17 @@ class NetworkSettings:
     initialiser: str = "uniform"
     truncation: int | None = None
     options: Mapping[str, float | str] = field(default_factory=dict)
+    input_gain: float = 1.0
+    forget_bias: float = 0.0
 
     def __post_init__(self) -> None:
         if self.truncation is not None and self.truncation < 1:
             raise UserError(f"truncation {self.truncation}: expected at least 1 step, or None for all")
+
+    def initial_weights(self, cell: Cell) -> dict[str, Tensor]:
+        """Return the cell's parameters before training, float32, from the network's own stream."""
+        drawn = cell.initialise(generator(self.seed, "weights"), self.scale, self.initialiser)
+        return cell.shaped(drawn, self.input_gain, self.forget_bias)
 
 
 @dataclass(frozen=True)
@@ -114,25 +123,26 @@ class Trainer(ABC):
 
     @abstractmethod
     def network(self) -> Network:
-        """Return the pack as it is now, for the spectrum: its cell, parameters and constants."""
+        """Return the pack's present networks, for the spectrum: its cell, parameters and constants."""
 
     @property
     def initial_state(self) -> Tensor | None:
-        """Where trajectories of the pack as it is now start, (networks, 1, state_size); None for zeros."""
+        """Where trajectories of the present networks start, (networks, 1, state_size); None for zeros."""
         return None
 
     @abstractmethod
     def test(self) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy (NaN where the task has none) of the pack as it is now in the task's test, (networks,)."""
+        """Return loss and accuracy (NaN where the task has none) of the present networks in the task's test,
+        (networks,)."""
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """All that training needs to go on with the same numbers, but for the seeds. Parameters of the cell are under
-        "parameters/" and their names, an initial state under "initial_state"."""
+        """Return all that training needs to continue with the same numbers, except the seeds. Parameters of the cell
+        are under "parameters/" and their names, an initial state under "initial_state"."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go back to such a state."""
+        """Continue from a state that `state` returned."""
 
     @classmethod
     def ways(cls, cell: Cell, task: Task, device: torch.device) -> list[str]:
@@ -158,8 +168,8 @@ class Trainer(ABC):
     def epoch_timings(
         cls, cell: Cell, task: Task, batch_size: int, networks: int, device: torch.device, *, anew: bool = False
     ) -> dict[str, Timing]:
-        """For each way what an epoch takes with its validation, measured on this machine where it has not been before,
-        or `anew`."""
+        """Return for each way how long an epoch takes with its validation, measured on this machine if it never was,
+        or if `anew`."""
 
     @classmethod
     @abstractmethod
@@ -169,7 +179,7 @@ class Trainer(ABC):
     @classmethod
     @abstractmethod
     def size(cls, cell: Cell, task: Task) -> tuple[int, int]:
-        """Of one network: how many numbers are trained, and how many bytes its checkpoint takes."""
+        """Return how many numbers one network trains, and how many bytes its checkpoint takes."""
 
 
 trainers: Registry[Trainer] = Registry("trainer", "aelle_core.training")

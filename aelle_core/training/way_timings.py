@@ -84,7 +84,7 @@ class Workload:
         return min(self.networks, max(_AT_ONCE, math.ceil(_PARAMETERS / parameters)))
 
     def recurrent(self) -> Cell:
-        """Its cell."""
+        """Return its cell."""
         return get_cell(self.cell, self.features, self.units)
 
     def ways(self) -> list[str]:
@@ -92,7 +92,7 @@ class Workload:
         return available_ways(self.recurrent(), self.torch_device, losses[self.loss])
 
     def fits(self) -> bool:
-        """Whether free memory has room for all that are timed."""
+        """Return whether free memory has room for all networks that are timed."""
         bytes_each = network_bytes(self.recurrent(), _RandomTask(self), self.batch_size)
         return networks_at_once(bytes_each, self.torch_device) >= self.timed
 
@@ -133,8 +133,8 @@ class WayTimings:
         return timings if set(timings) == set(workload.ways()) else None
 
     def measure(self, workload: Workload, say: Callable[[str], object] | None = None) -> dict[str, Timing]:
-        """Time every way on random data of the workload's shape and keep the result, unless memory that others hold at
-        the moment has told upon it.
+        """Time every way on random data of the workload's shape and cache the result, unless other programs' use of
+        memory has distorted it.
 
         A cache that cannot be written costs another measurement next time, nothing else.
         """

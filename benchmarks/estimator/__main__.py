@@ -21,7 +21,7 @@ from sklearn.metrics import f1_score
 from aelle_core.aelle import AeLLE
 from aelle_core.analysis.shipped.studies import shipped_studies
 from aelle_core.analysis.trained import joint_examples
-from aelle_core.evaluation import Examples, all_networks, median_threshold, protocol_of, splits_by_network
+from aelle_core.evaluation import NetworkExamples, all_networks, median_threshold, protocol_of, splits_by_network
 from aelle_core.pretrained import manifest
 from benchmarks.shared.page import describe_machine
 from benchmarks.shared.tables import Table
@@ -59,7 +59,7 @@ def refits(name: str, seeds: int) -> tuple[str, ...]:
 
 
 def judged(
-    final: Examples, train: frozenset[str], test: frozenset[str], threshold: float, seed: int
+    final: NetworkExamples, train: frozenset[str], test: frozenset[str], threshold: float, seed: int
 ) -> tuple[float, float, float, int]:
     """F1 of the median rule, rank correlation of the prediction, share of losses in the interval, steps chosen."""
     fitted, unseen = final.of(train), final.of(test)

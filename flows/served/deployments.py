@@ -9,6 +9,7 @@ from prefect.schedules import Cron
 from flows.served.deployed_analyse import analyse
 from flows.served.deployed_compact import compact
 from flows.served.deployed_nightly import nightly
+from flows.served.deployed_screen import screen
 from flows.served.deployed_study import study
 from flows.served.deployed_sweep import sweep
 
@@ -32,6 +33,7 @@ def deployments(cron: str | None = None, timezone: str = "UTC") -> list[RunnerDe
         _deployment(analyse),
         _deployment(nightly, **of_nights),
         _deployment(compact),
+        _deployment(screen),
     ]
 
 

@@ -16,6 +16,13 @@ _FIRST = ("faults", "served", "deployments", "flows", "security", "benchmarks")
 
 _WHOLE = ("fuzz", "served", "faults", "deployments", "security", "benchmarks", "package")
 _WHOLE_FILES = (
+    "tests/aelle_core/analysis/test_joint.py",
+    "tests/aelle_core/evaluation/test_protocol.py",
+    "tests/aelle_core/foundation/test_plugins.py",
+    "tests/aelle_core/lyapunov/test_householder_kernel.py",
+    "tests/aelle_core/lyapunov/test_lyapunov_reference.py",
+    "tests/aelle_core/study/test_without_plugins.py",
+    "tests/aelle_core/systems/test_known_systems.py",
     "tests/aelle_core/store/test_store_on_gcs.py",
     "tests/aelle_core/store/test_store_on_s3.py",
     "tests/aelle_core/report/test_page_in_browser.py",
@@ -27,6 +34,7 @@ _WHOLE_FILES = (
     "tests/aelle_core/analysis/test_croissant.py",
     "tests/aelle_core/analysis/test_shipped.py",
     "tests/contracts/test_ways.py",
+    "tests/aelle_core/integrations/test_ray_tune.py",
     "tests/flows/test_orphans.py",
     "tests/flows/test_server.py",
 )

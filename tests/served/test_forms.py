@@ -15,7 +15,7 @@ from aelle_core.tasks import tasks
 from flows.served.forms import Changes, PackResources, resources
 from flows.served.settings import ServedSettings
 
-FORMS = ("study", "sweep", "analyse", "nightly", "compact")
+FORMS = ("study", "sweep", "analyse", "nightly", "compact", "screen")
 
 
 @pytest.fixture

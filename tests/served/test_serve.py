@@ -53,7 +53,7 @@ def test_nights_at_no_time_are_refused_before_anything_starts(tmp_path: Path) ->
 
 def test_deployments_are_registered_with_their_forms(served: Served) -> None:
     found = {each["name"]: each for each in served.post("deployments/filter")}
-    assert {"study", "sweep", "analyse", "nightly", "compact"} == set(found)
+    assert {"study", "sweep", "analyse", "nightly", "compact", "screen"} == set(found)
     for name, deployment in found.items():
         assert deployment["entrypoint"] == f"flows.served.deployed_{name}.{name}"
         assert deployment["enforce_parameter_schema"]

@@ -13,7 +13,7 @@ from aelle_core.study import RunDirectory
 from tests.served.api import SECONDS, ask
 
 pytestmark = pytest.mark.timeout(1800)
-NAMES = {"study", "sweep", "analyse", "nightly", "compact"}
+NAMES = {"study", "sweep", "analyse", "nightly", "compact", "screen"}
 
 
 @pytest.fixture(scope="module")

@@ -34,14 +34,14 @@ class History:
         self.path = run.path / "history.parquet"
 
     def table(self) -> pa.Table:
-        """All rows, night after night."""
+        """Return all rows, night after night."""
         if not self.path.exists():
             return _SCHEMA.empty_table()
         path, filesystem = arrow_file(self.path)
         return pq.read_table(path, filesystem=filesystem, schema=_SCHEMA).sort_by("night")
 
     def add(self, night: str, networks: int, summaries: Sequence[Summary]) -> None:
-        """Keep a night's metrics, in place of those that it had."""
+        """Store a night's metrics, replacing earlier ones of that night."""
         rows = [{"night": night, "networks": networks} | dataclasses.asdict(one) for one in summaries]
         held = [row for row in self.table().to_pylist() if row["night"] != night]
         table = pa.Table.from_pylist(held + rows, schema=_SCHEMA)

@@ -24,7 +24,7 @@ class ShippedSpectra:
     name: str
 
     def read(self, *, study: str) -> pa.Table:
-        """All rows of the study of that identity."""
+        """Return all rows of the study of that identity."""
         rows = load_spectra(self.name)
         return rows.filter(pc.equal(rows["study"], study))
 

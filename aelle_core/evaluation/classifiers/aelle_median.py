@@ -14,7 +14,7 @@ class AelleMedian(Classifier):
     description = "First AeLLE component below its median over the networks that the autoencoder was fitted to"
 
     def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
-        """Nothing to learn: the median is the AeLLE's own."""
+        """Do nothing: the AeLLE knows its median."""
 
     def score(self, examples: NetworkExamples) -> np.ndarray:
         return -self.aelle.transform(examples.spectra)[:, 0]

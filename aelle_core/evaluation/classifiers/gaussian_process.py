@@ -75,7 +75,7 @@ class OnColumns(Kernel):
         return self.kernel.diag(X[:, list(self.columns)])
 
     def is_stationary(self) -> bool:
-        """As the kernel is."""
+        """Return whether the kernel is stationary."""
         return self.kernel.is_stationary()
 
 

@@ -10,8 +10,8 @@ from aelle_core.evaluation.splits.by_network import Split
 def splits_by_group(
     examples: NetworkExamples, groups: np.ndarray, *, seed: int, validation: float = 0.2
 ) -> list[tuple[str, Split]]:
-    """For each group (n,) its name and the split that tests on all of its networks. Of the others `validation`
-    choose cuts and the rest trains, each group in its share."""
+    """Return for each group of `groups` (n,) its name and the split that tests on all its networks. Of the other
+    networks the share `validation` chooses cuts and the rest trains, with the same share of each group."""
     splits = []
     for number, group in enumerate(dict.fromkeys(groups.tolist())):
         inside = groups == group

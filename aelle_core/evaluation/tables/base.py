@@ -112,7 +112,7 @@ table_makers: Registry[TableMaker] = Registry("table", "aelle_core.evaluation.ta
 
 
 def make_tables(material: Material) -> list[Table]:
-    """Every table of a study, in order."""
+    """Make every table of a study, in order."""
     makers = sorted(table_makers.values(), key=lambda maker: maker.order)
     return [maker().make(material) for maker in makers]
 

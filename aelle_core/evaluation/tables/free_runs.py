@@ -98,7 +98,7 @@ def seed_of(network: str) -> str:
 
 @table_makers.register("free_runs_across_seeds")
 class FreeRunsAcrossSeeds(FreeRunTable):
-    """Learned on the studies of some seeds, tested on that of another, with data of its own."""
+    """Learned on the studies of some seeds, tested on the study of another seed, whose data differ."""
 
     title = "The same on networks and data of another seed"
     caption = (

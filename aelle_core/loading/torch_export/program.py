@@ -90,7 +90,7 @@ class ExportedModule(nn.Module):
     def values(
         self, given: Mapping[str, Tensor], *, until: Node | None = None, floats: torch.dtype | None = None
     ) -> "Values":
-        """All values that can be computed from the `given` inputs, by name, up to the node `until`.
+        """Return all values that can be computed from the `given` inputs, by name, up to the node `until`.
 
         floats  what a real type that is written in the graph is taken for; by default for itself
         """

@@ -63,7 +63,7 @@ def recurrent_layer(
 
 
 def has_recurrent_layer(program: ExportedModule) -> bool:
-    """Whether the program calls a torch RNN, GRU or LSTM."""
+    """Return whether the program calls a torch RNN, GRU or LSTM."""
     return bool(_calls(program))
 
 

@@ -87,7 +87,7 @@ def checked_device(device: torch.device | str | None) -> torch.device | None:
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether it is a whole number, Python's or numpy's; a truth is none."""
+    """Return whether it is a whole number, Python's or numpy's; booleans do not count."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 

@@ -19,8 +19,8 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @contextmanager
 def as_evaluated(module: nn.Module) -> Iterator[None]:
-    """Within, the module is as in evaluation: no dropout, not even of weights. One thread at a time: modules that are
-    shared by threads are switched back only when all are done with them."""
+    """Switch a module to evaluation within the block: no dropout, not even of weights. One thread at a time: modules
+    that are shared by threads are switched back only when all are done with them."""
     with _ONE_AT_A_TIME:
         modes = {part: part.training for part in module.modules()}
         try:

@@ -10,6 +10,8 @@ from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.accepting.checks import batch_first, checked_length, is_whole, joined_state
 from aelle_core.lyapunov.accepting.judge import check_it_runs_so
+from aelle_core.lyapunov.closed_loop import ClosedLoop
+from aelle_core.lyapunov.differentiable.closed_loop import accepted_closed_loop
 from aelle_core.lyapunov.differentiable.sweeps import Plan, SumsOfLogarithms
 from aelle_core.lyapunov.differentiable.systems import (
     DifferentiableStack,
@@ -23,7 +25,7 @@ _GROWTH = math.log(1e6)  # nats: what a gradient through a chaotic trajectory ma
 
 
 def lyapunov_exponents(
-    system: Network | nn.Module | Step,
+    system: Network | ClosedLoop | nn.Module | Step,
     inputs: Tensor | None = None,
     *,
     k: int | None = None,
@@ -41,9 +43,11 @@ def lyapunov_exponents(
     numbers that underflow and gives NaN. Everything is computed in float64; gradients return in each tensor's dtype.
 
     Args:
-        system: A Network, a torch RNN, GRU or LSTM or one of their cells, or a function step(x, state) -> state with
-            x (batch, features) or None and states (batch, state_size); a module may be such a function.
-        inputs: (batch, time, features); None for an autonomous step function, which needs `steps`.
+        system: A Network, a torch RNN, GRU or LSTM or one of their cells, a ClosedLoop with a linear readout, or a
+            function step(x, state) -> state with x (batch, features) or None and states (batch, state_size); a module
+            may be such a function.
+        inputs: (batch, time, features); None for an autonomous step function, which needs `steps`. A ClosedLoop reads
+            them first, not counted, and then runs `steps` steps on its own output.
         k: How many exponents; all by default. The leading ones cost less, all are more accurate in saturation.
         jacobian: "full" for the whole state, "hidden" for d h_t / d h_{t-1} (as in `lyapunov_spectrum`).
         warmup: Steps at the start that exponents do not count.
@@ -79,9 +83,10 @@ def lyapunov_exponents(
     built, given, start, length = accepted_system(system, inputs, jacobian == "hidden", steps, initial_state)
     count = built.size if k is None else checked_whole("k", k, 1, built.size)
     skipped = checked_whole("warmup", warmup, 0, length - 1)
-    plan = _plan(count, skipped, checked_whole("every", every, 1, length), length, segment, truncate)
+    followed = min(count, built.size - built.dead)
+    plan = _plan(followed, skipped, checked_whole("every", every, 1, length), length, segment, truncate)
     sums: Tensor = SumsOfLogarithms.apply(built, plan, start, given, *built.tensors)
-    exponents = sums / (length - skipped)
+    exponents = nn.functional.pad(sums / (length - skipped), (0, count - followed), value=-math.inf)
     if truncate is None and sums.requires_grad:
         _warn_of_chaos(exponents.detach(), length)
     return exponents
@@ -91,6 +96,11 @@ def accepted_system(
     system: Any, inputs: Tensor | None, hidden: bool, steps: int | None, initial_state: Tensor | None
 ) -> tuple[DifferentiableSystem, Tensor | None, Tensor, int]:
     """Return the system, its inputs in float64, the carried state at the start (batch, carried), and the length."""
+    if isinstance(system, ClosedLoop):
+        if hidden:
+            raise UserError("jacobian='hidden' was asked of a ClosedLoop: expected 'full', of its whole state")
+        loop, begun, free = accepted_closed_loop(system, inputs, steps, initial_state)
+        return loop, None, begun, free
     given = None if inputs is None else _checked(inputs, "inputs", 3).double()
     if isinstance(system, nn.RNNBase):
         given = batch_first(system, given)

@@ -44,7 +44,7 @@ class Plan:
         return self.bounds[-1]
 
     def factorises(self, step: int) -> bool:
-        """Whether tangents are made orthonormal after step number `step` (from 0)."""
+        """Return whether tangents are made orthonormal after step number `step` (from 0)."""
         done = step + 1
         return done % self.every == 0 or done == self.warmup or done in self.bounds
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, dense_jacobian, from_torch
-from aelle_core.cells.base import Cell
+from aelle_core.cells.base import Cell, State
 from aelle_core.cells.blocks import gates_scaled
 from aelle_core.lyapunov.differentiable.linear import DenseLinear, Linear, MapLinear
 from aelle_core.lyapunov.systems.stack import carried_names, join_carried, split_carried
@@ -18,9 +18,11 @@ Advance = Callable[[Tensor | None, Tensor], tuple[Tensor, Linear]]
 
 class DifferentiableSystem(Protocol):
     """A system of `size` tangent dimensions whose trajectories carry `carried` numbers: the state and what keeps its
-    digits. `tensors` are those that its steps depend on and that ask for gradients."""
+    digits. `tensors` are those that its steps depend on and that ask for gradients; `dead` directions have an exponent
+    of -inf whatever the weights are."""
 
     size: int
+    dead: int
     tensors: tuple[Tensor, ...]
 
     def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:
@@ -41,6 +43,7 @@ class DifferentiableStack:
         self.hidden = hidden
         cells = [network.cell for network in networks]
         self.size = sum(cell.units if hidden else cell.state_size for cell in cells)
+        self.dead = 0
         named = [(network, name) for network in networks for name in network.cell.parameter_shapes()]
         candidates = [network.parameters[name] for network, name in named]
         candidates += [
@@ -57,34 +60,46 @@ class DifferentiableStack:
         )
 
     def prepare(self) -> Advance:
-        weights = [_live_weights(network) for network in self.networks]
-        cells = [network.cell for network in self.networks]
-        carried = [cell.units * len(carried_names(cell)) for cell in cells]
+        weights = self.live_weights()
 
         def advance(inputs: Tensor | None, state: Tensor) -> tuple[Tensor, Linear]:
             assert inputs is not None
-            below = inputs
-            states: list[Tensor] = []
-            rows: list[Tensor] = []
-            for (cell, joined), of_layer in zip(_zip(cells, state, carried), weights, strict=True):
-                drive = cell.drive(of_layer, below[None])
-                old = split_carried(cell, joined[None])
-                new = join_carried(cell, cell.step_accompanied(of_layer, drive, old))[0]
-                blocks = cell.linearise(of_layer, drive, old)[1]
-                kept = cell.parts[:1] if self.hidden else cell.parts
-                row = dense_jacobian(blocks, kept)[0]
-                if rows:  # through the new hidden state of the layer below, the first of its parts
-                    slopes = cell.drive_slopes(of_layer, drive, old)
-                    by_drive = of_layer["W"].unflatten(1, (-1, cell.units))
-                    by_input = torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)[0]
-                    row = torch.cat([by_input @ rows[-1][..., : cell.units, :], row], dim=-1)
-                rows.append(row)
-                states.append(new)
-                below = new[..., : cell.units]
-            whole = [nn.functional.pad(row, (0, self.size - row.shape[-1])) for row in rows]
-            return torch.cat(states, dim=-1), DenseLinear(torch.cat(whole, dim=-2))
+            new, rows, _ = self.stepped(weights, inputs, state)
+            return new, DenseLinear(rows)
 
         return advance
+
+    def live_weights(self) -> list[dict[str, Tensor]]:
+        """Return what each layer's cell computes with, in float64, with gradients flowing back to the parameters."""
+        return [_live_weights(network) for network in self.networks]
+
+    def stepped(
+        self, weights: Sequence[dict[str, Tensor]], inputs: Tensor, state: Tensor, *, by_input: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Take one step on inputs (batch, features). Return the new carried state, the Jacobian (batch, size, size),
+        with `by_input` after columns for the inputs, and the uppermost hidden state (batch, units)."""
+        cells = [network.cell for network in self.networks]
+        carried = [cell.units * len(carried_names(cell)) for cell in cells]
+        below = inputs
+        states: list[Tensor] = []
+        rows: list[Tensor] = []
+        for (cell, joined), of_layer in zip(_zip(cells, state, carried), weights, strict=True):
+            drive = cell.drive(of_layer, below[None])
+            old = split_carried(cell, joined[None])
+            new = join_carried(cell, cell.step_accompanied(of_layer, drive, old))[0]
+            kept = cell.parts[:1] if self.hidden else cell.parts
+            row = dense_jacobian(cell.linearise(of_layer, drive, old)[1], kept)[0]
+            if rows:  # through the new hidden state of the layer below, the first of its parts
+                inner = _input_jacobian(cell, of_layer, drive, below[None], old, kept)[0]
+                row = torch.cat([inner @ rows[-1][..., : cells[len(rows) - 1].units, :], row], dim=-1)
+            elif by_input:
+                row = torch.cat([_input_jacobian(cell, of_layer, drive, below[None], old, kept)[0], row], dim=-1)
+            rows.append(row)
+            states.append(new)
+            below = new[..., : cell.units]
+        width = self.size + (inputs.shape[-1] if by_input else 0)
+        whole = [nn.functional.pad(row, (0, width - row.shape[-1])) for row in rows]
+        return torch.cat(states, dim=-1), torch.cat(whole, dim=-2), below
 
 
 class DifferentiableStep:
@@ -94,7 +109,7 @@ class DifferentiableStep:
 
     def __init__(self, step: Callable[[Tensor | None, Tensor], Tensor], initial_state: Tensor, inputs: Tensor | None):
         self.step = step
-        self.size = initial_state.shape[1]
+        self.size, self.dead = initial_state.shape[1], 0
         self.tensors: tuple[Tensor, ...]
         if isinstance(step, nn.Module):
             self.tensors = tuple(tensor for tensor in step.parameters() if tensor.requires_grad)
@@ -145,6 +160,24 @@ def _live_weights(network: Network) -> dict[str, Tensor]:
         for name, value in given.items()
     }
     return cell.prepare(tensors, constants)
+
+
+def _input_jacobian(
+    cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Tensor, state: State, kept: Sequence[str]
+) -> Tensor:
+    """Return d new state / d input, (1, batch, units times parts, features), at inputs x (1, batch, features)."""
+    if type(cell).drive_slopes is not Cell.drive_slopes:
+        slopes = cell.drive_slopes(weights, drive, state)
+        by_drive = weights["W"].unflatten(1, (-1, cell.units))
+        return torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)
+
+    def step(given: Tensor) -> Tensor:
+        new = cell.step_accompanied(weights, cell.drive(weights, given), state)
+        return torch.cat([new[part] for part in kept], dim=-1)
+
+    directions = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    columns = [torch.func.jvp(step, (x,), (direction.expand_as(x),))[1] for direction in directions]
+    return torch.stack(columns, dim=-1)
 
 
 def _leaves(result: Tensor) -> tuple[Tensor, ...]:

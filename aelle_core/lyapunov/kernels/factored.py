@@ -56,7 +56,7 @@ class FactoredJacobians:
         return self.own.matrices
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "FactoredJacobians":
-        """As `BlockJacobians.disturbed`; F is disturbed too."""
+        """Return what `BlockJacobians.disturbed` returns, with F disturbed too."""
         own = self.own.disturbed(rounding, copies, floor=floor)
         networks = own.matrices.shape[0]
 

@@ -104,10 +104,9 @@ class BlockJacobians:
         )
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
-        """All copies but the first with every summand disturbed before they are summed: sums that cancel then show.
-        With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that what hangs
-        on them shows.
-        """
+        """Disturb every summand in all copies except the first, before they are summed, so that sums which cancel
+        show. With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that
+        what hangs on them shows."""
         per_network = self.trajectories // self.matrices.shape[0]
 
         def of(terms: Tensor, least: float) -> Tensor:

@@ -36,7 +36,7 @@ class Tangents(Protocol):
     def advance(
         self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Move along all steps, orthogonalising after each, on so many threads where it can. Returns log |r|, of R's
+        """Move along all steps, orthogonalising after each, on up to `threads` threads. Returns log |r|, of R's
         diagonal, in float64, (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q.
 
         `told` (steps,) marks the steps at whose end the sum of log |r| so far is wanted, all by default. Elsewhere, a

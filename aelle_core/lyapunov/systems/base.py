@@ -35,8 +35,8 @@ class System(Protocol):
         ...
 
     def pushes(self, k: int) -> bool:
-        """Whether k tangents are cheaper to push one by one than to multiply with a Jacobian of all columns: the
-        Jacobians of `linearise` are then never made."""
+        """Return whether k tangents are cheaper to push one by one than to multiply with a Jacobian of all columns:
+        the Jacobians of `linearise` are then never made."""
         ...
 
     def in_double(self, networks: list[int]) -> "System | None":

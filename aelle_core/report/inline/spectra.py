@@ -25,7 +25,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Panel:
-    """A cell's spectra on an axis of its own; `share` of its networks ended well; `zero` is where the exponent 0 is."""
+    """One cell's spectra with their axis; `share` of its networks ended well; `zero` is where the exponent 0 is."""
 
     cell: str
     share: float

@@ -96,7 +96,7 @@ def _accumulate(step: TracedStep, adjoint: dict[Expression, list[Expression]]) -
 
 
 def is_state(operand: Columns) -> bool:
-    """Whether the operand is a part of the old state and nothing else."""
+    """Return whether the operand is a part of the old state and nothing else."""
     value = operand[0].value
     return len(operand) == 1 and isinstance(value, Leaf) and value.array.startswith("state ")
 

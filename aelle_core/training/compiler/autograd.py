@@ -59,7 +59,7 @@ class SequenceFunction:
         return _Losses.apply(self, batch, targets, tuple(tensors), *tensors.values())
 
     def release(self) -> None:
-        """Give the arrays back."""
+        """Free the arrays."""
         self._workspaces.clear()
 
     def gradient(

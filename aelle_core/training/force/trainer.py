@@ -21,8 +21,8 @@ _TIMED_STEPS = 20
 
 @trainers.register("force")
 class ForceTrainer(Trainer):
-    """Rank-one networks whose readout w_o learns to draw the task's target, by recursive least squares at every so
-    many steps while the network runs with its output fed back; an epoch is a period of the target.
+    """Rank-one networks whose readout w_o learns the task's target by recursive least squares, at regular steps while
+    the network runs on its own output; an epoch is a period of the target.
 
     A network starts at a random state, N(0, 0.25), with w_o = 0. After every epoch it is run freely from where it is,
     its w_o held, for the task's test periods; their mean |error| is its validation and its test loss. Spectra are of
@@ -44,10 +44,7 @@ class ForceTrainer(Trainer):
     def _begin(self) -> None:
         cell = self.cell
         self.networks_at_once = len(self.settings)  # a step of all is one product
-        drawn = [
-            cell.initialise(generator(network.seed, "weights"), network.scale, network.initialiser)
-            for network in self.settings
-        ]
+        drawn = [network.initial_weights(cell) for network in self.settings]
         self.parameters = {name: self._double(torch.stack([weights[name] for weights in drawn])) for name in drawn[0]}
         constants = [cell.constants(network.constants) for network in self.settings]
         self.constants = {name: self._per_network([network[name] for network in constants]) for name in cell.defaults}

@@ -92,6 +92,6 @@ class ForecastTrainer(PackTrainer):
         self.parameters["readout_bias"].copy_(bias)
 
     def closed_loop(self) -> ClosedLoop:
-        """Return the pack as it is now, fed with its own output."""
+        """Return the pack's present networks, each fed with its own output."""
         readout = (self.parameters["readout_weight"].detach(), self.parameters["readout_bias"].detach())
         return ClosedLoop(self.network(), readout, residual=self.residual.cpu().double())

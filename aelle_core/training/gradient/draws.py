@@ -15,7 +15,7 @@ def initial_parameters(cell: Cell, task: Supervised, settings: Sequence[NetworkS
     """Return the parameters of every network before training, cell and readout, each (networks, ...) on the CPU."""
     networks = []
     for network in settings:
-        parameters = cell.initialise(generator(network.seed, "weights"), network.scale, network.initialiser)
+        parameters = network.initial_weights(cell)
         bound = cell.units**-0.5  # torch.nn.Linear's own range, whatever the cell's scale
         readout = generator(network.seed, "readout")
         shapes = {"readout_weight": (task.outputs, cell.units), "readout_bias": (task.outputs,)}

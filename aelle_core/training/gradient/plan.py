@@ -35,7 +35,8 @@ def measured_epochs(
     *,
     anew: bool,
 ) -> dict[str, Timing]:
-    """Return what an epoch with its validation takes in each way, measured where no measurement is kept, or `anew`."""
+    """Return how long an epoch with its validation takes in each way: from the cache, or measured where it is not
+    cached or `anew` is set."""
     timings, workload = WayTimings(trainer), Workload.of(cell, task, batch_size, networks, device)
     kept = None if anew else timings.read(workload)
     per_batch = kept or timings.measure(workload, say=lambda sentence: None)

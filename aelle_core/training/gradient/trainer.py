@@ -44,6 +44,8 @@ class PackTrainer(Trainer):
     optional: ClassVar[Mapping[str, Callable[[object], Range | Choice]]] = {
         "initialiser": lambda value: Choice.parse(value, "initialiser", list(initialisers)),
         "truncation": WholeRange.parse,
+        "input_gain": Range.parse,
+        "forget_bias": Range.parse,
     }
 
     task: Supervised

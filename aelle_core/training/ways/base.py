@@ -88,7 +88,7 @@ class Way(ABC):
         return functional.embedding(inputs + first, self.cell.drive(weights, codes).flatten(0, 1))
 
     def release(self) -> None:  # noqa: B027 - most ways keep nothing
-        """Give back the memory that is kept between mini-batches."""
+        """Free the memory that is kept between mini-batches."""
 
 
 ways: Registry[Way] = Registry("way", "aelle_core.training.ways")

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from aelle_core.cells import Cell, cells, get_cell
+from aelle_core.cells import Cell, Network, cells, get_cell
 from aelle_core.cells.initialisers import initialisers
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.study import Study
+from aelle_core.study.variants import cohorts
 
 
 @pytest.mark.parametrize("family", [name for name in initialisers if name != "author"])
@@ -88,3 +89,58 @@ def test_authors_exprnn_starts_orthogonal_with_angles_up_to_pi() -> None:
     angles = torch.linalg.eigvals(drawn["S"] - drawn["S"].mT).imag.abs()
     assert 2.8 < angles.max() <= 3.1416
     assert angles.mean() == pytest.approx(1.57, abs=0.3)
+
+
+@pytest.mark.parametrize("name", [name for name in cells if name != "esn"])
+def test_the_input_gain_scales_what_the_inputs_drive_and_nothing_else(name: str) -> None:
+    cell = get_cell(name, 3, 8)
+    drawn = cell.initialise(generator(0, "weights"), 1.0)
+    shaped = cell.shaped(drawn, input_gain=0.25)
+    constants = {key: torch.full((1, 1, 1), value) for key, value in cell.defaults.items()}
+
+    def drives(parameters: dict[str, torch.Tensor]) -> torch.Tensor:
+        weights = cell.prepare({key: value[None] for key, value in parameters.items()}, constants)
+        inputs = torch.eye(3)[None]
+        return cell.drive(weights, inputs) - cell.drive(weights, 0 * inputs)
+
+    torch.testing.assert_close(drives(shaped), 0.25 * drives(drawn))
+    changed = [key for key in drawn if not torch.equal(drawn[key], shaped[key])]
+    assert changed == [cell.input_weights]
+
+
+@pytest.mark.parametrize(("name", "most"), [("lstm", 1.0), ("gru", 1.0), ("slstm", 0.5)])
+def test_a_large_forget_bias_keeps_the_state(name: str, most: float) -> None:
+    """`most` of it: sLSTM starts with a count of 1, so that its first input weighs as much as all before."""
+    cell = get_cell(name, 3, 8)
+    drawn = cell.initialise(generator(0, "weights"), 0.3)
+    kept = cell.parts[1 if len(cell.parts) > 1 else 0]
+    ratios = []
+    for bias in (0.0, 8.0):
+        weights = Network(cell, cell.shaped(drawn, forget_bias=bias)).prepare(torch.float64)
+        state = cell.initial_state(1, 2, torch.empty(0, dtype=torch.float64))
+        state[kept] += 0.4
+        moved = cell.linearise(weights, cell.drive(weights, torch.zeros(1, 2, 3).double()), state)[1]
+        ratios.append(float(moved[kept, kept].diagonal.mean()))
+    assert ratios[0] < 0.8 * most
+    assert ratios[1] == pytest.approx(most, rel=0.1)
+
+
+def test_networks_of_a_study_draw_input_gain_and_forget_bias() -> None:
+    study = Study(cells=("lstm", "rnn"), networks=3, ranges={"*": {"input_gain": [0.1, 1], "forget_bias": [0, 4]}})
+    lstm, rnn = ([one.settings for one in cohort.packs[0].variants] for cohort in cohorts(study))
+    assert all(0.1 <= one.input_gain <= 1 and 0 <= one.forget_bias <= 4 for one in lstm)
+    assert len({one.forget_bias for one in lstm}) == 3
+    assert [one.forget_bias for one in rnn] == [0, 0, 0]  # a range for all cells passes by those without a forget gate
+    assert not {"input_gain", "forget_bias"} & set(lstm[0].constants)
+    cell = get_cell("lstm", 2, 4)
+    weights = lstm[0].initial_weights(cell)
+    drawn = cell.initialise(generator(lstm[0].seed, "weights"), lstm[0].scale)
+    torch.testing.assert_close(weights["weight_ih"], lstm[0].input_gain * drawn["weight_ih"])
+    with pytest.raises(UserError, match=r"ranges\['rnn'\] names 'forget_bias'"):
+        Study(cells=("rnn",), ranges={"rnn": {"forget_bias": 1}})
+    with pytest.raises(UserError, match="range of input_gain for rnn: 0: expected values above 0"):
+        Study(cells=("rnn",), ranges={"rnn": {"input_gain": 0}})
+    with pytest.raises(UserError, match="cell 'esn' names no input weights"):
+        get_cell("esn", 2, 4).shaped({}, input_gain=2.0)
+    with pytest.raises(UserError, match="cell 'rnn' has no forget gate"):
+        get_cell("rnn", 2, 4).shaped({}, forget_bias=1.0)

@@ -20,7 +20,7 @@ from aelle_core.store.compaction import compact
 from aelle_core.store.dataset import SpectraStore, StoreError
 from aelle_core.store.digests import ColumnDigest, joined, range_digests
 from aelle_core.store.fragments import WRITING
-from aelle_core.store.statement import REPLACES, SAYS
+from aelle_core.store.statement import REMEDY, REPLACES, SAYS
 from tests.aelle_core.store.test_store import filled, keys, records
 
 Change = Callable[[pa.Table], pa.Table]
@@ -326,3 +326,22 @@ def test_an_unknown_measure_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="unknown measure colour"):
         SpectraStore(tmp_path).write(records(0, 0, measures={"colour": 1.0}))
     assert pc.count(pa.array(schema.SCHEMA.names)).as_py() == len(set(schema.SCHEMA.names))
+
+
+def test_whatever_byte_of_a_fragment_is_altered_the_rows_are_right_or_the_advice_mends_it(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    expected = store.read()
+    path = sorted(tmp_path.rglob("*.parquet"))[0]
+    whole = path.read_bytes()
+    draw = np.random.default_rng(0)
+    for place in draw.choice(len(whole), 300, replace=False):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << int(draw.integers(8))
+        path.write_bytes(bytes(altered))
+        try:
+            found = store.read()
+        except StoreError as error:
+            assert str(path) in str(error)
+            assert REMEDY in str(error)
+        else:
+            assert found.equals(expected)

@@ -93,8 +93,8 @@ def factorise(blocks, size, k, v, y, pivots, order, radii, compact, lanes):  # t
 
 @compiled
 def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[no-untyped-def]
-    """Where a dead column (r = 0) stands before others that may live: move it, and its label in `columns`, to the end,
-    fill the blocks again from what was kept, and say so. `moved` columns stand there already.
+    """Move a dead column (r = 0) that stands before others which may live, and its label in `columns`, to the end; fill
+    the blocks again from `kept`. Returns whether there was one. `moved` columns stand there already.
 
     A dead column has no direction: what is orthogonalised against one that was made up for it is spoilt. All behind it
     are as dead when the living have taken up every row that is not zero, as where units are at rest.

@@ -111,7 +111,7 @@ def _arrays(jacobians: BlockJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
 
 
 def prepare_kernel(dtype: torch.dtype) -> None:
-    """Have the kernel's machine code at hand: from numba's cache, or compiled now, which is said on stderr."""
+    """Load the kernel's machine code from numba's cache, or compile it and say so on stderr."""
     if advance.signatures and any(
         str(dtype).removeprefix("torch.") in str(signature) for signature in advance.signatures
     ):

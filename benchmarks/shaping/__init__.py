@@ -1,0 +1,1 @@
+"""Starts that carry gradients over long delays, compared at equal cost."""
