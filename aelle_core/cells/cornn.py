@@ -31,7 +31,8 @@ class CoupledOscillatoryRNN(Cell):
         return {"V": (n, f), "Wy": (n, n), "Wz": (n, n), "b": (n,)}
 
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """torch.nn.Linear's own on inputs and both parts of the state, as in the authors' program."""
+        """U(-b, b) with b = 1/sqrt(features + 2 units): torch.nn.Linear's own on inputs and both parts of the state,
+        coRNNCell.i2h in the authors' program, github.com/tk-rusch/coRNN."""
         return self.uniform_parameters((self.input_size + 2 * self.units) ** -0.5, generator)
 
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:

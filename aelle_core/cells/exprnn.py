@@ -33,7 +33,7 @@ class ExponentialRNN(Cell):
 
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
         """S - S^T has 2 x 2 blocks with U(-pi, pi) on the diagonal (Henaff et al. 2016), V is He's normal, and b is
-        U(-0.01, 0.01)."""
+        U(-0.01, 0.01): henaff_init_, ExpRNN and modrelu in the authors' program, github.com/lezcano/expRNN."""
         n, f = self.units, self.input_size
         S = torch.zeros(n, n)
         pairs = torch.arange(0, n - 1, 2)

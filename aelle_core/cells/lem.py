@@ -41,7 +41,8 @@ class LongExpressiveMemory(Cell):
         return {"V": (4 * n, f), "W": (3 * n, n), "Wy": (n, n), "b": (4 * n,)}
 
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """U(-1/sqrt(units), 1/sqrt(units)), as in the authors' program."""
+        """Every weight and bias U(-1/sqrt(units), 1/sqrt(units)): LEMCell.reset_parameters in the authors' program,
+        github.com/tk-rusch/LEM."""
         return self.uniform_parameters(self.units**-0.5, generator)
 
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:

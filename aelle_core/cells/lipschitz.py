@@ -31,7 +31,9 @@ class LipschitzRNN(Cell):
         return {"U": (n, f), "M_A": (n, n), "M_W": (n, n), "b": (n,)}
 
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """M_A and M_W are N(0, 1 / units^2); U and b are torch.nn.Linear's own, as in the authors' program."""
+        """M_A and M_W are N(0, 1 / units^2) (gaussian_init_, its init_std at 1); U and b are torch.nn.Linear's own, as
+        in the authors' program, github.com/erichson/LipschitzRNN (models.py; an earlier version drew U by Xavier's
+        rule)."""
         n, f = self.units, self.input_size
         drawn = {name: torch.empty(n, n).normal_(0, 1 / n, generator=generator) for name in ("M_A", "M_W")}
         bound = f**-0.5

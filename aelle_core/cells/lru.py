@@ -37,7 +37,7 @@ class LinearRecurrentUnit(Cell):
         return drawn if initialiser == "author" else {**drawn, **self._ring(generator)}
 
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """B is normal with variance 1 / (2 features)."""
+        """B is normal with variance 1 / (2 features), as in the paper's listing (appendix A)."""
         spread = (2 * self.input_size) ** -0.5
         B = torch.empty(2 * self.units, self.input_size).normal_(0, spread, generator=generator)
         return {**self._ring(generator), "B": B}

@@ -36,7 +36,9 @@ class RealGatedLRU(Cell):
         return drawn if initialiser == "author" else {**drawn, "Lambda": self._decay(generator)}
 
     def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """LeCun's N(0, 1 / features), and biases of zero."""
+        """LeCun's N(0, 1 / features), and biases of zero, as in the authors' program,
+        github.com/google-deepmind/recurrentgemma. Lambda follows the paper's section 2.4; the program draws the square
+        of sigma(Lambda) itself, without the power 8, from U(0.9^2, 0.999^2)."""
         V = torch.empty(3 * self.units, self.input_size).normal_(0, self.input_size**-0.5, generator=generator)
         return {"V": V, "b": torch.zeros(3 * self.units), "Lambda": self._decay(generator)}
 

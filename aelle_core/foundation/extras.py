@@ -8,6 +8,7 @@ from aelle_core.foundation.errors import UserError
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "studies": ("prefect", "ray", "fastapi", "pydantic_settings"),
     "embeddings": ("umap",),
+    "systems": ("dysts",),
     "benchmarks": ("clvlib", "threadpoolctl", "mpmath"),
 }
 """Extra -> the modules that it brings and the core does not."""

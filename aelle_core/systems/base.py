@@ -155,14 +155,3 @@ class Flow(KnownSystem):
 
 
 systems: Registry[KnownSystem] = Registry("system", "aelle_core.systems")
-
-
-def get_system(name: str, *, interval: float | None = None, **parameters: float) -> KnownSystem:
-    """Return the registered system `name` with these parameters.
-
-    >>> get_system("henon").published.exponents[0]
-    0.41922
-
-    Raises UserError, naming the known systems, where there is none of that name.
-    """
-    return systems[name](interval=interval, **parameters)

@@ -21,6 +21,7 @@ class Lorenz63(Flow):
 
     defaults: ClassVar[Mapping[str, float]] = {"sigma": 10.0, "rho": 28.0, "beta": 8 / 3}
     interval = 0.05
+    transient = 300
     size = 3
     known = (
         KnownExponents(

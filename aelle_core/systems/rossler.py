@@ -22,6 +22,7 @@ class Rossler(Flow):
     defaults: ClassVar[Mapping[str, float]] = {"a": 0.2, "b": 0.2, "c": 5.7}
     interval = 0.2
     longest_step = 0.02
+    transient = 300
     size = 3
     known = (
         KnownExponents(

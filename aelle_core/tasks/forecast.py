@@ -1,5 +1,6 @@
 """Forecasting: the next step of a system's series, and then all that follow."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from torch import Tensor
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import stream_seed
 from aelle_core.systems import KnownSystem, get_system
+from aelle_core.systems.divergence import estimated_exponent
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits
 from aelle_core.tasks.supervised import Regression
@@ -130,6 +132,22 @@ class Forecast(Regression):
             self._windows(self._training_series, self.stride),
             *(self._windows(part, self.window + 1) for part in parts),
         )
+
+    @cached_property
+    def forcing_interval(self) -> int:
+        """The predictability time ln 2 / lambda_1 in steps, from 1 to the window: in it the distance of nearby states
+        doubles. lambda_1 is the system's published largest exponent or, where there is none, is estimated from the
+        training series. Raises UserError where it is not above 0. Mikhaeil, Monfared, Durstewitz, NeurIPS 2022."""
+        known = self.system.published
+        rate = None if known is None or known.largest is None else known.largest * self.system.interval
+        if rate is None:
+            rate = estimated_exponent(self._training_series.numpy())
+        if rate <= 0:
+            raise UserError(
+                f"forcing='lyapunov': the largest exponent of {self.system.name!r} is {rate:.3g} nats per step: "
+                "expected one above 0; name the steps instead"
+            )
+        return min(max(1, round(math.log(2) / rate)), self.window)
 
     @cached_property
     def held_out(self) -> HeldOut:

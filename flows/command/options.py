@@ -1,6 +1,5 @@
 """What the command line takes, and what it asks for: a study, resources, an analysis."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,7 +70,7 @@ def asked_study(
     """
     from aelle_core.files.places import resolved
     from aelle_core.foundation.errors import UserError
-    from aelle_core.study import changed_study, get_preset
+    from aelle_core.study import changed_study, get_preset, read_options
 
     base = get_preset(preset)
     changes: dict[str, Any] = {"networks": networks, "epochs": epochs, "seed": seed, "task": task}
@@ -84,24 +83,7 @@ def asked_study(
             raise UserError(f"--units {units!r}: expected whole numbers separated by commas") from error
     if data is not None and "://" not in data:
         data = resolved(data)
-    return changed_study(base, data, _task_options(options or ()), **changes)
-
-
-def _task_options(given: Sequence[str]) -> dict[str, Any]:
-    """Return options of a task from NAME=VALUE; values that are no JSON are texts. Raises UserError on anything
-    else."""
-    from aelle_core.foundation.errors import UserError
-
-    values: dict[str, Any] = {}
-    for setting in given:
-        name, equals, value = setting.partition("=")
-        if not equals or not name.isidentifier():
-            raise UserError(f"--option {setting!r}: expected NAME=VALUE")
-        try:
-            values[name] = json.loads(value)
-        except ValueError:
-            values[name] = value
-    return values
+    return changed_study(base, data, read_options(options or ()), **changes)
 
 
 def checked_output(output: str | None, plan: "Study", *, write: bool = True) -> str:

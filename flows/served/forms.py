@@ -8,7 +8,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from aelle_core.cells import cells
-from aelle_core.study import Study, changed_study, get_preset, presets
+from aelle_core.foundation.errors import UserError
+from aelle_core.study import Study, changed_study, get_preset, presets, read_options
+from aelle_core.tasks import tasks
 from aelle_core.training import trainers
 from flows.parameters import Resources, StudyParameters
 from flows.served.settings import ServedSettings
@@ -37,17 +39,27 @@ class RangeChange(BaseModel):
     spacing: Literal["log", "linear"] = Field("log", description="Drawn evenly in the logarithm, or in the value")
 
 
+class TaskOption(BaseModel):
+    """An option of the task, such as target = price for sequences of your own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("target", max_length=64, description="Its name, such as target, sequence, time or window")
+    value: str = Field("", max_length=1000, description="Its value: a text, a number, true or false, or JSON")
+
+
 class _Changes(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     if TYPE_CHECKING:
         ranges: list[RangeChange] = []
+        options: list[TaskOption] = []
         data: str = ""
 
     def study(self, preset: str, settings: ServedSettings) -> Study:
-        """Return the preset with these changes. Raises UserError where they do not fit, and where `data` is not below
-        the server's data."""
-        held = self.model_dump(exclude={"ranges", "data"})
+        """Return the preset with these changes. Raises UserError where they do not fit, where `data` is not below the
+        server's data, and where an option would name data in another way."""
+        held = self.model_dump(exclude={"ranges", "options", "data"})
         changes = {name: value for name, value in held.items() if value not in (None, [], _SAME)}
         data = settings.data_place(self.data) if self.data else None
         if self.ranges:
@@ -56,7 +68,14 @@ class _Changes(BaseModel):
                 of_cell = ranges.setdefault("*" if one.cell == _EVERY else one.cell, {})
                 of_cell[one.quantity] = [one.low, one.high, one.spacing]
             changes["ranges"] = ranges
-        return changed_study(get_preset(preset), data, **changes)
+        return changed_study(get_preset(preset), data, self._options(), **changes)
+
+    def _options(self) -> dict[str, Any]:
+        places = {task.data_option for task in tasks.values()}
+        for one in self.options:
+            if one.name in places:
+                raise UserError(f"option {one.name!r} names data: expected them in the field data")
+        return read_options([f"{one.name}={one.value}" for one in self.options])
 
 
 def _drop_default(schema: dict[str, Any]) -> None:
@@ -83,6 +102,7 @@ def _entry(name: str, field: FieldInfo, of_preset: bool = False) -> tuple[Any, A
 
 
 _RANGES: Any = Field([], title="ranges", description="Ranges to draw from, in place of the preset's")
+_OPTIONS: Any = Field([], title="options", description="Options of the task, in place of the preset's")
 _DATA: Any = Field(
     "", title="data", description="File or directory of the task's data, by its name on the server; empty: the bundled"
 )
@@ -99,6 +119,7 @@ else:
         __doc__="What is to be different from the preset.",
         **{name: _entry(name, StudyParameters.model_fields[name], of_preset=True) for name in _OFFERED},
         ranges=(list[RangeChange], _RANGES),
+        options=(list[TaskOption], _OPTIONS),
         data=(str, _DATA),
     )
     PackResources = create_model(

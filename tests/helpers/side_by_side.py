@@ -31,6 +31,7 @@ _WHOLE_FILES = (
     "tests/aelle_core/evaluation/test_paper_tables.py",
     "tests/aelle_core/analysis/test_croissant.py",
     "tests/aelle_core/analysis/test_shipped.py",
+    "tests/aelle_core/training/test_sparse_forcing.py",
     "tests/contracts/test_ways.py",
     "tests/aelle_core/integrations/test_ray_tune.py",
     "tests/flows/test_orphans.py",

@@ -19,8 +19,9 @@ PRODUCT = ("aelle_core", "flows")
 PICKLE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 # They share work between processes of our own, and read no file.
 HARMLESS = {"joblib.Parallel", "joblib.delayed", "joblib.parallel_config"}
-# A script that the user names with --plugin is a program to run, as Python runs one; no file of a run leads there.
-PROGRAMS = {"aelle_core/foundation/plugins.py": ["exec"]}
+# A script that the user names with --plugin is a program to run, as Python runs one; and the equations of dysts are
+# definitions in files of an installed package, which an import would run, too. No file of a run leads there.
+PROGRAMS = {"aelle_core/foundation/plugins.py": ["exec"], "aelle_core/systems/dysts.py": ["exec"]}
 
 
 def loads_of_pickles(source: str) -> list[str]:

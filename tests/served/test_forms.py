@@ -138,3 +138,16 @@ def test_the_schema_read_from_source_is_that_of_the_function() -> None:
     from flows.served.deployed_study import study
 
     assert parameter_schema(study).model_dump_for_openapi() == form("study")
+
+
+def test_options_of_the_task_come_from_the_form_and_none_of_them_names_a_place(settings: ServedSettings) -> None:
+    assert settings.data is not None
+    (settings.data / "own.csv").write_text("price,day\n" + "".join(f"{step % 7},{step}\n" for step in range(400)))
+    changes = Changes(data="own.csv", options=[{"name": "time", "value": "day"}, {"name": "window", "value": "20"}])
+    study = changes.study("arrays", settings)
+    assert study.task_options == {"data": str(settings.data / "own.csv"), "time": "day", "window": 20}
+    for name in {each.data_option for each in tasks.values()}:
+        with pytest.raises(UserError, match="expected them in the field data"):
+            Changes(options=[{"name": name, "value": "/etc"}]).study("arrays", settings)
+    with pytest.raises(UserError, match="is given twice"):
+        Changes(options=[{"name": "window", "value": "1"}, {"name": "window", "value": "2"}]).study("arrays", settings)

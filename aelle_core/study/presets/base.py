@@ -1,9 +1,11 @@
 """What a preset is, and how one is found."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.registry import Registry
 from aelle_core.study.model import Study
 
@@ -31,6 +33,23 @@ def presets() -> dict[str, tuple[str, Study]]:
 def get_preset(name: str) -> Study:
     """Return the study of a preset. Raises UserError, naming the known ones, when there is none of that name."""
     return registry[name].study()
+
+
+def read_options(given: Sequence[str]) -> dict[str, Any]:
+    """Return options of a task from texts NAME=VALUE; values that are no JSON are texts. Raises UserError on anything
+    else, and on a name that is given twice."""
+    found: dict[str, Any] = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"option {each!r}: expected NAME=VALUE")
+        if name in found:
+            raise UserError(f"option {name!r} is given twice: expected it once; several columns are named as A,B")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def changed_study(

@@ -52,9 +52,7 @@ class PackTrainer(Trainer):
 
     def _begin(self) -> None:
         cell, task = self.cell, self.task
-        self._ways = [
-            get_way(self.way_name, cell, task.read_out_after, self.device, task.loss_kind)
-        ]  # one for each thread
+        self._ways = [self._way()]  # one for each thread
         self.parameters = {
             name: value.to(self.device).requires_grad_()
             for name, value in initial_parameters(cell, task, self.settings).items()
@@ -74,6 +72,10 @@ class PackTrainer(Trainer):
 
     def _per_network(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+    def _way(self) -> Way:
+        """Return a way for one thread."""
+        return get_way(self.way_name, self.cell, self.task.read_out_after, self.device, self.task.loss_kind)
 
     def network(self) -> Network:
         return Network(self.cell, self.parameters, self.constants)
@@ -221,9 +223,7 @@ class PackTrainer(Trainer):
         """Return the part's networks as threads share them, each thread with memory of its own."""
         count = min(torch.get_num_threads(), part.stop - part.start) if self._ways[0].own_threads else 1
         while len(self._ways) < count:
-            self._ways.append(
-                get_way(self.way_name, self.cell, self.task.read_out_after, self.device, self.task.loss_kind)
-            )
+            self._ways.append(self._way())
         return list(zip(shares(part, count), self._ways, strict=False))
 
     def run(self, epochs: int) -> Iterator[EpochResult]:

@@ -1,0 +1,1 @@
+"""The spectra of many known systems, beside what others keep of them."""

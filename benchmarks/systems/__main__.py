@@ -1,0 +1,51 @@
+"""`python -m benchmarks.systems`: the spectra of all systems of dysts, and the page that compares them.
+
+Goes on where it was stopped: what is measured is kept, a line of JSON for each system.
+"""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aelle_core.files.atomic import write_atomically
+from aelle_core.foundation.errors import UserError
+from aelle_core.systems.dysts import SAMPLES_PER_PERIOD, dysts_names, dysts_system
+from benchmarks.systems.measure import Measured, measure
+from benchmarks.systems.page import page
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def systems(
+    output: Annotated[Path, typer.Option(help="The page; what is measured lies beside it.")] = Path(
+        "docs/results/systems.md"
+    ),
+    names: Annotated[list[str] | None, typer.Argument(help="Which systems; all by default.")] = None,
+    minutes: Annotated[float, typer.Option(help="No system is begun after so many minutes.")] = 1e9,
+) -> None:
+    """Measure, and write the page."""
+    started, kept = time.monotonic(), output.with_suffix(".jsonl")
+    rows = [Measured(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
+    done = {one.name.removeprefix("dysts:") for one in rows}
+    for name in [each for each in names or dysts_names() if each not in done]:
+        if time.monotonic() - started > 60 * minutes:
+            break
+        try:
+            rows.append(measure(dysts_system(name)(), SAMPLES_PER_PERIOD))
+        except UserError as error:
+            rows.append(Measured(f"dysts:{name}", obstacle=str(error)))
+        text = "".join(json.dumps(dataclasses.asdict(one)) + "\n" for one in rows)
+        write_atomically(kept, lambda temporary, text=text: temporary.write_text(text))
+        print(rows[-1].name, rows[-1].obstacle or rows[-1].exponents, flush=True)
+    rows.sort(key=lambda one: one.name.lower())
+    text = page(rows, "python -m benchmarks.systems", len(dysts_names()))
+    write_atomically(output, lambda temporary: temporary.write_text(text))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,66 @@
+"""The page of all systems: spectra beside stored ones, and which of the two obeys what must hold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.systems.measure import Measured
+
+_ABSOLUTE, _RELATIVE = 0.02, 0.02  # of the largest exponent's size, and of the sum's
+
+
+def agrees(one: Measured) -> bool:
+    """Return whether every stored exponent is within three standard errors, or 5 % of the largest in size."""
+    floor = 0.05 * max(map(abs, one.exponents))
+    pairs = zip(one.exponents, one.errors, one.stored, strict=True)
+    return all(abs(own - kept) <= max(3 * error, floor) for own, error, kept in pairs)
+
+
+def broken_rules(one: Measured, exponents: Sequence[float]) -> list[str]:
+    """Return what `exponents` of that system do not obey: their sum is the mean divergence, and of a flow one is zero.
+    What is wrong by less than three standard errors, or 2 % of the largest exponent in size, is not counted."""
+    size = max(map(abs, one.exponents))
+    found = []
+    error = 3 * float(np.sqrt(np.sum(np.square(one.errors))))
+    if abs(sum(exponents) - one.divergence) > max(error, _RELATIVE * size):
+        found.append(f"sum {sum(exponents):.3g}, not {one.divergence:.3g}")
+    if one.flow:
+        nearest = min(range(len(exponents)), key=lambda place: abs(exponents[place]))
+        if abs(exponents[nearest]) > max(3 * one.errors[nearest], _ABSOLUTE * size):
+            found.append(f"none is zero ({exponents[nearest]:.3g})")
+    return found
+
+
+def page(rows: Sequence[Measured], command: str, asked: int) -> str:
+    """Return the page in Markdown."""
+    done = [one for one in rows if one.exponents]
+    compared = [one for one in done if len(one.stored) == len(one.exponents)]
+    same = [one for one in compared if agrees(one)]
+    ours = sum(not broken_rules(one, one.exponents) for one in compared)
+    theirs = sum(not broken_rules(one, one.stored) for one in compared)
+    lines = [
+        "# Spectra of many known systems",
+        "",
+        f"Lyapunov exponents of {len(done)} of the {asked} flows and maps of the package `dysts` that are equations "
+        "without delay and of tensors, in nats per unit of time, mean and standard error over 64 trajectories (12 "
+        f"periods each, the first 3 not counted; seed 0), beside those that the package keeps. Made by `{command}`; "
+        "`get_system(\"dysts:NAME\")` returns a system (`pip install 'aelle[systems]'`).",
+        "",
+        f"- Kept exponents exist for {len(compared)} of them; {len(same)} agree within three standard errors or 5 % of "
+        "the largest in size.",
+        f"- Two rules tell who is right: exponents add up to the mean divergence of the equation, and a flow that does "
+        f"not stop has an exponent of zero. Ours obey both in {ours} of {len(compared)}, the kept ones in {theirs}.",
+        f"- No spectrum: {len(rows) - len(done)}, named at the end.",
+        "",
+        "| system | ours | kept | divergence | ours break | kept break |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in done:
+        own = ", ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(one.exponents, one.errors, strict=True))
+        kept = ", ".join(f"{value:.3g}" for value in one.stored) or "-"
+        broken = "; ".join(broken_rules(one, one.exponents)) or "-"
+        broken_kept = "; ".join(broken_rules(one, one.stored)) or "-" if one in compared else ""
+        name = one.name.removeprefix("dysts:")
+        lines.append(f"| {name} | {own} | {kept} | {one.divergence:.3g} | {broken} | {broken_kept} |")
+    lines += ["", *(f"- {one.name.removeprefix('dysts:')}: {one.obstacle}" for one in rows if one.obstacle), ""]
+    return "\n".join(lines)
