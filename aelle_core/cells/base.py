@@ -98,6 +98,12 @@ class Cell(ABC):
         """
         raise UserError(f"cell {self.name!r} cannot be stacked in layers: expected one of torch.nn's")
 
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
+    ) -> tuple[State, Blocks, dict[str, Tensor]]:
+        """Return what `linearise` and `drive_slopes` do; cells whose two share their work make it once."""
+        return *self.linearise(weights, drive, state), self.drive_slopes(weights, drive, state)
+
     def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
         """Parameters of one network, float32, drawn by the registered `initialiser`: every entry U(-scale, scale) by
         default (the paper's section 4.2); by "author" as the cell's authors draw them, whatever the scale. Raises

@@ -107,6 +107,13 @@ class GRU(Cell):
         return {"h": self._linear_parts(weights, drive, state)[1]}
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        h, slopes, r, z = self._linear_parts(weights, drive, state)
+        return self.linearise_driven(weights, drive, state)[:2]
+
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
+    ) -> tuple[State, Blocks, dict[str, Tensor]]:
+        h, by_drive, r, z = self._linear_parts(weights, drive, state)
+        slopes = by_drive.clone()
         slopes[:, :, 2] *= r  # U_n h enters through the reset gate, the drive does not
-        return {"h": h}, {("h", "h"): Block(slopes, weights["U"].unflatten(1, (3, -1)), diagonal=z)}
+        blocks = {("h", "h"): Block(slopes, weights["U"].unflatten(1, (3, -1)), diagonal=z)}
+        return {"h": h}, blocks, {"h": by_drive}

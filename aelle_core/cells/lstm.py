@@ -69,14 +69,21 @@ class LSTM(Cell):
 
     def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
         _, c_slopes, o_slope, _, h_by_c = self._linear_parts(weights, drive, state)
-        own = o_slope.unsqueeze(2)
-        return {
-            "c": torch.cat([c_slopes, torch.zeros_like(own)], dim=2),
-            "h": torch.cat([h_by_c.unsqueeze(2) * c_slopes, own], dim=2),
-        }
+        return _by_drive(c_slopes, o_slope, h_by_c)
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        new, c_slopes, o_slope, f, h_by_c = self._linear_parts(weights, drive, state)
+        return self._linearised(weights, *self._linear_parts(weights, drive, state))
+
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
+    ) -> tuple[State, Blocks, dict[str, Tensor]]:
+        parts = self._linear_parts(weights, drive, state)
+        _, c_slopes, o_slope, _, h_by_c = parts
+        return *self._linearised(weights, *parts), _by_drive(c_slopes, o_slope, h_by_c)
+
+    def _linearised(
+        self, weights: Mapping[str, Tensor], new: State, c_slopes: Tensor, o_slope: Tensor, f: Tensor, h_by_c: Tensor
+    ) -> tuple[State, Blocks]:
         gates = weights["U"].unflatten(1, (4, -1))
         through_c = Through("c", h_by_c)
         blocks = {
@@ -86,3 +93,12 @@ class LSTM(Cell):
             ("c", "c"): Block(diagonal=f),
         }
         return new, blocks
+
+
+def _by_drive(c_slopes: Tensor, o_slope: Tensor, h_by_c: Tensor) -> dict[str, Tensor]:
+    """Return d new part / d drive, gate by gate."""
+    own = o_slope.unsqueeze(2)
+    return {
+        "c": torch.cat([c_slopes, torch.zeros_like(own)], dim=2),
+        "h": torch.cat([h_by_c.unsqueeze(2) * c_slopes, own], dim=2),
+    }

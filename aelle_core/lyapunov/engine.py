@@ -18,7 +18,8 @@ from aelle_core.lyapunov.systems import System
 from aelle_core.lyapunov.tally import Growth, Tally
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
-_LONGEST_STRETCH = 256
+_LONGEST_STRETCH = 4096
+_TOLD_STRETCH = 256  # steps from one report of progress to the next, at most
 _TRIAL = 4  # steps that show whether float32 is hopeless
 _FEW_TRAJECTORIES, _FEW_DIMENSIONS = 4, 64
 _UNDERFLOW = {torch.float64: math.log(1e-280), torch.float32: math.log(1e-30)}  # lower, rounding is not relative
@@ -71,7 +72,8 @@ def evolve(
     # Numbers of many digits do not underflow.
     tally = Tally(system, k, warmup, dtype, check, running, -math.inf if bits else _UNDERFLOW[dtype], steps)
     room = _MEMORY[like.device.type] // system.bytes_per_step(copies)
-    stretch = max(2, min(_LONGEST_STRETCH, room) // 2 * 2)  # kernels may make two steps at once
+    longest = _LONGEST_STRETCH if on_step is None else min(_LONGEST_STRETCH, _TOLD_STRETCH)
+    stretch = max(2, min(longest, room) // 2 * 2)  # kernels may make two steps at once
     state = system.start(copies)
     first = 0
     with one_torch_thread() as threads:

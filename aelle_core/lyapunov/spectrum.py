@@ -149,6 +149,9 @@ def lyapunov_spectrum(
                 stacklevel=2,
             )
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
+        for part in parts:
+            if isinstance(part.system, StepSystem):
+                part.system.compile(part.steps)
         growth, network, used = growth_of_parts(parts, followed, skipped, precision, check, every, on_step)
     result = spectrum_of(growth, network, used, built.size)
     if vectors is None or result.status != "ok":
@@ -240,6 +243,8 @@ def _closed_loops(
         followed = _checked_count("k", k, system.size, 1, system.size)
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
+        if isinstance(system, StepSystem):
+            system.compile(length)
         parts = _parts_that_fit(system, 2 if check else 1) if isinstance(system, ClosedLoopSystem) else [system]
         growths: list[tuple[Growth, int, Precision]] = []
         for part in parts:

@@ -32,11 +32,13 @@ class Volumes:
         `often`, every sequence at every step."""
         networks, sequences, steps = like.shape
         per_network = jacobians.trajectories // networks  # copies among them
-        wanted = torch.zeros(sequences, steps, dtype=torch.bool)
-        if often:
-            wanted[:] = True
-        for time in range(-counted % SELDOM, steps, SELDOM):
-            wanted[(counted + time) // SELDOM % sequences, groups.cpu() == int(groups[time])] = True
+        wanted = torch.full((sequences, steps), often)
+        times = torch.tensor(range(-counted % SELDOM, steps, SELDOM), dtype=torch.int64)
+        if not often and len(times):
+            group_of = groups.cpu()
+            chosen = torch.zeros(sequences, int(group_of[-1]) + 1, dtype=torch.bool)
+            chosen[(counted + times) // SELDOM % sequences, group_of[times]] = True
+            wanted = chosen[:, group_of]
         indices = wanted.nonzero()  # (looked at, 2): sequence, step
         residuals_by_group = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
         at_once = max(1, _ROOM // (networks * jacobians.size**2 * 8))

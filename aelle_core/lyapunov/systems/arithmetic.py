@@ -58,19 +58,22 @@ class WatchedArithmetic(TorchFunctionMode):
     Carlo arithmetic; Parker 1997): what cancellation does to it then shows as a difference from an undisturbed run.
     The disturbance is for the dtype of `like`; results of another are disturbed by as many units of their own.
 
+    Where the function is `traced`, its tanh and sigmoid stay torch's: whoever reads the trace knows their derivatives.
+
     Functions of several operations are taken apart where that is known (functions.py). What is not seen into, or
     computed in another way than it can be watched, is called as it stands, and its name is added to `unchecked`.
     """
 
-    def __init__(self, like: Tensor, disturbance: float = 0.0) -> None:
+    def __init__(self, like: Tensor, disturbance: float = 0.0, *, traced: bool = False) -> None:
         super().__init__()
+        self._tanh, self._sigmoid = (torch.tanh, torch.sigmoid) if traced else (_tanh, _sigmoid)
         self._substitutes: dict[str, Callable[..., Any]] = {
-            "tanh": _substitute(_tanh),
-            "tanh_": _in_place(_tanh),
-            "sigmoid": _substitute(_sigmoid),
-            "sigmoid_": _in_place(_sigmoid),
-            "expit": _substitute(_sigmoid),
-            "special_expit": _substitute(_sigmoid),
+            "tanh": _substitute(self._tanh),
+            "tanh_": _in_place(self._tanh),
+            "sigmoid": _substitute(self._sigmoid),
+            "sigmoid_": _in_place(self._sigmoid),
+            "expit": _substitute(self._sigmoid),
+            "special_expit": _substitute(self._sigmoid),
             "rnn_tanh_cell": self._rnn_cell,
             "rnn_relu_cell": self._relu_cell,
             "gru_cell": self._gru_cell,
@@ -143,7 +146,7 @@ class WatchedArithmetic(TorchFunctionMode):
         return self._disturbed(torch.nn.functional.linear(x, weight, bias))
 
     def _rnn_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
-        return _tanh(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
+        return self._tanh(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
 
     def _relu_cell(self, x: Tensor, h: Tensor, w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None) -> Tensor:
         return torch.relu(self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h))
@@ -152,16 +155,16 @@ class WatchedArithmetic(TorchFunctionMode):
         x_r, x_z, x_n = self._gates(x, w_x, b_x).chunk(3, dim=-1)
         h_r, h_z, h_n = self._gates(h, w_h, b_h).chunk(3, dim=-1)
         a = x_z + h_z
-        n = self._disturbed(_tanh(x_n + _sigmoid(x_r + h_r) * h_n))
-        return _sigmoid(-a) * n + _sigmoid(a) * h
+        n = self._disturbed(self._tanh(x_n + self._sigmoid(x_r + h_r) * h_n))
+        return self._sigmoid(-a) * n + self._sigmoid(a) * h
 
     def _lstm_cell(
         self, x: Tensor, state: Sequence[Tensor], w_x: Tensor, w_h: Tensor, b_x: Any = None, b_h: Any = None
     ) -> tuple[Tensor, Tensor]:
         h, c = state
         i, f, g, o = (self._gates(x, w_x, b_x) + self._gates(h, w_h, b_h)).chunk(4, dim=-1)
-        c = self._disturbed(_sigmoid(f) * c + _sigmoid(i) * _tanh(g))
-        return _sigmoid(o) * _tanh(c), c
+        c = self._disturbed(self._sigmoid(f) * c + self._sigmoid(i) * self._tanh(g))
+        return self._sigmoid(o) * self._tanh(c), c
 
 
 def _narrows(name: str, arguments: Sequence[Any], result: Any) -> bool:

@@ -162,9 +162,14 @@ class ClosedLoopSystem:
             state = split_carried(cell, old)
             columns = slice(column, column + cell.state_size)
             exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
-            _fill_transposed(whole[..., columns, columns], cell, cell.linearise(exact, drive, state)[1])
             below = x if before is None else _new_hidden(*before)
-            by_input = input_jacobian(cell, weights, drive, below, state).mT
+            if type(cell).drive_slopes is not Cell.drive_slopes:
+                _, blocks, slopes = cell.linearise_driven(exact, drive, state)
+                by_input = input_jacobian_by_slopes(cell, weights, slopes).mT
+            else:
+                blocks = cell.linearise(exact, drive, state)[1]
+                by_input = input_jacobian(cell, weights, drive, below, state).mT
+            _fill_transposed(whole[..., columns, columns], cell, blocks)
             if before is None:
                 whole[..., self.state_size :, columns] = by_input
             else:
@@ -224,6 +229,12 @@ def _disturbed(values: Tensor, rounding: Rounding | None) -> Tensor:
     return values * rounding.factors(values.shape[1], values.shape[2], copies_at=0)
 
 
+def input_jacobian_by_slopes(cell: Cell, weights: dict[str, Tensor], slopes: dict[str, Tensor]) -> Tensor:
+    """Return d new state / d input, (networks, batch, state_size, features), from a cell's `drive_slopes`."""
+    by_drive = weights["W"].unflatten(1, (-1, cell.units))
+    return torch.cat([gates_scaled(slopes[part], by_drive) for part in cell.parts], dim=-2)
+
+
 def input_jacobian(cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Tensor, state: State) -> Tensor:
     """Return d new state / d input, (networks, batch, state_size, features), at inputs x (networks, batch, features).
 
@@ -231,9 +242,7 @@ def input_jacobian(cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Ten
     time, with derivatives of tanh and sigmoid that keep their digits in saturation.
     """
     if type(cell).drive_slopes is not Cell.drive_slopes:
-        slopes = cell.drive_slopes(weights, drive, state)
-        by_drive = weights["W"].unflatten(1, (-1, cell.units))
-        return torch.cat([gates_scaled(slopes[part], by_drive) for part in cell.parts], dim=-2)
+        return input_jacobian_by_slopes(cell, weights, cell.drive_slopes(weights, drive, state))
     arithmetic = WatchedArithmetic(x)
 
     def step(given: Tensor) -> Tensor:

@@ -2,14 +2,20 @@
 
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from aelle_core.foundation.errors import UserError, first_line
+from aelle_core.lyapunov.compiled.attempt import compiled_step, same_numbers, worth_compiling
+from aelle_core.lyapunov.compiled.graph import NotCompilableError
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians, PushedJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
+
+if TYPE_CHECKING:
+    from aelle_core.lyapunov.compiled.program import Program
 
 Step = Callable[[Tensor | None, Tensor], Tensor]
 """step(x, state) -> state: x (batch, features), or None for an autonomous map; states (batch, state_size)."""
@@ -21,7 +27,8 @@ class StepSystem:
     Its derivatives are as good as the function's own, with tanh and sigmoid put right in saturation. All steps of a
     stretch are linearised at once, as one large batch; a function that works with its own batch size only is taken
     one step at a time. Where few tangents are followed, the Jacobian is not made at all. Second copies run through
-    the function apart from the first, with every rounded result in it disturbed.
+    the function apart from the first, with every rounded result in it disturbed. Where the function can be traced and
+    the run is long enough, `compile` turns it into machine code, which does the same.
 
     Functions that the check for rounding does not see into are `unchecked`, and so are states that the function takes
     in float32 alone.
@@ -43,8 +50,9 @@ class StepSystem:
         self.networks = 1
         self.sequences, self.size = initial_state.shape
         self.exact_zeros = False
-        disturbance = Rounding(initial_state).size
-        self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, disturbance)]
+        self.program: Program | None = None
+        self.disturbance = Rounding(initial_state).size
+        self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, self.disturbance)]
         self._check()
         self._refuse_influence()
         self.any_batch = self._takes_any_batch()
@@ -54,6 +62,16 @@ class StepSystem:
                 "no exponent is marked resolved",
                 stacklevel=2,
             )
+
+    def compile(self, steps: int) -> None:
+        """Have so many steps run as machine code, where that is worth its compilation. Warns where the function cannot
+        be compiled, or what was compiled does not do the same: it then runs in Python."""
+        if self.program is not None or not worth_compiling(self, steps):
+            return
+        try:
+            self.program = compiled_step(self)
+        except NotCompilableError as error:
+            warnings.warn(f"step(x, state) runs in Python, which is slow, as it is not compiled: {error}", stacklevel=4)
 
     def start(self, copies: int) -> Tensor:
         return self.initial_state.repeat(copies, 1)
@@ -70,11 +88,13 @@ class StepSystem:
         return self
 
     def bytes_per_step(self, copies: int) -> int:
-        return 6 * copies * self.sequences * self.size**2 * self.like.itemsize
+        return (2 if self.program is not None else 6) * copies * self.sequences * self.size**2 * self.like.itemsize
 
     def linearise(
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
     ) -> tuple[Tensor, Jacobians, Tensor]:
+        if self.program is not None and self._still_the_same(first, state):
+            return self._compiled(self.program, first, steps, state)
         pieces = state.split(self.sequences)
         plain, disturbed = self._arithmetic
         watched = [plain, *[disturbed] * (len(pieces) - 1)]
@@ -85,7 +105,7 @@ class StepSystem:
 
             def along(step: int, tangents: Tensor) -> Tensor:
                 parts = zip(runs, tangents.split(self.sequences), watched, strict=True)
-                x = self._input(first + step)
+                x = self.input_at(first + step)
                 pushed = [self._push(x, run[step], part.to(last), arithmetic) for run, part, arithmetic in parts]
                 return torch.cat(pushed).to(tangents)
 
@@ -94,8 +114,41 @@ class StepSystem:
         jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *run) for run in several]))
         return last, jacobians, finite & jacobians.finite()
 
-    def _input(self, time: int) -> Tensor | None:
-        return None if self.inputs is None else self.inputs[:, time]
+    def _compiled(self, program: "Program", first: int, steps: int, state: Tensor) -> tuple[Tensor, Jacobians, Tensor]:
+        copies = len(state) // self.sequences
+        inputs = None if self.inputs is None else self.inputs[:, first : first + steps].repeat(copies, 1, 1)
+        disturbed = [row >= self.sequences for row in range(len(state))]
+        last, transposed = program.run(state, inputs, steps, disturbed, first)
+        jacobians = BlockJacobians.of_dense(transposed)
+        return last, jacobians, last.isfinite().all(dim=-1) & jacobians.finite()
+
+    def _still_the_same(self, first: int, state: Tensor) -> bool:
+        """Whether the function still does what was compiled, as one that changes from call to call does not."""
+        assert self.program is not None
+        state = state[: self.sequences]
+        x = self.input_at(first)
+        found, _ = self.program.run(state, None if x is None else x.unsqueeze(1), 1, [False] * self.sequences, first)
+        with self._arithmetic[0]:
+            expected = self._new(x, state)
+        if same_numbers(found, expected):
+            return True
+        self.program = None
+        warnings.warn(
+            f"step(x, state) does not do at step {first} what it did when it was compiled: it runs in Python from here "
+            "on, and its spectrum is of a map that changes from call to call",
+            stacklevel=6,
+        )
+        return False
+
+    def input_at(self, time: int, rows: slice = slice(None)) -> Tensor | None:
+        """Return the inputs of a step, (sequences, features), of all sequences or of some."""
+        return None if self.inputs is None else self.inputs[rows, time]
+
+    def in_python(self, steps: int, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the states after the first `steps` steps and the transposed Jacobians (sequences, steps, size, size)
+        as the function itself gives them."""
+        states = self._forward(0, steps, state, self._arithmetic[0])
+        return states[-1], self._transposed(0, states, self._arithmetic[0])
 
     def _new(self, x: Tensor | None, state: Tensor) -> Tensor:
         """One step. The function gets copies of its own: one that works in place may write into them."""
@@ -106,7 +159,7 @@ class StepSystem:
         states = [state]
         with arithmetic:
             for time in range(first, first + steps):
-                states.append(self._new(self._input(time), states[-1]))
+                states.append(self._new(self.input_at(time), states[-1]))
         return states
 
     def _transposed(self, first: int, states: list[Tensor], arithmetic: WatchedArithmetic) -> Tensor:
@@ -118,12 +171,12 @@ class StepSystem:
             return self._push(x, state, identity.expand(len(state), -1, -1), arithmetic).mT
 
         if not self.any_batch:
-            return torch.stack([of(self._input(first + step), states[step]) for step in range(steps)], dim=1)
+            return torch.stack([of(self.input_at(first + step), states[step]) for step in range(steps)], dim=1)
         x = None if self.inputs is None else self.inputs[:, first : first + steps].flatten(0, 1)
         return of(x, torch.stack(states[:-1], dim=1).flatten(0, 1)).unflatten(0, (-1, steps))
 
     def pushes(self, k: int) -> bool:
-        return 4 * k <= self.size
+        return 4 * k <= self.size and self.program is None
 
     def _push(self, x: Tensor | None, state: Tensor, tangents: Tensor, arithmetic: WatchedArithmetic) -> Tensor:
         """J Q for tangents (batch, size, k)."""
@@ -140,7 +193,7 @@ class StepSystem:
     def _check(self) -> None:
         state = self.initial_state
         try:
-            new = self._new(self._input(0), state)
+            new = self._new(self.input_at(0), state)
         except UserError:
             raise
         except Exception as error:  # whatever a person's function raises
@@ -156,7 +209,7 @@ class StepSystem:
                 "(batch, size)"
             )
         try:
-            self._push(self._input(0), state, torch.zeros_like(state).unsqueeze(-1), self._arithmetic[0])
+            self._push(self.input_at(0), state, torch.zeros_like(state).unsqueeze(-1), self._arithmetic[0])
         except Exception as error:
             raise UserError(
                 f"step(x, state) cannot be differentiated in forward mode: {_told(error)}; expected torch operations "
@@ -168,7 +221,7 @@ class StepSystem:
     def _compare_with_finite_differences(self) -> None:
         """Beside the initial state, where a kink (relu at zero) is unlikely to lie."""
         source = torch.Generator(self.like.device).manual_seed(0)
-        x, state = self._input(0), self.initial_state
+        x, state = self.input_at(0), self.initial_state
         beside = state + 1e-3 * (1 + state.abs()) * torch.empty_like(state).normal_(generator=source)
         direction = torch.empty_like(state).normal_(generator=source)
         distance = torch.finfo(state.dtype).eps ** (1 / 3)
@@ -191,7 +244,7 @@ class StepSystem:
         batch do: what is computed then is no spectrum of any one sequence."""
         if self.sequences == 1:
             return
-        x, state = self._input(0), self.initial_state
+        x, state = self.input_at(0), self.initial_state
         other = state.clone()
         other[0] += 0.1 * (1 + state[0].abs())
         try:
@@ -206,7 +259,7 @@ class StepSystem:
 
     def _takes_any_batch(self) -> bool:
         """Whether two different batches side by side give what each gives alone."""
-        x, state = self._input(0), self.initial_state
+        x, state = self.input_at(0), self.initial_state
         other = state.flip(0) + 0.1 * (1 + state.abs())
         try:
             alone = torch.cat([self._new(x, state), self._new(x, other)])

@@ -9,8 +9,8 @@ import pytest
 from llvmlite import ir
 from numba.core import types
 
+from aelle_core.foundation.machine_code import compile_module
 from aelle_core.foundation.vector_instructions import INDEX, Emitter
-from aelle_core.training.compiler.emit.machine_code import compile_module
 from aelle_core.training.compiler.emit.products import emit_gradient, emit_product
 
 _FLOATS = ir.FloatType().as_pointer()

@@ -28,6 +28,7 @@ from aelle_core.foundation import vector_instructions as vector_code
 from aelle_core.lyapunov.kernels.householder import emitter, factor, push, reflectors, vectors
 from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, PANEL, compiled
 from aelle_core.lyapunov.kernels.householder.factor import dead_to_the_end, factorise
+from aelle_core.lyapunov.kernels.householder.kept import in_users_cache
 from aelle_core.lyapunov.kernels.householder.push import (
     add_squares,
     disturb_reflectors,
@@ -182,4 +183,5 @@ def _with_fingerprint(fingerprint: int) -> Any:
 
 
 _SOURCES = (vector_code, emitter, factor, push, reflectors, vectors)
-advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(each.__file__)).read_bytes() for each in _SOURCES)))
+with in_users_cache():
+    advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(each.__file__)).read_bytes() for each in _SOURCES)))

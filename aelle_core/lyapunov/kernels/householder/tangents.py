@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov.kernels.householder.algorithm import advance
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, lanes
+from aelle_core.lyapunov.kernels.householder.kept import take_prepared
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 from aelle_core.lyapunov.kernels.tangents import Frame
@@ -116,6 +117,7 @@ def prepare_kernel(dtype: torch.dtype) -> None:
         str(dtype).removeprefix("torch.") in str(signature) for signature in advance.signatures
     ):
         return
+    take_prepared(advance.stats.cache_path)
     if not any(Path(advance.stats.cache_path).glob("algorithm.*.nbi")):
         print("compiling the spectrum kernel for this CPU: some ten seconds, once", file=sys.stderr, flush=True)
     like = torch.empty(0, dtype=dtype, device="cpu")

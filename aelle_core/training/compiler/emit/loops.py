@@ -9,9 +9,9 @@ from typing import Any, Literal
 from llvmlite import ir
 from numba.core import types
 
+from aelle_core.foundation.machine_code import compile_module
 from aelle_core.foundation.vector_instructions import INDEX, Emitter
 from aelle_core.training.compiler.emit.cross_entropy import emit_cross_entropy
-from aelle_core.training.compiler.emit.machine_code import compile_module
 from aelle_core.training.compiler.emit.pointwise import Pointwise
 from aelle_core.training.compiler.emit.products import emit_gradient, emit_product
 from aelle_core.training.compiler.emit.rows import add_row, code_at, copy_row, zero_rows

@@ -1,0 +1,1 @@
+"""Step functions as machine code: traced, taken apart into single numbers, differentiated, compiled once."""

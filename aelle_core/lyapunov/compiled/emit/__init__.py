@@ -1,0 +1,1 @@
+"""From operations on numbered elements to LLVM's language."""
