@@ -26,6 +26,8 @@ _WHOLE_FILES = (
     "tests/aelle_core/store/test_store_on_gcs.py",
     "tests/aelle_core/store/test_store_on_s3.py",
     "tests/aelle_core/report/test_page_in_browser.py",
+    "tests/docs/test_long_pages.py",
+    "tests/docs/test_notebooks.py",
     "tests/aelle_core/report/test_free_run_figures.py",
     "tests/aelle_core/report/test_report_figures.py",
     "tests/aelle_core/evaluation/test_paper_tables.py",
