@@ -59,8 +59,8 @@ class SpectrumCallback:
                 raise UserError(f"{label}={value!r}: expected a whole number of at least 1")
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget={budget!r}: expected a share of the time above 0 and at most 1, or None")
-        whole = isinstance(inputs, PackedSequence | DataLoader)  # neither can be sliced by sequence
-        self.inputs = inputs if whole else inputs[:sequences]
+        # Neither a packed sequence nor a loader can be cut by sequences.
+        self.inputs: Any = inputs if isinstance(inputs, PackedSequence | DataLoader) else inputs[:sequences]
         self.every, self.budget = every, budget
         self.history: list[tuple[int, LyapunovSpectrum]] = []
         self.skipped = 0

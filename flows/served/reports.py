@@ -10,6 +10,7 @@ import hmac
 from base64 import b64decode, b64encode
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from urllib.parse import unquote
 
 from aelle_core.files.places import place
@@ -120,8 +121,9 @@ def _read(path: str) -> bytes | None:
         return None
     try:
         root = place(ServedSettings().results(name))
-        wanted = root.joinpath(*parts)
-        inside = not hasattr(wanted, "is_symlink") or wanted.resolve().is_relative_to(root.resolve())
-        return wanted.read_bytes() if inside else None
+        wanted = root / file
+        if isinstance(wanted, Path) and not wanted.resolve().is_relative_to(Path(str(root)).resolve()):
+            return None  # through a link
+        return wanted.read_bytes()
     except (UserError, OSError):
         return None

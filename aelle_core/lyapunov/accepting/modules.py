@@ -83,5 +83,6 @@ def _as_the_module_takes_them(module: nn.Module, inputs: Any) -> Any:
     if isinstance(given, Tensor) and like is not None:
         given = given.to(device=like.device, dtype=like.dtype if given.is_floating_point() else None)
     elif isinstance(given, PackedSequence) and like is not None:
-        given = given.to(like.device, like.dtype if given.data.is_floating_point() else given.data.dtype)
+        packed: Any = given.to(like.device)
+        given = packed.to(like.dtype) if packed.data.is_floating_point() else packed
     return given
