@@ -83,6 +83,7 @@ def _as_the_module_takes_them(module: nn.Module, inputs: Any) -> Any:
     if isinstance(given, Tensor) and like is not None:
         given = given.to(device=like.device, dtype=like.dtype if given.is_floating_point() else None)
     elif isinstance(given, PackedSequence) and like is not None:
-        packed: Any = given.to(like.device)
+        packed: Any = given
+        packed = packed.to(like.device)
         given = packed.to(like.dtype) if packed.data.is_floating_point() else packed
     return given
