@@ -65,7 +65,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
         page.get_by_role("option", name=cell, exact=True).click()
     picture("form-cells")
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Add item").last.click()  # of the ranges
+    page.get_by_role("button", name="Add item").nth(-2).click()  # of the ranges; the last adds an option
     page.get_by_role("button", name="Select quantity").click()
     page.get_by_role("option", name="scale", exact=True).click()
     page.get_by_role("spinbutton", name="low").fill("0.5")
