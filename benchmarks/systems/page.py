@@ -42,7 +42,7 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
         "# Spectra of many known systems",
         "",
         f"Lyapunov exponents of {len(done)} of the {asked} flows and maps of the package `dysts` that are equations "
-        "without delay and of tensors, in nats per unit of time, mean and standard error over 64 trajectories (12 "
+        "without delay, in nats per unit of time, mean and standard error over 64 trajectories (12 "
         f"periods each, the first 3 not counted; seed 0), beside those that the package keeps. Made by `{command}`; "
         "`get_system(\"dysts:NAME\")` returns a system (`pip install 'aelle[systems]'`).",
         "",

@@ -17,6 +17,7 @@ from aelle_core.foundation.errors import UserError
 from flows.processes.client import prefect_home
 from flows.processes.environment import prepare_prefect, prepare_ray
 from flows.processes.secret import kept_secret, known_secret, link_file, sign_in_link, write_private
+from flows.processes.served_by import serve_from_here
 from flows.processes.server import prefect_server
 from flows.processes.stale_runs import crash_without_heartbeats
 
@@ -58,6 +59,7 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
         from flows.served.runner import OwnFlowsRunner
 
         crash_without_heartbeats()
+        serve_from_here()
         runner = OwnFlowsRunner(limit=options.limit)
         for deployment in deployments(options.nightly, held.timezone):
             runner.offer(deployment)

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from xdist.scheduler import LoadScopeScheduling
 
 _CLUSTER = (
+    "tests/aelle_core/integrations/test_ray_tune.py",
     "tests/faults/test_disk.py",
     "tests/faults/test_nodes.py",
     "tests/faults/test_packs.py",

@@ -67,5 +67,6 @@ def _draw_latent(axes: Axes, found: Explanation) -> None:
         axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, linewidth=2, label=label)
     if np.abs(curves).max() > 3:
         symmetric_logarithm(axes)
+    axes.margins(y=0.18)  # room for the legend
     axes.set_ylabel("change of the exponent (nats per step)\nas the predicted loss rises")
     axes.legend(frameon=False, fontsize="small")
