@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from aelle_core.aelle.estimator import AeLLE
@@ -17,6 +17,7 @@ from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, standings
 from aelle_core.files.places import Place, resolved
 from aelle_core.report import ReportData
+from aelle_core.report.text_tables import METRICS
 from aelle_core.study import RunDirectory
 from flows.jobs import completed, job
 from flows.parameters import AnalysisParameters, Request, Resources
@@ -25,6 +26,7 @@ from flows.processes.run_lock import run_lease
 from flows.progress.display import display
 from flows.ray_tasks.fan_out import fan_out
 from flows.ray_tasks.measure_split import measure_split
+from flows.report_link import report_link
 
 _STAGE = "Analysing"
 
@@ -83,7 +85,7 @@ def report(directory: str, analysis: Analysis) -> ReportData:
 
 @task(name="publish metrics", cache_policy=NO_CACHE, persist_result=False)
 def publish(directory: str, data: ReportData) -> None:
-    """Put the metrics and the figures into Prefect's artifacts."""
+    """Put the metrics, the figures, and the link to the report into Prefect's artifacts."""
     run = RunDirectory(directory)
     create_table_artifact(
         key="classifier-metrics",
@@ -91,22 +93,27 @@ def publish(directory: str, data: ReportData) -> None:
         description=f"{data.study['identity']}: predicting the final outcome, after epoch {data.last_epoch}",
     )
     create_markdown_artifact(key="report", markdown=_markdown(data, run), description=f"Report: {run.report}")
+    if link := report_link(run):
+        create_link_artifact(link, "Open the report", key="open-the-report", description=data.title)
 
 
 def metrics_table(data: ReportData, epoch: int) -> list[dict[str, str]]:
-    """One row for each classifier at `epoch`, best F1 first: mean and 95 % interval of every metric."""
+    """One row for each classifier at `epoch`, best F1 first: mean and 95 % interval of every metric, F1 before the
+    others."""
     return [
         {
-            "classifier": standing.classifier,
-            "kind": standing.kind,
-            **{name: one.shown for name, one in standing.metrics.items()},
+            "predictor": standing.classifier,
+            "what it knows": standing.kind,
+            **{words: standing.metrics[name].shown for name, words in METRICS.items() if name in standing.metrics},
         }
         for standing in standings(data.summaries, epoch)
     ]
 
 
 def _markdown(data: ReportData, run: RunDirectory) -> str:
-    lines = [f"# {data.title}", "", *(f"- {sentence}" for sentence in data.verdicts), ""]
+    link = report_link(run)
+    lines = [f"# {data.title}", "", *([f"[Open the whole report]({link})", ""] if link else [])]
+    lines += [*(f"- {sentence}" for sentence in data.verdicts), ""]
     pictures: list[Place] = [*run.figures.glob("*.png")]
     for picture in sorted(pictures, key=lambda drawn: drawn.name):
         content = base64.b64encode(picture.read_bytes()).decode()

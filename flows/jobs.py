@@ -13,6 +13,7 @@ from aelle_core.study.quarantine import incomplete
 from flows.mistakes import fails_in_one_sentence
 from flows.processes.served_by import end_with_serve
 from flows.processes.stale_runs import WATCHED, record_process
+from flows.progress.published import publishes_progress
 
 P = ParamSpec("P")
 
@@ -24,7 +25,7 @@ def job(name: str) -> Callable[[Callable[P, Any]], Flow[P, Any]]:
     """Make a flow of the decorated function. It ends in one sentence, and what it runs belongs to its own run."""
 
     def made(function: Callable[P, Any]) -> Flow[P, Any]:
-        body = fails_in_one_sentence(function)
+        body = fails_in_one_sentence(publishes_progress(function))
         return flow(name=name, task_runner=_RUNNER, persist_result=False, on_running=[record_process])(body)
 
     return made

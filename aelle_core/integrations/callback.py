@@ -4,20 +4,23 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils.data import DataLoader
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.integrations.logs import Log, log_to
 from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
+from aelle_core.lyapunov.spectrum import Inputs
 
 
 class SpectrumCallback:
     """Compute the spectrum of a model every few training steps, on a few fixed sequences.
 
     Args:
-        inputs: What the model takes, such as (batch, time, features); the first `sequences` of them are used.
+        inputs: What the model takes, such as (batch, time, features) or a list of sequences; the first `sequences`
+            of them are used. Packed sequences and data loaders are used whole.
         every: Training steps between two spectra.
         log: Where spectra go, or several places in a tuple: see aelle_core.integrations.logs. They are kept in
             `history` as well, as (step, spectrum).
@@ -41,7 +44,7 @@ class SpectrumCallback:
 
     def __init__(
         self,
-        inputs: Tensor | np.ndarray,
+        inputs: Inputs,
         every: int = 100,
         log: Any = None,
         *,
@@ -56,7 +59,8 @@ class SpectrumCallback:
                 raise UserError(f"{label}={value!r}: expected a whole number of at least 1")
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget={budget!r}: expected a share of the time above 0 and at most 1, or None")
-        self.inputs = inputs[:sequences]
+        # Neither a packed sequence nor a loader can be cut by sequences.
+        self.inputs: Any = inputs if isinstance(inputs, PackedSequence | DataLoader) else inputs[:sequences]
         self.every, self.budget = every, budget
         self.history: list[tuple[int, LyapunovSpectrum]] = []
         self.skipped = 0

@@ -53,7 +53,7 @@ def to_html(spectrum: "LyapunovSpectrum") -> str:
         "resolved": "not checked"
         if spectrum.resolved is None
         else f"{int(spectrum.resolved.sum())} of {len(spectrum.exponents)}",
-        "computed from": f"{len(spectrum.per_sequence)} sequences of {spectrum.steps} counted steps",
+        "computed from": f"{len(spectrum.per_sequence)} sequences of {spectrum.steps_shown} counted steps",
     }
     cells = "".join(f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
     return (

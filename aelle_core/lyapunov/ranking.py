@@ -10,7 +10,8 @@ from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 def spectrum_of(growth: Growth, network: int, precision: Precision, size: int) -> LyapunovSpectrum:
     """Return the spectrum of one network of a pack: exponents in order, with what is known of their errors."""
     finite = growth.finite[network].cpu().numpy()
-    per_sequence = (growth.logarithms[network] / growth.steps).cpu().numpy()
+    per_sequence = growth.per_step(growth.logarithms[network]).cpu().numpy()
+    lengths = None if growth.lengths is None else growth.lengths.cpu().numpy()
     per_sequence[~finite] = np.nan
     count, k = int(finite.sum()), per_sequence.shape[1]
     if count == 0:
@@ -28,6 +29,7 @@ def spectrum_of(growth: Growth, network: int, precision: Precision, size: int) -
             steps=growth.steps,
             size=size,
             precision=precision,
+            lengths=lengths,
         )
     exponents = per_sequence[finite].mean(axis=0)
     order = np.argsort(-exponents, kind="stable")
@@ -42,7 +44,7 @@ def spectrum_of(growth: Growth, network: int, precision: Precision, size: int) -
             stderr = np.full(k, np.nan)
     kept = growth.finite[network]
     errors = None if growth.errors is None else growth.errors[network, kept].amax(dim=0).cpu().numpy()[order]
-    ceilings = (growth.ceilings[network, kept] / growth.steps).mean(dim=0).cpu().numpy()[order]
+    ceilings = growth.per_step(growth.ceilings[network])[kept].mean(dim=0).cpu().numpy()[order]
     running = None if growth.running is None else growth.running[:, network, kept].mean(dim=1).cpu().numpy()[:, order]
     return LyapunovSpectrum(
         exponents=exponents[order],
@@ -58,6 +60,7 @@ def spectrum_of(growth: Growth, network: int, precision: Precision, size: int) -
         precision=precision,
         running=running,
         running_steps=None if growth.running_steps is None else growth.running_steps.numpy(),
+        lengths=lengths,
     )
 
 

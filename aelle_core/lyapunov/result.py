@@ -36,13 +36,14 @@ class LyapunovSpectrum:
     status              "ok"; "non-finite" when weights or states were; "diverged" when a closed loop of finite weights
                         left the finite numbers. Sequences that did have NaN in `per_sequence`, and the exponents
                         are of the others, NaN where none is left
-    steps               steps that were counted, per sequence
+    steps               steps that were counted, per sequence; of sequences of different lengths in the longest
     size                dimensions of the tangent space; k of them were followed
     precision           "exact" (float64), "fast" (float32 tangents) or "extended" (tangents in many digits): what was
                         used in the end
     running             (records, k) finite-time exponents, the mean over sequences, after `running_steps` (records,)
                         counted steps; None unless asked for
     covariant           covariant Lyapunov vectors; None unless asked for by vectors="covariant"
+    lengths             (batch,) counted steps of each sequence; None where all have `steps`
     """
 
     exponents: np.ndarray
@@ -59,6 +60,7 @@ class LyapunovSpectrum:
     running: np.ndarray | None = None
     running_steps: np.ndarray | None = None
     covariant: "CovariantVectors | None" = None
+    lengths: np.ndarray | None = None
 
     @property
     def maximum(self) -> float:
@@ -117,6 +119,11 @@ class LyapunovSpectrum:
     def _repr_html_(self) -> str:
         return export.to_html(self)
 
+    @property
+    def steps_shown(self) -> str:
+        """The counted steps in words: one number, or the range over sequences."""
+        return str(self.steps) if self.lengths is None else f"{self.lengths.min()} to {self.lengths.max()}"
+
     def interpolate(self, size: int) -> np.ndarray:
         """Return the exponents at `size` points evenly over their index, linearly between neighbours: (size,)."""
         return interpolate_spectrum(self.exponents, size)
@@ -151,5 +158,5 @@ class LyapunovSpectrum:
         more = f", ... {self.exponents[-1]:.4g}" if len(self.exponents) > 3 else ""
         return (
             f"LyapunovSpectrum([{shown}{more}] nats/step, k={len(self.exponents)} of {self.size}, "
-            f"{len(self.per_sequence)} x {self.steps} steps)"
+            f"{len(self.per_sequence)} x {self.steps_shown} steps)"
         )

@@ -3,24 +3,28 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils.data import DataLoader
 
 from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov.accepting.adapters import build_system
+from aelle_core.lyapunov.accepting.adapters import build_systems
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, is_whole
 from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
+from aelle_core.lyapunov.lengths import growth_of_parts
 from aelle_core.lyapunov.precision import growth_of
 from aelle_core.lyapunov.ranking import spectrum_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 from aelle_core.lyapunov.systems import ClosedLoopSystem, StackSystem, Step, StepSystem
 
+Inputs: TypeAlias = Tensor | np.ndarray | PackedSequence | Sequence[Tensor | np.ndarray] | DataLoader
 Parts = TypeVar("Parts", StackSystem, ClosedLoopSystem)
 
 _SHORT = 1000  # steps of an autonomous map, below which the way to its attractor is a bias to be named
@@ -30,7 +34,7 @@ _MATRICES_AT_ONCE = {"cpu": 2, "cuda": 10}  # of a trajectory: reflectors here; 
 
 def lyapunov_spectrum(
     system: Network | ClosedLoop | nn.Module | Step | Tensor | np.ndarray,
-    inputs: Tensor | np.ndarray | None = None,
+    inputs: Inputs | None = None,
     *,
     steps: int | None = None,
     initial_state: Tensor | np.ndarray | Sequence[Tensor | np.ndarray] | None = None,
@@ -60,7 +64,11 @@ def lyapunov_spectrum(
     inputs         (batch, time, features); for a torch layer with batch_first=False (time, batch, features), as its
                    forward takes them; of a ClosedLoop what it reads, not counted, before `steps` steps on its own
                    output; for a module around a recurrent layer, whatever its forward takes; None for an autonomous
-                   map, whose step is given x = None
+                   map, whose step is given x = None. Sequences of different lengths come as a PackedSequence, as a
+                   list of (time, features), or from a module that packs them for its layer: each is followed to its
+                   own end, no padding is counted, and each weighs the same in the mean (the result's `lengths` has
+                   their counted steps; `steps` cuts all to one length). Of a DataLoader all batches are used, of a
+                   batch that is a tuple the first part: one over a Subset takes fewer
     steps          how many steps to take: needed without inputs, otherwise all of them
     initial_state  (batch, state_size), layer by layer and within a layer h before c; or torch's own h_0 or
                    (h_0, c_0); zeros by default; needed for a step function
@@ -114,8 +122,10 @@ def lyapunov_spectrum(
         )[0]
     if isinstance(system, Network) and system.packed:
         raise UserError("lyapunov_spectrum was given a pack of networks: expected one; pack_spectra takes packs")
+    if vectors is not None and not isinstance(inputs, Tensor | np.ndarray | None):
+        raise UserError(f"vectors={vectors!r} was given with inputs in a {type(inputs).__name__}: expected a tensor")
     with torch.no_grad():
-        built, length = build_system(
+        parts = build_systems(
             system,
             inputs,
             steps=steps,
@@ -125,6 +135,11 @@ def lyapunov_spectrum(
             device=device,
             layer=layer,
         )
+        built, length = parts[0].system, min(part.steps for part in parts)
+        if len(parts) > 1 and running is not None:
+            raise UserError(
+                f"running={running!r} was given with sequences of different lengths: expected one length, or steps="
+            )
         followed = _checked_count("k", k, built.size, 1, built.size)
         skipped = _checked_count("warmup", warmup, 0, 0, length - 1)
         if warmup is None and inputs is None and isinstance(built, StepSystem) and 1 < length < _SHORT:
@@ -134,9 +149,10 @@ def lyapunov_spectrum(
                 stacklevel=2,
             )
         every = None if running is None else _checked_count("running", running, 1, 1, length - skipped)
-        if isinstance(built, StepSystem):
-            built.compile(length)
-        ((growth, network, used),) = growth_of(built, followed, length, skipped, precision, check, every, on_step)
+        for part in parts:
+            if isinstance(part.system, StepSystem):
+                part.system.compile(part.steps)
+        growth, network, used = growth_of_parts(parts, followed, skipped, precision, check, every, on_step)
     result = spectrum_of(growth, network, used, built.size)
     if vectors is None or result.status != "ok":
         return result

@@ -31,6 +31,7 @@ class Growth:
     batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
                   too few steps
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
+    lengths       (sequences,) counted steps of each, of which `steps` is the largest; None where all are alike
     """
 
     logarithms: Tensor
@@ -42,6 +43,11 @@ class Growth:
     batches: Tensor | None = None
     running: Tensor | None = None
     running_steps: Tensor | None = None
+    lengths: Tensor | None = None
+
+    def per_step(self, sums: Tensor) -> Tensor:
+        """Return sums (..., sequences, k) over the counted steps as means."""
+        return sums / (self.steps if self.lengths is None else self.lengths.to(sums).unsqueeze(-1))
 
 
 class Tally:

@@ -243,9 +243,9 @@ def _show_results(data: "ReportData | None", directory: str) -> None:
     run = RunDirectory(directory)
     console = Console(markup=False)
     for epoch, moment in ((0, "before any training"), (data.last_epoch, "at the end of training")):
-        table = Table("classifier", "kind", "F1 (mean and 95 % interval)", title=f"F1 {moment}", box=None)
+        table = Table("predictor", "what it knows", "F1 (mean and 95 % interval)", title=f"F1 {moment}", box=None)
         for row in metrics_table(data, epoch):
-            table.add_row(row["classifier"], row["kind"], row["f1"])
+            table.add_row(row["predictor"], row["what it knows"], row["F1"])
         console.print(table)
     for sentence in data.verdicts:
         console.print(f"- {sentence}", highlight=False)

@@ -73,7 +73,7 @@ class Guard:
         if refusal := self._refusal(scope, headers):
             await _refuse(scope, receive, send, *refusal)
         elif scope["type"] == "http" and scope["path"] == SIGN_IN:
-            await _answer(send, 200, _PAGE, _PAGE_HEADERS)
+            await answer(send, 200, _PAGE, _PAGE_HEADERS)
         elif scope["type"] == "http" and scope["path"].endswith("/ui-settings"):
             plain = [header for header in scope["headers"] if header[0].lower() != b"accept-encoding"]
             renamed = _Renamed(send, f"{scope['scheme']}://{headers['host']}/api")
@@ -134,10 +134,11 @@ async def _refuse(scope: Message, receive: Receive, send: Send, status: int, rea
         await send({"type": "websocket.close", "code": 1008, "reason": reason})
         return
     body = json.dumps({"exception_message": reason}).encode()
-    await _answer(send, status, body, [(b"content-type", b"application/json")])
+    await answer(send, status, body, [(b"content-type", b"application/json")])
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+async def answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Send a whole answer."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})

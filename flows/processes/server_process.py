@@ -25,16 +25,21 @@ def serve(
     from prefect.server.api.server import create_app
     from prefect.settings import PREFECT_HOME, PREFECT_SERVER_API_AUTH_STRING, PREFECT_SERVER_API_HOST
 
-    from flows.processes.guard import Guard, names_of
+    from flows.processes.guard import App, Guard, names_of
 
-    assert PREFECT_SERVER_API_AUTH_STRING.value(), "a server of ours lets nobody in without a password"
+    secret = PREFECT_SERVER_API_AUTH_STRING.value()
+    assert secret, "a server of ours lets nobody in without a password"
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             with _alone(PREFECT_HOME.value()):
                 await super().startup(sockets)
 
-    app = create_app(ephemeral=not interface, final=True)
+    app: App = create_app(ephemeral=not interface, final=True)
+    if interface:
+        from flows.served.reports import Reports
+
+        app = Reports(app, secret if isinstance(secret, str) else secret.get_secret_value())
     others = os.environ.get("AELLE_HOSTS", "").split(",")
     guarded = Guard(app, names_of(PREFECT_SERVER_API_HOST.value(), others))
     config = uvicorn.Config(guarded, log_level="error", lifespan="on", timeout_graceful_shutdown=STOP_SECONDS - 2)

@@ -85,8 +85,15 @@ def terminal_display(console: Console) -> Iterator[TerminalDisplay]:
     )
     with Progress(*columns, console=console) as progress:
         shown = TerminalDisplay(progress)
-        token = _current.set(shown)
-        try:
+        with showing(shown):
             yield shown
-        finally:
-            _current.reset(token)
+
+
+@contextmanager
+def showing(shown: Display) -> Iterator[None]:
+    """Let `shown` be the display of what runs in the block."""
+    token = _current.set(shown)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 import typer
 
 from aelle_core.foundation.errors import UserError
-from flows.processes.client import prefect_home
+from flows.processes.client import named_server, prefect_home
 from flows.processes.environment import prepare_prefect, prepare_ray
 from flows.processes.secret import kept_secret, known_secret, link_file, sign_in_link, write_private
 from flows.processes.served_by import serve_from_here
 from flows.processes.server import prefect_server
 from flows.processes.stale_runs import crash_without_heartbeats
+from flows.report_link import SHOWN
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,15 @@ def serve_deployments(options: Options, settings: Mapping[str, str]) -> None:
         os.environ["PREFECT_HOME"] = str(Path(home).expanduser().resolve())
     if options.nightly is not None:
         check_cron(options.nightly)
+    own = named_server() is None  # another's server shows no reports
     with prefect_server(options.host, options.port, interface=True) as url:
         from prefect.exceptions import TerminationSignal
 
         from flows.served.deployments import deployments
         from flows.served.runner import OwnFlowsRunner
 
+        if own:
+            os.environ[SHOWN] = "1"
         crash_without_heartbeats()
         serve_from_here()
         runner = OwnFlowsRunner(limit=options.limit)

@@ -65,7 +65,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
     flows, names, artifacts = told(state.state_details.flow_run_id, {"digits rnn 6", "digits lem 6"})
     assert flows == {"AeLLE study"}  # all of it belongs to the run that was started
     assert {"digits rnn 6", "digits lem 6"} <= names
-    assert {"classifier-metrics", "report", "digits-rnn-6"} <= artifacts
+    assert {"training", "analysing", "classifier-metrics", "report", "digits-rnn-6"} <= artifacts
 
     # The same again: nothing is computed twice, no row is doubled.
     before = {path: path.stat().st_mtime_ns for path in run.store.files()}

@@ -65,7 +65,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
         page.get_by_role("option", name=cell, exact=True).click()
     picture("form-cells")
     page.keyboard.press("Escape")
-    page.get_by_role("button", name="Add item").last.click()  # of the ranges
+    page.get_by_role("button", name="Add item").nth(-2).click()  # of the ranges; the last adds an option
     page.get_by_role("button", name="Select quantity").click()
     page.get_by_role("option", name="scale", exact=True).click()
     page.get_by_role("spinbutton", name="low").fill("0.5")
@@ -93,7 +93,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
 
     open_artifact(page, "classifier-metrics")
     page.get_by_role("link", name=run).wait_for()  # it is this run's
-    page.get_by_role("columnheader", name="f1").wait_for()
+    page.get_by_role("columnheader", name="F1", exact=True).wait_for()
     page.get_by_role("row").nth(5).wait_for()
     picture("metrics")
     page.go_back()
@@ -104,9 +104,24 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     drawn = "image => image.complete && image.naturalWidth > 300"
     page.wait_for_function(drawn, arg=figure.element_handle())
     picture("report", width=850)  # beside it stands where the report lies: a path of this machine
+    page.get_by_role("link", name="Open the whole report").click()
+    look_at_report(page, picture)
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))
     assert {study.cell_ranges(cell)["scale"].high for cell in study.cells} == {2}
+
+
+def look_at_report(page: "Page", picture: Picture) -> None:
+    """The report itself, from the server: its own script and pictures run, and the password is out of its reach."""
+    page.wait_for_url("**/reports/from-the-form/report.html")
+    page.get_by_role("heading", level=1).wait_for()
+    drawn = "Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)"
+    page.wait_for_function(drawn)
+    assert page.locator("script").count() == 1
+    assert page.evaluate("() => { try { return localStorage.length } catch (error) { return error.name } }") == (
+        "SecurityError"
+    )
+    picture("whole-report")
 
 
 def open_artifact(page: "Page", key: str) -> None:

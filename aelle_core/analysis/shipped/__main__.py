@@ -2,13 +2,15 @@
 
 RUN is the directory of a finished study, or of a joint one. Its spectra become one Parquet file, an AeLLE is fitted to
 all final spectra, the tables are made, and all are entered in the manifest with what they were made by.
-`python -m aelle_core.analysis.shipped NAME` makes the tables of a shipped study again from its spectra; without
-arguments the card's table is printed.
+`python -m aelle_core.analysis.shipped NAME` makes the tables of a shipped study again from its spectra. Either way the
+cards of its dataset and of its model, and its Croissant metadata, are written beside them. Without arguments the cards
+of all that ships are written again, and the data card's table is printed.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +23,9 @@ from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.kept_tables import read_tables, tables_of, tables_recipe, write_tables
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
+from aelle_core.analysis.shipped.cards import METRICS, cards_of, f1_of
 from aelle_core.analysis.shipped.studies import shipped_studies
 from aelle_core.analysis.trained import Trained, trained_studies
-from aelle_core.evaluation.tables.base import Table
 from aelle_core.files.atomic import write_atomically
 from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import MANIFEST, manifest, shipped_file
@@ -32,7 +34,6 @@ from aelle_core.study import RunDirectory, Study
 from aelle_core.tasks import get_task
 
 HOME = Path(pretrained.__file__).parent
-METRICS = ("AeLLE median", "AeLLE predictor", "AeLLE PC1", "LE max", "forest on spectrum", "cell and hyperparameters")
 SEED = 0
 SETTINGS: dict[str, Any] = {"splits": 10, "seed": SEED, "regress": "rank"}
 
@@ -47,14 +48,23 @@ def ship(
     machine: Annotated[str, typer.Option(help="The kind of machine that it ran on.")] = "",
     called: Annotated[str | None, typer.Option(help="The study's name there, where it ran under another.")] = None,
 ) -> None:
-    """Enter a study, make the tables of one again, or print the card's table."""
+    """Enter a study, make the tables of one again, or write all cards and print the data card's table."""
     if name is None:
+        for shipped in manifest():
+            write_cards(shipped)
         print(card())
         return
     if run is not None:
         _register(name, enter(name, RunDirectory(run), command, machine, called))
     tables = enter_tables(name)  # from what ships, so that whoever has it gets the same
     _register(name, {**manifest()[name], "tables": tables})
+    write_cards(name)
+
+
+def write_cards(name: str) -> None:
+    """Write the cards of what ships under that name."""
+    for file, text in cards_of(name).items():
+        write_atomically(HOME / file, partial(Path.write_text, data=text, encoding="utf-8"))
 
 
 def _register(name: str, entry: Mapping[str, Any]) -> None:
@@ -129,14 +139,6 @@ def _file(path: Path) -> dict[str, str]:
     return {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
-def _f1(tables: list[Table], row: str) -> str:
-    """F1 at the end of training with its interval."""
-    table = next(candidate for candidate in tables if candidate.name == "end_of_training")
-    score = table.at(row, "f1", "end of training")
-    assert score is not None
-    return f"{score.mean:.3f} ({score.low:.3f} to {score.high:.3f})"
-
-
 def card() -> str:
     """Return the data card's table in Markdown, from the manifest."""
     header = ["name", "takes", "networks", "good below", "calling all good", *METRICS, "made by"]
@@ -148,7 +150,7 @@ def card() -> str:
         good = entry["good_share"]
         lines.append([
             f"`{name}`", str(AeLLE.from_pretrained(name).takes_), str(entry["networks"]), f"{entry['threshold']:.3f}",
-            f"{2 * good / (1 + good):.3f}", *(_f1(tables, row) for row in METRICS),
+            f"{2 * good / (1 + good):.3f}", *(f1_of(tables, row) for row in METRICS),
             f"`{entry['command']}`, seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}; {entry['machine']}; "
             f"{entry['created'][:10]}",
         ])  # fmt: skip

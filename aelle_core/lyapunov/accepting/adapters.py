@@ -1,6 +1,7 @@
 """From whatever a person has (a layer, a module, a step function, arrays) to a system the engine can run."""
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from aelle_core.lyapunov.accepting.checks import (
     real_tensor_of,
 )
 from aelle_core.lyapunov.accepting.judge import as_evaluated, check_it_runs_so
-from aelle_core.lyapunov.accepting.modules import RECURRENT, layer_inside
+from aelle_core.lyapunov.accepting.modules import RECURRENT, layer_named, received_by
+from aelle_core.lyapunov.accepting.sequences import Alike, batches_of, sequences_alike
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import StackSystem, Step, StepSystem, System, TrajectorySystem
 
@@ -28,7 +30,16 @@ _SCRIPTED = (torch.jit.ScriptModule, torch.jit.ScriptFunction, torch._C.ScriptMe
 _NEEDED = "a step function needs a tensor (batch, state_size)"
 
 
-def build_system(
+@dataclass(frozen=True)
+class Part:
+    """A system over sequences of one length: their indices among all, None where there are no others."""
+
+    system: System
+    steps: int
+    indices: list[int] | None = None
+
+
+def build_systems(
     system: Any,
     inputs: Any,
     *,
@@ -38,38 +49,41 @@ def build_system(
     precision: Precision,
     device: torch.device | str | None,
     layer: str | None,
-) -> tuple[System, int]:
-    """Return the system and the number of steps. Raises UserError on anything that does not fit together."""
+) -> list[Part]:
+    """Return the system with its number of steps, once for each length that the sequences have. Raises UserError on
+    anything that does not fit together."""
     if isinstance(system, type):
         raise UserError(f"system is the class {system.__name__}: expected an instance of it, {system.__name__}(...)")
     if isinstance(system, Tensor | np.ndarray):
-        return _given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device)
+        return [Part(*_given_jacobians(system, inputs, steps, initial_state, hidden, layer, precision, device))]
     networks: list[Network] = []
-    inside = False
+    batches: list[Any] = []
     if isinstance(system, nn.Module) and not isinstance(system, RECURRENT):
         names = [name for name, module in system.named_modules() if isinstance(module, RECURRENT)]
         whole = [name for name in names if isinstance(system.get_submodule(name), nn.RNNBase)]
         # With a state and nothing but single cells inside, the module is itself a step(x, state).
         if layer is not None or whole or (names and initial_state is None):
-            with as_evaluated(system):
-                system, inputs, received_state = layer_inside(system, names, layer, inputs)
-                networks = from_torch(system)
-                check_it_runs_so(system, networks)
-            inside = True
+            networks, batches, received_state = _layer_inside(system, names, layer, inputs)
             initial_state = received_state if initial_state is None else initial_state
+        elif initial_state is None:
+            raise UserError(
+                f"{type(system).__name__} holds no recurrent layer of torch ({_kinds_in(system)}): expected one inside "
+                "it, or, where the module is a step(x, state), its initial_state"
+            )
     elif layer is not None:
         raise UserError(f"layer={layer!r} was given with a {type(system).__name__}: expected a module that holds it")
-    if inside:
+    if networks:
         pass
     elif isinstance(system, RECURRENT):
         with as_evaluated(system):
             networks = from_torch(system)
             check_it_runs_so(system, networks)
-        inputs = batch_first(system, inputs)
+        batches = [batch_first(system, batch) for batch in batches_of(inputs)]
     elif isinstance(system, Network):
-        networks = [system]
+        networks, batches = [system], list(batches_of(inputs))
     elif callable(system):
-        return _step_system(system, inputs, steps, initial_state, hidden, precision, device)
+        alike = sequences_alike(list(batches_of(inputs)), steps)
+        return _step_systems(system, alike, steps, initial_state, hidden, precision, device)
     else:
         raise UserError(
             f"system is a {type(system).__name__}: expected a Network, a torch recurrent layer or cell, a module that "
@@ -80,11 +94,81 @@ def build_system(
             f"inputs=None: a {networks[0].cell.name} needs inputs (batch, time, features); zeros for an undriven run"
         )
     home = next(iter(networks[0].parameters.values())).device
-    given = checked_inputs(inputs, networks[0].cell.input_size, None, device or home)
-    length = checked_length(given.shape[1], steps)
-    size = sum(network.cell.state_size for network in networks)
-    state = None if initial_state is None else joined_state(initial_state, networks, given.shape[0], size)
-    return StackSystem(networks, given, hidden=hidden, initial_state=state), length
+    alike = sequences_alike(batches, steps)
+    driven = [checked_inputs(group.inputs, networks[0].cell.input_size, None, device or home) for group in alike]
+    size, total = sum(network.cell.state_size for network in networks), sum(len(given) for given in driven)
+    state = None if initial_state is None else joined_state(initial_state, networks, total, size)
+    return [
+        Part(
+            StackSystem(networks, given, hidden=hidden, initial_state=_rows(state, group)),
+            checked_length(given.shape[1], steps),
+            group.indices,
+        )
+        for group, given in zip(alike, driven, strict=True)
+    ]
+
+
+def _layer_inside(
+    module: nn.Module, names: list[str], layer: str | None, inputs: Any
+) -> tuple[list[Network], list[Any], Any]:
+    """Return the networks of the module's recurrent layer, what it receives, batch by batch, and its initial state.
+
+    Raises UserError, naming the layer, where it is none that a spectrum can be taken of.
+    """
+    with as_evaluated(module):
+        name, chosen = layer_named(module, names, layer)
+        try:
+            networks = from_torch(chosen)
+            check_it_runs_so(chosen, networks)
+        except UserError as error:
+            raise UserError(f"layer {name!r} of {type(module).__name__}: {error}") from error
+        received = [received_by(module, name, batch) for batch in batches_of(inputs)]
+    states = [state for _, state in received if state is not None]
+    if len(states) not in (0, len(received)):
+        raise UserError(f"layer {name!r} receives an initial state in some batches only: expected it in all or in none")
+    return networks, [sequence for sequence, _ in received], _states_joined(states)
+
+
+def _states_joined(states: list[Any]) -> Any:
+    """Return the states of all batches, each (layers, batch, units) or a tuple of two, as one in the same form."""
+    if len(states) < 2:
+        return states[0] if states else None
+    if isinstance(states[0], tuple):
+        return tuple(torch.cat(parts, dim=1) for parts in zip(*states, strict=True))
+    return torch.cat(states, dim=1)
+
+
+def _rows(state: Tensor | None, alike: Alike) -> Tensor | None:
+    """Return the rows (batch, state_size) of the sequences of one length."""
+    return state if state is None or alike.indices is None else state[alike.indices]
+
+
+def _kinds_in(module: nn.Module) -> str:
+    kinds = sorted({type(inner).__name__ for inner in module.modules() if inner is not module})
+    return ", ".join(kinds) or "no layer at all"
+
+
+def _step_systems(
+    step: Step,
+    alike: list[Alike],
+    steps: int | None,
+    initial_state: Any,
+    hidden: bool,
+    precision: Precision,
+    device: torch.device | str | None,
+) -> list[Part]:
+    """Return a step function over the sequences of each length, each with its rows of the initial state."""
+    if len(alike) == 1:
+        return [Part(*_step_system(step, alike[0].inputs, steps, initial_state, hidden, precision, device))]
+    total = sum(len(group.inputs) for group in alike)
+    if isinstance(initial_state, Tensor | np.ndarray) and len(initial_state) != total:
+        raise UserError(f"initial_state has batch {len(initial_state)}: the inputs have {total}")
+    parts = []
+    for group in alike:
+        start = initial_state[group.indices] if isinstance(initial_state, Tensor | np.ndarray) else initial_state
+        built, length = _step_system(step, group.inputs, steps, start, hidden, precision, device)
+        parts.append(Part(built, length, group.indices))
+    return parts
 
 
 def _step_system(

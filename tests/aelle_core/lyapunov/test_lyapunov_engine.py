@@ -309,16 +309,6 @@ def test_a_module_is_taken_with_its_initial_state_and_left_as_it_was() -> None:
         lyapunov_spectrum(module)
 
 
-class Packing(WithStart):
-    def forward(self, x: Tensor) -> Any:
-        return self.layer(nn.utils.rnn.pack_padded_sequence(x, torch.tensor([40, 40, 40]), batch_first=True))
-
-
-def test_packed_sequences_are_refused() -> None:
-    with pytest.raises(UserError, match="receives a PackedSequence: expected a tensor"):
-        lyapunov_spectrum(Packing(), INPUTS)
-
-
 def test_step_function_that_mixes_its_rows_is_taken_as_it_is() -> None:
     """With its own batch only: two copies side by side would be another system."""
 

@@ -200,7 +200,7 @@ def test_one_step_and_one_unit() -> None:
         ({"inputs": INPUTS[..., :1]}, r"shape \(3, 8, 1\): expected \(batch, time, 2\)"),
         ({"inputs": INPUTS[0]}, r"shape \(8, 2\)"),
         ({"inputs": INPUTS * float("inf")}, "NaN or infinity"),
-        ({"inputs": [[1.0]]}, "inputs are a list"),
+        ({"inputs": [[1.0]]}, r"inputs\[0\] is a list: expected a tensor"),
         ({"inputs": INPUTS + 1j}, "expected real numbers"),
         ({"inputs": None}, "needs inputs"),
         ({"inputs": INPUTS, "warmup": 8}, "warmup=8: expected a whole number from 0 to 7"),
