@@ -112,10 +112,15 @@ def test_the_manifest_knows_every_file_and_no_place_of_the_machine_that_made_it(
         for entry in manifest().values()
         for part in ("model", "spectra", "tables")
     }
+    cards = {f"{name}.{card}" for name in manifest() for card in ("dataset.md", "model.md", "croissant.json")}
+    others = {MANIFEST, *cards}
     found = {
-        path.name: path for path in home.iterdir() if path.suffix != ".py" and path.name != MANIFEST and path.is_file()
+        path.name: path
+        for path in home.iterdir()
+        if path.suffix != ".py" and path.name not in others and path.is_file()
     }
     assert set(found) == set(entered)
+    assert all((home / card).is_file() for card in cards)
     for name, path in found.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == entered[name]
     text = json.dumps(manifest())
