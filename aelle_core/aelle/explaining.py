@@ -46,7 +46,7 @@ class Explanation:
     decoder: np.ndarray
 
     def leading(self, count: int = 3) -> np.ndarray:
-        """Return the latent dimensions that carry most, by index, the first of all first."""
+        """Return the indices of the latent dimensions that carry most, the largest first: (count,)."""
         return np.argsort(-np.abs(self.shares), kind="stable")[:count]
 
     def contrast(self, good: Any) -> np.ndarray:

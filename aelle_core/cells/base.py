@@ -101,7 +101,8 @@ class Cell(ABC):
     def linearise_driven(
         self, weights: Mapping[str, Tensor], drive: Tensor, state: State
     ) -> tuple[State, Blocks, dict[str, Tensor]]:
-        """Return what `linearise` and `drive_slopes` do; cells whose two share their work make it once."""
+        """Return what `linearise` and `drive_slopes` do, for drive (networks, batch, rows); cells whose two share their
+        work do it once."""
         return *self.linearise(weights, drive, state), self.drive_slopes(weights, drive, state)
 
     def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:

@@ -64,10 +64,11 @@ def design(
 
     Raises UserError on what does not fit together.
 
+    >>> import torch
     >>> from aelle_core.cells import get_cell
     >>> from aelle_core.screening import design
     >>> found = design(get_cell("rnn", 2, 4), [-0.1, -0.3, -0.6, -1.0], torch.zeros(1, 10, 2), steps=30)
-    >>> found.distance < found.history[0]
+    >>> bool(found.distance < found.history[0])
     True
     """
     target = _checked_target(spectrum, cell.units)

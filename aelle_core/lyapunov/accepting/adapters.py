@@ -187,11 +187,6 @@ def _step_system(
             f"step is or holds TorchScript ({type(step).__name__}), whose arithmetic cannot be watched for rounding: "
             "expected the Python function or module that it was made from"
         )
-    if initial_state is None and isinstance(step, nn.Module):
-        raise UserError(
-            f"{type(step).__name__} holds no recurrent layer or cell of torch: expected a module that holds one, or "
-            "one that is itself a step(x, state), with initial_state (batch, state_size)"
-        )
     if not isinstance(initial_state, Tensor | np.ndarray):
         raise UserError(f"initial_state is {type(initial_state).__name__}: {_NEEDED}")
     state = real_tensor_of("initial_state", initial_state)

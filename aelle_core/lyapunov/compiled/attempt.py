@@ -59,6 +59,7 @@ def compiled_step(system: "StepSystem") -> "Program":
 
 
 def same_numbers(found: Tensor, expected: Tensor) -> bool:
-    """Return whether two results of one computation differ by rounding alone; infinite and NaN are equal."""
+    """Return whether two results of one computation, of any shape, differ by rounding alone; infinite and NaN are
+    equal."""
     scale = expected.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).abs().amax()
     return torch.allclose(found, expected, rtol=1e-6, atol=_CLOSE * float(scale) + 1e-300, equal_nan=True)

@@ -33,7 +33,8 @@ class DifferentiableClosedLoop:
         self.tensors = (*self.stack.tensors, *readout)
 
     def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:
-        """Return the carried state in which the network begins to read: zeros for the output, before any."""
+        """Return the carried state (batch, state_size + features) in which the network begins to read: zeros for the
+        output, before any."""
         return torch.cat([self.stack.start(initial_state, batch, like), like.new_zeros(batch, self.features)], dim=-1)
 
     def driven(self, inputs: Tensor, initial_state: Tensor | None) -> Tensor:
@@ -73,7 +74,7 @@ class DifferentiableClosedLoop:
 def accepted_closed_loop(
     loop: ClosedLoop, inputs: Any, steps: int | None, initial_state: Any
 ) -> tuple[DifferentiableClosedLoop, Tensor, int]:
-    """Return the free run as a system, the carried state in which it starts, and its length.
+    """Return the free run as a system, the carried state (batch, size) in which it starts, and its length.
 
     Raises UserError on a pack, a readout that is not linear, and where `steps` or the inputs are missing.
     """

@@ -227,7 +227,11 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> N
         (nn.LSTM(2, 4, proj_size=2), {"inputs": INPUTS}, "proj_size=2"),
         ("a text", {"inputs": INPUTS}, "system is a str"),
         (nn.LSTM, {}, "system is the class LSTM: expected an instance of it"),
-        (nn.Sequential(nn.Linear(2, 3)), {}, "Sequential holds no recurrent layer or cell of torch: expected a module"),
+        (
+            nn.Sequential(nn.Linear(2, 3)),
+            {},
+            r"Sequential holds no recurrent layer of torch \(Linear\): expected one inside it",
+        ),
         (lambda x, s: s, {"steps": 5}, "initial_state is NoneType"),
         (lambda x, s: s, {"initial_state": torch.ones(1, 2)}, "steps=None: an autonomous map"),
         (lambda x, s: s[:, :1], {"initial_state": torch.ones(1, 2), "steps": 5}, r"returned torch.float64 \(1, 1\)"),
