@@ -17,6 +17,7 @@ _FIRST = ("faults", "served", "deployments", "flows", "security", "benchmarks")
 
 _WHOLE = ("fuzz", "served", "faults", "deployments", "security", "benchmarks", "package")
 _WHOLE_FILES = (
+    "tests/aelle_core/analysis/test_forecasters.py",
     "tests/aelle_core/analysis/test_joint.py",
     "tests/aelle_core/evaluation/test_protocol.py",
     "tests/aelle_core/foundation/test_plugins.py",

@@ -230,7 +230,7 @@ def test_bad_arguments_are_refused(arguments: dict[str, Any], message: str) -> N
         (
             nn.Sequential(nn.Linear(2, 3)),
             {},
-            r"Sequential holds no recurrent layer of torch \(Linear\): expected one inside it",
+            r"Sequential holds no recurrent layer of torch \(Linear\): expected one",
         ),
         (lambda x, s: s, {"steps": 5}, "initial_state is NoneType"),
         (lambda x, s: s, {"initial_state": torch.ones(1, 2)}, "steps=None: an autonomous map"),
