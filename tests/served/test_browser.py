@@ -127,6 +127,6 @@ def look_at_report(page: "Page", picture: Picture) -> None:
 def open_artifact(page: "Page", key: str) -> None:
     """From a run's page to the content of its artifact."""
     page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_role("tabpanel").get_by_role("link", name=key).click()
+    page.get_by_role("tabpanel").locator(f'a[href$="/artifacts/key/{key}"]').first.click()
     page.wait_for_url(f"**/artifacts/key/{key}")
     page.get_by_role("main").locator("a[href*='/artifacts/artifact/']").first.click()  # the newest
