@@ -13,6 +13,7 @@ from aelle_core.cells.initialisers import initialisers
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.ranges import Range
 from aelle_core.foundation.registry import Registry
+from aelle_core.foundation.whole_numbers import check_whole
 
 State = dict[str, Tensor]
 """Part name -> (networks, batch, units)."""
@@ -44,8 +45,7 @@ class Cell(ABC):
 
     def __init__(self, input_size: int, units: int) -> None:
         for label, value in (("input_size", input_size), ("units", units)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"{label}={value!r}: expected a whole number of at least 1")
+            check_whole(label, value, 1)
         self.input_size = input_size
         self.units = units
 

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader
 
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.integrations.logs import Log, log_to
 from aelle_core.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.lyapunov.spectrum import Inputs
@@ -55,8 +56,7 @@ class SpectrumCallback:
         layer: str | None = None,
     ) -> None:
         for label, value in (("every", every), ("sequences", sequences)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"{label}={value!r}: expected a whole number of at least 1")
+            check_whole(label, value, 1)
         if budget is not None and not 0 < budget <= 1:
             raise UserError(f"budget={budget!r}: expected a share of the time above 0 and at most 1, or None")
         # Neither a packed sequence nor a loader can be cut by sequences.

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov.differentiable.exponents import accepted_system, checked_whole
+from aelle_core.lyapunov.accepting.checks import checked_whole
+from aelle_core.lyapunov.differentiable.exponents import accepted_system
 from aelle_core.lyapunov.differentiable.factors import Factors
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.accepting.adapters import build_systems
-from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, is_whole
+from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, checked_whole
 from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
 from aelle_core.lyapunov.engine import Growth
@@ -279,8 +279,4 @@ def _check_choices(jacobian: str, precision: str) -> None:
 
 
 def _checked_count(label: str, value: int | None, default: int, low: int, high: int) -> int:
-    if value is None:
-        return default
-    if not is_whole(value) or not low <= value <= high:
-        raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
-    return int(value)
+    return default if value is None else checked_whole(label, value, low, high)

@@ -12,6 +12,7 @@ from aelle_core.cells import Cell, Network
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.foundation.random_streams import generator
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.lyapunov.differentiable import lyapunov_exponents
 
 _FLOOR = -40.0
@@ -72,8 +73,7 @@ def design(
     True
     """
     target = _checked_target(spectrum, cell.units)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"steps={steps!r}: expected a whole number of at least 1")
+    check_whole("steps", steps, 1)
     if start is not None and (start.packed or start.cell.name != cell.name or start.cell.units != cell.units):
         raise UserError(f"start is {start.networks} of {start.cell!r}: expected one network of {cell!r}")
     drawn = start.parameters if start is not None else _drawn(cell, scale, seed)

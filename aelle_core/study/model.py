@@ -11,6 +11,7 @@ from typing import Any
 
 from aelle_core.foundation.errors import UserError, unknown_name
 from aelle_core.foundation.ranges import Choice, Range
+from aelle_core.foundation.whole_numbers import check_whole
 
 
 def _setting(default: Any, description: str, low: float | None = None, high: float | None = None) -> Any:
@@ -228,5 +229,4 @@ def _check_bounds(field: "dataclasses.Field[Any]", value: Any) -> None:
     if low is None:
         return
     for one in value if isinstance(value, tuple) else (value,):
-        if not isinstance(one, int) or isinstance(one, bool) or not low <= one <= high:
-            raise UserError(f"{field.name}={one!r}: expected a whole number from {low} to {high}")
+        check_whole(field.name, one, low, high)

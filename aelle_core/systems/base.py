@@ -12,6 +12,7 @@ from torch import Tensor
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.foundation.registry import Registry
+from aelle_core.foundation.whole_numbers import check_whole
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,7 @@ class KnownSystem(ABC):
         standard deviation. Raises UserError on sizes below 1 and on negative noise.
         """
         for label, value in (("series", series), ("steps", steps)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"{self.name}: {label}={value!r}: expected a whole number of at least 1")
+            check_whole(f"{self.name}: {label}", value, 1)
         if not 0 <= noise < math.inf:
             raise UserError(f"{self.name}: noise={noise!r}: expected a number of at least 0")
         state, seen = self.on_attractor(series, seed=seed), []

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits, shares_of
 from aelle_core.tasks.supervised import Regression
@@ -27,8 +27,7 @@ class Adding(Regression):
     def __init__(self, *, seed: int = 0, length: int = 40, examples: int = 2000) -> None:
         super().__init__(seed=seed)
         for label, value, low, high in (("length", length, 2, 10_000), ("examples", examples, 5, 1_000_000)):
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise UserError(f"adding: {label}={value!r}: expected a whole number from {low} to {high}")
+            check_whole(f"adding: {label}", value, low, high)
         self.length = length
         self.examples = examples
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits
 from aelle_core.tasks.supervised import Classification
@@ -53,8 +54,8 @@ class CharacterLanguageModel(Classification):
         if readout not in ("every", "last"):
             raise UserError(f"charlm: readout={readout!r}: expected 'every' or 'last'")
         for label, value in (("steps", steps), ("characters", characters)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise UserError(f"charlm: {label}={value!r}: expected a whole number of at least 1")
+            if value is not None:
+                check_whole(f"charlm: {label}", value, 1)
         if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share <= 1:
             raise UserError(f"charlm: share={share!r}: expected a number above 0 and up to 1")
         self.source, self.sha256, self.characters = text, sha256, characters

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits, shares_of
 from aelle_core.tasks.supervised import Classification
@@ -31,8 +32,7 @@ class DelayedCopy(Classification):
             ("delay", delay, 0, 10_000),
             ("examples", examples, 5, 1_000_000),
         ):
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise UserError(f"delayed_copy: {label}={value!r}: expected a whole number from {low} to {high}")
+            check_whole(f"delayed_copy: {label}", value, low, high)
         if not isinstance(noise, int | float) or isinstance(noise, bool) or not 0 <= noise <= 100:
             raise UserError(f"delayed_copy: noise={noise!r}: expected a number from 0 to 100")
         self.classes = symbols

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import stream_seed
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.systems import KnownSystem, get_system
 from aelle_core.systems.divergence import estimated_exponent
 from aelle_core.tasks.base import tasks
@@ -83,8 +84,7 @@ class Forecast(Regression):
             "loop_warmup": (loop_warmup, 0, 1_000_000),
         }
         for label, (value, low, high) in counts.items():
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise UserError(f"forecast: {label}={value!r}: expected a whole number from {low} to {high}")
+            check_whole(f"forecast: {label}", value, low, high)
         if isinstance(noise, bool) or not isinstance(noise, int | float) or not 0 <= noise < 100:
             raise UserError(f"forecast: noise={noise!r}: expected a number from 0 to 100")
         self.system: KnownSystem = get_system(system, interval=interval, **(parameters or {}))

@@ -6,6 +6,7 @@ import torch
 
 from aelle_core.files.places import local
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits, permutation
 from aelle_core.tasks.idx import find_idx, read_idx
@@ -53,8 +54,8 @@ class SequentialMNIST(Classification):
             "validation_examples": (validation_examples, 10_000),
         }
         for label, (value, most) in limits.items():
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most):
-                raise UserError(f"smnist: {label}={value!r}: expected a whole number from 1 to {most}")
+            if value is not None:
+                check_whole(f"smnist: {label}", value, 1, most)
         self.directory = directory
         self.training_examples = training_examples
         self.validation_examples = validation_examples

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import Task, tasks
 
 _AMPLITUDES = (1.3 / 1.5, 1.3 / 3, 1.3 / 9, 1.3 / 4.5)  # Sussillo & Abbott's program: 1.3 / 1.5 (1, 1/2, 1/6, 1/3)
@@ -56,8 +57,7 @@ class TargetLearning(Task):
             "spectrum_periods": (spectrum_periods, 1, 10_000),
         }
         for label, (value, low, high) in counts.items():
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise UserError(f"target_learning: {label}={value!r}: expected a whole number from {low} to {high}")
+            check_whole(f"target_learning: {label}", value, low, high)
         self.period = period
         self.learn_every = learn_every
         self.test_periods = test_periods

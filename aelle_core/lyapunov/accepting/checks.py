@@ -91,6 +91,13 @@ def is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def checked_whole(label: str, value: int, low: int, high: int) -> int:
+    """Return the whole number `value`. Raises UserError, naming it `label`, unless it is from `low` to `high`."""
+    if not is_whole(value) or not low <= value <= high:
+        raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
+    return int(value)
+
+
 def checked_length(length: int, steps: int | None) -> int:
     """Return `steps`, or the whole length. Raises UserError when there are fewer."""
     if steps is None:

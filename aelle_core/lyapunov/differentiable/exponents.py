@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network
 from aelle_core.foundation.errors import UserError
-from aelle_core.lyapunov.accepting.checks import batch_first, checked_length, is_whole, joined_state
+from aelle_core.lyapunov.accepting.checks import batch_first, checked_length, checked_whole, is_whole, joined_state
 from aelle_core.lyapunov.accepting.judge import check_it_runs_so
 from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.differentiable.closed_loop import accepted_closed_loop
@@ -172,10 +172,3 @@ def _checked(tensor: Tensor, label: str, dimensions: int) -> Tensor:
         given = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
         raise UserError(f"{label} {given}: expected a tensor of {dimensions} dimensions, none of them empty")
     return tensor
-
-
-def checked_whole(label: str, value: int, low: int, high: int) -> int:
-    """Return the whole number `value`. Raises UserError, naming it `label`, unless it is from `low` to `high`."""
-    if not is_whole(value) or not low <= value <= high:
-        raise UserError(f"{label}={value!r}: expected a whole number from {low} to {high}")
-    return int(value)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.lyapunov.differentiable.exponents import lyapunov_exponents
 
 
@@ -37,8 +38,7 @@ class LyapunovRegularizer:
         truncate: int | None = None,
     ) -> None:
         goal = torch.as_tensor(target, dtype=torch.float64)
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise UserError(f"k={k!r}: expected a whole number of at least 1")
+        check_whole("k", k, 1)
         if goal.dim() > 1 or (goal.dim() == 1 and len(goal) != k) or not bool(goal.isfinite().all()):
             raise UserError(f"target={target!r}: expected a finite number, or k={k} of them")
         self.k, self.target = k, goal

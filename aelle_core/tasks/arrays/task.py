@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aelle_core.files.places import Place, unreachable
 from aelle_core.foundation.errors import UserError, unknown_name
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.arrays.columns import Columns
 from aelle_core.tasks.arrays.prepare import Prepared, prepare
 from aelle_core.tasks.arrays.reading import read_recordings
@@ -65,8 +66,8 @@ class Arrays(Supervised):
         if split not in (None, "sequence", "time"):
             raise UserError(f"arrays: split={split!r}: expected 'sequence' or 'time'")
         for label, value, low in (("window", window, 2), ("stride", stride, 1), ("gap", gap, 0)):
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < low):
-                raise UserError(f"arrays: {label}={value!r}: expected a whole number of at least {low}")
+            if value is not None:
+                check_whole(f"arrays: {label}", value, low)
         for label, share in (("validation", validation), ("test", test)):
             if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < 0.5:
                 raise UserError(f"arrays: {label}={share!r}: expected a share above 0 and below 0.5")
