@@ -73,6 +73,15 @@ class Autoencoders:
         """(n, D) or (members, n, D) -> codes (members, n, latent)."""
         return _through(self.encoder, inputs.expand(self.members, *inputs.shape[-2:]))[-1]
 
+    @staticmethod
+    def join(codes: Tensor) -> Tensor:
+        """Codes (members, n, latent) -> all members' codes side by side (n, members times latent)."""
+        return codes.movedim(0, 1).flatten(1)
+
+    def split(self, joined: Tensor) -> Tensor:
+        """Codes side by side (n, members times latent) -> (members, n, latent)."""
+        return joined.unflatten(1, (self.members, self.latent_size)).movedim(1, 0).contiguous()
+
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (members, n, latent) -> inputs (members, n, D)."""
         return _through(self.decoder, codes)[-1]

@@ -136,7 +136,7 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._train(inputs, targets, torch.Generator().manual_seed(seed))
         self.familiarity_ = Familiarity.fitted(inputs)
         codes = self._member_codes(inputs)
-        joined = _joined(codes)
+        joined = self.autoencoder_.join(codes).numpy()
         self.pca_ = PCA(min(self.latent_size, *joined.shape), svd_solver="full").fit(joined)
         self._orient(self.pca_.transform(joined), self._standard_prediction(codes))
         self._n_features_out = min(self.components, len(self.pca_.components_))
@@ -188,15 +188,14 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def encode(self, X: Any) -> np.ndarray:
         """Spectra (n, D) -> latent codes (n, latent_size): all principal components of the members' joined codes."""
-        return self.pca_.transform(_joined(self._member_codes(self._inputs(X))))
+        return self.pca_.transform(self.autoencoder_.join(self._member_codes(self._inputs(X))).numpy())
 
     def decode(self, codes: Any) -> np.ndarray:
         """Latent codes (n, latent_size) -> spectra (n, D), nats per step: the mean of what the members decode."""
         check_is_fitted(self)
         joined = self.pca_.inverse_transform(check_array(codes, dtype=np.float64))
-        members = joined.reshape(len(joined), self.members, self.latent_size).swapaxes(0, 1)
         with torch.no_grad():
-            decoded = self.autoencoder_.decode(torch.from_numpy(np.ascontiguousarray(members))).mean(0).numpy()
+            decoded = self.autoencoder_.decode(self.autoencoder_.split(torch.from_numpy(joined))).mean(0).numpy()
         return self.inputs_.back(decoded)
 
     def predict(self, X: Any, *, return_interval: bool = False, level: float = 0.9) -> Any:
@@ -286,11 +285,6 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         Raises UserError, listing the names, when there is none of that name, and when its file has been changed."""
         with shipped_file(name, "model") as path:
             return cls.load(path)
-
-
-def _joined(codes: torch.Tensor) -> np.ndarray:
-    """Codes (members, n, latent) side by side: (n, members x latent)."""
-    return codes.permute(1, 0, 2).reshape(codes.shape[1], -1).numpy()
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:

@@ -123,16 +123,15 @@ def _decoded_changes(model: "AeLLE", inputs: np.ndarray, axes: Tensor, deviation
         for axis, deviation in zip(axes, deviations, strict=True):
             ends = []
             for sign in (1, -1):
-                moved = joined + sign * float(deviation) * axis
-                codes = moved.unflatten(1, (networks.members, networks.latent_size)).movedim(1, 0)
-                ends.append(model.inputs_.back(networks.decode(codes.contiguous()).mean(0).numpy()))
+                moved = networks.split(joined + sign * float(deviation) * axis)
+                ends.append(model.inputs_.back(networks.decode(moved).mean(0).numpy()))
             found.append((ends[0] - ends[1]).mean(axis=0) / 2)
     return np.stack(found)
 
 
 def _joined(model: Autoencoders, inputs: Tensor) -> Tensor:
     """Return the members' codes of inputs (n, D) side by side, (n, members times latent)."""
-    return model.encode(inputs).movedim(0, 1).flatten(1)
+    return model.join(model.encode(inputs))
 
 
 def _readout(model: Autoencoders) -> Tensor:
