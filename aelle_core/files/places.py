@@ -22,7 +22,7 @@ _OPTIONS = {
     "gs": ("anonymous", "endpoint_override", "scheme"),
 }
 _AT_ONCE = 16
-_LONGEST = 4095  # of a path, in Linux
+_LONGEST, _LONGEST_NAME = 4095, 255  # of a path and of each of its parts, in Linux
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -78,18 +78,15 @@ def local(text: "str | os.PathLike[str]") -> Path:
     """Return the path of this machine, with the home directory in the place of ~. Raises UserError where there is
     none, and where no file can have such a name."""
     path = Path(text)
+    encoded = os.fsencode(path)
+    if b"\0" in encoded or len(encoded) > _LONGEST or any(len(name) > _LONGEST_NAME for name in encoded.split(b"/")):
+        why = "a NUL" if b"\0" in encoded else f"{len(str(path))} characters"
+        shown = str(path) if len(str(path)) < 80 else f"{str(path)[:80]}..."
+        raise UserError(f"{shown!r} can be no file's name: it has {why}; expected a path")
     try:
-        path = path.expanduser()
-        path.lstat()
+        return path.expanduser()
     except RuntimeError as error:
         raise UserError(f"{str(path)!r}: there is no home directory of {path.parts[0]!r}; expected a path") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
-            return path  # not there, or not to be looked at: whoever opens it says so
-        why = "a NUL" if isinstance(error, ValueError) else f"{len(str(path))} characters"
-        shown = str(path) if len(str(path)) < 80 else f"{str(path)[:80]}..."
-        raise UserError(f"{shown!r} can be no file's name: it has {why}; expected a path") from error
-    return path
 
 
 def check_regular(where: Place) -> None:
