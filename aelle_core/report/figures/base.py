@@ -27,4 +27,13 @@ class ReportFigure(ABC):
         return None
 
 
+class FreeRunFigure(ReportFigure):
+    """A figure of studies whose networks are judged by how they run on their own output."""
+
+    @staticmethod
+    def absent(data: ReportData) -> str | None:
+        """Say why there are no free runs; None where there are."""
+        return data.without_free_runs
+
+
 figures: Registry[ReportFigure] = Registry("figure", "aelle_core.report.figures")

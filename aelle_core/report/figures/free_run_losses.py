@@ -6,13 +6,13 @@ from matplotlib.lines import Line2D
 
 from aelle_core.evaluation.metrics import rank_correlation_within_cells
 from aelle_core.report.data import ReportData
-from aelle_core.report.figures.base import ReportFigure, figures
+from aelle_core.report.figures.base import FreeRunFigure, figures
 from aelle_core.report.figures.scaling import plain_numbers
 from aelle_core.report.palette import cell_styles, new_figure
 
 
 @figures.register("5_loss_against_free_runs")
-class LossAgainstFreeRuns(ReportFigure):
+class LossAgainstFreeRuns(FreeRunFigure):
     """The loss that training went by, and the study's goal, network by network."""
 
     title = "The loss against the free runs"
@@ -21,10 +21,6 @@ class LossAgainstFreeRuns(ReportFigure):
         "output; less is better in both. If the loss told which networks keep behaving, the points would lie along a "
         "rising line within each cell; the heading has the rank correlation within cells."
     )
-
-    @staticmethod
-    def absent(data: ReportData) -> str | None:
-        return data.without_free_runs
 
     @staticmethod
     def draw(data: ReportData) -> Figure:

@@ -6,7 +6,7 @@ from matplotlib.patheffects import withStroke
 
 from aelle_core.evaluation.classifiers.scalar import FLOOR
 from aelle_core.report.data import ReportData
-from aelle_core.report.figures.base import ReportFigure, figures
+from aelle_core.report.figures.base import FreeRunFigure, figures
 from aelle_core.report.figures.scaling import symmetric_logarithm
 from aelle_core.report.palette import BAD, GOOD, new_figure
 
@@ -14,7 +14,7 @@ _KINDS = {"closed_loop": "closed loop's", "hidden": "driven network's", "full": 
 
 
 @figures.register("1_spectra_of_good_and_bad")
-class GoodAndBadSpectra(ReportFigure):
+class GoodAndBadSpectra(FreeRunFigure):
     """All networks in one panel, with the exponents of the system that they are to reproduce."""
 
     title = "Spectra of good and of bad networks"
@@ -24,10 +24,6 @@ class GoodAndBadSpectra(ReportFigure):
         "exponents, where they are known. A network has more directions than its system has: what comes after those "
         "should lie below them."
     )
-
-    @staticmethod
-    def absent(data: ReportData) -> str | None:
-        return data.without_free_runs
 
     @staticmethod
     def draw(data: ReportData) -> Figure:
