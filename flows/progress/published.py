@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 from uuid import UUID
@@ -18,6 +19,16 @@ P = ParamSpec("P")
 _PUBLISHED_PERCENT = 5
 
 
+@dataclass
+class _Stage:
+    """A stage's artifact, what it has in all and has done, and the percentage that was published last."""
+
+    artifact: UUID
+    total: int
+    done: int = 0
+    published: float = 0.0
+
+
 class PublishedDisplay:
     """A display that also publishes how far each stage is, as a progress artifact of the flow run that it is made in.
 
@@ -26,30 +37,27 @@ class PublishedDisplay:
 
     def __init__(self, shown: Display) -> None:
         self._shown = shown
-        self._stages: dict[str, tuple[UUID, int]] = {}
-        self._done: dict[str, int] = {}
-        self._published: dict[str, float] = {}
+        self._stages: dict[str, _Stage] = {}
         self._lock = threading.Lock()
 
     def start(self, stage: str, total: int, unit: str) -> None:
         self._shown.start(stage, total, unit)
         artifact = create_progress_artifact(0.0, key=stage.lower(), description=f"{stage}: {total} {unit}")
+        assert isinstance(artifact, UUID)  # in a flow's own thread Prefect answers at once
         with self._lock:
-            self._stages[stage] = (artifact, total)  # type: ignore[assignment]
-            self._done[stage], self._published[stage] = 0, 0.0
+            self._stages[stage] = _Stage(artifact, total)
 
     def advance(self, stage: str, amount: int, now: str = "") -> None:
         self._shown.advance(stage, amount, now)
         with self._lock:
-            artifact, total = self._stages[stage]
-            self._done[stage] += amount
-            percent = min(100.0, 100.0 * self._done[stage] / total)
-            last = self._published[stage]
-            due = percent - last >= _PUBLISHED_PERCENT or last < percent == 100.0
+            held = self._stages[stage]
+            held.done += amount
+            percent = min(100.0, 100.0 * held.done / held.total)
+            due = percent - held.published >= _PUBLISHED_PERCENT or held.published < percent == 100.0
             if due:
-                self._published[stage] = percent
+                held.published = percent
         if due:
-            update_progress_artifact(artifact, progress=percent)
+            update_progress_artifact(held.artifact, progress=percent)
 
     def show(self, data: "ReportData") -> None:
         self._shown.show(data)
