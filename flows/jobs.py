@@ -1,7 +1,6 @@
 """Make flows: one for each job, and the same flow behind a form."""
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, ParamSpec
 
 from prefect import Flow, flow
@@ -11,7 +10,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from aelle_core.study import RunDirectory
 from aelle_core.study.quarantine import incomplete
 from flows.mistakes import fails_in_one_sentence
-from flows.processes.served_by import end_with_serve
 from flows.processes.stale_runs import WATCHED, record_process
 from flows.progress.published import publishes_progress
 
@@ -39,19 +37,10 @@ def form_of(job: Flow[..., Any]) -> Callable[[Callable[P, Any]], Flow[P, Any]]:
     """
 
     def made(form: Callable[P, Any]) -> Flow[P, Any]:
-        body = fails_in_one_sentence(_ending_with_serve(form))
+        body = fails_in_one_sentence(form)
         return flow(name=job.name, task_runner=_RUNNER, persist_result=False, **WATCHED)(body)
 
     return made
-
-
-def _ending_with_serve(form: Callable[P, Any]) -> Callable[P, Any]:
-    @wraps(form)
-    def body(*arguments: P.args, **fields: P.kwargs) -> Any:
-        end_with_serve()
-        return form(*arguments, **fields)
-
-    return body
 
 
 def completed(run: RunDirectory, result: str, sentence: str) -> State[Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from flows.processes.served_by import end_with_serve
+
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
@@ -43,7 +45,7 @@ def close_below(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]"
 
 
 WATCHED: Mapping[str, Any] = {
-    "on_running": [record_process],
+    "on_running": [record_process, end_with_serve],
     "on_cancellation": [close_below],
     "on_crashed": [close_below],
 }
