@@ -10,6 +10,7 @@ from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import resolved
 from aelle_core.screening import SpectrumPredictor, Sweep
 from aelle_core.study import RunDirectory, Study
+from aelle_core.study.candidates import drawn_in_words
 from aelle_core.study.screened import Screened, screen_study
 from aelle_core.tasks import get_task
 from flows.jobs import completed, job
@@ -58,7 +59,7 @@ def screen(
     found = rank(study.to_study(), parameters)
     create_table_artifact(
         key="kept-networks",
-        table=[{**row, "hyperparameters": _shown(row["hyperparameters"])} for row in found.rows()],
+        table=[{**row, "hyperparameters": drawn_in_words(row["hyperparameters"])} for row in found.rows()],
         description=f"{len(found.ranked)} of {len(found.drawn)} untrained networks, best first by the expected loss",
     )
     if parameters.train:
@@ -68,7 +69,3 @@ def screen(
     if not parameters.train:
         return str(kept)
     return completed(run, str(kept), f"kept networks: {kept}; results: {run}")
-
-
-def _shown(drawn: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in drawn.items())

@@ -13,7 +13,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.screening import SpectrumPredictor, Sweep
 from aelle_core.screening.replay import Replay, replay
 from aelle_core.study import get_preset
-from aelle_core.study.candidates import Candidate
+from aelle_core.study.candidates import Candidate, drawn_in_words
 from aelle_core.study.cost import cohort_cost
 from aelle_core.study.screened import screen_study
 from aelle_core.study.variants import cohorts
@@ -90,7 +90,6 @@ def _table(ranked: "Sequence[Ranked]", drawn: Sequence[Candidate], predictor: Sp
     table = Table("rank", "network", "expected loss", "spread", "distance", "drawn", box=None, pad_edge=False)
     for rank, one in enumerate(ranked[:_SHOWN], 1):
         candidate = drawn[one.index]
-        values = ", ".join(f"{name} {value:.3g}" for name, value in candidate.variant.hyperparameters.items())
         seen = "" if candidate.cell in predictor.cells else " (cell never seen)"
         table.add_row(
             str(rank),
@@ -98,7 +97,7 @@ def _table(ranked: "Sequence[Ranked]", drawn: Sequence[Candidate], predictor: Sp
             f"{one.predicted:.3f}",
             f"{one.spread:.3f}",
             f"{one.distance:.2f}{' !' if one.unlike else ''}",
-            values,
+            drawn_in_words(candidate.variant.hyperparameters),
         )
     return table
 

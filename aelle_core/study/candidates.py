@@ -1,13 +1,18 @@
 """Untrained networks of a study's ranges, to be screened, and the study of those that are kept."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aelle_core.cells import Network, get_cell
 from aelle_core.study.model import Study
 from aelle_core.study.variants import Variant, cohorts
 from aelle_core.tasks import Task
+
+
+def drawn_in_words(hyperparameters: Mapping[str, float]) -> str:
+    """Return what was drawn for a network, for people."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in hyperparameters.items())
 
 
 @dataclass(frozen=True)
