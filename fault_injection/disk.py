@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_ROOMY = "64m"
+ROOMY = "64m"
 _PAGE_BYTES = 4096
 
 
 class Disk:
     """A mounted disk. Its user must be allowed to mount (root, or a container with CAP_SYS_ADMIN)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: str = ROOMY) -> None:
         self.path = path
         self._covered: Path | None = None
         path.mkdir(parents=True)
-        _mount("-t", "tmpfs", "-o", f"size={_ROOMY}", "tmpfs", str(path))
+        _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path))
 
     def fill(self) -> None:
         """Leave no room for another file."""
@@ -35,14 +35,14 @@ class Disk:
         if self._covered is not None:
             _output("umount", "--lazy", str(self._covered))
             self._covered = None
-        _mount("-o", f"remount,size={_ROOMY}", str(self.path))
+        _mount("-o", f"remount,size={ROOMY}", str(self.path))
 
 
 @contextmanager
-def mounted(path: Path) -> Iterator[Disk | None]:
+def mounted(path: Path, size: str = ROOMY) -> Iterator[Disk | None]:
     """Mount a disk at `path` while the block runs; None, and a plain directory, where this user may not mount."""
     try:
-        disk = Disk(path)
+        disk = Disk(path, size)
     except (OSError, subprocess.CalledProcessError):
         yield None
         return

@@ -4,19 +4,20 @@ import random
 import signal
 import subprocess
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
 from aelle_core.study import Study, cohorts, get_preset
 from fault_injection.faults import FAULTS, LOCAL_FAULTS
 
-STUDY: Study = get_preset("digits").replace(cells=["lem", "rnn", "gru"], units=[5], networks=6, epochs=40)
-ARGUMENTS = ["digits", "--cells", "lem,rnn,gru", "--units", "5", "--networks", "6", "--epochs", "40", "--way", "packed"]
+_CHANGES: dict[str, Any] = {"cells": ["lem", "rnn", "gru"], "units": [5], "networks": 6, "epochs": 40}
+STUDY: Study = get_preset("digits").replace(**_CHANGES)
+ARGUMENTS = ["digits", "--way", "packed"]
 """The same study, as the command takes it."""
-FORM = {
-    "changes": {"cells": ["lem", "rnn", "gru"], "units": [5], "networks": 6, "epochs": 40},
-    "packs": {"way": "packed"},
-}
+for _name, _value in _CHANGES.items():
+    ARGUMENTS += [f"--{_name}", ",".join(map(str, _value)) if isinstance(_value, list) else str(_value)]
+FORM = {"changes": _CHANGES, "packs": {"way": "packed"}}
 """The same study, as the form takes it."""
 _MOST_FAULTS = 3
 _SERVED_SHARE = 0.15

@@ -5,16 +5,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow as pa
 
 from aelle_core.study import RunDirectory
+from fault_injection.api import SECONDS, ask, said_by_serve
 from fault_injection.command import Command, fragments, until_gone
 from fault_injection.plan import ERRORS, FORM, ServedPlan, Verdict, in_words
 from fault_injection.rows import differences
 
 _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-_ANSWER_SECONDS = 240.0  # generous: an answer takes one or two where nothing else runs
 _END_SECONDS = 60.0  # it promises ten on a machine that is not overloaded
 _POLL_SECONDS = 0.2
 
@@ -31,14 +30,13 @@ class _Serve:
         arguments = ["serve", "--port", "0", "--runs", str(directory / "runs")]
         self.command = Command(*arguments, environment=environment, log=log)
         try:
-            self.command.until(lambda: "results: " in self.command.output, 2 * _ANSWER_SECONDS, "serving")
+            self.command.until(lambda: said_by_serve(self.command.output) is not None, 2 * SECONDS, "serving")
         except BaseException:
             self.command.kill()
             raise
-        said = dict(line.split(": ", 1) for line in self.command.output.splitlines() if ": " in line)
-        name, password = Path(said["sign in"].removeprefix("by the link in ")).with_suffix("").read_text().split(":")
-        url = said["forms"].removesuffix("/v2/deployments")
-        self.api = httpx.Client(base_url=f"{url}/api/", auth=(name, password.strip()), timeout=_ANSWER_SECONDS)
+        said = said_by_serve(self.command.output)
+        assert said is not None
+        self.api = said.client()
 
     def submit(self) -> str:
         """Start a run of the form `sweep`; its id."""
@@ -54,13 +52,7 @@ class _Serve:
         return self._asked("POST", path, json=content)
 
     def _asked(self, method: str, path: str, **content: Any) -> Any:
-        """The API's answer. A server under load asks to be asked again, and is."""
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while True:
-            answer = self.api.request(method, path, **content)
-            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-                return answer.raise_for_status().json()
-            time.sleep(1)
+        return ask(self.api, method, path, **content).raise_for_status().json()
 
 
 def play(verdict: Verdict, plan: ServedPlan, expected: pa.Table, directory: Path, limit: float) -> None:

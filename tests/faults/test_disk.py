@@ -1,7 +1,6 @@
 """A place of results that fails under way ends the sweep in one sentence; the same call goes on when it is cured."""
 
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aelle_core.study import RunDirectory, Study
+from fault_injection.disk import Disk, mounted
 from tests.faults.sweeps import alone, assert_same_numbers, once_stored, sweep_state
 
 pytestmark = pytest.mark.usefixtures("orchestration")
@@ -17,26 +17,17 @@ STUDY = Study(name="disk", cells=("rnn", "lem"), units=(6,), networks=12, pack_s
 SECONDS = 120  # generous: it takes two or three
 
 
-def mount(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False, timeout=120)
-
-
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(tmp_path: Path) -> Iterator[Disk]:
     """A disk of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    if shutil.which("mount") is None:
-        pytest.skip("no command `mount` here")
-    done = mount("-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place))
-    if done.returncode != 0:
-        pytest.skip(f"a disk of its own cannot be mounted here: {done.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True, timeout=120)
+    with mounted(tmp_path / "disk", "256k") as disk:
+        if disk is None:
+            pytest.skip("a disk of its own cannot be mounted here")
+        yield disk
 
 
-def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Path) -> None:
-    run = RunDirectory(small_disk / "run")
+def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Disk) -> None:
+    run = RunDirectory(small_disk.path / "run")
     with once_stored(run.path, 4, lambda: None) as begun:
         state = sweep_state(STUDY, run.path)
         assert time.monotonic() - begun[0] < SECONDS
@@ -45,33 +36,25 @@ def test_a_full_disk_ends_the_sweep_and_room_lets_it_go_on(small_disk: Path) -> 
     kept = run.store.read()
     assert 0 < kept.num_rows < 24 * 13
     assert run.quarantine.packs() == []
-    assert not list(small_disk.rglob("_*.parquet.*")), "half-written files take up room"
+    assert not list(small_disk.path.rglob("_*.parquet.*")), "half-written files take up room"
 
-    assert mount("-o", "remount,size=64m", str(small_disk)).returncode == 0
-    before = {path: path.stat().st_mtime_ns for path in small_disk.rglob("*.parquet")}
+    small_disk.cure()
+    before = {path: path.stat().st_mtime_ns for path in small_disk.path.rglob("*.parquet")}
     assert sweep_state(STUDY, run.path).is_completed()
-    assert before.items() <= {path: path.stat().st_mtime_ns for path in small_disk.rglob("*.parquet")}.items()
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in small_disk.path.rglob("*.parquet")}.items()
     assert_same_numbers(run.store.read(), alone(STUDY))
 
 
-def test_a_disk_that_becomes_read_only_ends_the_sweep(small_disk: Path) -> None:
-    assert mount("-o", "remount,size=64m", str(small_disk)).returncode == 0
-    run = RunDirectory(small_disk / "run")
+def test_a_disk_that_becomes_read_only_ends_the_sweep(small_disk: Disk) -> None:
+    small_disk.cure()
+    run = RunDirectory(small_disk.path / "run")
 
-    def make_read_only() -> None:
-        # A mount of its own over the same files: the disk itself cannot be remounted while the run's lock is open.
-        assert mount("--bind", str(run), str(run)).returncode == 0
-        assert mount("-o", "remount,bind,ro", str(run)).returncode == 0
-
-    try:
-        with once_stored(run.path, 8, make_read_only) as done:
-            state = sweep_state(STUDY.replace(epochs=200), run.path)
-            assert time.monotonic() - done[0] < SECONDS
-        assert state.is_failed()
-        assert state.message == f"'{run}' cannot be written: read-only file system"
-        assert run.store.read().num_rows >= 8 * 6
-    finally:
-        subprocess.run(["umount", "--lazy", str(run)], check=False, timeout=120)
+    with once_stored(run.path, 8, lambda: small_disk.cover(Path(str(run)))) as done:
+        state = sweep_state(STUDY.replace(epochs=200), run.path)
+        assert time.monotonic() - done[0] < SECONDS
+    assert state.is_failed()
+    assert state.message == f"'{run}' cannot be written: read-only file system"
+    assert run.store.read().num_rows >= 8 * 6
 
 
 @pytest.mark.parametrize("part", ["run", "run/spectra"])

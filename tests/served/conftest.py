@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.served.api import SECONDS, ask
+from fault_injection.api import Said, ask, said_by_serve
 
 _FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
@@ -103,11 +103,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             [sys.executable, "-m", "flows.command.main", *arguments], stdout=output, stderr=output, env=environment
         )
     try:
-        url = _told(process, log, "forms: ").removesuffix("/v2/deployments")
-        link = Path(_told(process, log, "sign in: by the link in "))
-        secret = link.with_suffix("").read_text().strip()
-        with httpx.Client(base_url=f"{url}/api/", timeout=SECONDS, auth=tuple(secret.split(":"))) as api:
-            yield Served(process.pid, url, home / "runs", api, environment, secret, link.read_text().strip())
+        said = _serving(process, log)
+        with said.client() as api:
+            link = said.link.read_text().strip()
+            yield Served(process.pid, said.url, home / "runs", api, environment, said.secret, link)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -117,12 +116,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             raise
 
 
-def _told(process: "subprocess.Popen[bytes]", log: Path, start: str) -> str:
-    """The rest of the line with that start."""
+def _serving(process: "subprocess.Popen[bytes]", log: Path) -> Said:
+    """What it has printed, once it serves."""
     deadline = time.monotonic() + 480
     while time.monotonic() < deadline and process.poll() is None:
-        for line in log.read_text().splitlines():
-            if line.startswith(start):
-                return line.removeprefix(start)
+        if (said := said_by_serve(log.read_text())) is not None:
+            return said
         time.sleep(0.1)
     raise AssertionError(f"aelle serve does not serve: {log.read_text()}")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.served.api import SECONDS, ask
+from fault_injection.api import SECONDS, ask
 from tests.served.conftest import Served
 
 pytestmark = pytest.mark.timeout(1800)

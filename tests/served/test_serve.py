@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from aelle_core.study import RunDirectory
+from fault_injection.api import ask
 from tests.helpers.command import aelle
-from tests.served.api import ask
 from tests.served.conftest import Served
 
 pytestmark = pytest.mark.timeout(1800)

@@ -7,12 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
+from fault_injection.api import SECONDS, ask, said_by_serve
 from fault_injection.command import lives
-from tests.served.api import SECONDS, ask
 
 pytestmark = pytest.mark.timeout(1800)
 LIMIT = 40.0  # it takes some five seconds, and promises ten where nothing else runs
@@ -34,13 +33,11 @@ def test_serve_ends_soon_with_the_run_that_is_under_way(tmp_path: Path) -> None:
     with log.open("w") as output:
         serve = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
-        until(lambda: "results: " in log.read_text() or serve.poll() is not None, SECONDS * 2, log)
+        until(lambda: said_by_serve(log.read_text()) is not None or serve.poll() is not None, SECONDS * 2, log)
         assert serve.poll() is None, log.read_text()
-        told = dict(line.split(": ", 1) for line in log.read_text().splitlines() if ": " in line)
-        secret = Path(told["sign in"].removeprefix("by the link in ")).with_suffix("").read_text().strip()
-        name, password = secret.split(":")
-        url = told["forms"].removesuffix("/v2/deployments")
-        with httpx.Client(base_url=f"{url}/api/", auth=(name, password), timeout=SECONDS) as api:
+        said = said_by_serve(log.read_text())
+        assert said is not None
+        with said.client() as api:
             sweep = {"deployments": {"name": {"any_": ["sweep"]}}}
             identifier = ask(api, "POST", "deployments/filter", json=sweep).raise_for_status().json()[0]["id"]
             changes = {"cells": ["lem"], "units": [6], "networks": 6, "epochs": 5000}

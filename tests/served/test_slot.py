@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from fault_injection.api import SECONDS, ask
 from flows.processes.environment import prepare_prefect
 from flows.processes.server import PrefectServer, await_answer
-from tests.served.api import SECONDS, ask
 
 
 def test_a_night_keeps_its_slot_when_the_server_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from aelle_core.study import RunDirectory
-from tests.served.api import SECONDS, ask
+from fault_injection.api import SECONDS, ask
 
 pytestmark = pytest.mark.timeout(1800)
 NAMES = {"study", "sweep", "analyse", "nightly", "compact", "screen"}
