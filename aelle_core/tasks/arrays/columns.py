@@ -76,11 +76,20 @@ def _texts(labels: Sequence[np.ndarray]) -> bool:
     return any(column.dtype.kind == "U" for column in labels)
 
 
+def _is_number(code: object) -> bool:
+    try:
+        float(str(code))
+    except ValueError:
+        return False
+    return True
+
+
 def _numbers(table: "pa.Table", name: str, source: str) -> np.ndarray:
     codes = _plain(table, name, source, missing=True)
     if codes.dtype.kind not in "fiub":
+        shown = next((code for code in codes.tolist() if not _is_number(code)), codes[0])
         raise UserError(
-            f"arrays: column {name!r} of {source} holds {str(codes[0])!r}: expected numbers; name it as sequence=, "
+            f"arrays: column {name!r} of {source} holds {str(shown)!r}: expected numbers; name it as sequence=, "
             "time=, target= or ignore= otherwise"
         )
     return codes.astype(np.float64)

@@ -203,6 +203,7 @@ def test_every_mistake_is_one_sentence(tmp_path: Path) -> None:
     refused("has 30 steps: expected at least 40 to split", table([30]))
     refused("series 's00' .* has 100 steps, of which 16 are for validation", table([100]), window=20, gap=10)
     refused("column 'town' of .* holds 'Rome'", table(town=lambda n, s: "Rome"))
+    refused("column 'price' of .* holds 'dear'", table(price=lambda n, s: "dear" if s == 3 else s))
     refused("'label' is '1' everywhere: expected at least two classes", table(label=lambda n, s: 1))
     refused("has 30 different whole numbers: expected learn=", table(target=lambda n, s: n))
     refused("without targets: expected some, or .forecasting.", table(), learn="regression")
