@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export.archive import read_archive
 from aelle_core.loading.torch_export.program import ExportedModule
-from aelle_core.loading.torch_export.recurrent import State, has_recurrent_layer, recurrent_layer
+from aelle_core.loading.torch_export.recurrent import LayerState, has_recurrent_layer, recurrent_layer
 from aelle_core.loading.torch_export.step import ExportedStep, starting_state, step_program
 
 __all__ = ["ExportedStep", "load_exported"]
@@ -23,7 +23,7 @@ __all__ = ["ExportedStep", "load_exported"]
 
 def load_exported(
     path: Path, inputs: np.ndarray | None, layer: str | None = None, initial_state: np.ndarray | None = None
-) -> tuple[nn.RNNBase | ExportedStep, Tensor | np.ndarray | None, State | np.ndarray | None]:
+) -> tuple[nn.RNNBase | ExportedStep, Tensor | np.ndarray | None, LayerState | np.ndarray | None]:
     """Return what `lyapunov_spectrum` needs of a program: the system, its inputs and its initial state.
 
     The system is the torch RNN, GRU or LSTM that the program holds, on what that layer receives when the program runs
@@ -44,7 +44,7 @@ def load_exported(
 
 def _load(
     program: ExportedModule, path: Path, inputs: np.ndarray | None, layer: str | None, initial_state: np.ndarray | None
-) -> tuple[nn.RNNBase | ExportedStep, Tensor | np.ndarray | None, State | np.ndarray | None]:
+) -> tuple[nn.RNNBase | ExportedStep, Tensor | np.ndarray | None, LayerState | np.ndarray | None]:
     step = step_program(program)
     if step is not None and (step.driven or not has_recurrent_layer(program)):
         if layer is not None:

@@ -25,12 +25,12 @@ _SHAPELESS = {
 }
 _OF_TENSORS = {"add", "mul", "sub"}
 
-State = Tensor | tuple[Tensor, Tensor]
+LayerState = Tensor | tuple[Tensor, Tensor]
 
 
 def recurrent_layer(
     program: ExportedModule, inputs: np.ndarray | None, name: str | None = None
-) -> tuple[nn.RNNBase, Tensor, State | None]:
+) -> tuple[nn.RNNBase, Tensor, LayerState | None]:
     """Return a program's recurrent layer as a torch layer, the sequences (batch, time, features) that it receives when
     the program runs on `inputs`, and the state from which it starts (h_0 or (h_0, c_0); None for zeros).
 
@@ -153,7 +153,7 @@ def _built(program: ExportedModule, call: Node, weights: list[Tensor], options: 
     return layer
 
 
-def _start(program: ExportedModule, values: Values, argument: tuple[str, object], batch: int) -> State | None:
+def _start(program: ExportedModule, values: Values, argument: tuple[str, object], batch: int) -> LayerState | None:
     """Return the state that the program starts from, where it does not come from a further input and is not zero."""
     try:
         start = values.argument(*argument)

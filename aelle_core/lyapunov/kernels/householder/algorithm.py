@@ -25,163 +25,142 @@ import numpy as np
 from numba import njit
 
 from aelle_core.foundation import vector_instructions as vector_code
-from aelle_core.lyapunov.kernels.householder import emitter, factor, push, reflectors, vectors
-from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, PANEL, compiled
-from aelle_core.lyapunov.kernels.householder.factor import dead_to_the_end, factorise
-from aelle_core.lyapunov.kernels.householder.kept import in_users_cache
-from aelle_core.lyapunov.kernels.householder.push import (
-    add_squares,
-    disturb_reflectors,
-    multiply_tangents,
-    push_tangents,
+from aelle_core.lyapunov.kernels.householder import arguments, emitter, factor, push, reflectors, steps, vectors
+from aelle_core.lyapunov.kernels.householder.arguments import (
+    Disturbance,
+    Pairing,
+    Record,
+    Sizes,
+    Tangents,
+    Terms,
+    make_room,
+    zeros,
 )
-from aelle_core.lyapunov.kernels.householder.vectors import lanes_of
-
-CALM = 2e7
-SMALLEST = 1e-200  # of |r| over two steps: far from underflow
-PATIENCE = 64
-
-
-@compiled
-def _zeros(count, like):  # type: ignore[no-untyped-def]
-    """That many zeros, aligned to cache lines: rows of whole registers then never cross one."""
-    room = np.zeros(count + 64, like.dtype)
-    skip = (-room.ctypes.data) % 64 // like.itemsize
-    return room[skip : skip + count]
+from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, compiled
+from aelle_core.lyapunov.kernels.householder.kept import in_users_cache
+from aelle_core.lyapunov.kernels.householder.push import disturb_reflectors, push_tangents
+from aelle_core.lyapunov.kernels.householder.steps import (
+    count_failure,
+    lengths_of_columns,
+    may_try_two,
+    take_one,
+    take_two,
+)
 
 
 @compiled
-def _lengths(blocks, size, lengths):  # type: ignore[no-untyped-def]
-    """lengths (k,) <- the columns' Euclidean lengths."""
-    stripe = blocks.shape[2]
-    lengths[:] = 0
-    for each in range(blocks.shape[0]):
-        count = min(stripe, lengths.shape[0] - each * stripe)
-        add_squares(blocks[each], size, lengths[each * stripe : each * stripe + count])
-    for column in range(lengths.shape[0]):
-        lengths[column] = np.sqrt(lengths[column])
+def _jacobian_of(terms, number, per_network):  # type: ignore[no-untyped-def]
+    """Return the terms of one trajectory, whose matrices are its network's."""
+    return Terms(
+        terms.units,
+        terms.matrices[number // per_network],
+        terms.factors[number],
+        terms.factor_positions,
+        terms.dense[number],
+        terms.dense_positions,
+        terms.diagonals[number],
+        terms.diagonal_positions,
+        terms.ones,
+    )
+
+
+@compiled
+def _move(number, terms, sizes, tangents, record, pairing, disturbance, room, spare):  # type: ignore[no-untyped-def]
+    """Move the tangents of one trajectory along all steps. `spare` is a v, y and order that a pair of steps writes."""
+    jacobian = _jacobian_of(terms, number, sizes.per_network)
+    labels, radii = tangents.labels[number], record.radii[number]
+    count, size, k = radii.shape[0], tangents.orders.shape[1], sizes.k
+    random = np.uint64(disturbance.seed) * np.uint64(6364136223846793005) + np.uint64(number)
+    noise = disturbance.noise if disturbance.disturbed[number] else disturbance.noise[:0]
+    v, y, order = tangents.v[number], tangents.y[number], tangents.orders[number]
+    other_v, other_y, other_order = spare
+    elsewhere = False
+    step = 0
+    while step < count:
+        random = push_tangents(
+            jacobian, step, size, k, v, y, order, room.block, room.blocks, room.leading, noise, random
+        )
+        if may_try_two(pairing, number, step):
+            calm, random = take_two(
+                jacobian, step, sizes.dense_columns, room, other_v, other_y, other_order, noise, random
+            )
+            if calm:
+                v, other_v = other_v, v
+                y, other_y = other_y, y
+                order, other_order = other_order, order
+                elsewhere = not elsewhere
+                pairing.singly[number, 1] = 0
+                if noise.shape[0]:
+                    random = disturb_reflectors(v, y, noise, random)
+                for column in range(k):
+                    radii[step, labels[column]] = 1
+                    radii[step + 1, labels[column]] = room.line[column]
+                step += 2
+                continue
+            count_failure(pairing.singly[number])
+        take_one(labels, room, v, y, order)
+        if noise.shape[0]:
+            random = disturb_reflectors(v, y, noise, random)
+        pairing.hopes[number] = room.line.min() / room.line.max()
+        for column in range(k):
+            radii[step, labels[column]] = room.line[column]
+        if record.lengths.shape[0]:
+            lengths_of_columns(room.kept, size, room.line)
+            for column in range(k):
+                record.lengths[number, step, labels[column]] = room.line[column]
+        step += 1
+    if elsewhere:
+        tangents.v[number] = v
+        tangents.y[number] = y
+        tangents.orders[number] = order
 
 
 def _with_fingerprint(fingerprint: int) -> Any:
-    """The compiled entry point. It alone is cached, with all that it calls: numba's cache does not see a
+    """Return the compiled entry point. It alone is cached, with all that it calls: numba's cache does not see a
     change of another file, but what a closure holds it does."""
 
     @njit(cache=True, **COMPILED)
     def advance(  # type: ignore[no-untyped-def]
         first,
         stop,
-        per_network,
-        jacobians,
-        k,
-        v,
-        y,
-        orders,
-        labels,
-        radii,
-        lengths,
-        told,
-        singly,
-        hopes,
-        noise,
-        disturbed,
-        seed,
-        stripe,
-        dense_lines,
+        terms,
+        sizes,
+        tangents,
+        record,
+        pairing,
+        disturbance,
     ):
-        """Move the tangents of trajectories [first, stop) along all steps of their Jacobians."""
-        units, matrices, factors, factor_positions, dense, dense_positions, diagonals, diagonal_positions, ones = (
-            jacobians
-        )
+        """Move the tangents of trajectories [first, stop) along all steps of their Jacobians.
+
+        The other arguments are the named tuples of `arguments`, in this order, as plain tuples: numba recognises those
+        in a microsecond, named ones in a hundred.
+        """
         if fingerprint < 0:
             return
-        steps = radii.shape[1]
-        size = orders.shape[1]
-        rows = (size + PANEL - 1) // PANEL * PANEL
-        panels = (k + PANEL - 1) // PANEL
-        width = lanes_of(v)
-        blocks = _zeros((k + stripe - 1) // stripe * rows * stripe, v).reshape(-1, rows, stripe)
-        block = _zeros(rows * stripe, v).reshape(rows, stripe)
-        compact = _zeros((PANEL + 1) * PANEL, v).reshape(-1, PANEL)
-        # Few tangents: forming them and multiplying is cheaper than carrying all columns of J through reflections.
-        room = 0 if 2 * k > size else panels + (panels * stripe + size - 1) // size
-        leading = _zeros(room * size * PANEL, v).reshape(room, size, PANEL)
-        kept = _zeros(blocks.size, v).reshape(blocks.shape)
-        pivots = np.zeros(size, np.int64)
-        line = np.zeros(k, v.dtype)
-        longest = np.zeros(k, v.dtype)
-        other_v, other_y = _zeros(v[0].size, v).reshape(v[0].shape), _zeros(v[0].size, v).reshape(v[0].shape)
-        other_order = np.zeros(size, np.int64)
-        for each in range(first, stop):
-            jacobian = (
-                units,
-                matrices[each // per_network],
-                factors[each],
-                factor_positions,
-                dense[each],
-                dense_positions,
-                diagonals[each],
-                diagonal_positions,
-                ones,
+        v, y, orders, labels = tangents
+        per_network, k, stripe, dense_columns = sizes
+        room = make_room(orders.shape[1], k, stripe, v)
+        spare = (
+            zeros(v[0].size, v).reshape(v[0].shape),
+            zeros(v[0].size, v).reshape(v[0].shape),
+            np.zeros(orders.shape[1], np.int64),
+        )
+        for number in range(first, stop):
+            _move(
+                number,
+                Terms(*terms),
+                Sizes(per_network, k, stripe, dense_columns),
+                Tangents(v, y, orders, labels),
+                Record(*record),
+                Pairing(*pairing),
+                Disturbance(*disturbance),
+                room,
+                spare,
             )
-            random = np.uint64(seed) * np.uint64(6364136223846793005) + np.uint64(each)
-            mine = noise if disturbed[each] else noise[:0]
-            now_v, now_y, now_order = v[each], y[each], orders[each]
-            next_v, next_y, next_order = other_v, other_y, other_order
-            elsewhere = False
-            step = 0
-            while step < steps:
-                random = push_tangents(
-                    jacobian, step, size, k, now_v, now_y, now_order, block, blocks, leading, mine, random
-                )
-                if singly[each, 0] > 0:
-                    singly[each, 0] -= 1
-                elif step % 2 == 0 and step + 1 < steps and not told[step] and hopes[each] ** 2 * CALM >= 1:
-                    _lengths(blocks, size, longest)
-                    norm, after = multiply_tangents(
-                        jacobian, step + 1, size, dense_lines, block, blocks, kept, mine, random
-                    )
-                    bound = norm / np.sqrt(size) * longest.max()
-                    factorise(kept, size, k, next_v, next_y, pivots, next_order, line, compact, width)
-                    if line.min() * CALM >= bound and line.min() > SMALLEST:
-                        random = after
-                        now_v, next_v = next_v, now_v
-                        now_y, next_y = next_y, now_y
-                        now_order, next_order = next_order, now_order
-                        elsewhere = not elsewhere
-                        singly[each, 1] = 0
-                        if mine.shape[0]:
-                            random = disturb_reflectors(now_v, now_y, mine, random)
-                        for column in range(k):
-                            radii[each, step, labels[each, column]] = 1
-                            radii[each, step + 1, labels[each, column]] = line[column]
-                        step += 2
-                        continue
-                    singly[each, 1] = min(2 * singly[each, 1] + 2, PATIENCE)
-                    singly[each, 0] = singly[each, 1]
-                kept[:] = blocks
-                factorise(blocks, size, k, now_v, now_y, pivots, now_order, line, compact, width)
-                moved = 0
-                while dead_to_the_end(line, labels[each], kept, blocks, size, moved):
-                    moved += 1
-                    factorise(blocks, size, k, now_v, now_y, pivots, now_order, line, compact, width)
-                if mine.shape[0]:
-                    random = disturb_reflectors(now_v, now_y, mine, random)
-                hopes[each] = line.min() / line.max()
-                for column in range(k):
-                    radii[each, step, labels[each, column]] = line[column]
-                if lengths.shape[0]:
-                    _lengths(kept, size, line)
-                    for column in range(k):
-                        lengths[each, step, labels[each, column]] = line[column]
-                step += 1
-            if elsewhere:
-                v[each] = now_v
-                y[each] = now_y
-                orders[each] = now_order
 
     return advance
 
 
-_SOURCES = (vector_code, emitter, factor, push, reflectors, vectors)
+_SOURCES = (vector_code, arguments, emitter, factor, push, reflectors, steps, vectors)
 with in_users_cache():
-    advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(each.__file__)).read_bytes() for each in _SOURCES)))
+    advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(source.__file__)).read_bytes() for source in _SOURCES)))

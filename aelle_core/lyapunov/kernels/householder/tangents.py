@@ -58,24 +58,17 @@ class HouseholderTangents:
         radii = self.v.new_empty(trajectories, steps, self.frame.k)
         lengths = self.v.new_empty(trajectories if self.frame.lengths else 0, steps, self.frame.k)
         self.calls += 1
-        arguments: tuple[Any, ...] = (
-            trajectories // jacobians.matrices.shape[0],
+        arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Sizes, Tangents, Record, Pairing and Disturbance
             _arrays(jacobians, self.dtype),
-            self.frame.k,
-            self.v.numpy(),
-            self.y.numpy(),
-            self.orders.numpy(),
-            self.labels.numpy(),
-            radii.numpy(),
-            lengths.numpy(),
-            np.ones(steps, bool) if told is None or self.dtype != torch.float64 else told.numpy(),
-            self.singly,
-            self.hopes,
-            self.noise.numpy(),
-            self.disturbed,
-            self.calls,
-            self.stripe,
-            jacobians.dense_columns,
+            (trajectories // jacobians.matrices.shape[0], self.frame.k, self.stripe, jacobians.dense_columns),
+            (self.v.numpy(), self.y.numpy(), self.orders.numpy(), self.labels.numpy()),
+            (radii.numpy(), lengths.numpy()),
+            (
+                np.ones(steps, bool) if told is None or self.dtype != torch.float64 else told.numpy(),
+                self.singly,
+                self.hopes,
+            ),
+            (self.noise.numpy(), self.disturbed, self.calls),
         )
         threads = min(threads, trajectories)
         if threads == 1:

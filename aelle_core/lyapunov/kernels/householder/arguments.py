@@ -1,0 +1,110 @@
+"""What the kernel works on, by name: arrays of all trajectories, and one thread's room.
+
+Numba takes named tuples as it takes tuples. Their fields below are arrays of one dtype, float32 or float64, unless
+another is named; `panels` are groups of PANEL tangents, `rows` the size rounded up to whole panels.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
+from aelle_core.lyapunov.kernels.householder.vectors import lanes_of
+
+
+class Terms(NamedTuple):
+    """The Jacobians of all trajectories in blocks of `units` rows; see aelle_core.lyapunov.kernels.jacobians."""
+
+    units: int
+    matrices: np.ndarray  # (networks, terms, units, units)
+    factors: np.ndarray  # (trajectories, steps, terms, units)
+    factor_positions: np.ndarray  # (terms, 2) int64: row and column of the term's block
+    dense: np.ndarray  # (trajectories, steps, terms, units, units)
+    dense_positions: np.ndarray  # (terms, 2) int64
+    diagonals: np.ndarray  # (trajectories, steps, terms, units)
+    diagonal_positions: np.ndarray  # (terms, 2) int64
+    ones: np.ndarray  # (units,)
+
+
+class Sizes(NamedTuple):
+    """Numbers that hold for all trajectories."""
+
+    per_network: int  # trajectories of each network
+    k: int  # tangents
+    stripe: int  # columns of a block
+    dense_columns: int  # of J; those behind them have entries on diagonals of blocks alone
+
+
+class Tangents(NamedTuple):
+    """The tangents of all trajectories, as reflectors H = I - V Y^T behind an exchange of rows."""
+
+    v: np.ndarray  # (trajectories, panels, size, PANEL)
+    y: np.ndarray  # (trajectories, panels, size, PANEL): V T^T
+    orders: np.ndarray  # (trajectories, size) int64: which row of J Q stands where
+    labels: np.ndarray  # (trajectories, k) int64: which tangent each column is
+
+
+class Record(NamedTuple):
+    """What the caller wants to know of every step."""
+
+    radii: np.ndarray  # (trajectories, steps, k): |r|, tangent by tangent; 1 and the product of both after a pair
+    lengths: np.ndarray  # (trajectories, steps, k): lengths of the columns of J Q; (0, steps, k) where not wanted
+
+
+class Pairing(NamedTuple):
+    """Which two steps may share one factorisation."""
+
+    wanted: np.ndarray  # (steps,) bool: whether |r| is wanted at the step's end
+    singly: np.ndarray  # (trajectories, 2) int64: steps still to be made one by one, and as many after a failure
+    hopes: np.ndarray  # (trajectories,) float64: least over largest |r| of the last single step
+
+
+class Disturbance(NamedTuple):
+    """Numbers near 1 that stand for rounding in the disturbed copies of trajectories."""
+
+    noise: np.ndarray  # (numbers,)
+    disturbed: np.ndarray  # (trajectories,) bool
+    seed: int
+
+
+class Room(NamedTuple):
+    """Scratch arrays of one thread."""
+
+    block: np.ndarray  # (rows, stripe): some rows of J
+    blocks: np.ndarray  # (stripes, rows, stripe): J Q
+    kept: np.ndarray  # (stripes, rows, stripe): J Q before its factorisation, or J' (J Q)
+    leading: np.ndarray  # (panels and stripes, size, PANEL): Q and J Q where tangents are few, otherwise none
+    compact: np.ndarray  # (PANEL + 1, PANEL): T^T of one panel
+    pivots: np.ndarray  # (size,) int64
+    line: np.ndarray  # (k,): |r| of the last factorisation
+    longest: np.ndarray  # (k,): lengths of columns
+    width: int  # lanes of a register
+
+
+@compiled
+def zeros(count, like):  # type: ignore[no-untyped-def]
+    """Return `count` zeros, (count,), aligned to cache lines: rows of whole registers then never cross one."""
+    room = np.zeros(count + 64, like.dtype)
+    skip = (-room.ctypes.data) % 64 // like.itemsize
+    return room[skip : skip + count]
+
+
+@compiled
+def make_room(size, k, stripe, v):  # type: ignore[no-untyped-def]
+    """Return the room of a thread that moves k tangents of `size` rows, in the dtype of v."""
+    rows = (size + PANEL - 1) // PANEL * PANEL
+    panels = (k + PANEL - 1) // PANEL
+    stripes = (k + stripe - 1) // stripe
+    # Few tangents: forming them and multiplying is cheaper than carrying all columns of J through reflections.
+    few = 0 if 2 * k > size else panels + (panels * stripe + size - 1) // size
+    return Room(
+        zeros(rows * stripe, v).reshape(rows, stripe),
+        zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
+        zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
+        zeros(few * size * PANEL, v).reshape(few, size, PANEL),
+        zeros((PANEL + 1) * PANEL, v).reshape(PANEL + 1, PANEL),
+        np.zeros(size, np.int64),
+        np.zeros(k, v.dtype),
+        np.zeros(k, v.dtype),
+        lanes_of(v),
+    )
