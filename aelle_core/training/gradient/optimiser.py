@@ -94,5 +94,22 @@ class PackedAdam:
         for value, kept in zip(self._state(), held, strict=True):
             value[part].copy_(kept)
 
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the next step depends on, by name, for `load`: parameters and moments (networks, ...)."""
+        return {
+            **{f"parameters/{name}": value.detach() for name, value in self.parameters.items()},
+            **{f"first/{name}": value for name, value in self.first.items()},
+            **{f"second/{name}": value for name, value in self.second.items()},
+            "alive": self.alive,
+            "adam_steps": torch.tensor(self.steps),
+        }
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned; names that it has beside are left alone. Raises KeyError where one lacks."""
+        for name, value in self.state().items():
+            value.copy_(state[name])
+        self.steps = int(state["adam_steps"])
+
     def _state(self) -> list[Tensor]:
         return [*self.parameters.values(), self._first, self._second, self.alive]

@@ -241,24 +241,10 @@ class PackTrainer(Trainer):
         return self.evaluate(self.task.splits.test)
 
     def state(self) -> dict[str, Tensor]:
-        optimiser = self.optimiser
-        return {
-            **{f"parameters/{name}": value.detach() for name, value in self.parameters.items()},
-            **{f"first/{name}": value for name, value in optimiser.first.items()},
-            **{f"second/{name}": value for name, value in optimiser.second.items()},
-            "alive": optimiser.alive,
-            "adam_steps": torch.tensor(optimiser.steps),
-        }
+        return self.optimiser.state()
 
-    @torch.no_grad()
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        optimiser = self.optimiser
-        for name in self.parameters:
-            self.parameters[name].copy_(state[f"parameters/{name}"])
-            optimiser.first[name].copy_(state[f"first/{name}"])
-            optimiser.second[name].copy_(state[f"second/{name}"])
-        optimiser.alive.copy_(state["alive"])
-        optimiser.steps = int(state["adam_steps"])
+        self.optimiser.load(state)
 
     @classmethod
     def size(cls, cell: Cell, task: Supervised) -> tuple[int, int]:  # type: ignore[override]
