@@ -10,6 +10,8 @@ from aelle_core.foundation.errors import unknown_name
 from aelle_core.study import Study
 from aelle_core.tasks import tasks
 
+_IN_FORMS = ConfigDict(extra="forbid", field_title_generator=lambda name, _: name)
+
 
 class Request(NamedTuple):
     """What one Ray task takes."""
@@ -90,7 +92,7 @@ class Resources(BaseModel):
 class AnalysisParameters(BaseModel):
     """How spectra are turned into predictions."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _IN_FORMS
 
     splits: int = Field(10, ge=2, le=1000, description="Seeded splits by network over which metrics are averaged")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Decides the splits and the autoencoder's start")
@@ -102,7 +104,7 @@ class AnalysisParameters(BaseModel):
 class ScreeningParameters(BaseModel):
     """How untrained networks are chosen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = _IN_FORMS
 
     source: str = Field("digits", description="What the predictor learns from: a set that ships, or finished results")
     candidates: int = Field(500, ge=2, le=100_000, description="Untrained networks to draw from the study's ranges")

@@ -35,7 +35,9 @@ def serve(
     nightly: Nightly = None,
     timezone: TimeZone = None,
 ) -> None:
-    """Offer study, sweep, analyse, nightly and compact as forms in Prefect's web interface, and run what is submitted.
+    """Offer studies, your own data, forecasters, screening and nights as forms in Prefect's web interface.
+
+    Runs what is submitted.
 
     Joins the Prefect server at PREFECT_API_URL, or starts one here. Stays until it is stopped.
 

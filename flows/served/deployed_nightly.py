@@ -12,7 +12,8 @@ from prefect.client.schemas.schedules import CronSchedule
 from flows.jobs import form_of
 from flows.nightly import nightly as flow
 from flows.parameters import AnalysisParameters, StudyParameters
-from flows.served.forms import Changes, PackResources, PresetName, resources
+from flows.served.changes import Changes, ChangesGroup, Details, DetailsGroup, changed_preset
+from flows.served.forms import AnalysisGroup, PackResources, PacksGroup, PresetName, ResultsName, resources
 from flows.served.night_date import night_date
 from flows.served.settings import ServedSettings
 
@@ -20,11 +21,12 @@ from flows.served.settings import ServedSettings
 @form_of(flow)
 def nightly(
     preset: PresetName = "digits",
-    results: str = "nightly",
+    results: ResultsName = "nightly",
     night: str = "",
-    changes: Changes = Changes(),
-    analysis: AnalysisParameters = AnalysisParameters(),
-    packs: PackResources = PackResources(),
+    changes: ChangesGroup = Changes(),
+    details: DetailsGroup = Details(),
+    analysis: AnalysisGroup = AnalysisParameters(),
+    packs: PacksGroup = PackResources(),
 ) -> Any:
     """Complete earlier nights, train fresh networks, refit AeLLE on those of all nights, and check for drift.
 
@@ -32,14 +34,15 @@ def nightly(
 
     Args:
         preset: The study that every night trains with fresh networks.
-        results: Name of the results of all nights: letters, digits, - and _.
+        results: The results of all nights: letters, digits, - and _.
         night: The night's date, YYYY-MM-DD; empty for the date on which the run was to start.
-        changes: What is to be different from the preset.
+        changes: How many networks of which cells and sizes, for how long, on which data.
+        details: Task, ranges that are drawn from, spectra and mini-batches.
         analysis: How spectra are turned into predictions.
-        packs: What each pack of networks takes on the cluster.
+        packs: Cores and GPUs for the networks that are trained side by side, and what happens when they fail.
     """
     settings = ServedSettings()
-    study = StudyParameters(**changes.study(preset, settings).to_dict())
+    study = StudyParameters(**changed_preset(preset, changes, details, settings).to_dict())
     date = night or _tonight(settings.timezone)
     return flow.fn(study, settings.results(results), date, analysis, resources(packs, settings))
 

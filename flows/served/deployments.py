@@ -8,7 +8,9 @@ from prefect.schedules import Cron
 
 from flows.served.deployed_analyse import analyse
 from flows.served.deployed_compact import compact
+from flows.served.deployed_forecast import forecast
 from flows.served.deployed_nightly import nightly
+from flows.served.deployed_own_data import own_data
 from flows.served.deployed_screen import screen
 from flows.served.deployed_study import study
 from flows.served.deployed_sweep import sweep
@@ -19,7 +21,8 @@ ONE_NIGHT = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitS
 
 
 def deployments(cron: str | None = None, timezone: str = "UTC") -> list[RunnerDeployment]:
-    """Return the deployments, each named after its function; their code is found by its module's name.
+    """Return the deployments, each named after its function, `own-data` after `own_data`. Their code is found by its
+    module's name.
 
     Args:
         cron: When nights begin; they are not scheduled without it.
@@ -34,9 +37,12 @@ def deployments(cron: str | None = None, timezone: str = "UTC") -> list[RunnerDe
         _deployment(nightly, **of_nights),
         _deployment(compact),
         _deployment(screen),
+        _deployment(own_data),
+        _deployment(forecast),
     ]
 
 
 def _deployment(flow: Any, **settings: Any) -> RunnerDeployment:
-    made = flow.to_deployment(flow.fn.__name__, entrypoint_type=EntrypointType.MODULE_PATH, tags=["aelle"], **settings)
+    name = flow.fn.__name__.replace("_", "-")
+    made = flow.to_deployment(name, entrypoint_type=EntrypointType.MODULE_PATH, tags=["aelle"], **settings)
     return cast(RunnerDeployment, made)

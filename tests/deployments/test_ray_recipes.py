@@ -123,8 +123,9 @@ def test_a_night_as_the_operations_page_starts_it_uses_both_hosts(cluster: Clust
     serve = head.start([sys.executable, "-m", "flows.command.main", "serve", *options, *schedule], environment, log)
     try:
         wait_for(lambda: "forms: http://127.0.0.1:4200/" in log.read_text(), 480, log.read_text)
-        changes = {"cells": ["lem"], "units": [6], "networks": 18, "pack_size": 3, "epochs": 12}
-        form = {"night": "2026-11-25", "changes": changes, "analysis": {"splits": 2}, "packs": {"way": "packed"}}
+        changes = {"cells": ["lem"], "units": [6], "networks": 18, "epochs": 12}
+        form = {"night": "2026-11-25", "changes": changes, "details": {"pack_size": 3}}
+        form |= {"analysis": {"splits": 2}, "packs": {"way": "packed"}}
         submit = ["deployment", "run", "AeLLE nightly/nightly", "--params", json.dumps(form), "--watch"]
         night = head.start(
             [sys.executable, "-m", "prefect", "--no-prompt", *submit],

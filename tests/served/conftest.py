@@ -1,6 +1,7 @@
 """`aelle serve` as a process of its own, once for all tests that submit to it."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -73,10 +74,23 @@ class Served:
         return ask(self.api, "POST", path, json=content).raise_for_status().json()
 
 
+def own_table() -> str:
+    """A table of 60 sequences of 12 steps: a noisy number at each, and a class that its mean tells."""
+    drawn = random.Random(0)
+    rows = ["patient,day,rate,label"]
+    for patient in range(60):
+        label = "high" if patient % 2 else "low"
+        rows += [f"{patient},{day},{drawn.gauss(1.0 if patient % 2 else -1.0, 0.5):.3f},{label}" for day in range(12)]
+    return "\n".join(rows) + "\n"
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """`aelle serve` with its own server, on a free port."""
     home = tmp_path_factory.mktemp("served")
+    data = home / "data"
+    data.mkdir()
+    (data / "pulses.csv").write_text(own_table())
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AELLE_"))}
     environment = kept | {
         "HOME": str(home),
@@ -92,6 +106,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "0",
         "--runs",
         str(home / "runs"),
+        "--data",
+        str(data),
         "--nightly",
         "0 2 31 12 *",
         "--timezone",

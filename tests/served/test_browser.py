@@ -40,47 +40,14 @@ def picture(page: "Page", tmp_path: Path) -> Picture:
 
 
 def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", picture: Picture) -> None:
-    from playwright.sync_api import expect
-
     page.goto(served.sign_in)
     page.wait_for_url("**/v2/deployments")
     assert served.secret not in page.url
-    page.get_by_role("link", name="study", exact=True).wait_for()
+    for name in ("study", "own-data", "forecast", "screen"):
+        page.get_by_role("link", name=name, exact=True).wait_for()
     picture("deployments")
-    page.get_by_role("link", name="study", exact=True).click()
-    page.get_by_text("flows.served.deployed_study.study").wait_for()  # the page is there
-    page.wait_for_load_state("networkidle")
-    page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Custom run").click()
-
-    expect(page.get_by_role("button", name="Select preset")).to_have_text("digits")
-    page.get_by_role("button", name="Select preset").click()
-    page.get_by_role("option", name="small-target").wait_for()
-    page.get_by_role("option", name="digits", exact=True).click()
-    page.get_by_role("textbox", name="results").fill("from-the-form")
-    page.get_by_role("spinbutton", name="networks").fill("8")
-    page.get_by_role("spinbutton", name="epochs").fill("2")
-    page.get_by_role("button", name="Select cells").click()
-    for cell in ("gru", "rnn"):
-        page.get_by_role("option", name=cell, exact=True).click()
-    picture("form-cells")
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Add item").nth(-2).click()  # of the ranges; the last adds an option
-    page.get_by_role("button", name="Select quantity").click()
-    page.get_by_role("option", name="scale", exact=True).click()
-    page.get_by_role("spinbutton", name="low").fill("0.5")
-    page.get_by_role("spinbutton", name="high").fill("2")
-    page.get_by_role("spinbutton", name="splits").fill("2")
-    page.get_by_role("spinbutton", name="high").scroll_into_view_if_needed()
-    picture("form-ranges")
-    page.keyboard.press("Tab")  # out of the last field, whose check may move what lies below
-    page.get_by_role("textbox", name="results").scroll_into_view_if_needed()
-    picture("form")
-    assert not page.get_by_text("is not one of").is_visible()
-    run = page.get_by_role("textbox", name="Run Name").input_value()
-    with page.expect_response(lambda answer: "create_flow_run" in answer.url, timeout=600_000) as created:
-        page.get_by_role("button", name="Submit").click()
-    assert created.value.ok, created.value.text()
+    run = fill_study(page, picture)
+    submit(page)
 
     page.get_by_role("link", name=run).first.click()
     page.get_by_role("tab", name="Task Runs").click()
@@ -109,6 +76,116 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))
     assert {study.cell_ranges(cell)["scale"].high for cell in study.cells} == {2}
+
+
+def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page", picture: Picture) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(served.sign_in)
+    open_form(page, served, "own-data")
+    page.get_by_role("button", name="Submit").click()  # the file is required
+    page.get_by_text("required property").first.wait_for()
+    page.get_by_role("textbox", name="file or directory").fill("pulses.csv")
+    page.get_by_role("spinbutton", name="networks").fill("2")
+    page.get_by_role("button", name="Select cells").click()
+    page.get_by_role("option", name="gru", exact=True).click()
+    page.keyboard.press("Escape")
+    unfold(page, "columns of a table", "named here")
+    page.get_by_role("textbox", name="sequence").fill("patient")
+    page.get_by_role("textbox", name="time").fill("day")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("required property")).to_have_count(0)
+    picture("form-own-data")
+    unfold(page, "training", "changed")
+    page.get_by_role("spinbutton", name="epochs").fill("1")
+    submit(page)
+    run = RunDirectory(served.runs / "pulses")
+
+    open_form(page, served, "forecast")
+    page.get_by_role("button", name="Select system").click()
+    page.get_by_role("option", name="rossler", exact=True).click()
+    expect(page.get_by_role("button", name="Select system")).to_have_text("rossler")
+    picture("form-forecast")
+    open_form(page, served, "screen")
+    picture("form-screen")
+
+    assert served.wait(newest(served, "own-data"), 1200)["type"] == "COMPLETED"
+    assert (run.study().cells, run.study().networks, run.study().epochs) == (("gru",), 2, 1)
+    options = run.study().task_options
+    assert (options["sequence"], options["time"]) == ("patient", "day")
+    assert (run.path / "report.html").exists()
+
+
+def fill_study(page: "Page", picture: Picture) -> str:
+    """Fill the form of a small study; the run's name."""
+    from playwright.sync_api import expect
+
+    page.get_by_role("link", name="study", exact=True).click()
+    custom_run(page, "study")
+    expect(page.get_by_role("button", name="Select preset")).to_have_text("digits")
+    expect(page.get_by_role("spinbutton")).to_have_count(0)  # all numbers are folded
+    picture("form")
+    page.get_by_role("button", name="Select preset").click()
+    page.get_by_role("option", name="small-target").wait_for()
+    page.get_by_role("option", name="digits", exact=True).click()
+    page.get_by_role("textbox", name="results").fill("from-the-form")
+    unfold(page, "changes", "changed")
+    page.get_by_role("spinbutton", name="networks").fill("8")
+    page.get_by_role("spinbutton", name="epochs").fill("2")
+    page.get_by_role("button", name="Select cells").click()
+    for cell in ("gru", "rnn"):
+        page.get_by_role("option", name=cell, exact=True).click()
+    picture("form-cells")
+    page.keyboard.press("Escape")
+    unfold(page, "details", "changed")
+    page.get_by_role("button", name="Add item").last.click()  # of the ranges
+    page.get_by_role("button", name="Select quantity").click()
+    page.get_by_role("option", name="scale", exact=True).click()
+    page.get_by_role("spinbutton", name="low").fill("0.5")
+    page.get_by_role("spinbutton", name="high").fill("2")
+    page.get_by_role("spinbutton", name="high").scroll_into_view_if_needed()
+    picture("form-ranges")
+    unfold(page, "analysis", "changed")
+    page.get_by_role("spinbutton", name="splits").fill("2")
+    page.keyboard.press("Tab")  # out of the last field, whose check may move what lies below
+    assert not page.get_by_text("is not one of").is_visible()
+    return page.get_by_role("textbox", name="Run Name").input_value()
+
+
+def open_form(page: "Page", served: Served, name: str) -> None:
+    """From anywhere to the form of a deployment."""
+    page.goto(f"{served.url.removesuffix('/api')}/v2/deployments")
+    page.get_by_role("link", name=name, exact=True).click()
+    custom_run(page, name.replace("-", "_"))
+
+
+def custom_run(page: "Page", function: str) -> None:
+    """From a deployment's page to its form."""
+    page.get_by_text(f"flows.served.deployed_{function}.{function}").wait_for()  # the page is there
+    page.wait_for_load_state("networkidle")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Custom run").click()
+    page.get_by_role("textbox", name="results").wait_for()
+    page.get_by_text("AeLLE").first.wait_for()  # the flow's name, which comes last
+
+
+def unfold(page: "Page", group: str, tab: str) -> None:
+    """Show the fields of a group."""
+    label = page.locator("div.group").filter(has=page.get_by_text(f"{group} (Optional)", exact=True)).last
+    label.get_by_role("tab", name=tab, exact=True).click()
+
+
+def submit(page: "Page") -> None:
+    """Submit the form."""
+    with page.expect_response(lambda answer: "create_flow_run" in answer.url, timeout=600_000) as created:
+        page.get_by_role("button", name="Submit").click()
+    assert created.value.ok, created.value.text()
+
+
+def newest(served: Served, deployment: str) -> str:
+    """The run that was submitted last."""
+    runs = served.post("flow_runs/filter", deployments={"name": {"any_": [deployment]}}, sort="START_TIME_DESC")
+    return str(runs[0]["id"])
 
 
 def look_at_report(page: "Page", picture: Picture) -> None:

@@ -15,7 +15,8 @@ from tests.served.conftest import Served
 pytestmark = pytest.mark.timeout(1800)
 FIRST, SECOND = "2026-11-24", "2026-11-25"
 FORM: dict[str, Any] = {
-    "changes": {"cells": ["rnn"], "units": [4], "networks": 12, "pack_size": 4, "epochs": 1},
+    "changes": {"cells": ["rnn"], "units": [4], "networks": 12, "epochs": 1},
+    "details": {"pack_size": 4},
     "analysis": {"splits": 2},
     "packs": {"way": "packed"},
 }

@@ -53,9 +53,10 @@ def test_nights_at_no_time_are_refused_before_anything_starts(tmp_path: Path) ->
 
 def test_deployments_are_registered_with_their_forms(served: Served) -> None:
     found = {each["name"]: each for each in served.post("deployments/filter")}
-    assert {"study", "sweep", "analyse", "nightly", "compact", "screen"} == set(found)
+    assert {"study", "sweep", "analyse", "nightly", "compact", "screen", "own-data", "forecast"} == set(found)
     for name, deployment in found.items():
-        assert deployment["entrypoint"] == f"flows.served.deployed_{name}.{name}"
+        function = name.replace("-", "_")
+        assert deployment["entrypoint"] == f"flows.served.deployed_{function}.{function}"
         assert deployment["enforce_parameter_schema"]
     (schedule,) = found["nightly"]["schedules"]
     assert schedule["active"]
@@ -79,7 +80,7 @@ def test_a_submitted_sweep_runs_into_the_named_results(served: Served) -> None:
 
 MISTAKES = [
     ("sweep", {"results": "../elsewhere", "changes": SMALL}, "results='../elsewhere': expected up to 64 letters"),
-    ("study", {"changes": {"data": "/etc"}}, "data='/etc': this server has no directory of data"),
+    ("study", {"changes": {"data": "/etc"}}, "data='/etc': expected the name of a file or directory below"),
     ("sweep", {"results": "large", "changes": SMALL, "packs": {"cpus_per_pack": 1000}}, "a pack needs 1000 CPU"),
     ("analyse", {"results": "nothing"}, "no study in"),
 ]

@@ -13,7 +13,7 @@ from aelle_core.study import RunDirectory
 from fault_injection.api import SECONDS, ask
 
 pytestmark = pytest.mark.timeout(1800)
-NAMES = {"study", "sweep", "analyse", "nightly", "compact", "screen"}
+NAMES = {"study", "sweep", "analyse", "nightly", "compact", "screen", "own-data", "forecast"}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,8 @@ def test_deployments_for_containers(prefect_server: str, api: httpx.Client, tmp_
     found = deployed(api, "aelle-docker")
     assert set(found) == NAMES
     for name, deployment in found.items():
-        assert deployment["entrypoint"] == f"flows.served.deployed_{name}.{name}"
+        function = name.replace("-", "_")
+        assert deployment["entrypoint"] == f"flows.served.deployed_{function}.{function}"
         assert deployment["job_variables"]["env"]["AELLE_RUNS"] == "/srv/aelle/runs"
         assert not deployment["pull_steps"]
         assert not deployment["schedules"]

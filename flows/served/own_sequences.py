@@ -1,0 +1,61 @@
+"""What the forms for one's own sequences share: what is learned by which cells, and where it stands in a table."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from aelle_core.study import Study, changed_study, get_preset
+from flows.served.changes import Training
+from flows.served.fields import Group, cells_of
+from flows.served.folding import Folded, folded_title, titled
+from flows.served.settings import ServedSettings
+
+OwnCell = str if TYPE_CHECKING else cells_of("arrays")
+
+
+class Columns(Group):
+    """Columns of a table by name, where they are not called sequence, series or time."""
+
+    sequence: str = Field("", description="Column that names the sequence of a row; empty: sequence or series, if any")
+    time: str = Field("", description="Column that orders the rows of a sequence; empty: time, if there is one")
+    ignore: str = Field("", description="Columns that are left out, separated by commas")
+
+
+ColumnsGroup = Annotated[Columns, Folded("found by name", "named here"), folded_title("columns of a table")]
+DataName = Annotated[str, Field(min_length=1), titled("file or directory")]
+OptionalDataName = Annotated[str, titled("your own series")]
+Target = Annotated[str, titled("column to learn")]
+SUGGESTED = "what the data suggest"
+Learn = Annotated[
+    Literal["what the data suggest", "classification", "regression", "forecasting"], titled("what to learn")
+]
+
+
+def own_study(
+    data: str,
+    options: Mapping[str, str],
+    columns: Columns,
+    changes: Mapping[str, Any],
+    training: Training,
+    settings: ServedSettings,
+) -> Study:
+    """Return a study of the file or directory `data` below the server's data, named after it.
+
+    `options` and `changes` count where they are not empty. Raises UserError where there are no such data.
+    """
+    given = {name: value for name, value in ({**options} | columns.model_dump()).items() if value}
+    changed = {name: value for name, value in changes.items() if value}
+    place = settings.data_place(data)
+    return changed_study(get_preset("arrays"), place, given, name=named_after(data), **changed, **training.changed())
+
+
+def named_after(data: str) -> str:
+    """Return a name for results, after a file.
+
+    >>> named_after("heart rates/2024 spring.csv")
+    '2024-spring'
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", PurePath(data).stem).strip("-_")[:64] or "arrays"
