@@ -13,7 +13,10 @@ from flows.served.fields import Group, cells_of
 from flows.served.folding import Folded, folded_title, titled
 from flows.served.settings import ServedSettings
 
-OwnCell = str if TYPE_CHECKING else cells_of("arrays")
+if TYPE_CHECKING:
+    OwnCell = str
+else:
+    OwnCell = cells_of("arrays")
 
 
 class Columns(Group):
