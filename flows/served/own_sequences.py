@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ ColumnsGroup = Annotated[Columns, Folded("found by name", "named here"), folded_
 DataName = Annotated[str, Field(min_length=1), titled("file or directory")]
 OptionalDataName = Annotated[str, titled("your own series")]
 Target = Annotated[str, titled("column to learn")]
-SUGGESTED = "what the data suggest"
+SUGGESTED: Final = "what the data suggest"
 Learn = Annotated[
     Literal["what the data suggest", "classification", "regression", "forecasting"], titled("what to learn")
 ]
