@@ -58,8 +58,8 @@ def _curves(shapes: dict[str, Sequence[tuple[int, int]]], grows: int, budget: fl
         for index, shape in enumerate(several)
     ]
     with on_threads(1):
-        found = take_turns(ways, budget, least=2)
-    seconds = {way.name: float(np.median(found[way.name])) * way.amount / 1e6 for way in ways}
+        microseconds = take_turns(ways, budget, least=2)
+    seconds = {way.name: float(np.median(microseconds[way.name])) * way.amount / 1e6 for way in ways}
     return [
         Curve(
             way,

@@ -86,7 +86,7 @@ def _loop_rate(loop: Callable[..., Any], threads: int, dtype: torch.dtype, budge
     with ThreadPoolExecutor(threads) as pool:
 
         def run() -> None:
-            for task in [pool.submit(loop, *each, times) for each in mine]:
+            for task in [pool.submit(loop, *operands, times) for operands in mine]:
                 task.result()
 
         return best_rate(run, threads * times * once, budget)

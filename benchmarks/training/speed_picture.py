@@ -44,14 +44,14 @@ def draw(
 
 
 def _gains(axes: Axes, several: Sequence[OfCell]) -> None:
-    gains = [each.gain for each in several]
+    gains = [of_cell.gain for of_cell in several]
     places = np.arange(len(several))[::-1]
     middle = np.array([gain.median for gain in gains])
     around = [middle - [gain.low for gain in gains], np.array([gain.high for gain in gains]) - middle]
     axes.errorbar(middle, places, xerr=around, fmt="o", color="#0072B2", ecolor="0.5", capsize=3)
     axes.axvline(1, color="0.35", linewidth=1.2)
     axes.axvline(LOOP_GAIN, color="0.35", linewidth=1.2, linestyle="--")
-    axes.set_yticks(places, [each.cell for each in several])
+    axes.set_yticks(places, [of_cell.cell for of_cell in several])
     axes.set(xlabel="times faster than the best one-by-one way", xlim=(0, None))
     axes.set_title(f"Lines: 1x, and the aim of {LOOP_GAIN:g}x for loop cells", fontsize="medium")
     plain(axes)
