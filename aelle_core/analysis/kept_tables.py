@@ -97,7 +97,9 @@ def read_tables(path: Place) -> tuple[dict[str, Any], list[Table]]:
     broken."""
     try:
         held = json.loads(path.read_text())
-        tables = [Table(**{**one, "entries": [Entry(**entry) for entry in one["entries"]]}) for one in held["tables"]]
+        tables = [
+            Table(**{**table, "entries": [Entry(**entry) for entry in table["entries"]]}) for table in held["tables"]
+        ]
         return held["origin"], tables
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error!r}): expected a run's tables; remove it") from error

@@ -17,11 +17,11 @@ _WIDTH, _HEIGHT, _EDGE = 320, 120, 8
 def to_dict(spectrum: "LyapunovSpectrum") -> dict[str, Any]:
     """Return every field as numbers, texts and lists, ready for json.dumps (where NaN and infinity are allowed)."""
     plain: dict[str, Any] = {}
-    for one in fields(spectrum):
-        value = getattr(spectrum, one.name)
-        if one.name == "covariant":
+    for field in fields(spectrum):
+        value = getattr(spectrum, field.name)
+        if field.name == "covariant":
             continue
-        plain[one.name] = value.tolist() if isinstance(value, np.ndarray) else value
+        plain[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
     return plain
 
 

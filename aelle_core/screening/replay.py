@@ -178,7 +178,7 @@ def _gaussian_process(known: Sweep, asked: Sweep, seed: int) -> np.ndarray:
     cells = sorted(set(known.cells.tolist()) | set(asked.cells.tolist()))
 
     def columns(sweep: Sweep) -> np.ndarray:
-        drawn = np.array([[one.get(name, np.nan) for name in names] for one in sweep.hyperparameters])
+        drawn = np.array([[drawn_values.get(name, np.nan) for name in names] for drawn_values in sweep.hyperparameters])
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn = np.where(drawn > 0, np.log(drawn), drawn)
         return np.column_stack([drawn, [[cell == own for cell in cells] for own in sweep.cells]]).astype(float)

@@ -119,5 +119,5 @@ def spectrum_features(spectra: Sequence[np.ndarray], size: int) -> np.ndarray:
 
     asinh spreads exponents near 0, where differences matter, and gathers those far below, where they do not.
     """
-    rows = [np.maximum(interpolate_spectrum(one, size), -40.0) for one in spectra]
+    rows = [np.maximum(interpolate_spectrum(spectrum, size), -40.0) for spectrum in spectra]
     return np.arcsinh(np.stack(rows) / 0.05)

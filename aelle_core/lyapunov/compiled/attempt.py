@@ -51,15 +51,15 @@ def compiled_step(system: "StepSystem") -> "Program":
         if not bool(expected[0].isfinite().all()):
             continue  # beside the states that the function takes
         inputs = None if system.inputs is None else system.inputs[:, :steps]
-        found = program.run(start, inputs, steps, [False] * system.sequences, 0)
-        for what, one, other in zip(("states", "derivatives"), found, expected, strict=True):
-            if not same_numbers(one, other):
+        results = program.run(start, inputs, steps, [False] * system.sequences, 0)
+        for what, computed, true in zip(("states", "derivatives"), results, expected, strict=True):
+            if not same_numbers(computed, true):
                 raise NotCompilableError(f"its compiled {what} are not the function's own")
     return program
 
 
-def same_numbers(found: Tensor, expected: Tensor) -> bool:
+def same_numbers(computed: Tensor, expected: Tensor) -> bool:
     """Return whether two results of one computation, of any shape, differ by rounding alone; infinite and NaN are
     equal."""
     scale = expected.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).abs().amax()
-    return torch.allclose(found, expected, rtol=1e-6, atol=_CLOSE * float(scale) + 1e-300, equal_nan=True)
+    return torch.allclose(computed, expected, rtol=1e-6, atol=_CLOSE * float(scale) + 1e-300, equal_nan=True)

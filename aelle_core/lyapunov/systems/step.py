@@ -127,10 +127,10 @@ class StepSystem:
         assert self.program is not None
         state = state[: self.sequences]
         x = self.input_at(first)
-        found, _ = self.program.run(state, None if x is None else x.unsqueeze(1), 1, [False] * self.sequences, first)
+        computed, _ = self.program.run(state, None if x is None else x.unsqueeze(1), 1, [False] * self.sequences, first)
         with self._arithmetic[0]:
             expected = self._new(x, state)
-        if same_numbers(found, expected):
+        if same_numbers(computed, expected):
             return True
         self.program = None
         warnings.warn(
