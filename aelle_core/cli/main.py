@@ -147,7 +147,7 @@ def spectrum(
         ),
     ] = "exact",
     check: Annotated[
-        bool, typer.Option(help="Tell which exponents rounding may have spoilt; doubles the time with exact.")
+        bool, typer.Option(help="Tell which exponents rounding may have spoilt; up to twice the time with exact.")
     ] = True,
     running: Annotated[
         int | None, typer.Option(help="Show the exponents so far after every so many steps: have they settled?")

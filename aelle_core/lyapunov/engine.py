@@ -11,11 +11,12 @@ from collections.abc import Callable
 import torch
 
 from aelle_core.foundation.threads import one_torch_thread
+from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.extended import ExtendedTangents
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.kernels.tangents import Frame, Kernel, TorchTangents
 from aelle_core.lyapunov.systems import System
-from aelle_core.lyapunov.tally import Growth, Tally
+from aelle_core.lyapunov.tally import Tally
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 4096
@@ -36,6 +37,7 @@ def evolve(
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
     abandon_above: float | None = None,
+    disturbed: int | None = None,
     kernel: Kernel | None = None,
     bits: int | None = None,
 ) -> Growth:
@@ -47,13 +49,14 @@ def evolve(
              log |r|.
     running  record the exponents so far after every so many counted steps
     abandon_above  give up, after a short first stretch, when the errors of all networks are above this
+    disturbed  how many copies the check disturbs; by default one, or two where that costs little
     kernel   what makes the tangents; by default the fastest there is
     bits     of tangents in more digits than float64 has (extended.py)
 
     Trajectories go forward a stretch at a time, so that memory does not grow with `steps`.
     """
     copied = check and dtype == torch.float64
-    copies = 1 + _disturbed_copies(system) if copied else 1
+    copies = 1 + (disturbed or _disturbed_copies(system)) if copied else 1
     shape = (system.networks, copies, system.sequences)
     like = system.like.new_empty(0, dtype=dtype)
     rounding = Rounding(system.like, copies) if copied else None

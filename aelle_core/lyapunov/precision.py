@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 import torch
 
-from aelle_core.lyapunov.engine import Growth, evolve
+from aelle_core.lyapunov.engine import evolve
+from aelle_core.lyapunov.few_checked import growths_by_few
+from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.result import Precision
 from aelle_core.lyapunov.systems import System
 
@@ -38,7 +40,11 @@ def growth_of(
         return _fast(system, run)
     if precision == "extended":
         return _extended(system, run, check)
-    growth = run(system, dtype=torch.float64)
+    run = partial(run, dtype=torch.float64)
+    few = growths_by_few(system, run) if check else None
+    if few is not None:
+        return [(growth, index, "exact") for growth, index in few]
+    growth = run(system)
     return [(growth, index, "exact") for index in range(system.networks)]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aelle_core.lyapunov.engine import Growth
+from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.precision import RESOLUTION
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
 

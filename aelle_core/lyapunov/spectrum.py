@@ -17,7 +17,7 @@ from aelle_core.lyapunov.accepting.adapters import build_systems
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, checked_whole
 from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
-from aelle_core.lyapunov.engine import Growth
+from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.lengths import growth_of_parts
 from aelle_core.lyapunov.precision import growth_of
 from aelle_core.lyapunov.ranking import spectrum_of
@@ -86,8 +86,10 @@ def lyapunov_spectrum(
                    slower: for saturated gated networks of up to about 100 units
     device         where to compute; by default where the inputs or weights are
     layer          which recurrent layer of a module with several, by its name in the module
-    check          tell what is `resolved`: with "exact" by second copies of all trajectories, disturbed in the last
-                   places, which doubles the time; with "fast" by the condition of J Q, which costs little
+    check          tell what is `resolved`: with "exact" by second copies of trajectories, disturbed in the last
+                   places: of two out of eight sequences or more, where these tell enough of the others
+                   (few_checked.py), which adds a seventh to the time of fifteen; otherwise of all, which doubles it.
+                   With "fast" by the condition of J Q, which costs little
     running        record the finite-time exponents after every so many counted steps
     on_step        called now and then with the number of steps taken
     vectors        "covariant" adds the covariant Lyapunov vectors of the counted steps but the last `warmup`, in which

@@ -1,12 +1,12 @@
 """What is added up along trajectories: logarithms, what rounding may have changed, how far the sum rule is off."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aelle_core.lyapunov import sum_rule
+from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
@@ -15,39 +15,6 @@ from aelle_core.lyapunov.systems import System
 _GROWTH = 4  # roundings of a column that its length over r lets grow
 _BATCHES = 10, 30  # of a single sequence's steps, for its standard error
 _LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction is another
-
-
-@dataclass(frozen=True)
-class Growth:
-    """What tangents did over `steps` counted steps of (networks, sequences) trajectories.
-
-    logarithms    (networks, sequences, k) sums of log |r|
-    errors        (networks, sequences, k) nats per step that rounding may have changed, infinite where a number has
-                  underflowed; None where not asked for
-    ceilings      (networks, sequences, k) sums that the logarithms are below even so: spoilt numbers are at most as
-                  large as rounding, or as what underflows, makes them
-    residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of checked steps; NaN where k < size
-    finite        (networks, sequences) whether states and Jacobians were
-    batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
-                  too few steps
-    running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
-    lengths       (sequences,) counted steps of each, of which `steps` is the largest; None where all are alike
-    """
-
-    logarithms: Tensor
-    errors: Tensor | None
-    ceilings: Tensor
-    residuals: Tensor
-    finite: Tensor
-    steps: int
-    batches: Tensor | None = None
-    running: Tensor | None = None
-    running_steps: Tensor | None = None
-    lengths: Tensor | None = None
-
-    def per_step(self, sums: Tensor) -> Tensor:
-        """Return sums (..., sequences, k) over the counted steps as means."""
-        return sums / (self.steps if self.lengths is None else self.lengths.to(sums).unsqueeze(-1))
 
 
 class Tally:
@@ -73,6 +40,7 @@ class Tally:
         whole = 0.0 if k == system.size else float("nan")
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
+        self.spreads = torch.zeros_like(self.residuals)
         self.to_count = steps - warmup
         self.batches: Tensor | None = None
         if system.sequences == 1 and self.to_count >= _BATCHES[0] ** 2:
@@ -134,6 +102,8 @@ class Tally:
             apart = growth * _GROWTH * torch.finfo(self.dtype).eps
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
+        if steps:
+            self.spreads = torch.maximum(self.spreads, self._spread(_by_group(logarithms, groups)))
         if self.every is not None and steps:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):
@@ -159,6 +129,12 @@ class Tally:
             self.residuals = torch.maximum(self.residuals, residuals.nan_to_num(nan=0.0, posinf=math.inf).amax(dim=-1))
         return residuals
 
+    @staticmethod
+    def _spread(sums: Tensor) -> Tensor:
+        """Return how far the least log |r| is below the largest, (networks, sequences), in the group where that is
+        furthest, of sums (networks, sequences, groups, k)."""
+        return (sums.amax(dim=-1) - sums.amin(dim=-1)).nan_to_num(nan=math.inf).amax(dim=-1)
+
     def all_above(self, limit: float, steps: int) -> bool:
         """Return whether every network has an error above the limit after this many steps."""
         if self.errors is None or steps <= self.warmup:
@@ -183,6 +159,7 @@ class Tally:
             ceilings=self.ceilings,
             residuals=self.residuals,
             finite=self.finite,
+            spreads=self.spreads,
             steps=counted,
             batches=None if self.batches is None or counted < self.to_count else self._batch_means(),
             running=torch.stack(self.records) if self.records else None,

@@ -2,6 +2,7 @@
 
     python -m benchmarks.spectrum.honesty                    # 10,000 networks, about an hour on one core
     python -m benchmarks.spectrum.honesty --each 500         # the first 500 of either kind
+    python -m benchmarks.spectrum.honesty --sequences 10     # so many that few of them have second copies
 
 Two kinds, every cell, hidden and whole state, 2 to 6 units, 1 to 24 steps of one or two sequences, which leaves the
 check few chances: `ordinary` networks, gain 0.1 to 30 on recurrent and input weights, and `saturated` ones, gain 30 to
@@ -68,17 +69,19 @@ class Drawn:
         return mean
 
 
-def drawn(kind: str, number: int) -> Drawn:
-    """The network of that number of a kind."""
+def drawn(kind: str, number: int, sequences: int | None = None) -> Drawn:
+    """The network of that number of a kind, along one or two sequences, or so many."""
     source = np.random.default_rng((number, list(GAINS).index(kind)))
     name = str(source.choice([name for name in cells if name in EQUATIONS]))
     units, length, features = int(source.integers(2, 7)), int(source.choice(LENGTHS)), int(source.integers(1, 4))
     gain = float(np.exp(source.uniform(*np.log(GAINS[kind]))))
-    sequences = int(source.integers(1, 3))
+    few = int(source.integers(1, 3))
+    sequences = sequences or few
     jacobian = str(source.choice(["full", "hidden"]))
     network = draw_network(name, units, scale=SCALE, gain=gain, features=features, seed=number)
     inputs = draw_inputs(sequences, length, features, seed=number)
-    return Drawn(f"{kind}-{number}-{name}-{jacobian}-gain-{gain:.4g}", name, network, inputs, jacobian)
+    label = f"{kind}-{number}-{name}-{jacobian}-gain-{gain:.4g}" + (f"-{sequences}" if sequences > 2 else "")
+    return Drawn(label, name, network, inputs, jacobian)
 
 
 @dataclass
@@ -110,14 +113,14 @@ def measured(problem: Drawn, precision: Precision, kernel: str, draw: int) -> Ly
 
 
 def counted(
-    kind: str, first: int, networks: int, draws: int, kept: Path | None
+    kind: str, first: int, networks: int, draws: int, sequences: int | None, kept: Path | None
 ) -> dict[tuple[Precision, str, int], Counts]:
     """Counts of every precision, kernel and draw."""
     ways: list[Way] = [("exact", kernel, draw) for kernel in ("compiled", "torch") for draw in range(draws)]
     by_way: dict[Way, Counts] = {way: Counts() for way in [*ways, ("extended", "compiled", 0)]}
     numbers = range(first, first + networks)
     for number in track(numbers, kind, networks, console=Console(stderr=True)):
-        problem = drawn(kind, number)
+        problem = drawn(kind, number, sequences)
         expected = problem.reference(kept)
         for precision, kernel, draw in _ways_of(number, ways):
             way = (precision, kernel, draw)
@@ -136,6 +139,7 @@ def main() -> None:
     options.add_argument("--each", type=int, default=EACH, help="networks of either kind")
     options.add_argument("--first", type=int, default=0, help="number of the first network of either kind")
     options.add_argument("--draws", type=int, default=2, help="draws of the disturbance")
+    options.add_argument("--sequences", type=int, help="of every network; one or two by default")
     options.add_argument("--keep", type=Path, help="folder in which references are kept for another run")
     given = options.parse_args()
     if given.keep is not None:
@@ -146,7 +150,7 @@ def main() -> None:
     wrong: list[str] = []
     for kind in GAINS:
         for (precision, kernel, draw), counts in counted(
-            kind, given.first, given.each, given.draws, given.keep
+            kind, given.first, given.each, given.draws, given.sequences, given.keep
         ).items():
             share = f"{counts.resolved} ({counts.resolved / max(1, counts.exponents):.1%})"
             numbers = (str(counts.networks), str(counts.exponents), share, str(len(counts.wrong)))

@@ -43,6 +43,10 @@ class System(Protocol):
         """Return the same in float64, of those networks only; None where that cannot be."""
         ...
 
+    def of_sequences(self, rows: slice) -> "System | None":
+        """Return the same along those sequences only; None where they may have little in common."""
+        ...
+
     def in_factors(self) -> "System":
         """Return the same, with Jacobians as products where these keep digits that sums lose."""
         ...

@@ -98,6 +98,13 @@ class ClosedLoopSystem:
         chosen.networks = len(networks)
         return chosen
 
+    def of_sequences(self, rows: slice) -> "ClosedLoopSystem":
+        chosen = copy.copy(self)
+        chosen.first_states = [{name: part[:, rows] for name, part in state.items()} for state in self.first_states]
+        chosen.first_output = self.first_output[:, rows]
+        chosen.sequences = chosen.first_output.shape[1]
+        return chosen
+
     def in_factors(self) -> "ClosedLoopSystem":
         return self
 

@@ -60,6 +60,12 @@ class StackSystem:
         chosen.networks = len(networks)
         return chosen
 
+    def of_sequences(self, rows: slice) -> "StackSystem":
+        chosen = copy.copy(self)
+        chosen.inputs, chosen.initial_state = self.inputs[rows], self.initial_state[:, rows]
+        chosen.sequences = len(chosen.inputs)
+        return chosen
+
     def in_factors(self) -> "StackSystem":
         factored = copy.copy(self)
         factored.factored = True

@@ -84,6 +84,9 @@ class StepSystem:
     def in_double(self, networks: list[int]) -> "StepSystem | None":
         return self if self.like.dtype == torch.float64 else None
 
+    def of_sequences(self, rows: slice) -> None:
+        """None: what a function does along one sequence, a kink for one, says nothing of another."""
+
     def in_factors(self) -> "StepSystem":
         return self
 

@@ -33,6 +33,9 @@ class TrajectorySystem:
     def in_double(self, networks: list[int]) -> "TrajectorySystem":
         return TrajectorySystem(self.jacobians, torch.float64, self.like.device)
 
+    def of_sequences(self, rows: slice) -> "TrajectorySystem":
+        return TrajectorySystem(self.jacobians[rows], self.like.dtype, self.like.device)
+
     def in_factors(self) -> "TrajectorySystem":
         return self
 

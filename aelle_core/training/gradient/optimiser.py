@@ -106,7 +106,7 @@ class PackedAdam:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned; names that it has beside are left alone. Raises KeyError if one lacks."""
+        """Go on from what `state` returned; other names in it are left alone. Raises KeyError where one lacks."""
         for name, value in self.state().items():
             value.copy_(state[name])
         self.steps = int(state["adam_steps"])

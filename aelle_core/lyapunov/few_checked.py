@@ -1,0 +1,92 @@
+"""The check for rounding in a few of many sequences, and what it says about the others.
+
+A network's sequences share its weights, and mostly their condition too. So two of them have second copies. What these
+show holds for another sequence, times what its worse condition may have added, unless something speaks against it:
+directions too far apart for float64, the sum rule, or more growth than any checked sequence has. Then every sequence of
+that network gets a second copy. Where a step has kinks, every sequence has one: rounding may decide on which side of
+a kink a unit is, in one sequence and in no other.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from aelle_core.lyapunov.growth import Growth
+from aelle_core.lyapunov.systems import System
+
+FEWEST = 8
+"""Sequences from which on a few are checked for all."""
+CHECKED = 2
+
+_SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
+_FURTHEST = math.log(1 / (1e3 * torch.finfo(torch.float64).eps))  # nats: a direction below that may be rounding alone
+_ALLOWED = 1e-7  # nats by which an elimination may be off
+
+
+def growths_by_few(system: System, run: Callable[..., Growth]) -> list[tuple[Growth, int]] | None:
+    """Return the growth of every network of a pack, and its index there, checked in few sequences where that tells
+    enough; None where there are too few sequences, or the system cannot be taken apart.
+
+    `run` follows the tangents of a system: run(system, check=True).
+    """
+    if system.sequences < FEWEST or system.exact_zeros:
+        return None
+    few, rest = system.of_sequences(slice(None, CHECKED)), system.of_sequences(slice(CHECKED, None))
+    if few is None or rest is None:
+        return None
+    checked = run(few, check=True, disturbed=1, on_step=None)
+    assert checked.errors is not None
+    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= _SURE)
+    growths: dict[int, tuple[Growth, int]] = {}
+    doubtful = (~sound).nonzero().flatten().tolist()
+    trusted = [network for network in range(system.networks) if network not in doubtful]
+    if trusted:
+        known = checked.of_networks(trusted)
+        others = run(_of_networks(rest, trusted), check=False)
+        errors = _estimated(known, others)
+        settled = _settled(others, errors)
+        whole = Growth.joined([known, _with_errors(others, errors)])
+        growths |= {network: (whole, index) for index, network in enumerate(trusted) if settled[index]}
+        doubtful += [network for network, well in zip(trusted, settled.tolist(), strict=True) if not well]
+    if doubtful:
+        doubtful.sort()
+        others = run(_of_networks(rest, doubtful), check=True)
+        whole = Growth.joined([checked.of_networks(doubtful), others])
+        growths |= {network: (whole, index) for index, network in enumerate(doubtful)}
+    return [growths[network] for network in range(system.networks)]
+
+
+def _of_networks(system: System, networks: list[int]) -> System:
+    part = system if len(networks) == system.networks else system.in_double(networks)
+    assert part is not None  # packs can be taken apart
+    return part
+
+
+def _estimated(known: Growth, others: Growth) -> Tensor:
+    """Return the errors, nats per step, (networks, sequences, k), that unchecked sequences may have: the largest of a
+    checked one, times what the spread and the growth of the tangents are larger."""
+    assert known.errors is not None
+    largest = known.errors.flatten(1).amax(dim=1).clamp(min=torch.finfo(torch.float64).eps)
+    worse = torch.zeros_like(others.spreads)
+    for of_known, of_others in (
+        (known.spreads, others.spreads),
+        (known.logarithms.amax(dim=-1), others.logarithms.amax(dim=-1)),
+    ):
+        excess = of_others - of_known.amax(dim=1, keepdim=True)
+        worse += excess.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0)
+    return (largest.unsqueeze(1) * worse.exp()).unsqueeze(-1).expand_as(others.logarithms)
+
+
+def _settled(others: Growth, errors: Tensor) -> Tensor:
+    """Return (networks,) whether nothing speaks against estimated errors (networks, sequences, k)."""
+    small = (errors <= _SURE).all(dim=-1) & (others.spreads <= _FURTHEST)
+    obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= _ALLOWED
+    return (small & obeyed | ~others.finite).all(dim=1)
+
+
+def _with_errors(others: Growth, errors: Tensor) -> Growth:
+    ceilings = others.logarithms + errors * others.steps
+    return replace(others, errors=errors, ceilings=ceilings)

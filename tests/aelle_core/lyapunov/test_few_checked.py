@@ -1,0 +1,122 @@
+"""Second copies of a few sequences tell what those of all would."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from aelle_core import lyapunov_spectrum
+from aelle_core.cells import Network, cells
+from aelle_core.lyapunov import LyapunovSpectrum, engine, pack_spectra, precision
+from aelle_core.lyapunov.few_checked import CHECKED, FEWEST
+from benchmarks.spectrum.cases import draw_inputs, draw_network
+
+SEQUENCES = 15
+SMOOTH = [name for name, cell in cells.items() if not cell.exact_zeros]
+KINKED = [name for name, cell in cells.items() if cell.exact_zeros]
+
+
+@pytest.fixture
+def trajectories(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many trajectories, second copies among them, were followed in each run."""
+    counted: list[int] = []
+    choose = engine._kernel_for
+
+    def counting(*system: Any) -> Any:
+        kernel = choose(*system)
+
+        def make(frame: engine.Frame) -> Any:
+            counted.append(frame.trajectories)
+            return kernel(frame)
+
+        return make
+
+    monkeypatch.setattr(engine, "_kernel_for", counting)
+    return counted
+
+
+def drawn(name: str, gain: float = 1.0) -> tuple[Network, torch.Tensor]:
+    network = draw_network(name, 6, scale=0.4, gain=gain, features=2, seed=3)
+    return network, draw_inputs(SEQUENCES, 20, 2, seed=4)
+
+
+def all_checked(monkeypatch: pytest.MonkeyPatch, *given: Any, **how: Any) -> LyapunovSpectrum:
+    with monkeypatch.context() as patched:
+        patched.setattr(precision, "growths_by_few", lambda *_: None)
+        return lyapunov_spectrum(*given, **how)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network, inputs = drawn(name)
+    found, expected = lyapunov_spectrum(network, inputs), all_checked(monkeypatch, network, inputs)
+    assert found.resolved is not None and expected.resolved is not None
+    np.testing.assert_array_equal(found.resolved, expected.resolved)
+    resolved = expected.resolved
+    np.testing.assert_allclose(found.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9)
+    assert found.rounding_error is not None and (found.rounding_error > 0).all()
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+def test_two_sequences_have_copies_and_no_other(name: str, trajectories: list[int]) -> None:
+    lyapunov_spectrum(*drawn(name))
+    assert trajectories == [2 * CHECKED, SEQUENCES - CHECKED]
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_every_sequence_has_a_copy_where_the_step_has_kinks(name: str, trajectories: list[int]) -> None:
+    lyapunov_spectrum(*drawn(name))
+    assert trajectories == [2 * SEQUENCES]
+
+
+def test_few_sequences_all_have_copies(trajectories: list[int]) -> None:
+    network, inputs = drawn("gru")
+    lyapunov_spectrum(network, inputs[: FEWEST - 1])
+    assert trajectories == [2 * (FEWEST - 1)]
+
+
+def lost_direction() -> np.ndarray:
+    """One step whose determinant, 1, is the difference of numbers that float64 rounds by more."""
+    return np.array([[1e9, 1e9 + 1], [1e9 - 1, 1e9]])  # 1e18 - (1e18 - 1)
+
+
+@pytest.mark.parametrize("ill", [0, 9])
+def test_one_ill_conditioned_sequence_is_found_wherever_it_stands(
+    ill: int, monkeypatch: pytest.MonkeyPatch, trajectories: list[int]
+) -> None:
+    jacobians = np.random.default_rng(0).normal(size=(10, 4, 2, 2))
+    jacobians[ill, 2] = lost_direction()
+    found = lyapunov_spectrum(jacobians)
+    assert sum(trajectories) >= 20  # all have copies in the end
+    expected = all_checked(monkeypatch, jacobians)
+    assert found.resolved is not None and expected.resolved is not None
+    np.testing.assert_array_equal(found.resolved, [True, False])
+    np.testing.assert_array_equal(expected.resolved, [True, False])
+
+
+def test_sequences_keep_their_order() -> None:
+    network, inputs = drawn("lstm")
+    whole = lyapunov_spectrum(network, inputs, running=5)
+    for number in (0, 1, 2, 14):
+        alone = lyapunov_spectrum(network, inputs[number : number + 1])
+        np.testing.assert_allclose(np.sort(whole.per_sequence[number]), np.sort(alone.exponents), atol=1e-11)
+    assert whole.running is not None
+    np.testing.assert_allclose(whole.running[-1], whole.exponents, atol=1e-12)
+
+
+def test_an_ill_conditioned_network_of_a_pack_does_not_change_its_neighbours(trajectories: list[int]) -> None:
+    parts = [draw_network("lstm", 6, scale=0.4, gain=gain, features=2, seed=3) for gain in (1.0, 200.0, 1.2)]
+    pack = Network(
+        parts[0].cell,
+        {name: torch.stack([part.parameters[name] for part in parts]) for name in parts[0].parameters},
+    )
+    inputs = draw_inputs(SEQUENCES, 20, 2, seed=4)
+    found = pack_spectra(pack, inputs, check=True)
+    assert trajectories == [6 * CHECKED, 2 * (SEQUENCES - CHECKED), 2 * (SEQUENCES - CHECKED)]
+    for spectrum, network in zip(found, parts, strict=True):
+        alone = lyapunov_spectrum(network, inputs)
+        assert spectrum.resolved is not None and alone.resolved is not None
+        np.testing.assert_array_equal(spectrum.resolved, alone.resolved)
+        np.testing.assert_allclose(spectrum.exponents[alone.resolved], alone.exponents[alone.resolved], atol=1e-9)
+    assert found[1].resolved is not None and not found[1].resolved.all()
