@@ -122,13 +122,13 @@ def test_codes_are_one_hot_inputs(name: str, way: str, task: type[Supervised]) -
     pack = trainer(name, way, task())
     own_way = way_of(pack, way)
     codes = torch.randint(0, 4, (3, 9, 5), generator=generator(0, "codes"), dtype=torch.uint8)
-    found = []
+    results = []
     for inputs in (codes, functional.one_hot(codes.long(), 4).float()):
         with torch.no_grad():
             scores = own_way.scores(pack.parameters, pack.constants, MiniBatch(inputs))
         losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs), drawn_targets(pack, 5, 0))
-        found.append([scores, losses, *torch.autograd.grad(losses.sum(), list(pack.parameters.values()))])
-    for own, wanted in zip(*found, strict=True):
+        results.append([scores, losses, *torch.autograd.grad(losses.sum(), list(pack.parameters.values()))])
+    for own, wanted in zip(*results, strict=True):
         torch.testing.assert_close(own, wanted, rtol=1e-5, atol=5e-6 * wanted.abs().amax().item())
 
 
@@ -264,8 +264,8 @@ def test_gradients_of_a_mini_batch_outlive_the_next_one() -> None:
     (expected,) = torch.autograd.grad(losses(0).sum(), weight)
     first = losses(0)
     losses(1)
-    (found,) = torch.autograd.grad(first.sum(), weight)
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    (gradient,) = torch.autograd.grad(first.sum(), weight)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
 
 
 def test_unknown_and_impossible_ways_are_refused() -> None:
@@ -299,8 +299,8 @@ def test_a_loss_that_a_task_brings_is_learned_in_the_ways_that_take_any(monkeypa
     for _ in range(3):
         losses = [pack.train_epoch() for pack in packs]
         torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
-    found = packs[0].evaluate(Own().splits.validation)
-    assert found[1].isnan().all(), "real numbers are neither right nor wrong"
+    evaluated = packs[0].evaluate(Own().splits.validation)
+    assert evaluated[1].isnan().all(), "real numbers are neither right nor wrong"
 
 
 def test_what_lies_behind_a_sequence_s_end_changes_nothing() -> None:

@@ -105,12 +105,12 @@ def told(run: UUID, awaited: set[str]) -> tuple[set[str], set[str], set[str]]:
 
 def workers_of(pack: str) -> list[int]:
     """Processes of this test's cluster that run the Ray task of that name."""
-    found = []
+    processes = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if " ".join(process.cmdline()).startswith(f"ray::{pack}"):
-                found.append(process.pid)
-    return found
+                processes.append(process.pid)
+    return processes
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:

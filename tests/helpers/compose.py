@@ -21,8 +21,8 @@ def interpolated(text: str, variables: dict[str, str]) -> str:
 
     def value(match: "re.Match[str]") -> str:
         name, kind, rest = match.groups()
-        if found := variables.get(name):
-            return found
+        if given := variables.get(name):
+            return given
         if kind == "?":
             raise KeyError(rest)
         return rest or ""

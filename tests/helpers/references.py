@@ -312,12 +312,12 @@ def reference_spectrum(
     if digits is not None:
         return problem.exponents(jacobian == "hidden", digits)
     digits = problem.digits_to_start()
-    found = None
+    before = None
     while digits <= MOST_DIGITS:
         again = problem.exponents(jacobian == "hidden", digits)
-        if found is not None and _agree(found, again):
+        if before is not None and _agree(before, again):
             return again
-        found, digits = again, 2 * digits
+        before, digits = again, 2 * digits
     raise ArithmeticError(f"the spectrum of this {cell} needs more than {MOST_DIGITS} digits")
 
 

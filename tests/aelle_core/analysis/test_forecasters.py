@@ -17,14 +17,14 @@ SMALL = {"series": 4, "length": 120, "window": 20, "context": 30, "free_steps": 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
     """Reservoirs alone, which are trained in one solve, on three systems."""
-    found = []
+    runs = []
     for system in ("lorenz63", "rossler", "duffing"):
         study = study_of(system, cells=("esn",), units=(8,), networks=10, epochs=1, spectrum_epochs=(1,), exponents=4)
         study = study.replace(task_options=study.task_options | SMALL)
         run = RunDirectory(tmp_path_factory.mktemp(system) / "run")
         run_study(study, run, way="packed")
-        found.append(Trained.of(run))
-    return found
+        runs.append(Trained.of(run))
+    return runs
 
 
 def test_half_of_each_systems_networks_are_good_and_spectra_may_be_measured_by_its_exponent(

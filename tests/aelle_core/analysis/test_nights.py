@@ -53,9 +53,9 @@ def test_nights_that_are_known_to_be_finished_are_not_asked_again(
 ) -> None:
     expected = trained_studies(series)
     monkeypatch.setattr("aelle_core.study.nights.is_trained", None)
-    found = trained_studies(series, [FIRST, SECOND])
-    assert [(each.night, each.study) for each in found] == [(each.night, each.study) for each in expected]
-    assert [each.night for each in found] == [FIRST, SECOND]
+    studies = trained_studies(series, [FIRST, SECOND])
+    assert [(each.night, each.study) for each in studies] == [(each.night, each.study) for each in expected]
+    assert [each.night for each in studies] == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize("wrong", ["", "2026-13-01", "2026-02-30", "20261125", "../x", "2026-11-25/..", "tonight"])
@@ -114,9 +114,9 @@ def test_a_refitted_metric_drifts_out_of_last_night_s_interval() -> None:
         summary(1, 0, "none"),
     ]
     tonight += [summary(0.1, 0.1, "new"), summary(0.1, 0.1, "LE max", metric="recall")]
-    found = checks(tonight, last, 1)
-    assert {each.name: each.drifted for each in found} == {"f1 of AeLLE PC1": True, "f1 of LE max": False}
-    assert "f1 of AeLLE PC1: 0.760 [0.710, 0.810], the night before 0.700 [0.650, 0.750]" in map(str, found)
+    checked = checks(tonight, last, 1)
+    assert {each.name: each.drifted for each in checked} == {"f1 of AeLLE PC1": True, "f1 of LE max": False}
+    assert "f1 of AeLLE PC1: 0.760 [0.710, 0.810], the night before 0.700 [0.650, 0.750]" in map(str, checked)
 
 
 def test_a_night_s_own_networks_raise_one_alarm_in_twenty(series: RunDirectory) -> None:

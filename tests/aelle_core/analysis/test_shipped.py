@@ -100,10 +100,10 @@ def test_the_comparison_counts_on_which_side_the_paper_lies() -> None:
     entries = [one("a", 0.5, 0.4, 0.6), one("b", 0.7, 0.4, 0.6), one("c", 0.3, 0.4, 0.6), one("d", 0.9, 0.4, 0.6)]
     entries += [one("no number", None, 0.4, 0.6), one("cell and hyperparameters", None, 0.8, 0.9)]
     table = Table("end_of_training", "", "", entries)
-    found = comparison([("smnist", "ours", [table]), ("digits", "other", [dataclasses.replace(table, entries=[])])])
-    assert [each.name for each in found] == ["comparison_smnist"]
+    tables = comparison([("smnist", "ours", [table]), ("digits", "other", [dataclasses.replace(table, entries=[])])])
+    assert [each.name for each in tables] == ["comparison_smnist"]
     expected = "ours: of 4 numbers of the paper 1 lie within our intervals, 2 above them and 1 below."
-    assert list(found[0].remarks) == [expected]
-    assert [row for row, _ in found[0].rows()] == [
+    assert list(tables[0].remarks) == [expected]
+    assert [row for row, _ in tables[0].rows()] == [
         "a, at the end", "b, at the end", "c, at the end", "d, at the end", "cell and hyperparameters, at the end",
     ]  # fmt: skip

@@ -37,10 +37,10 @@ def test_no_matrix_disturbs_another() -> None:
     alone = skew_exponential(given[[0, 2]])
     given[1], given[3], given[4] = float("nan"), float("inf"), 1e200
     given.requires_grad_()
-    found = skew_exponential(given)
-    torch.testing.assert_close(found[[0, 2]], alone, rtol=0, atol=0)
-    assert found[[1, 3, 4]].isnan().all()
-    (gradient,) = torch.autograd.grad(found[[0, 2]].sum(), given)
+    exponential = skew_exponential(given)
+    torch.testing.assert_close(exponential[[0, 2]], alone, rtol=0, atol=0)
+    assert exponential[[1, 3, 4]].isnan().all()
+    (gradient,) = torch.autograd.grad(exponential[[0, 2]].sum(), given)
     assert gradient[[0, 2]].isfinite().all()
 
 

@@ -155,14 +155,14 @@ def test_metrics_are_scikit_learns_and_scipys() -> None:
         for called in (0.0, 0.3, 0.5, 1.0):
             good, predicted = draw.random(41) < share, draw.random(41) < called
             scores, loss = draw.integers(0, 9, 41).astype(float), draw.random(41).round(1)
-            found = measured(good, predicted, scores, loss, cells.repeat(41))
+            metrics = measured(good, predicted, scores, loss, cells.repeat(41))
             expected = precision_recall_fscore_support(good, predicted, average="binary", zero_division=0)[:3]
-            assert [found[name] for name in ("precision", "recall", "f1")] == [pytest.approx(one) for one in expected]
+            assert [metrics[name] for name in ("precision", "recall", "f1")] == [pytest.approx(one) for one in expected]
             if 0 < good.sum() < 41:
-                assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(good, predicted))
+                assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(good, predicted))
             else:
-                assert np.isnan(found["balanced_accuracy"])
-            assert found["rank_correlation"] == pytest.approx(spearmanr(scores, -loss).statistic)
+                assert np.isnan(metrics["balanced_accuracy"])
+            assert metrics["rank_correlation"] == pytest.approx(spearmanr(scores, -loss).statistic)
 
 
 def test_share_of_good_networks() -> None:

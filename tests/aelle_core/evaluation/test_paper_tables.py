@@ -105,17 +105,17 @@ def test_the_best_on_a_cell_never_seen_is_found_where_some_end_on_one_side_only(
     table = table_makers["cell_left_out"]().make(Material("smnist", {"hidden": examples}, 1.0, 2, 0, FAST))
     remarks = " ".join(table.remarks)
     assert "Balanced accuracy is over 3 of 5 cells" in remarks
-    found = {row: table.at(row, "balanced_accuracy", "epoch 0") for row in ("LE mean", "cell and hyperparameters")}
-    assert found["LE mean"] is not None
-    assert found["LE mean"].mean > 0.95
+    entries = {row: table.at(row, "balanced_accuracy", "epoch 0") for row in ("LE mean", "cell and hyperparameters")}
+    assert entries["LE mean"] is not None
+    assert entries["LE mean"].mean > 0.95
     assert "does better than" in remarks.split("At epoch 0, the best of each kind:")[1]
 
 
 def test_the_group_left_out_is_all_that_is_tested_and_never_trained_on() -> None:
     final = networks(4)
-    found = splits_by_group(final, final.units, seed=0)
-    assert [name for name, _ in found] == ["16", "32", "64"]
-    for name, split in found:
+    splits = splits_by_group(final, final.units, seed=0)
+    assert [name for name, _ in splits] == ["16", "32", "64"]
+    for name, split in splits:
         assert set(final.of(split.test).units) == {int(name)}
         assert int(name) not in set(final.of(split.train | split.validation).units)
 
@@ -192,11 +192,11 @@ def test_the_ellipse_closes_around_good_networks_where_no_line_can() -> None:
 def test_what_training_does_not_change_is_measured_once_and_says_the_same() -> None:
     made = material(splits=1)
     split = made.drawn(made.protocol.end)[0]
-    found = evaluate_classifiers(
+    measurements = evaluate_classifiers(
         made.aelle(split), made.examples, split, {"cell alone": classifiers["cell alone"]}, threshold=1.0, seed=0
     )
-    assert [one.epoch for one in found] == [0, 1, 2, 4]
-    assert len({one.f1 for one in found}) == 1
+    assert [one.epoch for one in measurements] == [0, 1, 2, 4]
+    assert len({one.f1 for one in measurements}) == 1
 
 
 def test_gains_are_taken_split_by_split() -> None:
@@ -204,11 +204,11 @@ def test_gains_are_taken_split_by_split() -> None:
         return Measurement(name, "spectrum", 0, split, f1, f1, f1, f1, f1, 40, 10)
 
     pairs = [(0.5, 0.4), (0.9, 0.8), (0.7, 0.6)]
-    found = gain(
+    gained = gain(
         [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)], "x", "y", 0
     )
-    assert found == pytest.approx((0.1, 0.1, 0.1))
-    assert gain_sentence(found, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
+    assert gained == pytest.approx((0.1, 0.1, 0.1))
+    assert gain_sentence(gained, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
     assert "cannot be told apart" in gain_sentence((0.1, -0.1, 0.3), "x", "y", "F1")
 
 

@@ -134,9 +134,9 @@ def test_tensorboard_gets_scalars(tmp_path: Path) -> None:
         watch = SpectrumCallback(INPUTS, every=2, log=writer, budget=None)
         trained(watch)
     events = EventAccumulator(str(tmp_path)).Reload()
-    found = events.Scalars("lyapunov/largest")
-    assert [one.step for one in found] == [0, 2, 4]
-    assert found[0].value == pytest.approx(watch.history[0][1].maximum)
+    scalars = events.Scalars("lyapunov/largest")
+    assert [scalar.step for scalar in scalars] == [0, 2, 4]
+    assert scalars[0].value == pytest.approx(watch.history[0][1].maximum)
 
 
 def test_mlflow_gets_metrics(tmp_path: Path) -> None:

@@ -61,9 +61,9 @@ def test_jacobians_equal_automatic_differentiation_and_finite_differences(loop: 
     torch.testing.assert_close(plain(system, last), advanced(system, second))
     source = torch.Generator().manual_seed(3)
     for step, state in enumerate((first, second)):
-        found = jacobians.at(step).unflatten(0, (NETWORKS, 2))
+        jacobian = jacobians.at(step).unflatten(0, (NETWORKS, 2))
         direction = torch.randn(state.shape, generator=source, dtype=torch.float64)
-        along = (found @ direction.unsqueeze(-1)).squeeze(-1)
+        along = (jacobian @ direction.unsqueeze(-1)).squeeze(-1)
         _, expected = torch.func.jvp(lambda each: advanced(system, each), (state,), (direction,))
         torch.testing.assert_close(along, expected, rtol=1e-9, atol=1e-11)
         ahead, behind = (advanced(system, state + side * 1e-6 * direction) for side in (1, -1))
@@ -147,13 +147,13 @@ def test_a_module_with_tuple_states_runs_as_its_layer_does() -> None:
     general, structured = ClosedLoop(Module(), residual=True), ClosedLoop(cell, readout, residual=True)
     assert isinstance(general.system(inputs), StepSystem)
     torch.testing.assert_close(general.outputs(inputs, 5), structured.outputs(inputs, 5))
-    found = [lyapunov_spectrum(each, inputs, steps=20).exponents for each in (general, structured)]
-    np.testing.assert_allclose(found[0], found[1], atol=1e-9)
+    spectra = [lyapunov_spectrum(each, inputs, steps=20).exponents for each in (general, structured)]
+    np.testing.assert_allclose(spectra[0], spectra[1], atol=1e-9)
 
 
 def test_outputs_are_what_torch_gives_when_it_is_fed_by_hand() -> None:
     layer, readout, inputs = gru()
-    found = ClosedLoop(layer, readout, residual=True).outputs(inputs, 5)[0]
+    outputs = ClosedLoop(layer, readout, residual=True).outputs(inputs, 5)[0]
     with torch.no_grad():
         hidden, state = layer.double()(inputs.double())
         readout.double()
@@ -161,7 +161,7 @@ def test_outputs_are_what_torch_gives_when_it_is_fed_by_hand() -> None:
         for step in range(5):
             hidden, state = layer(y.unsqueeze(1), state)
             y = readout(hidden[:, 0]) + y
-            torch.testing.assert_close(found[:, step], y)
+            torch.testing.assert_close(outputs[:, step], y)
 
 
 def test_networks_of_a_pack_have_the_spectra_that_they_have_alone() -> None:
@@ -174,14 +174,14 @@ def test_networks_of_a_pack_have_the_spectra_that_they_have_alone() -> None:
     parameters["weight_hh"][2] = float("nan")
     together = pack_spectra(ClosedLoop(Network(cell, parameters), readout, residual=residual), inputs, steps=20, k=4)
     assert [each.status for each in together] == ["ok", "ok", "non-finite", "ok"]
-    for place in (0, 1, 3):
+    for network in (0, 1, 3):
         alone = ClosedLoop(
-            Network(cell, {name: each[place] for name, each in parameters.items()}),
-            (readout[0][place], readout[1][place]),
-            residual=residual[place],
+            Network(cell, {name: each[network] for name, each in parameters.items()}),
+            (readout[0][network], readout[1][network]),
+            residual=residual[network],
         )
         expected = lyapunov_spectrum(alone, inputs, steps=20, k=4, check=False)
-        np.testing.assert_allclose(together[place].exponents, expected.exponents, atol=1e-12)
+        np.testing.assert_allclose(together[network].exponents, expected.exponents, atol=1e-12)
 
 
 def test_a_loop_that_leaves_all_bounds_has_diverged() -> None:
@@ -190,8 +190,8 @@ def test_a_loop_that_leaves_all_bounds_has_diverged() -> None:
     with torch.no_grad():
         for weight in plain.parameters():
             weight.fill_(1e3)
-    found = lyapunov_spectrum(ClosedLoop(plain, nn.Linear(2, 1)), inputs[..., :1].abs(), steps=400)
-    assert found.status == "diverged" and np.isnan(found.exponents).all()
+    spectrum = lyapunov_spectrum(ClosedLoop(plain, nn.Linear(2, 1)), inputs[..., :1].abs(), steps=400)
+    assert spectrum.status == "diverged" and np.isnan(spectrum.exponents).all()
 
 
 def test_mistakes_are_said_in_one_sentence() -> None:

@@ -68,8 +68,8 @@ def test_gradients_are_those_of_finite_differences(name: str, kind: str) -> None
         def at(by: float, k: int | None = k) -> np.ndarray:
             return weighted(lyapunov_exponents(moved(network, directions, by), inputs, jacobian=kind, k=k)).numpy()
 
-        found = along(weighted(exponents), directions, network)
-        assert found == pytest.approx(float(slope(at, 3e-6)), rel=1e-8, abs=1e-8)
+        gradient = along(weighted(exponents), directions, network)
+        assert gradient == pytest.approx(float(slope(at, 3e-6)), rel=1e-8, abs=1e-8)
 
 
 @pytest.mark.parametrize("name", DRIVEN)
@@ -77,8 +77,8 @@ def test_values_are_those_of_lyapunov_spectrum(name: str) -> None:
     network, inputs = double_network(name), sequences()
     fixed = moved(network, drawn_directions(network), 0.0)
     expected = lyapunov_spectrum(fixed, inputs, check=False)
-    found = np.sort(lyapunov_exponents(network, inputs).detach().numpy().mean(axis=0))[::-1]
-    np.testing.assert_allclose(found, expected.exponents, atol=1e-8)
+    exponents = np.sort(lyapunov_exponents(network, inputs).detach().numpy().mean(axis=0))[::-1]
+    np.testing.assert_allclose(exponents, expected.exponents, atol=1e-8)
 
 
 @pytest.mark.parametrize("options", [{"segment": 4}, {"segment": 5, "k": 2}, {"every": 3}, {"warmup": 5, "segment": 3}])
@@ -102,8 +102,8 @@ def test_gradients_of_exponents_down_to_minus_two_hundred_are_right(name: str, g
     def at(by: float) -> np.ndarray:
         return reference_spectrum(name, arrays_of(moved(network, directions, by)), inputs[0].numpy())
 
-    found = [along(exponents[0, i], directions, network) for i in range(exponents.shape[1])]
-    np.testing.assert_allclose(found, slope(at, 1e-4), rtol=1e-5, atol=1e-7)
+    gradients = [along(exponents[0, i], directions, network) for i in range(exponents.shape[1])]
+    np.testing.assert_allclose(gradients, slope(at, 1e-4), rtol=1e-5, atol=1e-7)
 
 
 def test_the_gradient_of_the_sum_is_that_of_the_volume_however_deep() -> None:
@@ -111,7 +111,7 @@ def test_the_gradient_of_the_sum_is_that_of_the_volume_however_deep() -> None:
     directions = drawn_directions(network)
     exponents = lyapunov_exponents(network, inputs)
     assert float(exponents.detach().min()) < -30
-    found = along(exponents.sum(), directions, network)
+    gradient = along(exponents.sum(), directions, network)
     weights, inner, bias = (network.parameters[name] for name in ("weight_hh", "weight_ih", "bias_ih"))
     h, volume = torch.zeros(2, 5, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for step in range(9):
@@ -120,7 +120,7 @@ def test_the_gradient_of_the_sum_is_that_of_the_volume_however_deep() -> None:
         e = torch.exp(-2 * a.abs())
         volume = volume + (math.log(4) - 2 * a.abs() - 2 * torch.log1p(e)).sum()
     volume = volume / 9 + 2 * torch.linalg.slogdet(weights).logabsdet
-    assert found == pytest.approx(along(volume, directions, network), rel=1e-9)
+    assert gradient == pytest.approx(along(volume, directions, network), rel=1e-9)
 
 
 def test_exponents_of_a_linear_map_have_the_derivatives_of_its_eigenvalues() -> None:

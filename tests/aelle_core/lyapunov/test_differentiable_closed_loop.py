@@ -78,11 +78,11 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
 def test_values_are_those_of_lyapunov_spectrum_of_the_closed_loop(name: str) -> None:
     network, readout, bias = drawn(name)
     loop = ClosedLoop(network, (readout, bias), residual=True)
-    found = lyapunov_exponents(loop, context(), steps=STEPS)
+    exponents = lyapunov_exponents(loop, context(), steps=STEPS)
     without = lyapunov_exponents(ClosedLoop(network, (readout, bias)), context(), steps=STEPS)
     assert (without.isneginf().sum(dim=1) >= FEATURES).all()  # an output that follows from h has no direction left
     expected = lyapunov_spectrum(loop, context(), steps=STEPS, check=False)
-    values = np.sort(found.detach().numpy().mean(axis=0))[::-1]
+    values = np.sort(exponents.detach().numpy().mean(axis=0))[::-1]
     np.testing.assert_allclose(values[: leading(name)[0]], expected.exponents[: leading(name)[0]], atol=1e-8)
 
 

@@ -223,8 +223,8 @@ def test_stacked_layers_against_automatic_differentiation(kind: type[nn.RNNBase]
         return torch.cat(new, dim=-1)
 
     expected = lyapunov_spectrum(step, inputs, initial_state=torch.zeros(2, 12 * parts, dtype=torch.float64))
-    found = lyapunov_spectrum(layer, inputs)
-    np.testing.assert_allclose(found.exponents, expected.exponents, rtol=1e-9, atol=1e-9)
+    spectrum = lyapunov_spectrum(layer, inputs)
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("orthogonalise", [by_elimination, by_sorted_householder])

@@ -48,8 +48,8 @@ def alone(pack: Network, index: int) -> Network:
 def test_ordinary_jacobians_give_what_float64_gives(k: int) -> None:
     blocks = BlockJacobians.of_dense(random(2, 5, 7, 7))
     frame = Frame(LIKE, 2, 7, k)
-    found = ExtendedTangents(frame, 256).advance(blocks)[0]
-    torch.testing.assert_close(found, TorchTangents(frame).advance(blocks)[0], rtol=0, atol=1e-11)
+    logarithms = ExtendedTangents(frame, 256).advance(blocks)[0]
+    torch.testing.assert_close(logarithms, TorchTangents(frame).advance(blocks)[0], rtol=0, atol=1e-11)
 
 
 def test_tangents_go_on_from_stretch_to_stretch() -> None:
@@ -65,17 +65,19 @@ def test_a_direction_that_dies_leaves_the_others_and_keeps_its_place() -> None:
     matrices[0, 1, :, 4] = 0
     matrices[0, 0] = torch.eye(9)
     blocks, frame = BlockJacobians.of_dense(matrices.mT), Frame(LIKE, 1, 9, 9)
-    found, expected = (kernel.advance(blocks)[0] for kernel in (ExtendedTangents(frame, 256), TorchTangents(frame)))
-    assert found[0, 1].isneginf().nonzero().flatten().tolist() == [4]
+    logarithms, expected = (
+        kernel.advance(blocks)[0] for kernel in (ExtendedTangents(frame, 256), TorchTangents(frame))
+    )
+    assert logarithms[0, 1].isneginf().nonzero().flatten().tolist() == [4]
     others = [0, 1, 2, 3, 5, 6, 7, 8]
-    torch.testing.assert_close(found[..., others], expected[..., others], rtol=0, atol=1e-10)
+    torch.testing.assert_close(logarithms[..., others], expected[..., others], rtol=0, atol=1e-10)
 
 
 def test_nothing_but_zeros() -> None:
-    found = ExtendedTangents(Frame(LIKE, 1, 4, 4), 256).advance(
+    logarithms = ExtendedTangents(Frame(LIKE, 1, 4, 4), 256).advance(
         BlockJacobians.of_dense(torch.zeros_like(random(1, 2, 4, 4)))
     )[0]
-    assert found.isneginf().all()
+    assert logarithms.isneginf().all()
 
 
 def test_numbers_that_float64_cannot_hold() -> None:
@@ -83,9 +85,9 @@ def test_numbers_that_float64_cannot_hold() -> None:
     turn = torch.linalg.qr(random(3, 3))[0]
     scales = torch.tensor([1.0, 1e-250, 1e-300], dtype=torch.float64)
     blocks = BlockJacobians.of_dense((turn * scales).expand(1, 3, 3, 3).mT)
-    found = ExtendedTangents(Frame(LIKE, 1, 3, 3), 8192).advance(blocks)[0]
+    logarithms = ExtendedTangents(Frame(LIKE, 1, 3, 3), 8192).advance(blocks)[0]
     expected = torch.full((1, 3), -550 * np.log(10.0), dtype=torch.float64)  # log |det J| of every step
-    torch.testing.assert_close(found.sum(dim=-1), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(logarithms.sum(dim=-1), expected, rtol=1e-12, atol=0)
 
 
 def test_only_networks_that_need_it_are_followed_again() -> None:

@@ -66,12 +66,12 @@ class Classifier(nn.Module):
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_module_around_a_recurrent_layer(batch_first: bool) -> None:
     model = Classifier(batch_first)
-    found = lyapunov_spectrum(model, INPUTS)
+    spectrum = lyapunov_spectrum(model, INPUTS)
     embedded = model.embed(INPUTS)
     expected = lyapunov_spectrum(model.memory, embedded if batch_first else embedded.transpose(0, 1))
-    np.testing.assert_allclose(found.exponents, expected.exponents, atol=1e-6)
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, atol=1e-6)
     named = lyapunov_spectrum(model, INPUTS, layer="memory")
-    np.testing.assert_array_equal(named.exponents, found.exponents)
+    np.testing.assert_array_equal(named.exponents, spectrum.exponents)
 
 
 def test_module_with_several_layers_needs_a_name() -> None:

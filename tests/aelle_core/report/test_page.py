@@ -45,10 +45,10 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
-        found = {name: value or "" for name, value in attrs}
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found["href"]] if "href" in found else []
-        self.sources += [found["src"]] if "src" in found else []
+        attributes = {name: value or "" for name, value in attrs}
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if "href" in attributes else []
+        self.sources += [attributes["src"]] if "src" in attributes else []
         if tag not in self.EMPTY:
             self.open.append(tag)
 
@@ -156,12 +156,12 @@ def test_networks_to_look_at_are_those_that_the_numbers_say(report: ReportData) 
 
 
 def test_what_looks_at_the_loss_says_nothing_at_the_end(report: ReportData) -> None:
-    found = epoch_picture(report)
-    assert found is not None
-    lengths = {line.name: len(line.points) for line in found.lines}
+    drawn = epoch_picture(report)
+    assert drawn is not None
+    lengths = {line.name: len(line.points) for line in drawn.lines}
     assert lengths["current loss"] == 3
     assert lengths["AeLLE predictor"] == 4
-    assert [epoch for _, epoch in found.epochs] == [0, 1, 2, 4]
+    assert [epoch for _, epoch in drawn.epochs] == [0, 1, 2, 4]
     alone = dataclasses.replace(report, examples_by_epoch={4: report.final})
     assert epoch_picture(alone) is None
     assert 'id="by-epoch"' not in rendered(alone, [])

@@ -28,8 +28,8 @@ def address(report: ReportData, tmp_path_factory: pytest.TempPathFactory) -> str
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """A Chromium that is shared by the tests."""
-    with chromium() as found:
-        yield found
+    with chromium() as shared:
+        yield shared
 
 
 @pytest.mark.parametrize(("name", "size", "scheme"), [

@@ -135,8 +135,8 @@ def test_aelle_paper_draws_the_figures_of_a_study(run: RunDirectory, tmp_path: P
     """Those of the report, measured in the same way, but for that of the task."""
     done = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--figures", str(tmp_path / "pictures")])
     assert done.exit_code == 0, done.output
-    found = {path.name for path in (tmp_path / "pictures" / STUDY.identity).iterdir()}
-    assert found == {f"{name}.{suffix}" for name in DRAWN if name != "0_task" for suffix in ("png", "svg")}
+    drawn_files = {path.name for path in (tmp_path / "pictures" / STUDY.identity).iterdir()}
+    assert drawn_files == {f"{name}.{suffix}" for name in DRAWN if name != "0_task" for suffix in ("png", "svg")}
     (tmp_path / "file").touch()
     refused = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--figures", str(tmp_path / "file")])
     assert "--figures" in str(refused.exception)

@@ -40,11 +40,11 @@ def test_a_predictor_learns_the_order_and_names_what_it_does_not_know() -> None:
     sweep = made_sweep()
     predictor = SpectrumPredictor(smoothing=False).fit(sweep.of(np.arange(80)))
     asked = sweep.of(np.arange(80, 120))
-    found = predictor.predict(asked.spectra)
-    assert spearmanr(found.loss, asked.final_loss).statistic > 0.95
-    assert (found.spread >= 0).all()
-    assert found.spread.mean() > 0
-    assert (found.distance <= 1).mean() > 0.8
+    predicted = predictor.predict(asked.spectra)
+    assert spearmanr(predicted.loss, asked.final_loss).statistic > 0.95
+    assert (predicted.spread >= 0).all()
+    assert predicted.spread.mean() > 0
+    assert (predicted.distance <= 1).mean() > 0.8
     assert (predictor.predict([np.linspace(9, 8, 16)]).distance > 1).all()
     assert predictor.cells == {"gru", "lstm"}
 

@@ -119,15 +119,15 @@ def test_a_killed_writer_leaves_no_half_file(tmp_path: Path) -> None:
         writer.start()
         deadline = time.monotonic() + 60
         while len(store.files()) < last + 20 and time.monotonic() < deadline:
-            found = keys(store.read())  # reading beside it sees whole fragments only
-            assert len(set(found)) == len(found)
-            assert len(found) % 2 == 0
+            stored = keys(store.read())  # reading beside it sees whole fragments only
+            assert len(set(stored)) == len(stored)
+            assert len(stored) % 2 == 0
         time.sleep(0.003 * attempt)
         assert writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        found = keys(store.read())
-        assert len(set(found)) == len(found) == 2 * len(store.files())
+        stored = keys(store.read())
+        assert len(set(stored)) == len(stored) == 2 * len(store.files())
         last = len(store.files())
     assert last >= 60
 

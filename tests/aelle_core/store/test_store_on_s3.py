@@ -211,10 +211,10 @@ def test_reading_and_writing_beside_compactions(address: str) -> None:
         seen = 0
         while not done.is_set():
             try:
-                found = keys(store.read())
-                if len(set(found)) != len(found) or len(found) < seen or not store.has("a-1", "gru", "pack0", 0):
-                    failures.append(f"{len(found)} rows after {seen}")
-                seen = len(found)
+                stored = keys(store.read())
+                if len(set(stored)) != len(stored) or len(stored) < seen or not store.has("a-1", "gru", "pack0", 0):
+                    failures.append(f"{len(stored)} rows after {seen}")
+                seen = len(stored)
             except Exception as error:
                 failures.append(repr(error))
 

@@ -18,10 +18,10 @@ def variants(study: Study) -> list[Any]:
 
 
 def test_every_network_of_the_preset_draws_all_of_it() -> None:
-    found = variants(get_preset("mixed").replace(networks=40))
-    assert {each.settings.initialiser for each in found} == set(FAMILIES)
-    assert {each.settings.truncation for each in found} == set(range(4, 23))
-    for each in found:
+    drawn = variants(get_preset("mixed").replace(networks=40))
+    assert {each.settings.initialiser for each in drawn} == set(FAMILIES)
+    assert {each.settings.truncation for each in drawn} == set(range(4, 23))
+    for each in drawn:
         assert each.hyperparameters["truncation"] == each.settings.truncation
         chosen = {name: each.hyperparameters[f"initialiser {name}"] for name in FAMILIES}
         assert chosen == {name: float(name == each.settings.initialiser) for name in FAMILIES}
@@ -76,11 +76,11 @@ def test_force_has_neither() -> None:
 def test_choices_and_whole_ranges_cover_all_their_values_evenly() -> None:
     places = [index / 1000 for index in range(1000)]
     choice = Choice(FAMILIES)
-    assert [sum(choice.at(place) == name for place in places) for name in FAMILIES] == [334, 333, 333]
+    assert [sum(choice.at(share) == name for share in places) for name in FAMILIES] == [334, 333, 333]
     assert (str(choice), choice.varies, Choice(("normal",)).varies) == ("uniform or normal or orthogonal", True, False)
     whole = WholeRange.parse([1, 4, "linear"])
-    drawn = [whole.at(place) for place in places]
+    drawn = [whole.at(share) for share in places]
     assert all(249 <= drawn.count(value) <= 251 for value in (1.0, 2.0, 3.0, 4.0))
-    assert [WholeRange.parse([1, 3]).at(place) for place in (0.0, 0.7, 1.0)] == [1.0, 2.0, 3.0]  # by its logarithm
+    assert [WholeRange.parse([1, 3]).at(share) for share in (0.0, 0.7, 1.0)] == [1.0, 2.0, 3.0]  # by its logarithm
     assert WholeRange.parse(5).at(0.3) == 5.0
     assert (whole.varies, Range(2, 2).varies) == (True, False)

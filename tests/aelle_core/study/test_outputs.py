@@ -19,15 +19,15 @@ STUDY = get_preset("digits").replace(cells=["rnn"], units=[4], networks=2, epoch
 def test_the_write_test_follows_no_link(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
-    place = tmp_path / "place"
-    place.mkdir()
+    directory = tmp_path / "place"
+    directory.mkdir()
     for name in ("_aelle-write-test", "_aelle-run.lock"):
-        (place / name).symlink_to(precious)
-    RunDirectory(place / "run").check(STUDY)
-    RunDirectory(place).check(STUDY)
+        (directory / name).symlink_to(precious)
+    RunDirectory(directory / "run").check(STUDY)
+    RunDirectory(directory).check(STUDY)
     assert precious.read_text() == "kept"
-    assert sorted(path.name for path in place.iterdir()) == ["_aelle-run.lock", "_aelle-write-test"]
-    with pytest.raises(UserError, match="is a link"), alone(place, "_aelle-run.lock"):
+    assert sorted(path.name for path in directory.iterdir()) == ["_aelle-run.lock", "_aelle-write-test"]
+    with pytest.raises(UserError, match="is a link"), alone(directory, "_aelle-run.lock"):
         pass
     assert precious.read_text() == "kept"
 

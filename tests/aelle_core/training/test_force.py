@@ -153,8 +153,8 @@ def test_the_spectrum_is_the_closed_loops() -> None:
     """Against forward-mode differentiation of the equation, from the state at which training ended."""
     pack = trainer([1.2, 1.5], units=12)
     list(pack.run(2))
-    found = pack_spectra(pack.network(), SHORT.spectrum_inputs(1), initial_state=pack.initial_state)
-    for network, spectrum in enumerate(found):
+    spectra = pack_spectra(pack.network(), SHORT.spectrum_inputs(1), initial_state=pack.initial_state)
+    for network, spectrum in enumerate(spectra):
         M, w_f, w_o = (pack.parameters[name][network] for name in ("M", "w_f", "w_o"))
 
         def step(_: object, x: torch.Tensor, M=M, w_f=w_f, w_o=w_o) -> torch.Tensor:  # type: ignore[no-untyped-def]
