@@ -17,13 +17,13 @@ def skew(*shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float64) ->
 def test_it_is_the_exponential_with_its_gradient(scale: float, size: int) -> None:
     given = skew(3, size, size, scale=scale)
     direction = torch.randn(3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    one, other = given.clone().requires_grad_(), given.clone().requires_grad_()
-    found, expected = skew_exponential(one), torch.matrix_exp(other)
+    own_argument, torch_argument = given.clone().requires_grad_(), given.clone().requires_grad_()
+    exponential, expected = skew_exponential(own_argument), torch.matrix_exp(torch_argument)
     digits = 1e-13 * max(1.0, given.abs().sum(dim=1).max().item())
-    torch.testing.assert_close(found, expected, rtol=0, atol=digits)
-    torch.testing.assert_close(found @ found.mT, torch.eye(size).double().expand_as(found), rtol=0, atol=digits)
-    (own,) = torch.autograd.grad((found * direction).sum(), one)
-    (wanted,) = torch.autograd.grad((expected * direction).sum(), other)
+    torch.testing.assert_close(exponential, expected, rtol=0, atol=digits)
+    torch.testing.assert_close(exponential @ exponential.mT, torch.eye(size).double().expand_as(exponential), rtol=0, atol=digits)
+    (own,) = torch.autograd.grad((exponential * direction).sum(), own_argument)
+    (wanted,) = torch.autograd.grad((expected * direction).sum(), torch_argument)
     torch.testing.assert_close(own, (wanted - wanted.mT) / 2, rtol=0, atol=digits * size)
 
 

@@ -34,15 +34,15 @@ def four_threads() -> Iterator[None]:
 def test_overlapping_calls_give_the_threads_back(first_out: int, four_threads: None) -> None:
     leave = [threading.Event(), threading.Event()]
     inside = [threading.Event(), threading.Event()]
-    told: dict[int, list[int]] = {0: [], 1: []}
+    threads_seen: dict[int, list[int]] = {0: [], 1: []}
 
     def call(index: int) -> None:
         with one_torch_thread() as threads:
-            told[index] += [threads, torch.get_num_threads()]
+            threads_seen[index] += [threads, torch.get_num_threads()]
             inside[index].set()
             leave[index].wait(60)
-            told[index].append(torch.get_num_threads())
-        told[index].append(torch.get_num_threads())
+            threads_seen[index].append(torch.get_num_threads())
+        threads_seen[index].append(torch.get_num_threads())
 
     calls = [threading.Thread(target=call, args=(index,)) for index in range(2)]
     for index, each in enumerate(calls):
@@ -51,7 +51,7 @@ def test_overlapping_calls_give_the_threads_back(first_out: int, four_threads: N
     for index in (first_out, 1 - first_out):
         leave[index].set()
         calls[index].join(60)
-    assert told == {0: [4, 1, 1, 4], 1: [4, 1, 1, 4]}
+    assert threads_seen == {0: [4, 1, 1, 4], 1: [4, 1, 1, 4]}
     assert torch.get_num_threads() == 4
     later: list[int] = []
     newcomer = threading.Thread(target=lambda: later.append(torch.get_num_threads()))

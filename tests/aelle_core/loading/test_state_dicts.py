@@ -61,7 +61,7 @@ def test_an_rnn_needs_its_nonlinearity(tmp_path: Path) -> None:
         assert network.nonlinearity == given
     with pytest.raises(UserError, match="nonlinearity 'gelu' was given"):
         load_network(path, nonlinearity="gelu")
-    told = saved(tmp_path / "b.safetensors", nn.RNN(2, 3, nonlinearity="relu"), dict, nonlinearity="relu")
-    network, _ = load_network(told)
+    labelled = saved(tmp_path / "b.safetensors", nn.RNN(2, 3, nonlinearity="relu"), dict, nonlinearity="relu")
+    network, _ = load_network(labelled)
     assert isinstance(network, nn.RNN)
     assert network.nonlinearity == "relu"

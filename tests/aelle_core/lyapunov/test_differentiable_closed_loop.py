@@ -57,9 +57,9 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
         return lyapunov_exponents(loop, inputs, steps=STEPS, k=k)
 
     for k in leading(name):
-        found = exponents(0.0, k)
-        alive = found.isfinite()
-        weights = torch.randn(found.shape, dtype=torch.float64, generator=generator(7, "weights"))
+        at_start = exponents(0.0, k)
+        alive = at_start.isfinite()
+        weights = torch.randn(at_start.shape, dtype=torch.float64, generator=generator(7, "weights"))
 
         def weighted(values: Tensor, alive: Tensor = alive, weights: Tensor = weights) -> Tensor:
             return (torch.where(alive, values, 0.0) * weights).sum()
@@ -67,8 +67,8 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
         def at(by: float, k: int | None = k, weighted: Callable[[Tensor], Tensor] = weighted) -> np.ndarray:
             return weighted(exponents(by, k)).detach().numpy()
 
-        gradients = torch.autograd.grad(weighted(found), tensors, allow_unused=True)
-        pairs = [(one, way) for one, way in zip(gradients, directions, strict=True) if one is not None]
+        gradients = torch.autograd.grad(weighted(at_start), tensors, allow_unused=True)
+        pairs = [(gradient, way) for gradient, way in zip(gradients, directions, strict=True) if gradient is not None]
         assert float(sum((one * way).sum() for one, way in pairs)) == pytest.approx(
             float(slope(at)), rel=1e-8, abs=1e-8
         )

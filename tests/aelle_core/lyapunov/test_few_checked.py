@@ -50,12 +50,12 @@ def all_checked(monkeypatch: pytest.MonkeyPatch, *given: Any, **how: Any) -> Lya
 @pytest.mark.parametrize("name", SMOOTH)
 def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs = drawn(name)
-    found, expected = lyapunov_spectrum(network, inputs), all_checked(monkeypatch, network, inputs)
-    assert found.resolved is not None and expected.resolved is not None
-    np.testing.assert_array_equal(found.resolved, expected.resolved)
+    spectrum, expected = lyapunov_spectrum(network, inputs), all_checked(monkeypatch, network, inputs)
+    assert spectrum.resolved is not None and expected.resolved is not None
+    np.testing.assert_array_equal(spectrum.resolved, expected.resolved)
     resolved = expected.resolved
-    np.testing.assert_allclose(found.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9)
-    assert found.rounding_error is not None and (found.rounding_error > 0).all()
+    np.testing.assert_allclose(spectrum.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9)
+    assert spectrum.rounding_error is not None and (spectrum.rounding_error > 0).all()
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])

@@ -143,11 +143,11 @@ def test_lengths_are_those_of_the_pushed_columns() -> None:
         like = torch.empty(0, dtype=torch.float64)
         blocks = BlockJacobians.of_dense(jacobians.mT)
         frame = Frame(like, 2, 21, k, lengths=True)
-        _, found = HouseholderTangents(frame).advance(blocks)
+        _, pushed = HouseholderTangents(frame).advance(blocks)
         _, expected = TorchTangents(frame).advance(blocks)
-        assert found is not None
+        assert pushed is not None
         assert expected is not None
-        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-10)
+        np.testing.assert_allclose(pushed.numpy(), expected.numpy(), rtol=1e-10)
 
 
 def test_disturbance_is_as_large_as_asked_and_only_where_asked() -> None:
@@ -167,11 +167,11 @@ def test_compiling_is_announced_and_happens_once(tmp_path: Path) -> None:
         "lyapunov_spectrum(torch.nn.RNN(2, 3, batch_first=True), torch.zeros(1, 4, 2))"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    told = [
+    errors = [
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stderr
         for _ in range(2)
     ]
-    assert told == ["compiling the spectrum kernel for this CPU: some ten seconds, once\n", ""]
+    assert errors == ["compiling the spectrum kernel for this CPU: some ten seconds, once\n", ""]
 
 
 def test_narrow_registers(tmp_path: Path) -> None:

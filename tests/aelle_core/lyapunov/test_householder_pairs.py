@@ -26,10 +26,10 @@ def calm(trajectories: int, steps: int, size: int) -> Tensor:
     return rotations + 0.1 * random(trajectories, steps, size, size) / size**0.5
 
 
-def moved(blocks: BlockJacobians, told: Tensor, k: int | None = None, **frame: object) -> Tensor:
+def moved(blocks: BlockJacobians, wanted: Tensor, k: int | None = None, **frame: object) -> Tensor:
     size = blocks.size
     made = Frame(LIKE, blocks.trajectories, size, k or size, **frame)  # type: ignore[arg-type]
-    return HouseholderTangents(made).advance(blocks, 1, told)[0]
+    return HouseholderTangents(made).advance(blocks, 1, wanted)[0]
 
 
 def nowhere(steps: int) -> Tensor:
@@ -75,9 +75,9 @@ def test_diagonal_columns_are_multiplied_as_such() -> None:
 
 def test_a_step_that_is_told_is_not_put_together_with_the_next() -> None:
     blocks = BlockJacobians.of_dense(calm(2, 6, 20).mT)
-    told = nowhere(6)
-    told[[2, 3]] = True
-    logarithms = moved(blocks, told)
+    wanted = nowhere(6)
+    wanted[[2, 3]] = True
+    logarithms = moved(blocks, wanted)
     expected = moved(blocks, torch.ones(6, dtype=torch.bool))
     torch.testing.assert_close(logarithms[:, 2:4], expected[:, 2:4], rtol=0, atol=1e-11)
     assert (logarithms[:, [0, 4]] == 0).all()

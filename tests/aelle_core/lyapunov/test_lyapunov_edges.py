@@ -33,8 +33,8 @@ def network(name: str = "gru", units: int = 4) -> Network:
     return Network(cell, cell.initialise(generator(0, "weights"), 0.5))
 
 
-def assert_same(found: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(found.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
+def assert_same(spectrum: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
+    np.testing.assert_allclose(spectrum.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
 
 
 class Halved(nn.Module):

@@ -26,10 +26,10 @@ def network(name: str = "gru", units: int = 12, scale: float = 0.5) -> Network:
     return Network(cell, cell.initialise(generator(0, "weights"), scale))
 
 
-def assert_same(found: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(found.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
-    if tolerance == 0.0 and found.rounding_error is not None:
-        np.testing.assert_array_equal(found.resolved, expected.resolved)
+def assert_same(spectrum: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
+    np.testing.assert_allclose(spectrum.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
+    if tolerance == 0.0 and spectrum.rounding_error is not None:
+        np.testing.assert_array_equal(spectrum.resolved, expected.resolved)
 
 
 @pytest.mark.parametrize("stretch", [1, 3, 7])
@@ -243,11 +243,11 @@ def test_a_long_trajectory_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_progress_is_told_in_steps() -> None:
-    told: list[int] = []
-    lyapunov_spectrum(network(), torch.randn(1, 600, 2), on_step=told.append)
-    assert told[-1] == 600
-    assert told == sorted(told)
-    assert len(told) > 1
+    steps: list[int] = []
+    lyapunov_spectrum(network(), torch.randn(1, 600, 2), on_step=steps.append)
+    assert steps[-1] == 600
+    assert steps == sorted(steps)
+    assert len(steps) > 1
 
 
 def test_chaos_leaves_exponents_unresolved_by_about_their_standard_error() -> None:

@@ -109,11 +109,11 @@ def both(system: Any, *inputs: Tensor, **asked: Any) -> list[LyapunovSpectrum]:
 
 
 def test_warm_up_leading_exponents_and_running_ones() -> None:
-    found, expected = both(alone(lstms([2.0]), 0), random(2, 9, 4), warmup=3, k=4, running=2)
-    np.testing.assert_allclose(found.exponents, expected.exponents, rtol=0, atol=1e-10)
-    assert found.running is not None
+    spectrum, expected = both(alone(lstms([2.0]), 0), random(2, 9, 4), warmup=3, k=4, running=2)
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=0, atol=1e-10)
+    assert spectrum.running is not None
     assert expected.running is not None
-    np.testing.assert_allclose(found.running, expected.running, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(spectrum.running, expected.running, rtol=0, atol=1e-10)
 
 
 def test_step_functions_and_given_jacobians() -> None:
@@ -121,12 +121,12 @@ def test_step_functions_and_given_jacobians() -> None:
         x, y = state.unbind(-1)
         return torch.stack([1 - 1.4 * x**2 + y, 0.3 * x], dim=-1)
 
-    for found, expected in (
+    for spectrum, expected in (
         both(henon, steps=60, initial_state=torch.zeros(1, 2)),
         both(henon, steps=60, initial_state=torch.zeros(1, 2), k=1),
         both(random(1, 4, 5, 5)),
     ):
-        np.testing.assert_allclose(found.exponents, expected.exponents, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=0, atol=1e-10)
 
 
 def test_without_its_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,10 +52,10 @@ class Comparison:
         return float(error[self.found.resolved].max(initial=0.0))
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def difference(computed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """The error; 0 where both are -inf."""
     with np.errstate(invalid="ignore"):
-        return np.where(found == expected, 0.0, np.abs(found - expected))
+        return np.where(computed == expected, 0.0, np.abs(computed - expected))
 
 
 def random_network(name: str, seed: int, gain: float, units: int, features: int) -> Network:
@@ -211,10 +211,10 @@ assert not wrong, wrong
 def test_a_total_cancellation_is_not_resolved_by_luck() -> None:
     """Two rows of a Jacobian are parallel to all digits but the last: what is left is a few units of the last place,
     in which two copies would agree; the sum rule knows."""
-    found = compare("lem", 22, 224.20667944522881, "hidden", (4, 3, 5, 2)).found
-    assert found.resolved is not None
-    assert found.resolved.tolist() == [True, True, True, False]
-    assert found.sum_rule_residual > 1
+    spectrum = compare("lem", 22, 224.20667944522881, "hidden", (4, 3, 5, 2)).found
+    assert spectrum.resolved is not None
+    assert spectrum.resolved.tolist() == [True, True, True, False]
+    assert spectrum.sum_rule_residual > 1
 
 
 def test_most_exponents_of_ordinary_networks_are_marked_resolved() -> None:

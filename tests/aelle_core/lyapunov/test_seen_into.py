@@ -92,9 +92,9 @@ def test_what_is_taken_apart_keeps_its_values_and_slopes(function: Callable[[Ten
         with watched:
             return function(b)
 
-    found = torch.func.jvp(inside, (a,), (direction,))
+    watched_pair = torch.func.jvp(inside, (a,), (direction,))
     expected = torch.func.jvp(function, (a,), (direction,))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(watched_pair, expected, rtol=1e-12, atol=1e-13)
     assert not watched.unchecked
 
 

@@ -291,8 +291,8 @@ def test_reading_beside_a_compaction(tmp_path: Path) -> None:
     def read() -> None:
         while not done.is_set():
             try:
-                if len(set(found := keys(store.read()))) != len(found) or not store.has("a-1", "gru", "pack0", 0):
-                    failures.append(f"{len(found)} rows")
+                if len(set(stored := keys(store.read()))) != len(stored) or not store.has("a-1", "gru", "pack0", 0):
+                    failures.append(f"{len(stored)} rows")
             except Exception as error:
                 failures.append(repr(error))
 

@@ -53,7 +53,7 @@ def test_a_store_is_the_same_as_in_a_directory(address: str, tmp_path: Path, mer
     assert there.stored("a-1") == here.stored("a-1") == {("gru", f"pack{pack}"): {0, 1, 2} for pack in range(3)}
     assert there.has("a-1", "gru", "pack1", 2)
     assert not there.has("a-1", "gru", "pack9", 2)
-    assert [place.name.split("-")[0] for place in there.files()] == [path.name.split("-")[0] for path in here.files()]
+    assert [path.name.split("-")[0] for path in there.files()] == [path.name.split("-")[0] for path in here.files()]
 
 
 def test_what_is_stored_is_told_in_few_requests(object_store: ObjectStore, address: str) -> None:

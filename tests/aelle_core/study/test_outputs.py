@@ -44,9 +44,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_dry_run_refuses_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    for place in ("/proc/self/run", "/sys/run"):
+    for directory in ("/proc/self/run", "/sys/run"):
         with pytest.raises(UserError):
-            RunDirectory(place).check(STUDY)
+            RunDirectory(directory).check(STUDY)
     (tmp_path / "file").write_text("")
     for write in (True, False):
         with pytest.raises(UserError, match="is a file: expected a directory"):

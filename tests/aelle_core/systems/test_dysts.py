@@ -26,12 +26,12 @@ needs_dysts = pytest.mark.skipif(find_spec("dysts") is None, reason="dysts is no
     ],
 )
 def test_equations_are_the_ones_that_are_written_here(theirs: str, ours: str, parameters: dict[str, float]) -> None:
-    found, known = get_system(f"dysts:{theirs}", **parameters), get_system(ours)
+    system, known = get_system(f"dysts:{theirs}", **parameters), get_system(ours)
     state = known.on_attractor(3, seed=1)
-    if isinstance(found, Flow) and isinstance(known, Flow):
-        torch.testing.assert_close(found.velocity(state), known.velocity(state))
+    if isinstance(system, Flow) and isinstance(known, Flow):
+        torch.testing.assert_close(system.velocity(state), known.velocity(state))
     else:
-        torch.testing.assert_close(found.advance(state), known.advance(state))
+        torch.testing.assert_close(system.advance(state), known.advance(state))
 
 
 @needs_dysts

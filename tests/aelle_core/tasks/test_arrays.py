@@ -47,13 +47,13 @@ def table(lengths: "np.ndarray | list[int]" = LENGTHS, **columns: Any) -> list[d
 def unscaled(task: Arrays, part: str) -> dict[int, np.ndarray]:
     """The inputs of a part in their own units, by the sequence that feature a tells."""
     examples, scaling = getattr(task.splits, part), task.statement()["standardisation"]
-    means, deviations = (np.array([scaling[name][each] for name in ("a", "b")]) for each in (0, 1))
-    found = {}
+    means, deviations = (np.array([scaling[name][part_of_scaling] for name in ("a", "b")]) for part_of_scaling in (0, 1))
+    unscaled_values = {}
     for number, inputs in enumerate(examples.inputs.double().numpy()):
         length = len(inputs) if examples.lengths is None else int(examples.lengths[number])
         values = inputs[:length] * deviations + means
-        found[round(values[0, 0])] = values
-    return found
+        unscaled_values[round(values[0, 0])] = values
+    return unscaled_values
 
 
 def test_a_csv_of_classes_becomes_padded_sequences_with_their_labels(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_csv_parquet_npz_a_directory_and_arrays_of_a_program_give_the_same_examp
 def test_rows_in_any_order_are_sorted_by_their_time(tmp_path: Path) -> None:
     rows = table(time=lambda number, step: step, label=lambda number, step: number % 2)
     expected = arrays(write_csv(tmp_path / "own.csv", rows))
-    shuffled = [rows[place] for place in np.random.default_rng(1).permutation(len(rows))]
+    shuffled = [rows[row] for row in np.random.default_rng(1).permutation(len(rows))]
     first = [row for number in range(30) for row in shuffled if row["sequence"] == f"s{number:02d}"]
     assert same(arrays(write_csv(tmp_path / "mixed.csv", first)), expected)
     assert "time" not in expected.statement()["feature_names"]

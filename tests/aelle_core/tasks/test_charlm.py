@@ -45,7 +45,7 @@ def pack(task: Classification, settings: list[NetworkSettings] = SETTINGS, way: 
 
 def test_codes_are_the_text_and_no_character_is_in_two_sequences(tmp_path: Path) -> None:
     """A text of as many characters as code points allow, each once: every sequence tells where it is from."""
-    text = "".join(chr(0x3400 + place) for place in range(6000))
+    text = "".join(chr(0x3400 + code) for code in range(6000))
     (tmp_path / "text").write_text(text, encoding="utf-8")
     task = made(tmp_path / "text", steps=49)
     assert task.classes == task.input_size == 6000

@@ -37,23 +37,23 @@ def test_recursive_least_squares_is_ridge_regression() -> None:
     inputs, start = regressors(3, 400, 12), torch.randn(3, 12, generator=generator(1, "test"), dtype=torch.float64)
     targets = torch.randn(400, 3, 1, generator=generator(2, "test"), dtype=torch.float64)
     rates = torch.tensor([1.0, 0.1, 30.0], dtype=torch.float64)
-    found = RecursiveLeastSquares(start.clone(), rates)
+    learner = RecursiveLeastSquares(start.clone(), rates)
     for r, f in zip(inputs, targets, strict=True):
-        found.step(r, (found.weights * r).sum(dim=1, keepdim=True) - f)
+        learner.step(r, (learner.weights * r).sum(dim=1, keepdim=True) - f)
     for network, rate in enumerate(rates.tolist()):
         R, f, w = inputs[:, network], targets[:, network, 0], start[network]
         correlation = torch.eye(12, dtype=torch.float64) / rate + R.mT @ R
         expected = w + torch.linalg.solve(correlation, R.mT @ (f - R @ w))
-        torch.testing.assert_close(found.weights[network], expected, rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(learner.weights[network], expected, rtol=1e-8, atol=1e-9)
 
 
 def test_the_inverse_correlation_matrix_stays_symmetric_and_positive() -> None:
     inputs = regressors(2, 6000, 64)
-    found = RecursiveLeastSquares(torch.zeros(2, 64, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    learner = RecursiveLeastSquares(torch.zeros(2, 64, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
     for r in inputs:
-        found.step(r, torch.zeros(2, 1, dtype=torch.float64))
-    assert torch.equal(found.inverse, found.inverse.mT)
-    eigenvalues = torch.linalg.eigvalsh(found.inverse)
+        learner.step(r, torch.zeros(2, 1, dtype=torch.float64))
+    assert torch.equal(learner.inverse, learner.inverse.mT)
+    eigenvalues = torch.linalg.eigvalsh(learner.inverse)
     assert eigenvalues.min() > 0
     assert eigenvalues.min() < 1e-4  # or the test would have been easy
     correlation = torch.eye(64, dtype=torch.float64) + torch.einsum("tni,tnj->nij", inputs, inputs)

@@ -145,12 +145,12 @@ def test_when_memory_runs_out_in_an_evaluation_its_sequences_become_fewer_then_n
     for room, first, at_once in ((5 * 64, (5, 64), 5), (2 * 64, (2, 64), 2)):
         pack = trainer()
         sizes.clear()
-        found = pack.evaluate(TASK.splits.training)
+        results = pack.evaluate(TASK.splits.training)
         assert sizes[0] == (5, len(TASK.splits.training))
         assert next(size for size in sizes if size[0] * size[1] <= room) == first
         assert pack.networks_at_once == at_once
-        for one, other in zip(found, expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        for result, other in zip(results, expected, strict=True):
+            torch.testing.assert_close(result, other, rtol=1e-5, atol=1e-6)
 
 
 def test_a_pack_of_which_fewer_were_together_goes_on_so_in_a_forced_way_too(tmp_path: Path) -> None:
