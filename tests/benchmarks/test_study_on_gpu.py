@@ -51,13 +51,18 @@ def absent_packages() -> set[str]:
             needed = [Requirement(text) for text in requires(name) or ()]
         except PackageNotFoundError:  # for another system
             continue
-        plain = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
-        waiting += [canonicalize_name(each.name) for each in plain]
+        plain = [
+            requirement
+            for requirement in needed
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
+        waiting += [canonicalize_name(requirement.name) for requirement in plain]
     homes = packages_distributions()
     return {
         module
         for module, distributions in homes.items()
-        if not {canonicalize_name(each) for each in distributions} & there and module not in ("aelle_core", "flows")
+        if not {canonicalize_name(distribution) for distribution in distributions} & there
+        and module not in ("aelle_core", "flows")
     }
 
 
@@ -90,7 +95,7 @@ def test_it_runs_there_goes_on_and_says_what_it_left_out(
         ("rnn", 1),
     ]
     assert len(rows) == 12
-    assert all(len(each) == 64 for each in rows["spectrum_hidden"].to_pylist())
+    assert all(len(exponents) == 64 for exponents in rows["spectrum_hidden"].to_pylist())
     assert "| all | 6 | 6 |" in (output / "study-gpu.md").read_text()
 
     # Killed in the middle of a pack: its first epoch is stored, its last is not.

@@ -156,7 +156,7 @@ def hosts_used(cluster: Cluster, process: "subprocess.Popen[bytes]", seconds: fl
 
     def finished() -> bool:
         for host in (cluster.head, cluster.worker):
-            if any("-pack" in name_of(each) for each in host.processes()):
+            if any("-pack" in name_of(running) for running in host.processes()):
                 seen.add(host.name)
         return process.poll() is not None
 
@@ -233,7 +233,7 @@ def test_kuberay_pods_are_pods_with_a_token_and_no_privileges(repository: Path) 
         assert spec["securityContext"]["runAsNonRoot"]
         (container,) = spec["containers"]
         assert container["image"].startswith("aelle:" + version("aelle"))
-        settings = {each["name"]: each for each in container["env"]}
+        settings = {variable["name"]: variable for variable in container["env"]}
         assert settings["RAY_AUTH_MODE"]["value"] == "token"
         assert settings["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]["key"] == "auth_token"
     assert "nvidia.com/gpu" in groups[2]["template"]["spec"]["containers"][0]["resources"]["limits"]

@@ -42,7 +42,7 @@ class ObjectStore:
     def keys(self, bucket: str) -> list[str]:
         """The keys of all objects in a bucket that are not empty."""
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return [each["Key"] for page in pages for each in page.get("Contents", []) if each["Size"]]
+        return [entry["Key"] for page in pages for entry in page.get("Contents", []) if entry["Size"]]
 
     @contextmanager
     def failing(self, fault: Callable[[Environment], Answer | None]) -> Iterator[None]:

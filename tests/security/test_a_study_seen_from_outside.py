@@ -51,7 +51,9 @@ def look(root: psutil.Process, observed: Observed) -> None:
             continue
         observed.processes.add(name)
         observed.listeners |= {
-            (name, each.laddr.ip, each.laddr.port) for each in connections if each.status == psutil.CONN_LISTEN
+            (name, connection.laddr.ip, connection.laddr.port)
+            for connection in connections
+            if connection.status == psutil.CONN_LISTEN
         }
 
 

@@ -33,12 +33,12 @@ def loads_of_pickles(source: str) -> list[str]:
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in (each for each in names if each not in HARMLESS):
+        for name in (imported for imported in names if imported not in HARMLESS):
             if name.split(".")[0] in PICKLE_MODULES or name.split(".")[-1] in PICKLE_MODULES:
                 lines.append(f"{node.lineno}: import of {name}")
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             if called == "torch.load" and given.get("weights_only") != "True":
                 lines.append(f"{node.lineno}: torch.load without weights_only=True")
             if called in {"torch.jit.load", "torch.export.load", "pd.read_pickle", "pandas.read_pickle"}:

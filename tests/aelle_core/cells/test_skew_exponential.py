@@ -18,11 +18,13 @@ def test_it_is_the_exponential_with_its_gradient(scale: float, size: int) -> Non
     given = skew(3, size, size, scale=scale)
     direction = torch.randn(3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     own_argument, torch_argument = given.clone().requires_grad_(), given.clone().requires_grad_()
-    exponential, expected = skew_exponential(own_argument), torch.matrix_exp(torch_argument)
+    rotation, expected = skew_exponential(own_argument), torch.matrix_exp(torch_argument)
     digits = 1e-13 * max(1.0, given.abs().sum(dim=1).max().item())
-    torch.testing.assert_close(exponential, expected, rtol=0, atol=digits)
-    torch.testing.assert_close(exponential @ exponential.mT, torch.eye(size).double().expand_as(exponential), rtol=0, atol=digits)
-    (own,) = torch.autograd.grad((exponential * direction).sum(), own_argument)
+    torch.testing.assert_close(rotation, expected, rtol=0, atol=digits)
+    torch.testing.assert_close(
+        rotation @ rotation.mT, torch.eye(size).double().expand_as(rotation), rtol=0, atol=digits
+    )
+    (own,) = torch.autograd.grad((rotation * direction).sum(), own_argument)
     (wanted,) = torch.autograd.grad((expected * direction).sum(), torch_argument)
     torch.testing.assert_close(own, (wanted - wanted.mT) / 2, rtol=0, atol=digits * size)
 
@@ -46,7 +48,7 @@ def test_no_matrix_disturbs_another() -> None:
 
 def test_it_can_be_mapped_over_networks() -> None:
     given = skew(3, 5, 5)
-    mapped = torch.func.vmap(torch.func.grad(lambda one: skew_exponential(one).cos().sum()))(given)
+    mapped = torch.func.vmap(torch.func.grad(lambda matrix: skew_exponential(matrix).cos().sum()))(given)
     whole = given.clone().requires_grad_()
     (expected,) = torch.autograd.grad(skew_exponential(whole).cos().sum(), whole)
     torch.testing.assert_close(mapped, expected)

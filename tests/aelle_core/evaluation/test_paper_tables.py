@@ -74,9 +74,11 @@ def test_spectra_that_tell_everything_give_f1_of_one(separable: dict[str, Table]
 
 def test_outcomes_that_the_spectrum_does_not_tell_give_the_base_rate() -> None:
     shuffled = material(shuffled=True, splits=6)
-    for one in ("AeLLE predictor", "AeLLE hyperplane", "linear on raw", "AeLLE median"):
-        values = [each.balanced_accuracy for each in shuffled.at_the_end if each.classifier == one]
-        assert abs(np.mean(values) - 0.5) < 0.15, one
+    for name in ("AeLLE predictor", "AeLLE hyperplane", "linear on raw", "AeLLE median"):
+        values = [
+            measurement.balanced_accuracy for measurement in shuffled.at_the_end if measurement.classifier == name
+        ]
+        assert abs(np.mean(values) - 0.5) < 0.15, name
 
 
 def test_the_loss_below_the_threshold_is_blind_until_it_gets_there(separable: dict[str, Table]) -> None:
@@ -128,12 +130,12 @@ def test_test_outcomes_change_no_prediction() -> None:
     tested = np.isin(final.networks, sorted(split.test))
     turned = replace(final, final_loss=np.where(tested, 2.5 - final.final_loss, final.final_loss))
     aelle = made.aelle(split)
-    chosen = {name: each for name, each in classifiers.items() if not each.uses_loss}
+    chosen = {name: kind for name, kind in classifiers.items() if not kind.uses_loss}
     chosen |= {f"{depth} medians": median_cells(depth) for depth in (1, 4)}
-    for each in chosen.values():
+    for kind in chosen.values():
         predictions = []
         for examples in (final, turned):
-            classifier = each(aelle, 0)
+            classifier = kind(aelle, 0)
             classifier.fit(examples.of(split.train), examples.of(split.validation), 1.0)
             predictions.append(classifier.predict(examples.of(split.test)))
         np.testing.assert_array_equal(*predictions)
@@ -195,8 +197,8 @@ def test_what_training_does_not_change_is_measured_once_and_says_the_same() -> N
     measurements = evaluate_classifiers(
         made.aelle(split), made.examples, split, {"cell alone": classifiers["cell alone"]}, threshold=1.0, seed=0
     )
-    assert [one.epoch for one in measurements] == [0, 1, 2, 4]
-    assert len({one.f1 for one in measurements}) == 1
+    assert [measurement.epoch for measurement in measurements] == [0, 1, 2, 4]
+    assert len({measurement.f1 for measurement in measurements}) == 1
 
 
 def test_gains_are_taken_split_by_split() -> None:
@@ -237,8 +239,8 @@ def test_what_a_study_cannot_fill_is_said_in_words(separable: dict[str, Table]) 
     assert "hidden spectra only" in separable["kinds"].remarks[0]
     both = Material("smnist", {"hidden": {4: networks(4)}, "full": {4: networks(4)}}, 1.0, 2, 0, FAST)
     kinds = {table.name: table for table in make_tables(both)}["kinds"]
-    assert {one.row for one in kinds.entries} >= {"LE max, full", "LE max, hidden"}
-    assert not any(math.isnan(one.mean) for one in kinds.entries)
+    assert {entry.row for entry in kinds.entries} >= {"LE max, full", "LE max, hidden"}
+    assert not any(math.isnan(entry.mean) for entry in kinds.entries)
 
 
 def test_too_few_networks_are_refused() -> None:

@@ -109,6 +109,6 @@ def test_no_description_of_a_classifier_names_networks_that_its_task_may_not_hav
         assert "validation networks" not in kind.description, name
     cut = [kind.description for kind in classifiers.values() if "best F1" in kind.description]
     assert len(cut) == 6
-    assert all(each.endswith("on the networks that choose cuts") for each in cut)
+    assert all(description.endswith("on the networks that choose cuts") for description in cut)
     assert protocol_of("charlm").end.cutting == protocol_of("target_learning").end.cutting == "training"
     assert protocol_of("smnist").end.cutting == protocol_of("digits").end.cutting == "validation"

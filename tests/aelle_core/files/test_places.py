@@ -82,8 +82,8 @@ def test_an_object_is_used_as_a_file_is(object_store: ObjectStore, bucket: str, 
     (root / "a" / "_half").write_bytes(b"hidden")
     assert written.read_text() == "one"
     assert (root.is_dir(), root.is_file(), written.is_file()) == (True, False, True)
-    assert sorted(each.name for each in root.iterdir()) == ["a", "two.md"]
-    assert [each.name for each in root.glob("*.md")] == ["two.md"]
+    assert sorted(path.name for path in root.iterdir()) == ["a", "two.md"]
+    assert [path.name for path in root.glob("*.md")] == ["two.md"]
     assert files_below(root) == [("", ["two.md"]), ("a", ["one.txt"])]
     with local_copy(written) as copy:
         assert copy.read_text() == "one"

@@ -36,7 +36,9 @@ def slope(function: Callable[[float], np.ndarray], h: float) -> np.ndarray:
 
 def along(values: Tensor, directions: dict[str, Tensor], network: Network) -> float:
     gradients = torch.autograd.grad(values, list(network.parameters.values()), retain_graph=True)
-    return float(sum((one * directions[name]).sum() for name, one in zip(network.parameters, gradients, strict=True)))
+    return float(
+        sum((gradient * directions[name]).sum() for name, gradient in zip(network.parameters, gradients, strict=True))
+    )
 
 
 def moved(network: Network, directions: dict[str, Tensor], by: float) -> Network:
@@ -85,11 +87,11 @@ def test_values_are_those_of_lyapunov_spectrum(name: str) -> None:
 def test_segments_and_rarer_factorisations_change_nothing(options: dict[str, int]) -> None:
     network, inputs = double_network("gru"), sequences()
     plain = {name: value for name, value in options.items() if name in ("k", "warmup")}
-    one, other = lyapunov_exponents(network, inputs, **options), lyapunov_exponents(network, inputs, **plain)
-    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    with_options, without = lyapunov_exponents(network, inputs, **options), lyapunov_exponents(network, inputs, **plain)
+    torch.testing.assert_close(with_options, without, rtol=0, atol=1e-12)
     directions = drawn_directions(network)
-    weights = torch.arange(1.0, one.shape[1] + 1, dtype=torch.float64)
-    first, second = (along((each * weights).sum(), directions, network) for each in (one, other))
+    weights = torch.arange(1.0, with_options.shape[1] + 1, dtype=torch.float64)
+    first, second = (along((exponents * weights).sum(), directions, network) for exponents in (with_options, without))
     assert first == pytest.approx(second, rel=1e-9)
 
 

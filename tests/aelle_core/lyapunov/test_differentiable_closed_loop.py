@@ -46,11 +46,11 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
     given = context().requires_grad_()
     tensors = [*network.parameters.values(), readout, bias, given]
     source = generator(5, "directions")
-    directions = [torch.randn(each.shape, dtype=torch.float64, generator=source) for each in tensors]
+    directions = [torch.randn(tensor.shape, dtype=torch.float64, generator=source) for tensor in tensors]
 
     def exponents(by: float, k: int | None) -> Tensor:
         *weights, last_readout, last_bias, inputs = (
-            one if by == 0 else (one + by * way).detach() for one, way in zip(tensors, directions, strict=True)
+            tensor if by == 0 else (tensor + by * way).detach() for tensor, way in zip(tensors, directions, strict=True)
         )
         moved = Network(network.cell, dict(zip(network.parameters, weights, strict=True)))
         loop = ClosedLoop(moved, (last_readout, last_bias), residual=residual)
@@ -69,7 +69,7 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
 
         gradients = torch.autograd.grad(weighted(at_start), tensors, allow_unused=True)
         pairs = [(gradient, way) for gradient, way in zip(gradients, directions, strict=True) if gradient is not None]
-        assert float(sum((one * way).sum() for one, way in pairs)) == pytest.approx(
+        assert float(sum((gradient * way).sum() for gradient, way in pairs)) == pytest.approx(
             float(slope(at)), rel=1e-8, abs=1e-8
         )
 
@@ -97,7 +97,7 @@ def test_gradients_reach_torch_s_own_layers_and_a_penalty_moves_a_closed_loop_to
         adam.zero_grad()
         loss = penalty(loop, context(1), steps=10)
         loss.backward()
-        assert all(each.grad is not None and each.grad.isfinite().all() for each in parameters)
+        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters)
         adam.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2

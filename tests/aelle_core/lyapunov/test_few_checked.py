@@ -54,7 +54,9 @@ def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatc
     assert spectrum.resolved is not None and expected.resolved is not None
     np.testing.assert_array_equal(spectrum.resolved, expected.resolved)
     resolved = expected.resolved
-    np.testing.assert_allclose(spectrum.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        spectrum.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9
+    )
     assert spectrum.rounding_error is not None and (spectrum.rounding_error > 0).all()
 
 

@@ -38,7 +38,7 @@ def nowhere(steps: int) -> Tensor:
 
 def in_pairs(logarithms: Tensor) -> Tensor:
     """(trajectories, steps, k) -> (trajectories, pairs, k), an odd last step alone."""
-    return torch.stack([each.sum(dim=1) for each in logarithms.split(2, dim=1)], dim=1)
+    return torch.stack([pair.sum(dim=1) for pair in logarithms.split(2, dim=1)], dim=1)
 
 
 @pytest.mark.parametrize("size", [2, 7, 8, 33, 64, 70])

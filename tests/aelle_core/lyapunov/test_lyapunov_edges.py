@@ -104,13 +104,13 @@ def test_weights_are_those_of_the_forward_pass(made: Callable[[], nn.Module]) ->
         else:
             expected = module(sequence)[0][-1]
         below = sequence[None].transpose(1, 2)
-        for each in networks:
-            weights = each.prepare(torch.float32)
-            drive = each.cell.drive(weights, below.flatten(1, 2)).unflatten(1, (3, 5))
-            parts = each.cell.initial_state(1, 3, sequence)
+        for direction in networks:
+            weights = direction.prepare(torch.float32)
+            drive = direction.cell.drive(weights, below.flatten(1, 2)).unflatten(1, (3, 5))
+            parts = direction.cell.initial_state(1, 3, sequence)
             along = []
             for time in range(5):
-                parts = each.cell.step(weights, drive[:, :, time], parts)
+                parts = direction.cell.step(weights, drive[:, :, time], parts)
                 along.append(parts["h"])
             below = torch.stack(along, dim=2)
     torch.testing.assert_close(below[0, :, -1], expected, rtol=1e-5, atol=1e-6)

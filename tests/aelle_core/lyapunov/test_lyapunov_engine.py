@@ -95,10 +95,10 @@ def test_fast_falls_back_network_by_network() -> None:
     """Of a pack, the ill-conditioned alone; with the numbers that "exact" gives."""
     cell = get_cell("rnn", 2, 12)
     drawn = [cell.initialise(generator(seed, "weights"), scale) for seed, scale in ((0, 0.3), (1, 6.0), (2, 0.3))]
-    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
     fast = pack_spectra(pack, INPUTS, precision="fast", check=True)
     exact = pack_spectra(pack, INPUTS)
-    assert [each.precision for each in fast] == ["fast", "exact", "fast"]
+    assert [spectrum.precision for spectrum in fast] == ["fast", "exact", "fast"]
     np.testing.assert_allclose(fast[1].exponents, exact[1].exponents, atol=1e-11)
     for index in (0, 2):
         assert np.abs(fast[index].exponents - exact[index].exponents).max() < 1e-3
@@ -263,7 +263,7 @@ def test_chaos_leaves_exponents_unresolved_by_about_their_standard_error() -> No
 def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = get_cell("gru", 2, 6)
     drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(5)]
-    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
     expected = pack_spectra(pack, INPUTS, check=True)
     sizes = []
     real = engine.evolve
@@ -273,8 +273,8 @@ def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch)
         "evolve",
         lambda part, *rest, **options: sizes.append(part.networks) or real(part, *rest, **options),
     )
-    for spectrum, each in zip(pack_spectra(pack, INPUTS, check=True), expected, strict=True):
-        assert_same(spectrum, each, 1e-12)
+    for spectrum, wanted in zip(pack_spectra(pack, INPUTS, check=True), expected, strict=True):
+        assert_same(spectrum, wanted, 1e-12)
     assert sizes == [2, 2, 1]
 
 

@@ -31,8 +31,8 @@ def lstms(gains: list[float]) -> Network:
     parameters = {
         name: torch.stack(
             [
-                each[name].double() * (gain if each[name].dim() > 1 else 1)
-                for each, gain in zip(drawn, gains, strict=True)
+                drawn_parameters[name].double() * (gain if drawn_parameters[name].dim() > 1 else 1)
+                for drawn_parameters, gain in zip(drawn, gains, strict=True)
             ]
         )
         for name in drawn[0]

@@ -179,9 +179,9 @@ def test_non_finite_network_is_a_status_and_leaves_its_pack_alone() -> None:
     cell = get_cell("lstm", 2, 4)
     drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(3)]
     drawn[1]["weight_hh"][0, 0] = float("nan")
-    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
     results = pack_spectra(pack, INPUTS)
-    assert [each.status for each in results] == ["ok", "non-finite", "ok"]
+    assert [spectrum.status for spectrum in results] == ["ok", "non-finite", "ok"]
     assert np.isnan(results[1].exponents).all()
     alone = lyapunov_spectrum(Network(cell, drawn[2]), INPUTS)
     np.testing.assert_allclose(results[2].exponents, alone.exponents, rtol=1e-10)

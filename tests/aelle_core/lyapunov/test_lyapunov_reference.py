@@ -186,7 +186,7 @@ def test_what_is_marked_resolved_is_right_whatever_the_network(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        worst = {each.label: each.case.worst_resolved for each in swept()}
+        worst = {network.label: network.case.worst_resolved for network in swept()}
     finally:
         torch.set_num_threads(before)
     assert not {label: error for label, error in worst.items() if not error <= 1e-6}
@@ -219,6 +219,6 @@ def test_a_total_cancellation_is_not_resolved_by_luck() -> None:
 
 def test_most_exponents_of_ordinary_networks_are_marked_resolved() -> None:
     """A mark that always says no would pass the other tests."""
-    marks = np.concatenate([each.case.found.resolved for each in swept() if each.gain <= 10.0])  # type: ignore[misc]
+    marks = np.concatenate([network.case.found.resolved for network in swept() if network.gain <= 10.0])  # type: ignore[misc]
     assert len(marks) > 100
     assert marks.mean() > 0.9

@@ -183,7 +183,7 @@ def test_step_equals_torch(name: str) -> None:
 
 def test_initial_state_constants_and_digits() -> None:
     """One unit, whose exponent is the mean of its steps' logarithms."""
-    one = {"V": np.array([[0.3]]), "C": np.array([[0.9]]), "b": np.array([0.2])}
+    unit = {"V": np.array([[0.3]]), "C": np.array([[0.9]]), "b": np.array([0.2])}
     constants = {"step": 0.5, "gamma": 2.0}
     h, logarithms = 0.7, []
     inputs = np.array([[1.0], [-2.0], [0.5]])
@@ -193,6 +193,6 @@ def test_initial_state_constants_and_digits() -> None:
         h += 0.5 * math.tanh(a)
     for digits in (None, 30):
         exponents = reference_spectrum(
-            "asrnn", one, inputs, constants=constants, initial_state=np.array([0.7]), digits=digits
+            "asrnn", unit, inputs, constants=constants, initial_state=np.array([0.7]), digits=digits
         )
         assert exponents[0] == pytest.approx(np.mean(logarithms), abs=1e-14)

@@ -25,13 +25,13 @@ def test_torch_layers_inside_a_step(name: str, kind: Any, gain: float) -> None:
         torch.manual_seed(seed)
         layer = kind(1, 3, batch_first=True, **options).double()
         with torch.no_grad():
-            for each in layer.parameters():
-                each.mul_(gain)
+            for parameter in layer.parameters():
+                parameter.mul_(gain)
         inputs = torch.randn(1, 3, 1, dtype=torch.float64)
         parts = 2 if name == "lstm" else 1
 
         def step(x: Tensor, state: Tensor, layer: nn.Module = layer, parts: int = parts) -> Tensor:
-            given = [each[None].contiguous() for each in state.chunk(parts, -1)]
+            given = [part[None].contiguous() for part in state.chunk(parts, -1)]
             ends = layer(x[:, None], tuple(given) if parts > 1 else given[0])[1]
             return torch.cat(list(ends), -1)[0] if parts > 1 else ends[0]
 

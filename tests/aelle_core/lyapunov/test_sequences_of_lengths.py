@@ -25,7 +25,7 @@ def lstm(batch_first: bool = True) -> nn.LSTM:
 
 def alone(system: Any, sequences: list[Tensor], **options: Any) -> np.ndarray:
     """Each sequence by itself: (batch, k), every row in descending order."""
-    return np.stack([lyapunov_spectrum(system, each[None], **options).exponents for each in sequences])
+    return np.stack([lyapunov_spectrum(system, sequence[None], **options).exponents for sequence in sequences])
 
 
 def in_order(rows: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def in_order(rows: np.ndarray) -> np.ndarray:
 def test_every_sequence_counts_to_its_own_end(given: str, jacobian: Any) -> None:
     inputs: Any = {
         "list": SEQUENCES,
-        "arrays": [each.numpy() for each in SEQUENCES],
+        "arrays": [sequence.numpy() for sequence in SEQUENCES],
         "packed": pack_sequence(SEQUENCES, enforce_sorted=False),
     }[given]
     expected = alone(lstm(), SEQUENCES, jacobian=jacobian, warmup=2)
@@ -67,8 +67,8 @@ def test_each_sequence_keeps_its_row_of_the_initial_state() -> None:
     h, c = (torch.rand(2, 4, 4, generator=SOURCE, dtype=torch.float64) - 0.5 for _ in range(2))
     spectrum = lyapunov_spectrum(lstm(), SEQUENCES, initial_state=(h, c))
     for row, sequence in enumerate(SEQUENCES):
-        one = lyapunov_spectrum(lstm(), sequence[None], initial_state=(h[:, row : row + 1], c[:, row : row + 1]))
-        np.testing.assert_allclose(in_order(spectrum.per_sequence)[row], one.exponents, rtol=1e-9, atol=1e-11)
+        by_itself = lyapunov_spectrum(lstm(), sequence[None], initial_state=(h[:, row : row + 1], c[:, row : row + 1]))
+        np.testing.assert_allclose(in_order(spectrum.per_sequence)[row], by_itself.exponents, rtol=1e-9, atol=1e-11)
 
 
 def test_steps_cut_all_sequences_to_one_length() -> None:
@@ -81,7 +81,7 @@ def test_steps_cut_all_sequences_to_one_length() -> None:
 
 @pytest.mark.parametrize("precision", ["fast", "extended"])
 def test_other_precisions(precision: Any) -> None:
-    shorter = [each[:5] if index else each[:3] for index, each in enumerate(SEQUENCES[:3])]
+    shorter = [sequence[:5] if index else sequence[:3] for index, sequence in enumerate(SEQUENCES[:3])]
     spectrum = lyapunov_spectrum(lstm(), shorter, precision=precision, jacobian="hidden")
     np.testing.assert_allclose(
         in_order(spectrum.per_sequence), alone(lstm(), shorter, jacobian="hidden"), atol=1e-3, rtol=1e-3
@@ -102,7 +102,7 @@ class Reader(nn.Module):
 
     def forward(self, letters: Tensor | list[Tensor]) -> Any:
         if self.packs:
-            return self.memory(pack_sequence([self.embed(each) for each in letters], enforce_sorted=False))
+            return self.memory(pack_sequence([self.embed(word) for word in letters], enforce_sorted=False))
         return self.memory(self.embed(letters))
 
 
@@ -113,7 +113,7 @@ def test_a_module_may_pack_what_it_gives_to_its_layer() -> None:
     model = Reader()
     spectrum = lyapunov_spectrum(model, LETTERS)
     with torch.no_grad():
-        expected = alone(model.memory, [model.embed(each) for each in LETTERS])
+        expected = alone(model.memory, [model.embed(word) for word in LETTERS])
     np.testing.assert_allclose(in_order(spectrum.per_sequence), expected, rtol=1e-9, atol=1e-11)
 
 

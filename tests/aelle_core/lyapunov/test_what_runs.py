@@ -77,7 +77,7 @@ def test_one_module_in_several_threads() -> None:
     expected = lyapunov_spectrum(model, INPUTS).exponents
     with ThreadPoolExecutor(4) as pool:
         spectra = list(pool.map(lambda _: lyapunov_spectrum(model, INPUTS).exponents, range(12)))
-    assert all(np.array_equal(each, expected) for each in spectra)
+    assert all(np.array_equal(exponents, expected) for exponents in spectra)
     assert model.training
 
 

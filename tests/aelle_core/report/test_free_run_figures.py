@@ -57,7 +57,7 @@ def data(run: RunDirectory, analysis: Analysis) -> ReportData:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_whose_goal_is_a_free_run_has_the_figure(name: str, data: ReportData) -> None:
     assert picture(figures[name], data).png.startswith(b"\x89PNG")
-    by_loss = {epoch: dataclasses.replace(each, goal="loss") for epoch, each in data.examples_by_epoch.items()}
+    by_loss = {epoch: dataclasses.replace(examples, goal="loss") for epoch, examples in data.examples_by_epoch.items()}
     loss = dataclasses.replace(data, examples_by_epoch=by_loss)
     assert picture(figures[name], loss).absent == "The study's goal is the loss, not a free run."
 

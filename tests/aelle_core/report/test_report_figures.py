@@ -46,9 +46,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     analysis = prepare_analysis(directory.store, STUDY, splits=2, seed=0)
     parameters = {"steps": 5, "random_state": 0}
     measurements = [
-        one
+        measurement
         for split in analysis.splits
-        for one in evaluate_split(
+        for measurement in evaluate_split(
             analysis.examples, split, threshold=analysis.threshold, aelle_parameters=parameters, seed=0
         )
     ]
@@ -108,8 +108,10 @@ def test_all_that_the_verdict_names_is_in_the_early_figure(epoch: int, run: RunD
         if kind.uses_loss and epoch:
             continue  # the outcome itself takes no part in the contest at the end
         ahead = [
-            dataclasses.replace(one, f1=0.999) if (one.classifier, one.epoch) == (name, epoch) else one
-            for one in measurements
+            dataclasses.replace(measurement, f1=0.999)
+            if (measurement.classifier, measurement.epoch) == (name, epoch)
+            else measurement
+            for measurement in measurements
         ]
         assert f"{name} (F1 0.999" in " ".join(verdicts(ahead, data.last_epoch))
         figure = Early.draw(dataclasses.replace(data, summaries=summarise(ahead)))
@@ -183,7 +185,7 @@ def test_kept_tables_are_made_once_and_again_where_anything_differs(
         raise AssertionError
 
     held = kept_tables(path, settings, never)
-    assert [one.name for one in held] == [one.name for one in data.tables]
+    assert [table.name for table in held] == [table.name for table in data.tables]
     np.testing.assert_equal([dataclasses.astuple(e) for e in held[0].entries], [
         dataclasses.astuple(e) for e in data.tables[0].entries
     ])  # fmt: skip

@@ -250,7 +250,7 @@ def test_a_choice_of_the_wrong_kind_is_named(tmp_path: Path, choice: dict[str, A
 def test_values_that_do_not_fit_are_refused_before_anything_is_written(tmp_path: Path, changes: dict[str, Any]) -> None:
     store = SpectraStore(tmp_path)
     with pytest.raises(StoreError, match="expected"):
-        store.write([dataclasses.replace(one, **changes) for one in records(0, 0)])
+        store.write([dataclasses.replace(record, **changes) for record in records(0, 0)])
     assert store.files() == []
 
 
@@ -346,9 +346,9 @@ def test_errors_travel_between_processes() -> None:
 def test_the_estimate_for_a_plan_is_near_what_is_written(tmp_path: Path, units: int) -> None:
     random = np.random.default_rng(0)
     members = [
-        dataclasses.replace(one, pack="pack0", spectrum_hidden=-np.sort(random.exponential(size=units)))
+        dataclasses.replace(record, pack="pack0", spectrum_hidden=-np.sort(random.exponential(size=units)))
         for pack in range(8)
-        for one in records(pack, 0)
+        for record in records(pack, 0)
     ]
     size = SpectraStore(tmp_path).write(members).stat().st_size
     assert 0.6 < size / (len(members) * estimated_row_bytes(units, pack_size=len(members))) < 1.4

@@ -70,9 +70,9 @@ def test_a_study_from_training_to_the_report(
     address: str, object_store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:
     run, alone_here = RunDirectory(address), RunDirectory(tmp_path / "run")
-    for each in (run, alone_here):
-        each.check(SMALL)
-        run_study(SMALL, each, way="packed")
+    for directory in (run, alone_here):
+        directory.check(SMALL)
+        run_study(SMALL, directory, way="packed")
     assert run.store.read().equals(alone_here.store.read())
     before = set(object_store.keys(bucket))
     object_store.requests.clear()
@@ -84,9 +84,9 @@ def test_a_study_from_training_to_the_report(
     analysis = prepare_analysis(run.store, run.study(), splits=2, seed=0)
     parameters = {"target": "log", "alphas": (5.0,), "steps": 5}
     measurements = [
-        one
+        measurement
         for split in analysis.splits
-        for one in evaluate_split(
+        for measurement in evaluate_split(
             analysis.examples, split, threshold=analysis.threshold, aelle_parameters=parameters, seed=0
         )
     ]
@@ -138,7 +138,7 @@ def test_a_run_that_is_lost_is_not_made_again(address: str, tmp_path: Path) -> N
 
         with pytest.raises(StoreError, match=r"run.*expected"):
             run_study(SMALL, run, way="packed", on_epoch=lose)
-        assert not [each for each in run.path.glob("*") if each.is_file()]
+        assert not [path for path in run.path.glob("*") if path.is_file()]
         assert not (run.path / "checkpoints").exists()
         assert not (run.path / "spectra").exists()
         with pytest.raises(StoreError, match="no study in"):
@@ -257,7 +257,7 @@ def merged_by_hand(store: SpectraStore, packs: tuple[int, ...], sources: list[An
 
     directory = store.contents.directory("a-1", "gru", 0)
     return _write_merged(
-        store, directory, [f"pack{pack}.parquet" for pack in packs] + [one.name for one in sources or ()]
+        store, directory, [f"pack{pack}.parquet" for pack in packs] + [source.name for source in sources or ()]
     )
 
 

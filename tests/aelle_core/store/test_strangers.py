@@ -63,13 +63,13 @@ def store(tmp_path: Path, silent: bool) -> SpectraStore:
 
 
 COPIES: dict[str, Callable[[Path], Path]] = {
-    "a conflict copy": lambda one: one.with_name("pack0.sync-conflict-20260101-101010-ABCDEFG.parquet"),
-    "a backup": lambda one: one.with_name("pack0 (1).parquet"),
-    "a copy by another name": lambda one: one.with_name("other.parquet"),
-    "another pack's place": lambda one: one.with_name("pack1.parquet"),
-    "epoch=000": lambda one: one.parent.parent / "epoch=000" / one.name,
-    "a merged file's name": lambda one: one.with_name("merged-x.parquet"),
-    "a merged file's whole name": lambda one: one.with_name("merged-0000001-abc.parquet"),
+    "a conflict copy": lambda path: path.with_name("pack0.sync-conflict-20260101-101010-ABCDEFG.parquet"),
+    "a backup": lambda path: path.with_name("pack0 (1).parquet"),
+    "a copy by another name": lambda path: path.with_name("other.parquet"),
+    "another pack's place": lambda path: path.with_name("pack1.parquet"),
+    "epoch=000": lambda path: path.parent.parent / "epoch=000" / path.name,
+    "a merged file's name": lambda path: path.with_name("merged-x.parquet"),
+    "a merged file's whole name": lambda path: path.with_name("merged-0000001-abc.parquet"),
 }
 
 
@@ -215,10 +215,12 @@ def test_older_and_newer_files_are_merged_together(tmp_path: Path) -> None:
 def test_digests_do_not_depend_on_how_arrow_holds_the_values() -> None:
     random = np.random.default_rng(0)
     values = {
-        "number": pa.array([None if one < 0.2 else one for one in random.random(40)], pa.float64()),
-        "text": pa.array([None if one < 3 else "ä" * one for one in random.integers(0, 9, 40)]),
-        "list": pa.array([None if one < 2 else list(random.random(one)) for one in random.integers(0, 6, 40)]),
-        "map": pa.array([[("a", 1.0), ("bc", float(one))] for one in range(40)], pa.map_(pa.string(), pa.float64())),
+        "number": pa.array([None if number < 0.2 else number for number in random.random(40)], pa.float64()),
+        "text": pa.array([None if count < 3 else "ä" * count for count in random.integers(0, 9, 40)]),
+        "list": pa.array([None if count < 2 else list(random.random(count)) for count in random.integers(0, 6, 40)]),
+        "map": pa.array(
+            [[("a", 1.0), ("bc", float(number))] for number in range(40)], pa.map_(pa.string(), pa.float64())
+        ),
     }
     for name, array in values.items():
         lengths = [7, 0, 20, 13]

@@ -19,24 +19,24 @@ def variants(study: Study) -> list[Any]:
 
 def test_every_network_of_the_preset_draws_all_of_it() -> None:
     drawn = variants(get_preset("mixed").replace(networks=40))
-    assert {each.settings.initialiser for each in drawn} == set(FAMILIES)
-    assert {each.settings.truncation for each in drawn} == set(range(4, 23))
-    for each in drawn:
-        assert each.hyperparameters["truncation"] == each.settings.truncation
-        chosen = {name: each.hyperparameters[f"initialiser {name}"] for name in FAMILIES}
-        assert chosen == {name: float(name == each.settings.initialiser) for name in FAMILIES}
-        assert 0.05 <= each.settings.clip <= 5
-        assert not {"truncation", "initialiser"} & set(each.settings.constants)
+    assert {variant.settings.initialiser for variant in drawn} == set(FAMILIES)
+    assert {variant.settings.truncation for variant in drawn} == set(range(4, 23))
+    for variant in drawn:
+        assert variant.hyperparameters["truncation"] == variant.settings.truncation
+        chosen = {name: variant.hyperparameters[f"initialiser {name}"] for name in FAMILIES}
+        assert chosen == {name: float(name == variant.settings.initialiser) for name in FAMILIES}
+        assert 0.05 <= variant.settings.clip <= 5
+        assert not {"truncation", "initialiser"} & set(variant.settings.constants)
 
 
 def test_drawing_more_leaves_all_other_draws_as_they_were() -> None:
     plain = Study(cells=("gru",), networks=6)
     mixed = plain.replace(ranges={"gru": {"truncation": [2, 8], "initialiser": "normal"}})
-    for one, two in zip(variants(plain), variants(mixed), strict=True):
-        assert one.hyperparameters.items() <= two.hyperparameters.items()
-        assert (one.settings.initialiser, one.settings.truncation) == ("uniform", None)
-        assert two.settings.initialiser == "normal"
-        assert set(two.hyperparameters) - set(one.hyperparameters) == {"truncation", "initialiser normal"}
+    for without, with_more in zip(variants(plain), variants(mixed), strict=True):
+        assert without.hyperparameters.items() <= with_more.hyperparameters.items()
+        assert (without.settings.initialiser, without.settings.truncation) == ("uniform", None)
+        assert with_more.settings.initialiser == "normal"
+        assert set(with_more.hyperparameters) - set(without.hyperparameters) == {"truncation", "initialiser normal"}
 
 
 def test_what_was_drawn_is_stored_where_the_baselines_look(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_what_was_drawn_is_stored_where_the_baselines_look(tmp_path: Path) -> No
     run_study(study, RunDirectory(tmp_path / "run"), way="packed")
     examples = load_examples(RunDirectory(tmp_path / "run").store, study)[0][1]
     assert {"truncation", *(f"initialiser {name}" for name in FAMILIES)} <= set(examples.hyperparameters)
-    expected = {each.network: each.hyperparameters for each in variants(study)}
+    expected = {variant.network: variant.hyperparameters for variant in variants(study)}
     for index, network in enumerate(examples.networks):
         for name, value in expected[network].items():
             assert examples.hyperparameters[name][index] == value

@@ -84,4 +84,4 @@ def test_what_is_no_regular_file_is_never_replaced(kind: str, tmp_path: Path, mo
     assert done.returncode == 2
     assert f"'output.csv' is {kind}: expected" in done.stderr
     assert path.lstat().st_mode == before.st_mode
-    assert [each.name for each in tmp_path.iterdir()] == ["output.csv"]
+    assert [left.name for left in tmp_path.iterdir()] == ["output.csv"]

@@ -76,7 +76,7 @@ def test_training_is_that_of_the_published_program(learn_every: int) -> None:
         parameters = {name: value[network].numpy() for name, value in pack.parameters.items()}
         start, target = pack.x[network].numpy(), pack.target.numpy()
         expected.append(published_force(parameters, start, target, periods=1, test_periods=2, learn_every=learn_every))
-    (result,) = [each for each in pack.run(1) if each.epoch == 1]
+    (result,) = [result_of_epoch for result_of_epoch in pack.run(1) if result_of_epoch.epoch == 1]
     for network, (weights, error) in enumerate(expected):
         np.testing.assert_allclose(pack.parameters["w_o"][network].numpy(), weights, rtol=1e-6, atol=1e-8)
         assert result.validation_loss[network].item() == pytest.approx(error, rel=1e-6)
@@ -88,9 +88,9 @@ def test_pack_equals_solo() -> None:
     together = list(trainer(gains).run(3))
     for index, gain in enumerate(gains):
         alone = list(trainer([gain], first_seed=index).run(3))
-        for one, other in zip(alone, together, strict=True):
-            torch.testing.assert_close(one.validation_loss[0], other.validation_loss[index], rtol=0, atol=0)
-            torch.testing.assert_close(one.train_loss[0], other.train_loss[index], rtol=0, atol=0)
+        for solo, packed in zip(alone, together, strict=True):
+            torch.testing.assert_close(solo.validation_loss[0], packed.validation_loss[index], rtol=0, atol=0)
+            torch.testing.assert_close(solo.train_loss[0], packed.train_loss[index], rtol=0, atol=0)
 
 
 def test_a_network_that_diverges_leaves_its_neighbours_untouched() -> None:
@@ -102,7 +102,7 @@ def test_a_network_that_diverges_leaves_its_neighbours_untouched() -> None:
         assert other.alive.all()
         assert torch.equal(result.validation_loss[[0, 2]], other.validation_loss[[0, 2]])
     spectra = pack_spectra(pack.network(), SHORT.spectrum_inputs(1), initial_state=pack.initial_state)
-    assert [each.status for each in spectra] == ["ok", "non-finite", "ok"]
+    assert [spectrum.status for spectrum in spectra] == ["ok", "non-finite", "ok"]
 
 
 def test_a_checkpoint_goes_on_with_the_same_numbers(tmp_path: Path) -> None:

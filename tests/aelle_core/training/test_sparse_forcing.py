@@ -82,9 +82,9 @@ def test_losses_and_gradients_are_those_of_the_loop_in_every_way(task: Forecast,
 @pytest.mark.parametrize("way", ["packed", "compiled"])
 def test_a_network_forced_at_every_step_learns_what_it_learns_without_the_option(task: Forecast, way: str) -> None:
     sparse, plain = pack(task, "gru", way), pack(task, "gru", way, (1, 1, 1))
-    losses, expected = sparse.train_epoch(), plain.train_epoch()
-    torch.testing.assert_close(losses[0], expected[0], rtol=1e-5, atol=1e-6)
-    assert bool(((losses - expected).abs()[1:] > 1e-2).all()), "networks that read their own output learn something else"
+    loss, expected = sparse.train_epoch(), plain.train_epoch()
+    torch.testing.assert_close(loss[0], expected[0], rtol=1e-5, atol=1e-6)
+    assert bool(((loss - expected).abs()[1:] > 1e-2).all()), "networks that read their own output learn something else"
     torch.testing.assert_close(sparse.evaluate_training()[0][0], plain.evaluate_training()[0][0], rtol=1e-4, atol=1e-5)
 
 

@@ -68,7 +68,7 @@ def test_times_on_a_machine_whose_memory_others_hold_are_not_kept(
     workload = Workload.of(get_cell("gru", 8, 8), TASK, 64, 5, CPU)
     needed = network_bytes(get_cell("gru", 8, 8), TASK, 64)
     monkeypatch.setattr("aelle_core.training.memory.free_bytes", lambda device, threads: int(2.5 * needed))
-    assert {each.networks_at_once for each in WayTimings(PackTrainer, tmp_path).measure(workload).values()} <= {2}
+    assert {timing.networks_at_once for timing in WayTimings(PackTrainer, tmp_path).measure(workload).values()} <= {2}
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -97,11 +97,11 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
     monkeypatch.setattr(WayTimings, "chosen", lambda self, workload: pytest.fail("asked for the fastest way"))
     run_pack(study, pack, stopped)
     for column in ("train_loss", "validation_loss"):
-        one, two = (
+        whole, resumed = (
             run.store.read().sort_by([("network", "ascending"), ("epoch", "ascending")])
             for run in (undisturbed, stopped)
         )
-        assert one[column].to_pylist() == two[column].to_pylist()
+        assert whole[column].to_pylist() == resumed[column].to_pylist()
 
 
 @pytest.mark.parametrize("way", ["packed", "compiled", "fused"])
