@@ -77,8 +77,8 @@ def _picture(exponents: np.ndarray) -> str:
     points = " ".join(f"{x:.1f},{down(float(y)):.1f}" for x, y in zip(across, alive, strict=True))
     zero = down(0.0)
     dots = "".join(
-        f"<circle cx='{x:.1f}' cy='{down(float(y)):.1f}' r='2' fill='#4477aa'><title>{i}: {y:.4g}</title></circle>"
-        for i, (x, y) in enumerate(zip(across, alive, strict=True), 1)
+        f"<circle cx='{x:.1f}' cy='{down(float(y)):.1f}' r='2' fill='#4477aa'><title>{number}: {y:.4g}</title></circle>"
+        for number, (x, y) in enumerate(zip(across, alive, strict=True), 1)
     )
     return (
         f"<svg width='{_WIDTH}' height='{_HEIGHT}' role='img' aria-label='exponents over their index'>"

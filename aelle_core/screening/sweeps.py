@@ -52,9 +52,9 @@ class Sweep:
         """Return the networks chosen by indices (chosen,) or by a mask (n,)."""
         index = np.arange(len(self))[chosen]
         return Sweep(
-            tuple(self.spectra[i] for i in index),
+            tuple(self.spectra[row] for row in index),
             self.losses[index],
-            tuple(self.hyperparameters[i] for i in index),
+            tuple(self.hyperparameters[row] for row in index),
             self.cells[index],
             self.units[index],
         )

@@ -92,4 +92,4 @@ def take_turns(
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> Spread:
     """How many times faster the second way is, turn by turn."""
-    return Spread.of([a / b for a, b in zip(slow, fast, strict=True)])
+    return Spread.of([before / after for before, after in zip(slow, fast, strict=True)])

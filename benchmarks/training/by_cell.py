@@ -92,7 +92,7 @@ def ensembles_table(several: Sequence[OfCell]) -> Table:
         if loops is None:
             continue
         ours = of_cell.small.packs[of_cell.small.best_of(ENSEMBLE_SIZE)]
-        gain = Spread.of([a / b for a, b in zip(loops, ours, strict=True)])
+        gain = Spread.of([slow / fast for slow, fast in zip(loops, ours, strict=True)])
         layer = DASH if layers is None else spread(Spread.of(layers))
         table.rows.append((of_cell.cell, spread(Spread.of(loops)), layer, spread(Spread.of(ours)), times(gain)))
     return table

@@ -54,4 +54,6 @@ class History:
     def of(self, night: str) -> list[Summary]:
         """Return a night's metrics."""
         names = [field.name for field in dataclasses.fields(Summary)]
-        return [Summary(**{n: row[n] for n in names}) for row in self.table().to_pylist() if row["night"] == night]
+        return [
+            Summary(**{name: row[name] for name in names}) for row in self.table().to_pylist() if row["night"] == night
+        ]

@@ -45,7 +45,9 @@ class Table:
 
     def at(self, row: str, metric: str, column: str) -> Entry | None:
         """Return the number in that place, where there is one."""
-        return next((e for e in self.entries if (e.row, e.metric, e.column) == (row, metric, column)), None)
+        return next(
+            (entry for entry in self.entries if (entry.row, entry.metric, entry.column) == (row, metric, column)), None
+        )
 
 
 class TableMaker(ABC):
