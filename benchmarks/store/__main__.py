@@ -45,7 +45,7 @@ Step = Callable[[str, Sizes], int]
 class Cost:
     seconds: float
     memory: int
-    found: int
+    rows: int
 
 
 def records(sizes: Sizes, pack: int, epoch: int) -> list[NetworkRecord]:
@@ -143,7 +143,7 @@ def main() -> None:
                 status.update(name)
                 with ProcessPoolExecutor(1, mp_context=spawn) as pool:
                     taken = pool.submit(cost, step, address, sizes).result()
-                table.add_row(name, f"{taken.seconds:.2f}", decimal(taken.memory), str(taken.found))
+                table.add_row(name, f"{taken.seconds:.2f}", decimal(taken.memory), str(taken.rows))
     finally:
         if not given.store:
             shutil.rmtree(address)

@@ -41,7 +41,7 @@ class StepCode(Writer):
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [*pointers, INDEX, INDEX]), NAME)
         for argument in function.args[:5]:
             argument.add_attribute("noalias")
-        values, rows, noise, inputs, jacobians, steps, first = function.args
+        values, rows, noise, inputs, jacobians, steps, noise_index = function.args
         builder = ir.IRBuilder(function.append_basic_block("start"))
         self.begin(builder, values, rows, noise)
         chosen = [self._planned(operation) for operation in self.graph.operations]
@@ -53,7 +53,7 @@ class StepCode(Writer):
             prepare()
 
         def step(time: Any, carried: list[Any]) -> list[Any]:
-            self.place = carried[0]
+            self.noise_index = carried[0]
             features = self.graph.features
             if features:
                 self.copy(inputs, builder.mul(time, self.emit.index(features)), self.v, self.graph.inputs[0], features)
@@ -61,9 +61,9 @@ class StepCode(Writer):
                 operation()
             matrix = builder.mul(time, self.emit.index(self.graph.size**2))
             self._finish(self.emit.pointer(jacobians, matrix), room)
-            return [self.place]
+            return [self.noise_index]
 
-        self.emit.loop(self.emit.index(0), steps, 1, [first], step)
+        self.emit.loop(self.emit.index(0), steps, 1, [noise_index], step)
         builder.ret_void()
 
     def _finish(self, jacobian: Any, room: int) -> None:

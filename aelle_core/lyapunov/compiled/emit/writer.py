@@ -42,7 +42,7 @@ class Writer:
         """Write into the builder's function from now on."""
         self.builder, self.emit = builder, Emitter(builder, types.float64)
         self.v, self.d, self.noise = values, rows, noise
-        self.place: Any = None  # in the noise
+        self.noise_index: Any = None
 
     def copy(self, source: Any, at: Any, target: Any, to: int, count: int) -> None:
         def move(index: Any) -> None:
@@ -79,8 +79,8 @@ class Writer:
         """How to find the factor of a result; None where nothing is disturbed."""
         if not self.disturbed or operation.exact:
             return None
-        grown = self.builder.add(self.builder.mul(self.place, self.emit.index(29)), self.emit.index(1013))
-        begin = self.place = self.builder.and_(grown, self.emit.index(NOISE - 1))
+        grown = self.builder.add(self.builder.mul(self.noise_index, self.emit.index(29)), self.emit.index(1013))
+        begin = self.noise_index = self.builder.and_(grown, self.emit.index(NOISE - 1))
         return lambda index: self.emit.pointer(self.noise, begin, index)
 
     def store(self, operation: Operation, index: Any, value: Real, factor: Any) -> None:
