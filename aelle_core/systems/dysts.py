@@ -45,11 +45,11 @@ class _Equation:
         return made
 
     def _evaluated(self, state: Tensor, *time: float) -> Tensor:
-        made, columns = self._instance, state.unbind(dim=-1)
-        if (static := getattr(made, "_rhs", None)) is not None:
-            derivatives = static(*columns, *time, **vars(made))
+        system, columns = self._instance, state.unbind(dim=-1)
+        if (static := getattr(system, "_rhs", None)) is not None:
+            derivatives = static(*columns, *time, **vars(system))
         else:
-            derivatives = made.rhs(columns, *time)
+            derivatives = system.rhs(columns, *time)
         derivatives = derivatives if isinstance(derivatives, tuple | list) else (derivatives,)
         return torch.stack([derivative + torch.zeros_like(columns[0]) for derivative in derivatives], dim=-1)
 
@@ -60,10 +60,10 @@ class _Equation:
     def observe(self, state: Tensor) -> Tensor:
         """Return states (..., size), with angles and phases that grow for ever folded as the package folds them:
         (..., features)."""
-        made = self._instance
-        if not hasattr(made, "_postprocessing"):
+        system = self._instance
+        if not hasattr(system, "_postprocessing"):
             return state
-        return torch.stack(list(made._postprocessing(*state.unbind(dim=-1))), dim=-1)
+        return torch.stack(list(system._postprocessing(*state.unbind(dim=-1))), dim=-1)
 
 
 class DystsFlow(_Equation, Flow):
@@ -99,10 +99,10 @@ def dysts_system(name: str) -> type[KnownSystem]:
 
     Raises UserError where the package is not installed, has no such system, or has one that is no plain equation.
     """
-    held = _definitions()
-    if name not in held:
-        raise unknown_name("system of dysts", name, held)
-    is_flow, entry, definition = held[name]
+    definitions = _definitions()
+    if name not in definitions:
+        raise unknown_name("system of dysts", name, definitions)
+    is_flow, entry, definition = definitions[name]
     if not _is_plain(definition):
         raise UserError(f"{PREFIX}{name} has a delay: expected a system whose state is a few numbers")
     start = tuple(map(float, np.ravel(entry["initial_conditions"])))

@@ -201,9 +201,9 @@ def _take_all_turns(plan: Plan, steps: Steps, until: float) -> tuple[list[Turns]
 
 def _against_size(turns: Sequence[Turns], name: str, way: str) -> growth.Curve:
     """An rnn on one thread: seconds per step and sequence against N."""
-    mine = [of_case for of_case in turns if of_case.cell == "rnn" and of_case.threads == 1]
-    seconds = tuple(Spread.of(of_case.by_way[way]).median / 1e6 for of_case in mine)
-    return growth.Curve(name, tuple(of_case.units for of_case in mine), seconds)
+    of_rnn = [of_case for of_case in turns if of_case.cell == "rnn" and of_case.threads == 1]
+    seconds = tuple(Spread.of(of_case.by_way[way]).median / 1e6 for of_case in of_rnn)
+    return growth.Curve(name, tuple(of_case.units for of_case in of_rnn), seconds)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Turns:
         return self.by_way[f"{case.kind}/{way}"]
 
 
-def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors: Errors) -> Table:
+def published_table(measured: Iterable[Turns], threads: int, peaks: Peaks, errors: Errors) -> Table:
     table = Table(
         f"Against the published way, {_threads(threads)}",
         "µs per step and sequence: the median of the turns, least..largest in brackets; ratios turn by turn. "
@@ -64,7 +64,7 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
             "fast",
         ),
     )
-    for turns, case in _rows(several, threads, published.CELLS):
+    for turns, case in _rows(measured, threads, published.CELLS):
         theirs, tightened = turns.by_way["published"], turns.by_way["tightened"]
         ours = turns.of(case, "exact")
         errors_of_case = errors.get(case, {})
@@ -88,7 +88,7 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
     return table
 
 
-def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], peaks: Peaks, errors: Errors) -> Table:
+def cells_table(measured: Iterable[Turns], threads: int, names: Sequence[str], peaks: Peaks, errors: Errors) -> Table:
     table = Table(
         f"All cells, {_threads(threads)}",
         "As above. *Autodiff*: torch.func.jacrev of the step, vectorised by vmap, and torch.linalg.qr. *Check*: "
@@ -111,7 +111,7 @@ def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], pe
             "fast",
         ),
     )
-    for turns, case in _rows(several, threads, names):
+    for turns, case in _rows(measured, threads, names):
         ours, fast, theirs = (turns.of(case, way) for way in ("exact", "fast", "autodiff"))
         checked = turns.by_way.get(f"{case.kind}/checked")
         errors_of_case = errors.get(case, {})
@@ -134,7 +134,7 @@ def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], pe
     return table
 
 
-def clvlib_table(several: Sequence[Turns], errors: Errors) -> Table:
+def clvlib_table(measured: Sequence[Turns], errors: Errors) -> Table:
     table = Table(
         f"Against clvlib {version('clvlib')}",
         "rnn, µs per step and sequence. clvlib takes one sequence at a time and a Jacobian made by hand; it runs with "
@@ -142,7 +142,7 @@ def clvlib_table(several: Sequence[Turns], errors: Errors) -> Table:
         "each, whose threads wait for work on the same two cores.",
         ("N", "clvlib", "ours, exact", "clvlib / ours", "error: clvlib", "exact"),
     )
-    for turns, case in _rows(several, 1, ("rnn",)):
+    for turns, case in _rows(measured, 1, ("rnn",)):
         theirs, ours = turns.of(case, "clvlib"), turns.of(case, "exact")
         errors_of_case = errors.get(case, {})
         table.rows.append(
@@ -196,9 +196,9 @@ def order_table(errors: Errors) -> Table:
     return table
 
 
-def _rows(several: Iterable[Turns], threads: int, names: Sequence[str]) -> list[tuple[Turns, Case]]:
+def _rows(measured: Iterable[Turns], threads: int, names: Sequence[str]) -> list[tuple[Turns, Case]]:
     """Cell by cell in the order of the names, by size, the hidden state before the whole."""
-    chosen = [turns for turns in several if turns.threads == threads and turns.cell in names]
+    chosen = [turns for turns in measured if turns.threads == threads and turns.cell in names]
     rows = [(turns, Case(turns.cell, turns.units, kind)) for turns in chosen for kind in kinds(turns.cell)]
     return sorted(rows, key=lambda row: (names.index(row[1].cell), len(row[1].parts), row[1].units))
 

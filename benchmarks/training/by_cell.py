@@ -49,8 +49,8 @@ class OfCell:
         return Spread.of(self.small.best_alone).median
 
 
-def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
-    shape = several[0].small.shape
+def alone_table(of_cells: Sequence[OfCell], threads: int, peak: float) -> Table:
+    shape = of_cells[0].small.shape
     table = Table(
         f"Against one network at a time, {threads_in_words(threads)}",
         f"Milliseconds per network and mini-batch: N = {shape.units}, {shape.batch} sequences of {shape.steps} steps "
@@ -62,7 +62,7 @@ def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
         "a 1024² product on the same threads.",
         ("cell", "one by one", "tuned", "ours", "way, networks", "best one by one / ours", "share of peak"),
     )
-    for of_cell in several:
+    for of_cell in of_cells:
         best, pack = of_cell.best
         table.rows.append(
             (
@@ -77,8 +77,8 @@ def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
     return table
 
 
-def ensembles_table(several: Sequence[OfCell]) -> Table:
-    said = sorted({text for of_cell in several for text in of_cell.small.said})
+def ensembles_table(of_cells: Sequence[OfCell]) -> Table:
+    said = sorted({text for of_cell in of_cells for text in of_cell.small.said})
     table = Table(
         "Against torch.func ensembles, one thread",
         "Milliseconds per network and mini-batch, as above. stack_module_state, functional_call and vmap of the "
@@ -87,7 +87,7 @@ def ensembles_table(several: Sequence[OfCell]) -> Table:
         + f"*Ours*: the fastest way of {ENSEMBLE_SIZE} networks.",
         ("cell", ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS, "ours", "vmap, loops / ours"),
     )
-    for of_cell in several:
+    for of_cell in of_cells:
         loops, layers = (of_cell.small.ensembles.get(name) for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS))
         if loops is None:
             continue
@@ -98,14 +98,14 @@ def ensembles_table(several: Sequence[OfCell]) -> Table:
     return table
 
 
-def sizes_table(several: Sequence[OfCell], sizes: Sequence[int]) -> Table:
+def sizes_table(of_cells: Sequence[OfCell], sizes: Sequence[int]) -> Table:
     table = Table(
         "Ours by way and by networks side by side, one thread",
         f"Milliseconds per network and mini-batch, medians, as above. *Chosen* is what the engine itself would train a "
         f"pack of {ENSEMBLE_SIZE} with, after timing its ways for itself.",
         ("cell, way", *(f"P = {size}" for size in sizes)),
     )
-    for of_cell in several:
+    for of_cell in of_cells:
         packs = {**of_cell.small.packs, **({} if of_cell.large is None else of_cell.large.packs)}
         for way in dict.fromkeys(pack.way for pack in packs):
             by_size = [packs.get(Pack(way, size)) for size in sizes]

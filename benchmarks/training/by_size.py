@@ -40,10 +40,10 @@ def against(name: str, values: Sequence[int], cell: str, pack: Pack, budget: flo
     ]
 
 
-def against_networks(several: Iterable[OfCell]) -> list[Curve]:
+def against_networks(of_cells: Iterable[OfCell]) -> list[Curve]:
     """Of what the tables show, the best way at each number of networks; the one-by-one way as a level."""
     curves = []
-    for of_cell in several:
+    for of_cell in of_cells:
         groups = [group for group in (of_cell.small, of_cell.large) if group is not None]
         best: dict[int, tuple[float, Spread]] = {}
         for group in groups:

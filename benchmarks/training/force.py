@@ -37,11 +37,11 @@ def measure(units: int, sizes: list[int], turns: int) -> tuple[list[list[str]], 
         ],
     )
     tables = []
-    for several in runs:
+    for compared in runs:
         scales = [1e6 / PERIOD / size for size in (1, *sizes)]
-        for run in several:  # threads and allocators start outside the measurement
+        for run in compared:  # threads and allocators start outside the measurement
             run()
-        turned = [[seconds(run) * scale for run, scale in zip(several, scales, strict=True)] for _ in range(turns)]
+        turned = [[seconds(run) * scale for run, scale in zip(compared, scales, strict=True)] for _ in range(turns)]
         by_way = list(zip(*turned, strict=True))
         tables.append(
             [

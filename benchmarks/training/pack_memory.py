@@ -72,8 +72,8 @@ def memory_table(growths: list[Growth]) -> Table:
     by_pack = {(growth.cell, growth.way == one_by_one.PUBLISHED, growth.networks): growth for growth in growths}
     ways = {growth.cell: growth.way for growth in growths if growth.way != one_by_one.PUBLISHED}
     for cell, way in ways.items():
-        several = [by_pack.get((cell, True, 1)), *(by_pack.get((cell, False, size)) for size in sizes)]
-        cells = (DASH if growth is None else number(growth.bytes / 2**20) for growth in several)
+        row = [by_pack.get((cell, True, 1)), *(by_pack.get((cell, False, size)) for size in sizes)]
+        cells = (DASH if growth is None else number(growth.bytes / 2**20) for growth in row)
         table.rows.append((f"{cell}, {way}", *cells))
     return table
 

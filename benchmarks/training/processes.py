@@ -54,9 +54,10 @@ class Processes:
     def measure(self, shape: Shape, pack: Pack) -> Rates:
         """Every process trains networks of its own: one by one in each way, and then in packs like `pack`."""
         futures = [self._pool.submit(_rates, shape, pack) for _ in range(self.count)]
-        several = [future.result() for future in futures]
+        by_process = [future.result() for future in futures]
         together = {
-            way: [sum(turn) for turn in zip(*(rates[way] for rates in several), strict=True)] for way in several[0]
+            way: [sum(turn) for turn in zip(*(rates[way] for rates in by_process), strict=True)]
+            for way in by_process[0]
         }
         return Rates(shape.cell, {way: together[way] for way in one_by_one.ALONE}, together[str(pack)])
 

@@ -69,9 +69,12 @@ class Run:
         peaks = self._peaks(peaks)
         by_networks = by_size.against_networks(one_thread)
         curves = (("P", "networks side by side", by_networks), ("N", "units", by_units), ("T", "steps", by_steps))
-        several = {threads: of_cells for threads, of_cells in by_threads.items() if of_cells}
+        of_cells_by_threads = {threads: of_cells for threads, of_cells in by_threads.items() if of_cells}
         before = [
-            *(by_cell.alone_table(of_cells, threads, peaks[threads]) for threads, of_cells in several.items()),
+            *(
+                by_cell.alone_table(of_cells, threads, peaks[threads])
+                for threads, of_cells in of_cells_by_threads.items()
+            ),
             by_cell.ensembles_table(one_thread),
             by_cell.sizes_table(one_thread, (*plan.small, *plan.large)),
             *([by_cell.cores_table(rates, by_threads[cores], cores)] if rates else []),
@@ -80,7 +83,7 @@ class Run:
         ]
         gains = {
             by_cell.threads_in_words(threads): {of_cell.cell: of_cell.gain for of_cell in of_cells}
-            for threads, of_cells in several.items()
+            for threads, of_cells in of_cells_by_threads.items()
         }
         if rates:
             gains[f"{cores} processes of one thread, as a study runs"] = {rate.cell: rate.gain for rate in rates}

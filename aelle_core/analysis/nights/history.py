@@ -43,8 +43,8 @@ class History:
     def add(self, night: str, networks: int, summaries: Sequence[Summary]) -> None:
         """Store a night's metrics, replacing earlier ones of that night."""
         rows = [{"night": night, "networks": networks} | dataclasses.asdict(summary) for summary in summaries]
-        held = [row for row in self.table().to_pylist() if row["night"] != night]
-        table = pa.Table.from_pylist(held + rows, schema=_SCHEMA)
+        earlier = [row for row in self.table().to_pylist() if row["night"] != night]
+        table = pa.Table.from_pylist(earlier + rows, schema=_SCHEMA)
         write_atomically(self.path, lambda temporary: pq.write_table(table, temporary))
 
     def before(self, night: str) -> str | None:

@@ -13,7 +13,7 @@ _CAPTION = (
 
 def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Table]:
     """One table for each task that the paper has, a column for each study; `studies` are task, name and tables."""
-    made = []
+    compared = []
     for task in dict.fromkeys(task for task, _, _ in studies):
         known: list[Entry] = []
         beside: list[Entry] = []
@@ -30,8 +30,8 @@ def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Tabl
             if printed:
                 remarks.append(_told(name, printed))
         if known:
-            made.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
-    return made
+            compared.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
+    return compared
 
 
 def _entry(entry: Entry, study: str) -> Entry:
