@@ -104,12 +104,12 @@ def test_a_sweep_uses_both_hosts_and_a_wrong_token_is_refused(
 
     assert driver.wait(300) == 2
     assert joining.wait(300) != 0
-    told = (tmp_path / "driver.log").read_text()
-    assert told.splitlines()[-1] == (
+    log = (tmp_path / "driver.log").read_text()
+    assert log.splitlines()[-1] == (
         f"aelle: ray_address='{address}': the Ray cluster there asks for another token than this process has: expected "
         "the cluster's own in RAY_AUTH_TOKEN, or in the file that RAY_AUTH_TOKEN_PATH names"
     )
-    assert "Traceback" not in told
+    assert "Traceback" not in log
     assert list(RunDirectory(tmp_path / "other").store.files()) == []
     assert "InvalidAuthToken" in (tmp_path / "joining.log").read_text()
 

@@ -119,10 +119,10 @@ def test_secrets_are_in_nothing_that_was_written(observed: Observed) -> None:
     forms = {name: value.encode() for name, value in SECRETS.items()}
     forms |= {f"{name} in base64": base64.b64encode(value) for name, value in list(forms.items())}
     forms["the password alone"] = SECRETS["PREFECT_API_AUTH_STRING"].split(":")[1].encode()
-    told = {
+    leaked = {
         (name, str(path.relative_to(observed.written)))
         for path in files
         for name, value in forms.items()
         if value in path.read_bytes()
     }
-    assert not told
+    assert not leaked

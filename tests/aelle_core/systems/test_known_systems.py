@@ -103,7 +103,7 @@ def test_small_waves_of_kuramoto_sivashinsky_grow_as_the_linear_equation_says() 
     torch.testing.assert_close(system.advance(state), growth * state, rtol=1e-7, atol=1e-17)
 
 
-@pytest.mark.parametrize("name", ["lookup", *(f"{each}" for each in systems)])
+@pytest.mark.parametrize("name", ["lookup", *(f"{system_name}" for system_name in systems)])
 def test_examples_in_the_documentation_run(name: str) -> None:
     module = importlib.import_module(systems[name].__module__ if name != "lookup" else "aelle_core.systems.lookup")
     assert doctest.testmod(module).failed == 0

@@ -127,9 +127,9 @@ def test_one_long_series_is_split_in_time_with_gaps(tmp_path: Path) -> None:
     assert len(overlapping.splits.training) > 3 * len(parts[0])
 
 
-def same(one: Arrays, other: Arrays) -> bool:
+def same(first: Arrays, second: Arrays) -> bool:
     parts = ("training", "validation", "test")
-    return all(getattr(one.splits, part).digest() == getattr(other.splits, part).digest() for part in parts)
+    return all(getattr(first.splits, part).digest() == getattr(second.splits, part).digest() for part in parts)
 
 
 def test_csv_parquet_npz_a_directory_and_arrays_of_a_program_give_the_same_examples(tmp_path: Path) -> None:
