@@ -8,7 +8,7 @@ from torch import Tensor
 from aelle_core.lyapunov.compiled.graph import NotCompilableError
 
 if TYPE_CHECKING:
-    from aelle_core.lyapunov.compiled.program import Program
+    from aelle_core.lyapunov.compiled.machine_step import MachineStep
     from aelle_core.lyapunov.systems.step import StepSystem
 
 LARGEST = 128
@@ -30,18 +30,18 @@ def worth_compiling(system: "StepSystem", steps: int) -> bool:
     )
 
 
-def compiled_step(system: "StepSystem") -> "Program":
+def compiled_step(system: "StepSystem") -> "MachineStep":
     """Return the step as machine code, compared with the function on its first states and beside them.
 
     Raises NotCompilableError where it cannot be traced, or gives other numbers.
     """
     try:
-        from aelle_core.lyapunov.compiled.program import Program
+        from aelle_core.lyapunov.compiled.machine_step import MachineStep
         from aelle_core.lyapunov.compiled.trace import trace
     except ImportError as error:
         raise NotCompilableError(str(error)) from error
     graph = trace(system.step, system.input_at(0, slice(1)), system.initial_state[:1])
-    program = Program(graph, system.disturbance)
+    program = MachineStep(graph, system.disturbance)
     state = system.initial_state
     source = torch.Generator().manual_seed(0)
     beside = state + 1e-2 * (1 + state.abs()) * torch.empty_like(state).normal_(generator=source)

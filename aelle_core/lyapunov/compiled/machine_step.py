@@ -36,7 +36,7 @@ class Compiled(NamedTuple):
 _codes: dict[tuple[bytes, bool], Compiled] = {}
 
 
-class Program:
+class MachineStep:
     """Trajectories of a traced step, with the Jacobian of every step, on arrays in float64.
 
     Code is compiled when it is first needed, for undisturbed and for disturbed trajectories apart, and kept in the
