@@ -58,7 +58,7 @@ def measure(analysis: Analysis, parameters: AnalysisParameters, resources: Resou
                     raise outcome.error
                 measurements += outcome.result
                 display().advance(_STAGE, 1, f"classifiers, {outcome.name}")
-    return sorted(measurements, key=lambda one: (one.split, one.epoch, one.classifier))
+    return sorted(measurements, key=lambda measurement: (measurement.split, measurement.epoch, measurement.classifier))
 
 
 @task(name="fit AeLLE", cache_policy=NO_CACHE, persist_result=False)

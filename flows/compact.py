@@ -22,8 +22,8 @@ def compact(directory: str) -> Any:
     run.read_settings()
     nights = Nights(run)
     runs = [nights.run(night) for night in nights.begun()] or [run]
-    done = [merge(one.store) for one in runs]
-    before, after = sum(one.before for one in done), sum(one.after for one in done)
+    done = [merge(member.store) for member in runs]
+    before, after = sum(merged.before for merged in done), sum(merged.after for merged in done)
     sentence = f"{run}: {before} files of spectra merged into {after}"
     create_markdown_artifact(key="compaction", markdown=sentence)
     return Completed(message=sentence, data=str(run))

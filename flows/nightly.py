@@ -61,7 +61,7 @@ def publish(directory: str, night: str, finished: Sequence[str], measured: Seque
     series = RunDirectory(directory)
     history, study = History(series), series.study()
     own = joint_examples([Trained.of(Nights(series).run(night))])[0][study.epochs]
-    summaries = [one for one in measured if one.epoch in (0, study.epochs)] + network_summaries(own)
+    summaries = [summary for summary in measured if summary.epoch in (0, study.epochs)] + network_summaries(own)
     history.add(night, study.total_networks * len(finished), summaries)
     before = history.before(night)
     compared = checks(summaries, history.of(before), study.epochs) if before else []

@@ -56,16 +56,16 @@ def screen(
     """
     parameters = parameters or ScreeningParameters()
     run = RunDirectory(resolved(directory))
-    found = rank(study.to_study(), parameters)
+    chosen = rank(study.to_study(), parameters)
     create_table_artifact(
         key="kept-networks",
-        table=[{**row, "hyperparameters": drawn_in_words(row["hyperparameters"])} for row in found.rows()],
-        description=f"{len(found.ranked)} of {len(found.drawn)} untrained networks, best first by the expected loss",
+        table=[{**row, "hyperparameters": drawn_in_words(row["hyperparameters"])} for row in chosen.rows()],
+        description=f"{len(chosen.ranked)} of {len(chosen.drawn)} untrained networks, best first by the expected loss",
     )
     if parameters.train:
-        train_networks(found.study, str(run), resources or Resources())
+        train_networks(chosen.study, str(run), resources or Resources())
     kept = run.path / KEPT
-    write_atomically(kept, lambda temporary: temporary.write_text(found.to_json()))
+    write_atomically(kept, lambda temporary: temporary.write_text(chosen.to_json()))
     if not parameters.train:
         return str(kept)
     return completed(run, str(kept), f"kept networks: {kept}; results: {run}")

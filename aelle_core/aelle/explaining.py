@@ -69,9 +69,9 @@ class Explanation:
         import pandas as pd
 
         columns = {"reference": self.reference, "mean_size_of_attribution": np.abs(self.attributions).mean(axis=0)}
-        for place in self.leading(leading):
-            name = f"latent_{place + 1} (share {self.shares[place]:.2f})"
-            columns |= {f"{name} encoder": self.encoder[place], f"{name} decoder": self.decoder[place]}
+        for dimension in self.leading(leading):
+            name = f"latent_{dimension + 1} (share {self.shares[dimension]:.2f})"
+            columns |= {f"{name} encoder": self.encoder[dimension], f"{name} decoder": self.decoder[dimension]}
         index = pd.RangeIndex(1, len(self.reference) + 1, name="index")
         return pd.DataFrame(columns, index=index)
 
@@ -117,7 +117,7 @@ def explain_predictions(model: "AeLLE", X: Any, *, reference: Any = None, points
 def _decoded_changes(model: "AeLLE", inputs: np.ndarray, axes: Tensor, deviations: np.ndarray) -> np.ndarray:
     """(L, D): half of what the decoded spectra change by from one deviation below to one above, mean over rows."""
     networks = model.autoencoder_
-    found = []
+    changes = []
     with torch.no_grad():
         joined = _joined(networks, torch.from_numpy(inputs))
         for axis, deviation in zip(axes, deviations, strict=True):
@@ -125,8 +125,8 @@ def _decoded_changes(model: "AeLLE", inputs: np.ndarray, axes: Tensor, deviation
             for sign in (1, -1):
                 moved = networks.split(joined + sign * float(deviation) * axis)
                 ends.append(model.inputs_.back(networks.decode(moved).mean(0).numpy()))
-            found.append((ends[0] - ends[1]).mean(axis=0) / 2)
-    return np.stack(found)
+            changes.append((ends[0] - ends[1]).mean(axis=0) / 2)
+    return np.stack(changes)
 
 
 def _joined(model: Autoencoders, inputs: Tensor) -> Tensor:
@@ -147,11 +147,11 @@ def _integrated(
     nodes, shares = np.polynomial.legendre.leggauss(points)
     total = np.zeros((len(directions), *inputs.shape))
     for node, share in zip((nodes + 1) / 2, shares / 2, strict=True):
-        here = torch.from_numpy(start + node * (inputs - start)).requires_grad_()
-        values = (_joined(model, here) @ directions.mT).sum(dim=0)
-        for place, value in enumerate(values):
-            (slope,) = torch.autograd.grad(value, here, retain_graph=True)
-            total[place] += share * slope.numpy()
+        points_between = torch.from_numpy(start + node * (inputs - start)).requires_grad_()
+        values = (_joined(model, points_between) @ directions.mT).sum(dim=0)
+        for direction, value in enumerate(values):
+            (slope,) = torch.autograd.grad(value, points_between, retain_graph=True)
+            total[direction] += share * slope.numpy()
     with torch.no_grad():
         at_end = _joined(model, torch.from_numpy(inputs)) @ directions.mT
     return at_end.mT.numpy(), total

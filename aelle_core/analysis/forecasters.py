@@ -53,7 +53,7 @@ def beside_its_median(trained: Trained, scaled: bool) -> NetworkExamples:
     the median of all, so that a good network has less than 1 whatever the system; `scaled`, with exponents over the
     system's largest exponent."""
     study = trained.study
-    found = joint_examples([trained])[0][study.epochs]
+    examples = joint_examples([trained])[0][study.epochs]
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     assert isinstance(task, Forecast)
     name, known = task.system.name, task.system.published
@@ -61,11 +61,11 @@ def beside_its_median(trained: Trained, scaled: bool) -> NetworkExamples:
         raise UserError(f"{name} has no published largest exponent: expected one to measure spectra by")
     unit = known.largest * task.system.interval if scaled and known is not None and known.largest else 1.0
     return dataclasses.replace(
-        found,
-        spectra=found.spectra / unit,
-        final_loss=found.final_loss / np.median(found.final_loss),
-        loss=found.loss,
-        networks=np.array([f"{name}/{each}" for each in found.networks]),
+        examples,
+        spectra=examples.spectra / unit,
+        final_loss=examples.final_loss / np.median(examples.final_loss),
+        loss=examples.loss,
+        networks=np.array([f"{name}/{network}" for network in examples.networks]),
     )
 
 
@@ -73,17 +73,17 @@ def left_out(trained: Sequence[Trained]) -> Table:
     """Return the table: each system left out, what was fitted to the others' networks and tested on its own."""
     entries, measured = [], []
     for scaled in (False, True):
-        parts = [beside_its_median(each, scaled) for each in trained]
+        parts = [beside_its_median(finished, scaled) for finished in trained]
         everyone = parts[0]
         for part in parts[1:]:
             everyone = everyone.with_rows(part)
-        labels = np.array([each.partition("/")[0] for each in everyone.networks])
+        labels = np.array([network.partition("/")[0] for network in everyone.networks])
         groups, splits = zip(*splits_by_group(everyone, labels, seed=0), strict=True)
         material = Material("forecast", {"closed_loop": {everyone.epoch: everyone}}, 1.0)
         chosen = {row: kind for row, (kind, over) in ROWS.items() if over == scaled}
-        found = material.measure(list(splits), [everyone.epoch], chosen)
-        measured += found
-        entries += _entries(found, groups, list(chosen))
+        measurements = material.measure(list(splits), [everyone.epoch], chosen)
+        measured += measurements
+        entries += _entries(measurements, groups, list(chosen))
     share = "Calling every network good would give an F1 of .667 (good: below the median of its system)."
     caption = (
         "Fitted to the networks of all other systems (80 and 20 % for training and cuts), tested on those of the "
@@ -93,15 +93,15 @@ def left_out(trained: Sequence[Trained]) -> Table:
     return Table("system_left_out", "Good forecasters of a system never seen", caption, entries, (share,))
 
 
-def _entries(found: Sequence[Measurement], groups: Sequence[str], rows: Sequence[str]) -> list[Entry]:
-    summaries = {(one.classifier, one.metric): one for one in summarise(found)}
+def _entries(measurements: Sequence[Measurement], groups: Sequence[str], rows: Sequence[str]) -> list[Entry]:
+    summaries = {(summary.classifier, summary.metric): summary for summary in summarise(measurements)}
     entries = []
     for row in rows:
         for metric in METRICS:
             entries += [
-                Entry(row, metric, groups[one.split], getattr(one, metric), _NAN, _NAN)
-                for one in sorted(found, key=lambda one: one.split)
-                if one.classifier == row
+                Entry(row, metric, groups[measurement.split], getattr(measurement, metric), _NAN, _NAN)
+                for measurement in sorted(measurements, key=lambda measurement: measurement.split)
+                if measurement.classifier == row
             ]
             mean = summaries[row, metric]
             entries.append(Entry(row, metric, "all", mean.mean, mean.low, mean.high))

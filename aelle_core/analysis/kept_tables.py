@@ -71,8 +71,8 @@ def kept_tables(path: Place, settings: dict[str, Any], make: Callable[[], list[T
     Raises UserError naming the file when it is broken.
     """
     if path.exists():
-        held, tables = read_tables(path)
-        if held == _origin(settings):
+        origin, tables = read_tables(path)
+        if origin == _origin(settings):
             return tables
     with joblib_bound_to_this_process():
         tables = make()
@@ -96,8 +96,10 @@ def read_tables(path: Place) -> tuple[dict[str, Any], list[Table]]:
     """Return what the tables in a file were made with, and the tables. Raises UserError naming the file when it is
     broken."""
     try:
-        held = json.loads(path.read_text())
-        tables = [Table(**{**one, "entries": [Entry(**entry) for entry in one["entries"]]}) for one in held["tables"]]
-        return held["origin"], tables
+        content = json.loads(path.read_text())
+        tables = [
+            Table(**{**table, "entries": [Entry(**entry) for entry in table["entries"]]}) for table in content["tables"]
+        ]
+        return content["origin"], tables
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{str(path)!r} cannot be read ({error!r}): expected a run's tables; remove it") from error

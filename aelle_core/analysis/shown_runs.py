@@ -56,8 +56,8 @@ def free_run(run: RunDirectory, study: Study, task: Forecast, network: str) -> n
     standardised. Raises UserError where its checkpoint is not there, or is not of this study."""
     pack, index = _pack_of(study, network)
     trainer = restored(run, study, task, pack)
-    held = task.held_out
-    runs = trainer.closed_loop().outputs(held.context[:1], held.continuation.shape[1])
+    held_out = task.held_out
+    runs = trainer.closed_loop().outputs(held_out.context[:1], held_out.continuation.shape[1])
     return runs[index, 0].numpy()
 
 

@@ -150,14 +150,14 @@ def _finished_rows(trained: Trained) -> tuple[list[dict[str, Any]], int]:
     missing = {network for pack in trained.quarantined for network in pack.networks} - ended
     expected = set(pack_of) - missing
     for epoch in (study.epochs, *filter(study.has_spectra, range(study.epochs))):
-        here = {row["network"]: row["pack"] for row in rows if row["epoch"] == epoch}
-        if lacking := sorted(expected - set(here)):
-            held = len(expected & set(here))
+        packs = {row["network"]: row["pack"] for row in rows if row["epoch"] == epoch}
+        if lacking := sorted(expected - set(packs)):
+            count = len(expected & set(packs))
             when = "trained to the end" if epoch == study.epochs else f"stored at epoch {epoch}"
             remedy = "run the same command again to finish it"
-            if (pack := pack_of[lacking[0]]) in here.values():  # to the command the pack's epoch is there
+            if (pack := pack_of[lacking[0]]) in packs.values():  # to the command the pack's epoch is there
                 remedy = f"{pack} lacks {lacking[0]}; remove its file of that epoch and run the same command again"
-            raise UserError(f"study {study.identity} has {held} of {len(expected)} networks {when}: {remedy}")
+            raise UserError(f"study {study.identity} has {count} of {len(expected)} networks {when}: {remedy}")
     return [row for row in rows if row["network"] not in missing], len(missing)
 
 

@@ -148,7 +148,7 @@ class Cell(ABC):
     def without(cls) -> set[str]:
         """Return which of input_gain and forget_bias its initial weights do not take."""
         taken = {"input_gain": cls.input_weights, "forget_bias": cls.forget_gate}
-        return {name for name, place in taken.items() if place is None}
+        return {name for name, weights in taken.items() if weights is None}
 
     @classmethod
     def has_author(cls) -> bool:

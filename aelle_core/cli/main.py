@@ -250,8 +250,8 @@ def _checked_device(name: str | None) -> "torch.device | None":
     try:
         return checked_device(name)
     except UserError as error:
-        there = "cpu or cuda" if torch.cuda.is_available() else "cpu"
-        raise UserError(f"--device {name!r} cannot be used here: expected {there}") from error
+        expected = "cpu or cuda" if torch.cuda.is_available() else "cpu"
+        raise UserError(f"--device {name!r} cannot be used here: expected {expected}") from error
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def show_paper(
         if directory is not None:
             _make(option, directory)
     console = Console(markup=False)
-    made: list[tuple[Stored, list[Table]]] = []
+    tables_by_study: list[tuple[Stored, list[Table]]] = []
     for study in studies:
         console.rule(study.title)
         if study.task not in paper_tasks():
@@ -78,16 +78,16 @@ def show_paper(
         tables = study.tables()
         for table in tables:
             _print(table, console)
-        made.append((study, tables))
+        tables_by_study.append((study, tables))
         _write(output, study.file_name, study.title, tables, console)
         if figures is not None:
             drawn = draw_studies(study.trained, settings, figures / study.file_name)
             console.print(f"drawn: {len(drawn)} files in {figures / study.file_name}", highlight=False)
-    if beside := comparison([(study.task, study.file_name, tables) for study, tables in made]):
+    if beside := comparison([(study.task, study.file_name, tables) for study, tables in tables_by_study]):
         console.rule("The paper and us")
         for table in beside:
             _print(table, console)
-        if len(made) > 1:
+        if len(tables_by_study) > 1:
             _write(output, "paper", "The paper and us", beside, console)
 
 

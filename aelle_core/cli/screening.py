@@ -52,8 +52,8 @@ def run_screening(
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     begun = time.perf_counter()
     predictor = SpectrumPredictor().fit(sweep)
-    found = screen_study(study, task, predictor, candidates=candidates, keep=keep, sequences=sequences)
-    whole, drawn, ranked = found.whole, found.drawn, found.ranked
+    screened = screen_study(study, task, predictor, candidates=candidates, keep=keep, sequences=sequences)
+    whole, drawn, ranked = screened.whole, screened.drawn, screened.ranked
     seconds = time.perf_counter() - begun
     training = _training_seconds(whole, task)
     of_kept = training * len(ranked) / len(drawn)
@@ -64,7 +64,7 @@ def run_screening(
     )
     console.print(_table(ranked, drawn, predictor), _unlike(ranked), sep="\n", highlight=False)
     if output is not None:
-        write_atomically(output, lambda temporary: temporary.write_text(found.to_json()))
+        write_atomically(output, lambda temporary: temporary.write_text(screened.to_json()))
         console.print(f"kept: {output}; train them with Study.from_dict(json.load(open({str(output)!r}))['study'])")
     if with_replay:
         _print_replay(console, replay(sweep), source)
@@ -88,22 +88,22 @@ def _span(seconds: float) -> str:
 
 def _table(ranked: "Sequence[Ranked]", drawn: Sequence[Candidate], predictor: SpectrumPredictor) -> Table:
     table = Table("rank", "network", "expected loss", "spread", "distance", "drawn", box=None, pad_edge=False)
-    for rank, one in enumerate(ranked[:_SHOWN], 1):
-        candidate = drawn[one.index]
+    for rank, network in enumerate(ranked[:_SHOWN], 1):
+        candidate = drawn[network.index]
         seen = "" if candidate.cell in predictor.cells else " (cell never seen)"
         table.add_row(
             str(rank),
             f"{candidate.variant.network}{seen}",
-            f"{one.predicted:.3f}",
-            f"{one.spread:.3f}",
-            f"{one.distance:.2f}{' !' if one.unlike else ''}",
+            f"{network.predicted:.3f}",
+            f"{network.spread:.3f}",
+            f"{network.distance:.2f}{' !' if network.unlike else ''}",
             drawn_in_words(candidate.variant.hyperparameters),
         )
     return table
 
 
 def _unlike(ranked: "Sequence[Ranked]") -> str:
-    count = sum(one.unlike for one in ranked)
+    count = sum(network.unlike for network in ranked)
     if not count:
         return "All kept candidates are like networks that the predictor knows."
     return f"! {count} of them are unlike all that the predictor knows: their expected loss is a guess."
@@ -111,7 +111,7 @@ def _unlike(ranked: "Sequence[Ranked]") -> str:
 
 def _print_replay(console: Console, replay: Replay, source: str) -> None:
     table = Table("regret at", *(f"{share:.0%}" for share in replay.shares), box=None, pad_edge=False)
-    for method, values in sorted(replay.regret.items(), key=lambda item: float(item[1].mean())):
+    for method, values in sorted(replay.regret.items(), key=lambda entry: float(entry[1].mean())):
         spread = replay.spread[method]
         table.add_row(method, *(f"{value:.3f} ± {own:.3f}" for value, own in zip(values, spread, strict=True)))
     console.print(

@@ -257,5 +257,5 @@ def unresolved(result: LyapunovSpectrum) -> str:
         ),
         (~underflowed & ~drowned, f"by saturated units or nearly parallel directions, where digits are lost{remedy}"),
     )
-    likely = "; ".join(f"{which.sum()} {why}" for which, why in reasons if which.any())
+    likely = "; ".join(f"{directions.sum()} {why}" for directions, why in reasons if directions.any())
     return f"{lost.sum()} of {len(lost)}. Likely {likely}"

@@ -72,7 +72,7 @@ def rank_correlation_within_cells(scores: np.ndarray, final_loss: np.ndarray, ce
 
 def measurements_table(measurements: Sequence[Measurement]) -> pa.Table:
     """Measurements as an Arrow table."""
-    return pa.Table.from_pylist([dataclasses.asdict(one) for one in measurements])
+    return pa.Table.from_pylist([dataclasses.asdict(measurement) for measurement in measurements])
 
 
 def measurements_from_table(table: pa.Table) -> list[Measurement]:

@@ -53,13 +53,15 @@ def summarise(measurements: Sequence[Measurement]) -> list[Summary]:
     """Summarise every metric of every classifier at every epoch over the splits; intervals are clipped to the
     metric's range."""
     groups: dict[tuple[str, str, int], list[Measurement]] = {}
-    for one in measurements:
-        groups.setdefault((one.classifier, one.kind, one.epoch), []).append(one)
+    for measurement in measurements:
+        groups.setdefault((measurement.classifier, measurement.kind, measurement.epoch), []).append(measurement)
     summaries = []
     for (classifier, kind, epoch), members in groups.items():
-        ratio = float(np.mean([one.test_networks / one.train_networks for one in members]))
+        ratio = float(np.mean([measurement.test_networks / measurement.train_networks for measurement in members]))
         for metric in METRICS:
-            mean, low, high = corrected_interval(np.array([getattr(one, metric) for one in members]), ratio)
+            mean, low, high = corrected_interval(
+                np.array([getattr(measurement, metric) for measurement in members]), ratio
+            )
             low, high = (low, high) if math.isnan(low) else (max(low, _LOWEST.get(metric, 0.0)), min(high, 1.0))
             summaries.append(Summary(classifier, kind, epoch, metric, mean, low, high))
     return summaries
@@ -76,9 +78,11 @@ class Standing(NamedTuple):
 def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
     """Return the classifiers at an epoch, best F1 first."""
     standing: dict[str, Standing] = {}
-    for one in summaries:
-        if one.epoch == epoch:
-            standing.setdefault(one.classifier, Standing(one.classifier, one.kind, {})).metrics[one.metric] = one
+    for summary in summaries:
+        if summary.epoch == epoch:
+            standing.setdefault(summary.classifier, Standing(summary.classifier, summary.kind, {})).metrics[
+                summary.metric
+            ] = summary
     return sorted(standing.values(), key=lambda summary: -summary.metrics["f1"].mean)
 
 
@@ -89,8 +93,16 @@ def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tupl
     At the last epoch the current loss is the outcome itself, so what looks at it is left out of the contest there.
     """
     outcomes = {name for name, classifier in classifiers.items() if classifier.uses_loss}
-    f1 = {(one.classifier, one.kind): one for one in summaries if one.epoch == epoch and one.metric == "f1"}
-    entries = [one for one in f1.values() if not (epoch == last_epoch and one.classifier in outcomes)]
-    spectrum = max((one for one in entries if one.kind == "spectrum"), key=lambda one: one.mean, default=None)
-    baseline = max((one for one in entries if one.kind == "baseline"), key=lambda one: one.mean, default=None)
+    f1 = {
+        (summary.classifier, summary.kind): summary
+        for summary in summaries
+        if summary.epoch == epoch and summary.metric == "f1"
+    }
+    entries = [summary for summary in f1.values() if not (epoch == last_epoch and summary.classifier in outcomes)]
+    spectrum = max(
+        (summary for summary in entries if summary.kind == "spectrum"), key=lambda summary: summary.mean, default=None
+    )
+    baseline = max(
+        (summary for summary in entries if summary.kind == "baseline"), key=lambda summary: summary.mean, default=None
+    )
     return None if spectrum is None or baseline is None else (spectrum, baseline)

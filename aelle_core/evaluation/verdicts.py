@@ -13,7 +13,11 @@ def gain(
     measurements: Sequence[Measurement], row: str, over: str, epoch: int, metric: str = "f1"
 ) -> tuple[float, float, float]:
     """Mean and 95 % interval (Nadeau & Bengio) of what one classifier has more than another, split by split."""
-    measured = {(one.classifier, one.split): one for one in measurements if one.epoch == epoch}
+    measured = {
+        (measurement.classifier, measurement.split): measurement
+        for measurement in measurements
+        if measurement.epoch == epoch
+    }
     splits = sorted({split for _, split in measured})
     differences = [getattr(measured[row, split], metric) - getattr(measured[over, split], metric) for split in splits]
     ratio = float(
@@ -92,13 +96,17 @@ def conclusion(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
 
 
 def _metrics(summaries: Sequence[Summary], classifier: str, epoch: int) -> dict[str, float]:
-    return {one.metric: one.mean for one in summaries if (one.classifier, one.epoch) == (classifier, epoch)}
+    return {
+        summary.metric: summary.mean
+        for summary in summaries
+        if (summary.classifier, summary.epoch) == (classifier, epoch)
+    }
 
 
 def _of_hundred(metrics: dict[str, float]) -> str:
     return f"{100 * metrics['balanced_accuracy']:.0f}"
 
 
-def _f1(one: Summary) -> str:
-    interval = "" if math.isnan(one.low) else f", {one.low:.3f} to {one.high:.3f}"
-    return f"{one.classifier} (F1 {one.mean:.3f}{interval})"
+def _f1(summary: Summary) -> str:
+    interval = "" if math.isnan(summary.low) else f", {summary.low:.3f} to {summary.high:.3f}"
+    return f"{summary.classifier} (F1 {summary.mean:.3f}{interval})"

@@ -17,6 +17,6 @@ def check_size(file: BinaryIO) -> None:
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, kind = read(file)
     declared = math.prod(shape) * np.dtype(kind).itemsize
-    held = os.fstat(file.fileno()).st_size - file.tell()
-    if not kind.hasobject and (any(size < 0 for size in shape) or declared > held):
-        raise ValueError(f"its header declares {declared} bytes for shape {shape}, and {held} follow")
+    follows = os.fstat(file.fileno()).st_size - file.tell()
+    if not kind.hasobject and (any(size < 0 for size in shape) or declared > follows):
+        raise ValueError(f"its header declares {declared} bytes for shape {shape}, and {follows} follow")

@@ -145,8 +145,8 @@ def _collect(
     below: list[str] = []
     try:
         known = os.stat(directory)
-        here = (known.st_dev, known.st_ino)
-        if here in above:
+        identity = (known.st_dev, known.st_ino)
+        if identity in above:
             raise OSError(errno.ELOOP, "a link leads back to a directory above it", directory)
         with os.scandir(directory) as entries:
             for entry in entries:
@@ -157,7 +157,9 @@ def _collect(
     if names:
         names_by_directory[relative] = names
     for name in below:
-        _collect(f"{directory}/{name}", f"{relative}/{name}" if relative else name, names_by_directory, (*above, here))
+        _collect(
+            f"{directory}/{name}", f"{relative}/{name}" if relative else name, names_by_directory, (*above, identity)
+        )
 
 
 def each_of(where: Place, function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

@@ -26,13 +26,13 @@ def compile_once(module: ir.Module, room: str) -> binding.ExecutionEngine:
     next process, nothing else; a file that is damaged is written again.
     """
     machine, parsed = _parsed(module)
-    place = cache_directory(room) / f"{_fingerprint(module)}.o"
-    kept = _read(place)
+    file = cache_directory(room) / f"{_fingerprint(module)}.o"
+    kept = _read(file)
     if kept is None:
         _optimise(machine, parsed)
     engine = binding.create_mcjit_compiler(parsed, machine)
     engine.set_object_cache(
-        notify_func=lambda _, code: _write(place, code) if kept is None else None, getbuffer_func=lambda _: kept
+        notify_func=lambda _, code: _write(file, code) if kept is None else None, getbuffer_func=lambda _: kept
     )
     engine.finalize_object()
     return engine
@@ -70,21 +70,21 @@ def _fingerprint(module: ir.Module) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def _read(place: Path) -> bytes | None:
+def _read(path: Path) -> bytes | None:
     """Return the code in a file whose first 32 bytes are its digest; None where there is none, or another."""
     try:
-        digest, code = (whole := place.read_bytes())[:32], whole[32:]
+        digest, code = (whole := path.read_bytes())[:32], whole[32:]
     except OSError:
         return None
     return code if hashlib.sha256(code).digest() == digest else None
 
 
-def _write(place: Path, code: bytes) -> None:
+def _write(path: Path, code: bytes) -> None:
     """Other processes may read and write the same file: it appears whole."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             file.write(hashlib.sha256(code).digest() + code)
-        os.replace(file.name, place)
+        os.replace(file.name, path)
     except OSError:
         return

@@ -6,8 +6,8 @@ import sys
 
 def searches_current_folder() -> bool:
     """Return whether this process imports from the folder that it runs in, as `python -m` makes it do."""
-    here = os.path.realpath(os.curdir)
-    return any(os.path.realpath(path or os.curdir) == here for path in sys.path)
+    current = os.path.realpath(os.curdir)
+    return any(os.path.realpath(path or os.curdir) == current for path in sys.path)
 
 
 def keep_current_folder_off_paths() -> None:

@@ -65,7 +65,7 @@ class SpectrumCallback:
         self.history: list[tuple[int, LyapunovSpectrum]] = []
         self.skipped = 0
         destinations = () if log is None else log if isinstance(log, tuple) else (log,)
-        self._logs: list[Log] = [log_to(one) for one in destinations]
+        self._logs: list[Log] = [log_to(destination) for destination in destinations]
         self._options: dict[str, Any] = {"k": k, "jacobian": jacobian, "layer": layer}
         self._calls = 0
         self._started: float | None = None

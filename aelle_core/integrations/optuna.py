@@ -15,6 +15,6 @@ def enqueue_ranked(study: Any, hyperparameters: Sequence[Mapping[str, Any]]) -> 
     if not hasattr(study, "enqueue_trial"):
         raise UserError(f"study is a {type(study).__name__}: expected a study of optuna.create_study()")
     before = len(study.trials)
-    for one in hyperparameters:
-        study.enqueue_trial(dict(one), skip_if_exists=True)
+    for point in hyperparameters:
+        study.enqueue_trial(dict(point), skip_if_exists=True)
     return len(study.trials) - before

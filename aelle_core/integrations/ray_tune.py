@@ -14,7 +14,7 @@ def points_to_evaluate(hyperparameters: Sequence[Mapping[str, Any]]) -> list[dic
 
     Raises UserError where one of them lacks a name that another has.
     """
-    points = [dict(one) for one in hyperparameters]
+    points = [dict(values) for values in hyperparameters]
     names = set().union(*points) if points else set()
     for number, point in enumerate(points):
         if missing := sorted(names - set(point)):

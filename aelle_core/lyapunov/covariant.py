@@ -44,9 +44,9 @@ class CovariantVectors:
         at = int((self.exponents > 0).sum()) if split is None else split
         if not 0 < at < k:
             raise UserError(f"split={at}: expected 1 to {k - 1}, vectors on both sides")
-        one, _ = np.linalg.qr(self.vectors[..., :at])
-        other, _ = np.linalg.qr(self.vectors[..., at:])
-        cosines = np.linalg.svd(one.swapaxes(-1, -2) @ other, compute_uv=False)[..., 0]
+        fast, _ = np.linalg.qr(self.vectors[..., :at])
+        slow, _ = np.linalg.qr(self.vectors[..., at:])
+        cosines = np.linalg.svd(fast.swapaxes(-1, -2) @ slow, compute_uv=False)[..., 0]
         return np.arccos(np.clip(cosines, 0.0, 1.0))
 
 

@@ -17,11 +17,11 @@ _WIDTH, _HEIGHT, _EDGE = 320, 120, 8
 def to_dict(spectrum: "LyapunovSpectrum") -> dict[str, Any]:
     """Return every field as numbers, texts and lists, ready for json.dumps (where NaN and infinity are allowed)."""
     plain: dict[str, Any] = {}
-    for one in fields(spectrum):
-        value = getattr(spectrum, one.name)
-        if one.name == "covariant":
+    for field in fields(spectrum):
+        value = getattr(spectrum, field.name)
+        if field.name == "covariant":
             continue
-        plain[one.name] = value.tolist() if isinstance(value, np.ndarray) else value
+        plain[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
     return plain
 
 
@@ -77,8 +77,8 @@ def _picture(exponents: np.ndarray) -> str:
     points = " ".join(f"{x:.1f},{down(float(y)):.1f}" for x, y in zip(across, alive, strict=True))
     zero = down(0.0)
     dots = "".join(
-        f"<circle cx='{x:.1f}' cy='{down(float(y)):.1f}' r='2' fill='#4477aa'><title>{i}: {y:.4g}</title></circle>"
-        for i, (x, y) in enumerate(zip(across, alive, strict=True), 1)
+        f"<circle cx='{x:.1f}' cy='{down(float(y)):.1f}' r='2' fill='#4477aa'><title>{number}: {y:.4g}</title></circle>"
+        for number, (x, y) in enumerate(zip(across, alive, strict=True), 1)
     )
     return (
         f"<svg width='{_WIDTH}' height='{_HEIGHT}' role='img' aria-label='exponents over their index'>"

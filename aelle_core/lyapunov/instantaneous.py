@@ -38,5 +38,5 @@ def instantaneous_exponents(spectrum: "LyapunovSpectrum") -> tuple[np.ndarray, n
     before = np.concatenate([np.zeros((1, sums.shape[1])), sums[:-1]])
     lengths = np.diff(np.concatenate([[0], steps]))
     with np.errstate(invalid="ignore"):
-        found = (sums - before) / lengths[:, None]
-    return steps, np.where(np.isneginf(before), -np.inf, found)
+        exponents = (sums - before) / lengths[:, None]
+    return steps, np.where(np.isneginf(before), -np.inf, exponents)

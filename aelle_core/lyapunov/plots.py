@@ -85,7 +85,7 @@ def plot_instantaneous(
     sums = np.where(alive, values, 0.0).sum(axis=1)
     mean = sums / np.maximum(alive.sum(axis=1), 1)
     width = 0.8 * float(np.diff(steps).min()) if len(steps) > 1 else 0.8
-    colours = ["#d55e00" if one < 0 else _COLOUR for one in mean]
+    colours = ["#d55e00" if exponent < 0 else _COLOUR for exponent in mean]
     axes.axhline(0.0, color="0.6", linewidth=0.8)
     axes.bar(steps, mean, width=width, color=colours, alpha=0.55, label=f"mean of {values.shape[1]}")
     for index in range(leading):

@@ -183,10 +183,10 @@ def _by_group(values: Tensor, groups: Tensor) -> Tensor:
 def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:
     """|log r - log r'| of trajectories and their disturbed copies, (networks, copies, sequences, groups of steps, k) ->
     the largest of all copies; 0 where both are zero and a zero is the truth, infinite where one is or it is not."""
-    one, others = logarithms[:, :1], logarithms[:, 1:]
-    apart = (one - others).abs().nan_to_num(nan=float("inf"))
+    original, others = logarithms[:, :1], logarithms[:, 1:]
+    apart = (original - others).abs().nan_to_num(nan=float("inf"))
     if exact_zeros:
-        apart = torch.where(one.isneginf() & others.isneginf(), 0.0, apart)
+        apart = torch.where(original.isneginf() & others.isneginf(), 0.0, apart)
     else:
-        apart = torch.where(one.isneginf(), float("inf"), apart)
+        apart = torch.where(original.isneginf(), float("inf"), apart)
     return apart.amax(dim=1)

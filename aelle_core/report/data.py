@@ -101,8 +101,8 @@ class ReportData:
 
     def stages(self, *shares: float) -> list[int]:
         """Return the epochs with spectra that are nearest to these shares of training, each once."""
-        there = sorted(self.examples_by_epoch)
-        return sorted({min(there, key=lambda epoch: abs(epoch - share * self.last_epoch)) for share in shares})
+        epochs = sorted(self.examples_by_epoch)
+        return sorted({min(epochs, key=lambda epoch: abs(epoch - share * self.last_epoch)) for share in shares})
 
     @property
     def groups(self) -> tuple[str, np.ndarray] | None:

@@ -62,7 +62,7 @@ def metrics_csv(summaries: Sequence[Summary]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["classifier", "kind", "epoch", "metric", "mean", "low", "high"])
-    for one in summaries:
-        numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in (one.mean, one.low, one.high)]
-        writer.writerow([one.classifier, one.kind, one.epoch, one.metric, *numbers])
+    for summary in summaries:
+        numbers = ["" if math.isnan(value) else f"{value:.6g}" for value in (summary.mean, summary.low, summary.high)]
+        writer.writerow([summary.classifier, summary.kind, summary.epoch, summary.metric, *numbers])
     return buffer.getvalue()

@@ -180,7 +180,7 @@ def _early(data: ReportData) -> dict[str, Any]:
     epochs = sorted(data.examples_by_epoch)
     if len(epochs) > _MOST_EPOCHS:
         epochs = sorted({*epochs[:4], epochs[len(epochs) // 2], epochs[3 * len(epochs) // 4], epochs[-1]})
-    f1 = {(one.classifier, one.epoch): one for one in data.summaries if one.metric == "f1"}
+    f1 = {(summary.classifier, summary.epoch): summary for summary in data.summaries if summary.metric == "f1"}
     names = [standing.classifier for standing in standings(data.summaries, epochs[0])]
     rows = [(name, [f1[name, epoch] for epoch in epochs]) for name in names]
     best = [max((cells[column].mean for _, cells in rows), default=0) for column in range(len(epochs))]

@@ -19,8 +19,8 @@ METRICS = {
 
 def grid(table: Table) -> tuple[list[str], list[list[str]]]:
     """Header and rows as text. The paper's numbers stand in columns of their own, before ours."""
-    metrics = list(dict.fromkeys(one.metric for one in table.entries))
-    printed = {one.column for one in table.entries if one.paper is not None}
+    metrics = list(dict.fromkeys(entry.metric for entry in table.entries))
+    printed = {entry.column for entry in table.entries if entry.paper is not None}
     header = [""] + (["metric"] if len(metrics) > 1 else [])
     for column in table.columns():
         header += [f"{column}, paper", f"{column}, ours"] if column in printed else [column]
@@ -63,7 +63,7 @@ def _line(cells: Iterable[str]) -> str:
 
 def has_intervals(table: Table) -> bool:
     """Return whether any number of the table has an interval."""
-    return not all(math.isnan(one.low) for one in table.entries)
+    return not all(math.isnan(entry.low) for entry in table.entries)
 
 
 def comma_separated(tables: Sequence[Table]) -> str:
@@ -72,8 +72,8 @@ def comma_separated(tables: Sequence[Table]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["table", "row", "metric", "column", "paper", "mean", "low", "high"])
     for table in tables:
-        for one in table.entries:
-            values = [None if one.paper is None else one.paper, one.mean, one.low, one.high]
+        for entry in table.entries:
+            values = [None if entry.paper is None else entry.paper, entry.mean, entry.low, entry.high]
             cells = ["" if value is None or math.isnan(value) else f"{value:.6g}" for value in values]
-            writer.writerow([table.name, one.row, one.metric, one.column, *cells])
+            writer.writerow([table.name, entry.row, entry.metric, entry.column, *cells])
     return buffer.getvalue()

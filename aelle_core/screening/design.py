@@ -84,15 +84,15 @@ def design(
     best: tuple[float, np.ndarray, dict[str, Tensor]] = (np.inf, np.full(len(target), np.nan), {})
     for step in range(steps + 1):
         exponents = lyapunov_exponents(Network(cell, weights, constants), inputs, jacobian="hidden")
-        found = torch.sort(exponents.clamp(min=_FLOOR).mean(dim=0), descending=True).values
-        loss = (found - target).square().mean()
+        reached = torch.sort(exponents.clamp(min=_FLOOR).mean(dim=0), descending=True).values
+        loss = (reached - target).square().mean()
         distance = float(loss.detach().sqrt())
         history.append(distance)
         if distance < best[0]:
             best = (
                 distance,
-                found.detach().numpy().copy(),
-                {key: one.detach().clone() for key, one in weights.items()},
+                reached.detach().numpy().copy(),
+                {key: tensor.detach().clone() for key, tensor in weights.items()},
             )
         if on_step is not None:
             on_step(step, distance)

@@ -47,7 +47,7 @@ class SpectrumPredictor:
         """Learn from finished sweeps of one task. Returns itself. Raises UserError without networks."""
         if not sweeps:
             raise UserError("a predictor was fitted to no sweep: expected at least one")
-        spectra = [one for sweep in sweeps for one in sweep.spectra]
+        spectra = [spectrum for sweep in sweeps for spectrum in sweep.spectra]
         rates = np.log(np.concatenate([sweep.learning_rates for sweep in sweeps]))
         losses = np.concatenate([sweep.final_loss for sweep in sweeps])
         if not np.isfinite(losses).all() or not (losses > 0).all():

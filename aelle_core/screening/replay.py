@@ -178,19 +178,22 @@ def _gaussian_process(known: Sweep, asked: Sweep, seed: int) -> np.ndarray:
     cells = sorted(set(known.cells.tolist()) | set(asked.cells.tolist()))
 
     def columns(sweep: Sweep) -> np.ndarray:
-        drawn = np.array([[one.get(name, np.nan) for name in names] for one in sweep.hyperparameters])
+        drawn = np.array([[drawn_values.get(name, np.nan) for name in names] for drawn_values in sweep.hyperparameters])
         with np.errstate(invalid="ignore", divide="ignore"):
             drawn = np.where(drawn > 0, np.log(drawn), drawn)
         return np.column_stack([drawn, [[cell == own for cell in cells] for own in sweep.cells]]).astype(float)
 
-    one, other = columns(known), columns(asked)
-    center = np.nanmean(one, axis=0)
-    scale = np.nanstd(one, axis=0)
-    one, other = (np.where(np.isnan(x), 0.0, (x - center) / np.where(scale > 1e-12, scale, 1.0)) for x in (one, other))
-    kernel = ConstantKernel() * Matern(np.ones(one.shape[1]), (1e-1, 1e3), nu=2.5) + WhiteKernel(0.1)
+    columns_known, columns_asked = columns(known), columns(asked)
+    center = np.nanmean(columns_known, axis=0)
+    scale = np.nanstd(columns_known, axis=0)
+    columns_known, columns_asked = (
+        np.where(np.isnan(rows), 0.0, (rows - center) / np.where(scale > 1e-12, scale, 1.0))
+        for rows in (columns_known, columns_asked)
+    )
+    kernel = ConstantKernel() * Matern(np.ones(columns_known.shape[1]), (1e-1, 1e3), nu=2.5) + WhiteKernel(0.1)
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        process.fit(one, np.log(known.final_loss))
-    predicted: np.ndarray = process.predict(other)
+        process.fit(columns_known, np.log(known.final_loss))
+    predicted: np.ndarray = process.predict(columns_asked)
     return predicted

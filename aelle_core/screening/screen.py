@@ -88,7 +88,7 @@ def screen(
             ranked[index] = Ranked(index, candidates[index], *map(float, numbers))
     nothing = (float("nan"), float("nan"), float("inf"))
     whole = [ranked.get(index) or Ranked(index, candidates[index], *nothing) for index in range(len(candidates))]
-    return sorted(whole, key=lambda one: (np.isnan(one.predicted), one.predicted))[:keep]
+    return sorted(whole, key=lambda candidate: (np.isnan(candidate.predicted), candidate.predicted))[:keep]
 
 
 def fitted_predictor(source: SpectrumPredictor | Sweep | str | Path | None) -> SpectrumPredictor:

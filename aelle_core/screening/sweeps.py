@@ -52,9 +52,9 @@ class Sweep:
         """Return the networks chosen by indices (chosen,) or by a mask (n,)."""
         index = np.arange(len(self))[chosen]
         return Sweep(
-            tuple(self.spectra[i] for i in index),
+            tuple(self.spectra[row] for row in index),
             self.losses[index],
-            tuple(self.hyperparameters[i] for i in index),
+            tuple(self.hyperparameters[row] for row in index),
             self.cells[index],
             self.units[index],
         )
@@ -119,5 +119,5 @@ def spectrum_features(spectra: Sequence[np.ndarray], size: int) -> np.ndarray:
 
     asinh spreads exponents near 0, where differences matter, and gathers those far below, where they do not.
     """
-    rows = [np.maximum(interpolate_spectrum(one, size), -40.0) for one in spectra]
+    rows = [np.maximum(interpolate_spectrum(spectrum, size), -40.0) for spectrum in spectra]
     return np.arcsinh(np.stack(rows) / 0.05)

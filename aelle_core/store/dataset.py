@@ -91,10 +91,10 @@ class SpectraStore:
         the schema does not take, or when the store has been removed meanwhile: it is not made again. Passes on the
         system's error when the disk is full or an object store does not answer, leaving nothing behind.
         """
-        keys = {(one.study, one.cell, one.pack, one.epoch) for one in records}
+        keys = {(record.study, record.cell, record.pack, record.epoch) for record in records}
         if len(keys) != 1:
             raise StoreError(f"{len(records)} records of {len(keys)} packs and epochs: expected those of one")
-        if len({one.network for one in records}) != len(records):
+        if len({record.network for record in records}) != len(records):
             raise StoreError(f"records of {records[0].pack!r} name a network twice: expected each once")
         where = keys.pop()
         path = self.fragment(*where)
@@ -162,8 +162,8 @@ class SpectraStore:
         seen: set[str] = set()
         for directory in reversed(directories):
             names = set(self._rows(directory, ["network"], known)["network"].to_pylist()) - seen
-            here = pc.field("network").isin(pa.array(sorted(names), pa.string()))
-            yield self._rows(directory, columns, shown & here if names else pc.scalar(False))
+            of_these = pc.field("network").isin(pa.array(sorted(names), pa.string()))
+            yield self._rows(directory, columns, shown & of_these if names else pc.scalar(False))
             seen |= names
 
     def _rows(self, directory: Directory, columns: Sequence[str], condition: pc.Expression) -> pa.Table:
@@ -182,8 +182,8 @@ class SpectraStore:
                 checked_rows(now, {name: now.counted[name] for name in part}, needed) for part in parts
             )
             check_each_once(now, rows["network"])
-            here = {"study": now.study, "cell": now.cell, "epoch": now.epoch}
-            for key, value in here.items():
+            identity = {"study": now.study, "cell": now.cell, "epoch": now.epoch}
+            for key, value in identity.items():
                 field = SCHEMA.field(key)
                 rows = rows.append_column(field, pa.repeat(pa.scalar(value, field.type), len(rows)))
             return _as_asked(rows.filter(condition), columns)

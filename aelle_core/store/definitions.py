@@ -77,7 +77,7 @@ def _not_finite(column: pa.ChunkedArray) -> np.ndarray:
 def _is_no_spectrum(column: pa.ChunkedArray) -> np.ndarray:
     """Whether a spectrum that is there is empty, rises, or holds NaN or inf."""
     array = joined(column)
-    there = array.is_valid().to_numpy(zero_copy_only=False)
+    present = array.is_valid().to_numpy(zero_copy_only=False)
     offsets = array.offsets.to_numpy()
     lengths = np.diff(offsets)
     values = array.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_numpy(zero_copy_only=False)
@@ -86,7 +86,7 @@ def _is_no_spectrum(column: pa.ChunkedArray) -> np.ndarray:
     broken[row[np.isnan(values) | (values == np.inf)]] = True
     with np.errstate(invalid="ignore"):
         broken[row[1:][(values[1:] > values[:-1]) & (row[1:] == row[:-1])]] = True
-    return there & (broken | (lengths == 0))
+    return present & (broken | (lengths == 0))
 
 
 _SPECTRA = [name for name in SCHEMA.names if name.startswith("spectrum_")]

@@ -51,6 +51,6 @@ def _candidates(study: Study, task: Task) -> Iterator[Candidate]:
 def kept_study(study: Study, kept: Sequence[Candidate]) -> Study:
     """Return the study that trains the kept candidates alone, with the same weights and hyperparameters."""
     chosen: dict[str, list[int]] = {}
-    for one in kept:
-        chosen.setdefault(f"{one.cell} {one.units}", []).append(one.number)
+    for candidate in kept:
+        chosen.setdefault(f"{candidate.cell} {candidate.units}", []).append(candidate.number)
     return study.replace(chosen={name: sorted(numbers) for name, numbers in chosen.items()})

@@ -88,10 +88,10 @@ class RunDirectory:
 
     def _check_content(self, study: Study) -> None:
         if self.settings.exists():
-            held = self.read_settings()
-            if held["identity"] != study.identity:
+            settings = self.read_settings()
+            if settings["identity"] != study.identity:
                 raise UserError(
-                    f"{str(self)!r} holds the study {held['identity']}: expected {study.identity}; "
+                    f"{str(self)!r} holds the study {settings['identity']}: expected {study.identity}; "
                     "name another output directory"
                 )
         elif self.path.exists() and not self.path.is_dir():
@@ -175,9 +175,9 @@ class RunDirectory:
 
     def study(self) -> Study:
         """Return the study whose results lie here. Its cells and its task may belong to plug-ins that are not here."""
-        held = self.read_settings()["study"]
+        settings = self.read_settings()["study"]
         try:
-            return Study.from_dict(held, planned=False)
+            return Study.from_dict(settings, planned=False)
         except (UserError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(
                 f"{str(self.settings)!r} holds no study ({first_line(error)}): expected its settings"
@@ -185,9 +185,9 @@ class RunDirectory:
 
     def loss_name(self) -> str:
         """Return what the losses are, as an axis is labelled: as the run or its data say, or its task."""
-        held = self.read_settings()
-        named = held.get("loss_name") or held["data"].get("loss_name")
-        return str(named or tasks[held["study"]["task"]].loss_name)
+        settings = self.read_settings()
+        named = settings.get("loss_name") or settings["data"].get("loss_name")
+        return str(named or tasks[settings["study"]["task"]].loss_name)
 
 
 def _loss_name(study: Study, statement: dict[str, Any]) -> str:

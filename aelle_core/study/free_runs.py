@@ -35,12 +35,12 @@ def measured_free_runs(trainer: Trainer, spectra: Sequence[LyapunovSpectrum] | N
     free runs."""
     if not isinstance(trainer, ForecastTrainer):
         return {}
-    held = trainer.task.held_out
+    held_out = trainer.task.held_out
     with torch.no_grad():
-        runs = trainer.closed_loop().outputs(held.context.to(trainer.device), held.continuation.shape[1]).cpu()
-    rate = held.exponents.get(0)
-    measures = measure_all(FreeRuns(runs.numpy(), held.continuation.double().numpy(), held.interval, rate))
-    if spectra is not None and held.exponents:
+        runs = trainer.closed_loop().outputs(held_out.context.to(trainer.device), held_out.continuation.shape[1]).cpu()
+    rate = held_out.exponents.get(0)
+    measures = measure_all(FreeRuns(runs.numpy(), held_out.continuation.double().numpy(), held_out.interval, rate))
+    if spectra is not None and held_out.exponents:
         closed = np.stack([spectrum.exponents for spectrum in spectra])
-        measures["exponents_error"] = exponents_error(closed, held.exponents, held.interval)
+        measures["exponents_error"] = exponents_error(closed, held_out.exponents, held_out.interval)
     return measures

@@ -95,7 +95,7 @@ class Study:
         for name, numbers in self.chosen.items():
             if name not in groups:
                 raise unknown_name("cell and size in chosen", name, groups)
-            whole = isinstance(numbers, list | tuple) and numbers and all(type(one) is int for one in numbers)
+            whole = isinstance(numbers, list | tuple) and numbers and all(type(number) is int for number in numbers)
             if not whole or len(set(numbers)) < len(numbers) or min(numbers) < 0 or max(numbers) >= self.networks:
                 raise UserError(
                     f"chosen[{name!r}]={numbers!r}: expected numbers from 0 to {self.networks - 1}, each once"
@@ -228,5 +228,5 @@ def _check_bounds(field: "dataclasses.Field[Any]", value: Any) -> None:
     low, high = field.metadata["low"], field.metadata["high"]
     if low is None:
         return
-    for one in value if isinstance(value, tuple) else (value,):
-        check_whole(field.name, one, low, high)
+    for number in value if isinstance(value, tuple) else (value,):
+        check_whole(field.name, number, low, high)

@@ -28,7 +28,7 @@ class Screened:
     @property
     def kept(self) -> list[Candidate]:
         """The kept candidates, best first."""
-        return [self.drawn[one.index] for one in self.ranked]
+        return [self.drawn[candidate.index] for candidate in self.ranked]
 
     @property
     def study(self) -> Study:
@@ -40,12 +40,12 @@ class Screened:
         return [
             {
                 "network": candidate.variant.network,
-                "expected_loss": one.predicted,
-                "spread": one.spread,
-                "distance": one.distance,
+                "expected_loss": ranked.predicted,
+                "spread": ranked.spread,
+                "distance": ranked.distance,
                 "hyperparameters": dict(candidate.variant.hyperparameters),
             }
-            for one, candidate in zip(self.ranked, self.kept, strict=True)
+            for ranked, candidate in zip(self.ranked, self.kept, strict=True)
         ]
 
     def to_json(self) -> str:
@@ -61,9 +61,9 @@ def screen_study(
     if not 1 <= keep <= candidates:
         raise UserError(f"keep={keep!r}: expected 1 to {candidates}, the candidates")
     whole, drawn = drawn_candidates(study, task, candidates)
-    rates = [one.variant.hyperparameters.get("learning_rate", float("nan")) for one in drawn]
+    rates = [candidate.variant.hyperparameters.get("learning_rate", float("nan")) for candidate in drawn]
     ranked = screen(
-        [one.network for one in drawn],
+        [candidate.network for candidate in drawn],
         task.spectrum_inputs(sequences),
         predictor,
         keep=min(keep, len(drawn)),

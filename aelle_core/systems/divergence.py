@@ -74,12 +74,12 @@ def _neighbours(states: np.ndarray, followed: np.ndarray, known: np.ndarray, apa
     """Return for each followed (series, step) the known one nearest in state that is another series' or at least
     `apart` steps away, (n, 2); -1 where there is none."""
     points = states[known[:, 0], known[:, 1]]
-    found = np.full_like(followed, -1)
-    for place, (series, step) in enumerate(followed):
+    neighbours = np.full_like(followed, -1)
+    for index, (series, step) in enumerate(followed):
         distances = np.linalg.norm(points - states[series, step], axis=-1)
         distances[(known[:, 0] == series) & (np.abs(known[:, 1] - step) < apart)] = np.inf
         distances[distances == 0] = np.inf
         nearest = int(distances.argmin())
         if np.isfinite(distances[nearest]):
-            found[place] = known[nearest]
-    return found
+            neighbours[index] = known[nearest]
+    return neighbours

@@ -45,13 +45,13 @@ class _Equation:
         return made
 
     def _evaluated(self, state: Tensor, *time: float) -> Tensor:
-        made, columns = self._instance, state.unbind(dim=-1)
-        if (static := getattr(made, "_rhs", None)) is not None:
-            found = static(*columns, *time, **vars(made))
+        system, columns = self._instance, state.unbind(dim=-1)
+        if (static := getattr(system, "_rhs", None)) is not None:
+            derivatives = static(*columns, *time, **vars(system))
         else:
-            found = made.rhs(columns, *time)
-        found = found if isinstance(found, tuple | list) else (found,)
-        return torch.stack([each + torch.zeros_like(columns[0]) for each in found], dim=-1)
+            derivatives = system.rhs(columns, *time)
+        derivatives = derivatives if isinstance(derivatives, tuple | list) else (derivatives,)
+        return torch.stack([derivative + torch.zeros_like(columns[0]) for derivative in derivatives], dim=-1)
 
     def draw(self, count: int, source: torch.Generator) -> Tensor:
         noise = torch.randn(count, self.size, generator=source, dtype=torch.float64)
@@ -60,10 +60,10 @@ class _Equation:
     def observe(self, state: Tensor) -> Tensor:
         """Return states (..., size), with angles and phases that grow for ever folded as the package folds them:
         (..., features)."""
-        made = self._instance
-        if not hasattr(made, "_postprocessing"):
+        system = self._instance
+        if not hasattr(system, "_postprocessing"):
             return state
-        return torch.stack(list(made._postprocessing(*state.unbind(dim=-1))), dim=-1)
+        return torch.stack(list(system._postprocessing(*state.unbind(dim=-1))), dim=-1)
 
 
 class DystsFlow(_Equation, Flow):
@@ -99,10 +99,10 @@ def dysts_system(name: str) -> type[KnownSystem]:
 
     Raises UserError where the package is not installed, has no such system, or has one that is no plain equation.
     """
-    held = _definitions()
-    if name not in held:
-        raise unknown_name("system of dysts", name, held)
-    is_flow, entry, definition = held[name]
+    definitions = _definitions()
+    if name not in definitions:
+        raise unknown_name("system of dysts", name, definitions)
+    is_flow, entry, definition = definitions[name]
     if not _is_plain(definition):
         raise UserError(f"{PREFIX}{name} has a delay: expected a system whose state is a few numbers")
     start = tuple(map(float, np.ravel(entry["initial_conditions"])))
@@ -113,7 +113,7 @@ def dysts_system(name: str) -> type[KnownSystem]:
         "constants": {key: value for key, value in entry["parameters"].items() if key not in numbers},
         "definition": definition,
         "start": start,
-        "scale": tuple(map(float, entry.get("std", [max(1e-3, abs(each)) for each in start]))),
+        "scale": tuple(map(float, entry.get("std", [max(1e-3, abs(coordinate)) for coordinate in start]))),
         "stored": tuple(entry.get("lyapunov_spectrum_estimated") or ()),
         "source": entry.get("citation", ""),
         "size": len(start),
@@ -145,14 +145,14 @@ def _definitions() -> Mapping[str, tuple[bool, Mapping[str, Any], type]]:
     numba, and its functions would take numbers of NumPy alone.
     """
     require("systems", "a system of dysts")
-    found = {}
+    definitions = {}
     for file, data in _FILES.items():
         classes = _classes((_home() / file).read_text())
         entries = json.loads((_home() / "data" / data).read_text())
         for name, entry in entries.items():
             if isinstance(kind := classes.get(name), type):
-                found[name] = file == "flows.py", entry, kind
-    return found
+                definitions[name] = file == "flows.py", entry, kind
+    return definitions
 
 
 def _home() -> Path:
@@ -164,12 +164,12 @@ def _home() -> Path:
 def _classes(source: str) -> dict[str, Any]:
     """Return what a file of equations defines, with torch's functions in place of NumPy's and without its imports."""
     tree = ast.parse(source)
-    tree.body = [each for each in tree.body if not isinstance(each, ast.Import | ast.ImportFrom)]
+    tree.body = [statement for statement in tree.body if not isinstance(statement, ast.Import | ast.ImportFrom)]
     names: dict[str, Any] = {
         "__name__": __name__,
         "np": _Functions(),
         "staticjit": staticmethod,
-        **{each: type(each, (), {}) for each in ("DynSys", "DynMap", "DynSysDelay")},
+        **{base: type(base, (), {}) for base in ("DynSys", "DynMap", "DynSysDelay")},
     }
     exec(compile(tree, "dysts", "exec"), names)
     return names
@@ -186,16 +186,18 @@ class _Functions:
             return plain
 
         def function(*given: Any, **options: Any) -> Any:
-            if not any(isinstance(each, Tensor) for each in _flat(given)):
+            if not any(isinstance(argument, Tensor) for argument in _flat(given)):
                 return plain(*given, **options)
-            like = next(each for each in _flat(given) if isinstance(each, Tensor))
+            like = next(argument for argument in _flat(given) if isinstance(argument, Tensor))
             if name in ("array", "asarray", "hstack"):
                 return list(given[0])
-            values = [each if isinstance(each, Tensor) else torch.full_like(like, each) for each in given]
+            values = [
+                argument if isinstance(argument, Tensor) else torch.full_like(like, argument) for argument in given
+            ]
             return getattr(torch, self._called.get(name, name))(*values, **options)
 
         return function
 
 
 def _flat(given: Sequence[Any]) -> list[Any]:
-    return [one for each in given for one in (_flat(each) if isinstance(each, list | tuple) else [each])]
+    return [leaf for entry in given for leaf in (_flat(entry) if isinstance(entry, list | tuple) else [entry])]

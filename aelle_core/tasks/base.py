@@ -51,7 +51,9 @@ class Task(ABC):
     def illustration(self) -> list[tuple[str, np.ndarray]]:
         """Return a few labelled pictures of the task: curves (time,), or sequences (time, features). Raises UserError
         when its data are missing."""
-        return [(f"sequence {number}", one.numpy()) for number, one in enumerate(self.spectrum_inputs(4), start=1)]
+        return [
+            (f"sequence {number}", sequence.numpy()) for number, sequence in enumerate(self.spectrum_inputs(4), start=1)
+        ]
 
     @property
     def known_steps(self) -> int | None:

@@ -159,7 +159,10 @@ class Forecast(Regression):
         return HeldOut(whole[:, : self.context], whole[:, self.context :], self.system.interval, exponents)
 
     def illustration(self) -> list[tuple[str, np.ndarray]]:
-        return [(f"series {number}", one.numpy()[:200]) for number, one in enumerate(self.held_out.continuation[:4], 1)]
+        return [
+            (f"series {number}", series.numpy()[:200])
+            for number, series in enumerate(self.held_out.continuation[:4], 1)
+        ]
 
     def statement(self) -> dict[str, Any]:
         return {**super().statement(), **self.system.statement(), "noise": self.noise}

@@ -14,10 +14,10 @@ def require(kept: object, sentence: str) -> None:
         raise ContractError(sentence)
 
 
-def require_close(found: Tensor, expected: Tensor, sentence: str, *, rtol: float, atol: float) -> None:
+def require_close(computed: Tensor, expected: Tensor, sentence: str, *, rtol: float, atol: float) -> None:
     """Raise ContractError with this sentence, and by how much, unless two tensors of any shape are equal within the
     tolerances."""
     try:
-        torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+        torch.testing.assert_close(computed, expected, rtol=rtol, atol=atol)
     except AssertionError as error:
         raise ContractError(f"{sentence}\n{error}") from error

@@ -53,8 +53,8 @@ def _first_validation(make: Make) -> None:
         return
     inputs, validation = task.spectrum_inputs(5), task.splits.validation
     if validation.one_hot:
-        one = torch.equal(inputs.sum(dim=-1), torch.ones(inputs.shape[:2]))
-        require(one and torch.equal(inputs.argmax(dim=-1), validation.inputs[:5].long()), _NOT_FIRST)
+        one_hot = torch.equal(inputs.sum(dim=-1), torch.ones(inputs.shape[:2]))
+        require(one_hot and torch.equal(inputs.argmax(dim=-1), validation.inputs[:5].long()), _NOT_FIRST)
     else:
         require(torch.equal(inputs, validation.inputs[:5]), _NOT_FIRST)
 

@@ -41,11 +41,11 @@ def refits(name: str, seeds: int) -> tuple[str, ...]:
     splits = splits_by_network(everyone, SPLITS, seed=0, shares=protocol_of(study.task).end)
     scores, ranks, held, steps = [], [], [], set()
     for seed in range(seeds):
-        found = [judged(final, split.train, split.test, threshold, 100 * seed + split.number) for split in splits]
-        scores.append(np.mean([one[0] for one in found]))
-        ranks.append(np.mean([one[1] for one in found]))
-        held.append(np.mean([one[2] for one in found]))
-        steps |= {one[3] for one in found}
+        judgements = [judged(final, split.train, split.test, threshold, 100 * seed + split.number) for split in splits]
+        scores.append(np.mean([judgement[0] for judgement in judgements]))
+        ranks.append(np.mean([judgement[1] for judgement in judgements]))
+        held.append(np.mean([judgement[2] for judgement in judgements]))
+        steps |= {judgement[3] for judgement in judgements}
     spread = f"{np.mean(scores):.3f} ({min(scores):.3f} to {max(scores):.3f})"
     return (
         name,

@@ -45,7 +45,7 @@ def prefect_rows(home: Path) -> dict[str, int]:
 
 
 def disk_bytes(path: Path) -> int:
-    return sum(each.stat().st_blocks * 512 for each in path.rglob("*") if each.is_file())
+    return sum(file.stat().st_blocks * 512 for file in path.rglob("*") if file.is_file())
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,12 @@ class Measured:
             ),
             (
                 "on disk before, after compaction",
-                " ".join(decimal(int(each / self.fragments * fragments)) for each in self.disk),
+                " ".join(decimal(int(size / self.fragments * fragments)) for size in self.disk),
             ),
             ("compaction", f"{self.compaction / self.fragments * fragments / 60:.0f} min"),
             (
                 "all rows read before, after",
-                ", ".join(f"{each / self.fragments * fragments / 60:.1f} min" for each in self.reading),
+                ", ".join(f"{seconds / self.fragments * fragments / 60:.1f} min" for seconds in self.reading),
             ),
         ]
 
@@ -182,16 +182,16 @@ def remember_memory(packs: int) -> list[int]:
     """The resident memory of this process now, to which a sweep of so many packs adds that after each tenth of them."""
     from flows import cohort
 
-    found, done, fan_out = [psutil.Process().memory_info().rss], itertools.count(1), cohort.fan_out
+    resident, done, fan_out = [psutil.Process().memory_info().rss], itertools.count(1), cohort.fan_out
 
     def counted(*arguments: Any, **settings: Any) -> Iterator[Any]:
         for outcome in fan_out(*arguments, **settings):
-            if next(done) % (packs // TENTHS) == 0 and len(found) <= TENTHS:
-                found.append(psutil.Process().memory_info().rss)
+            if next(done) % (packs // TENTHS) == 0 and len(resident) <= TENTHS:
+                resident.append(psutil.Process().memory_info().rss)
             yield outcome
 
     cohort.fan_out = counted
-    return found
+    return resident
 
 
 def store_alone(plan: Any, directory: Path) -> None:
@@ -209,17 +209,17 @@ def main() -> None:
     parser.add_argument("--packs", type=int, default=10_000)
     parser.add_argument("--epochs", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="aelle-") as place:
-        directory = Path(place)
+    with tempfile.TemporaryDirectory(prefix="aelle-") as name:
+        directory = Path(name)
         os.environ["PREFECT_HOME"] = str(directory / "prefect")
         os.environ["PREFECT_PROFILES_PATH"] = str(directory / "prefect" / "profiles.toml")
         os.environ.pop("PREFECT_API_URL", None)
         load = os.getloadavg()[0]
-        found = measure(options.packs, options.epochs, directory)
+        costs = measure(options.packs, options.epochs, directory)
     console = Console()
     for title, rows in (
-        (f"{os.cpu_count()} cores, load {load:.1f} at the start", found.rows()),
-        ("a million networks on paper", found.on_paper()),
+        (f"{os.cpu_count()} cores, load {load:.1f} at the start", costs.rows()),
+        ("a million networks on paper", costs.on_paper()),
     ):
         table = Table("what", "how much", title=title, box=None)
         for row in rows:

@@ -42,11 +42,11 @@ class Ensemble:
             given = (inputs[chosen],) if noises is None else (inputs[chosen], noises[index])
             with warnings.catch_warnings(record=True) as caught:
                 gradients, losses = self._gradients(self.parameters, targets[chosen], *given)
-            self.said |= {str(each.message).split(". ")[0] for each in caught}
-            squares = torch.stack([each.flatten(1).square().sum(dim=1) for each in gradients.values()])
+            self.said |= {str(warning.message).split(". ")[0] for warning in caught}
+            squares = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients.values()])
             factors = (self.clip / (squares.sum(dim=0).sqrt() + 1e-6)).clamp(max=1.0)
-            for name, each in gradients.items():
-                self.parameters[name].grad = each * factors.view(-1, *[1] * (each.dim() - 1))
+            for name, gradient in gradients.items():
+                self.parameters[name].grad = gradient * factors.view(-1, *[1] * (gradient.dim() - 1))
             self.optimiser.step()
             total += losses.detach() * chosen.shape[1]
         return total / orders.shape[1]

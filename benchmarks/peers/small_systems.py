@@ -39,8 +39,8 @@ def pynamicalsys_lorenz(steps: int, time_step: float) -> Callable[[], np.ndarray
     system.integrator("rk4", time_step=time_step)
 
     def run() -> np.ndarray:
-        found = system.lyapunov([1.0, 1.0, 20.0], steps * time_step, parameters=[10.0, 28.0, 8 / 3])
-        return np.asarray(found) * time_step
+        exponents = system.lyapunov([1.0, 1.0, 20.0], steps * time_step, parameters=[10.0, 28.0, 8 / 3])
+        return np.asarray(exponents) * time_step
 
     return run
 

@@ -125,10 +125,10 @@ def _chosen(
 ) -> dict[str, int]:
     """Return which candidate has the least expected loss: smoothed over similar spectra, as `screen` does it, and
     smoothed over neighbouring scales."""
-    networks = [Network(cell, one.initial_weights(cell)) for one in drawn]
-    found = candidate_spectra(networks, task.spectrum_inputs(SEQUENCES))
-    alive = [index for index, spectrum in enumerate(found) if spectrum is not None]
-    spectra = [spectrum for spectrum in found if spectrum is not None]
+    networks = [Network(cell, settings.initial_weights(cell)) for settings in drawn]
+    computed = candidate_spectra(networks, task.spectrum_inputs(SEQUENCES))
+    alive = [index for index, spectrum in enumerate(computed) if spectrum is not None]
+    spectra = [spectrum for spectrum in computed if spectrum is not None]
     smooth = predictor.predict(spectra, setting.learning_rate).loss
     plain = np.log(raw.predict(spectra, setting.learning_rate).loss)
     positions = np.log([drawn[index].scale for index in alive])

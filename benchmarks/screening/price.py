@@ -48,8 +48,8 @@ def measure(name: str, rows: Rows, directory: str | None) -> None:
         if study.task == "smnist" and directory:
             options["directory"] = directory
         task = get_task(study.task, seed=study.seed, options=options)
-        found, milliseconds = _computed(study, task, epochs)
-        for (epoch, *kind), spectra in found.items():
+        by_kind, milliseconds = _computed(study, task, epochs)
+        for (epoch, *kind), spectra in by_kind.items():
             if not rows.has(name, epoch, *kind):
                 rows.add([_row(name, epoch, *kind, spectra, ended, milliseconds[kind[0], kind[1]])])
     for epoch in sorted({row["epoch"] for row in kept} & {*KEPT, study.epochs}):
@@ -60,7 +60,7 @@ def measure(name: str, rows: Rows, directory: str | None) -> None:
         }
         for exponents in EXPONENTS if spectra else ():
             if not rows.has(name, epoch, study.spectrum_sequences, exponents):
-                cut = {network: one[: exponents or None] for network, one in spectra.items()}
+                cut = {network: spectrum[: exponents or None] for network, spectrum in spectra.items()}
                 rows.add([_row(name, epoch, study.spectrum_sequences, exponents, cut, ended, float("nan"))])
 
 
@@ -99,7 +99,7 @@ def _computed(
     study: Study, task: Task, epochs: tuple[int, ...]
 ) -> tuple[dict[tuple[int, int, int], Spectra], dict[tuple[int, int], float]]:
     """Return spectra by (epoch, sequences, exponents), and milliseconds of a network by (sequences, exponents)."""
-    found: dict[tuple[int, int, int], Spectra] = {}
+    by_kind: dict[tuple[int, int, int], Spectra] = {}
     seconds: dict[tuple[int, int], float] = {}
     for cohort in cohorts(study):
         for epoch, names, network in _stages(study, cohort, task, epochs):
@@ -111,9 +111,9 @@ def _computed(
                     if epoch == 0:
                         taken = time.process_time() - begun
                         seconds[count, exponents] = seconds.get((count, exponents), 0.0) + taken
-                    place = found.setdefault((epoch, count, exponents), {})
-                    place.update({name: one.exponents for name, one in zip(names, spectra, strict=True)})
-    return found, {kind: 1e3 * taken / study.total_networks for kind, taken in seconds.items()}
+                    of_kind = by_kind.setdefault((epoch, count, exponents), {})
+                    of_kind.update({name: spectrum.exponents for name, spectrum in zip(names, spectra, strict=True)})
+    return by_kind, {kind: 1e3 * taken / study.total_networks for kind, taken in seconds.items()}
 
 
 def _stages(

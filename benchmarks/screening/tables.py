@@ -24,8 +24,8 @@ def of_chosen(rows: Rows) -> str:
             fixed = {scale: losses[f"fixed {scale:g}"] for scale in FIXED}
             best = min(fixed, key=lambda scale: float(np.median(fixed[scale])))
             against = {
-                start: float(np.median(each) / np.median(fixed[best]) - 1)
-                for start, each in {**losses, "fixed": fixed[best]}.items()
+                start: float(np.median(medians) / np.median(fixed[best]) - 1)
+                for start, medians in {**losses, "fixed": fixed[best]}.items()
             }
             for start, ratio in against.items():
                 ratios.setdefault(start, []).append(ratio)

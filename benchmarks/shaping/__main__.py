@@ -50,12 +50,14 @@ def measure(task_name: str, delay: int, cell_name: str, rows: Rows) -> None:
     task = get_task(task_name, seed=0, options={**length, "examples": 2000})
     assert isinstance(task, Supervised)
     cell, predictor = get_cell(cell_name, task.input_size, UNITS), known()
-    labels = [(seed, name, one) for seed in range(SEEDS) for name, one in starts(cell, task, seed, predictor).items()]
-    trainer = PackTrainer(cell, task, [one.settings for _, _, one in labels], batch_size=BATCH)
+    labels = [
+        (seed, name, start) for seed in range(SEEDS) for name, start in starts(cell, task, seed, predictor).items()
+    ]
+    trainer = PackTrainer(cell, task, [start.settings for _, _, start in labels], batch_size=BATCH)
     with torch.no_grad():
-        for place, (_, _, one) in enumerate(labels):
-            for name, value in (one.weights or {}).items():
-                trainer.parameters[name][place].copy_(value)
+        for index, (_, _, start) in enumerate(labels):
+            for name, value in (start.weights or {}).items():
+                trainer.parameters[name][index].copy_(value)
     epochs, curves = EPOCHS[cell_name], []
     begun = time.process_time()
     for result in trainer.run(epochs):
@@ -69,19 +71,19 @@ def measure(task_name: str, delay: int, cell_name: str, rows: Rows) -> None:
                 "cell": cell_name,
                 "start": name,
                 "seed": seed,
-                "seconds_before": one.seconds,
+                "seconds_before": start.seconds,
                 "seconds_of_an_epoch": seconds,
-                "scale": one.settings.scale,
-                "losses": " ".join(f"{curve[place]:.4g}" for curve in curves),
+                "scale": start.settings.scale,
+                "losses": " ".join(f"{curve[index]:.4g}" for curve in curves),
             }
-            for place, (seed, name, one) in enumerate(labels)
+            for index, (seed, name, start) in enumerate(labels)
         ]
     )
 
 
 def at_equal_cost(row: dict[str, Any]) -> float:
     """Return the loss when the budget of the row's case is spent: what was paid before training leaves fewer epochs."""
-    losses = [float(one) for one in row["losses"].split()]
+    losses = [float(loss) for loss in row["losses"].split()]
     paid = float(row["seconds_before"]) / float(row["seconds_of_an_epoch"])
     return losses[max(0, len(losses) - 1 - int(np.ceil(paid)))]
 
@@ -105,8 +107,8 @@ def table(rows: Rows) -> Iterator[str]:
         yield f"| {cell}, {task}, {delay} | {chance} | " + " | ".join(shown) + " |"
     reached: dict[tuple[str, ...], dict[str, float]] = {}
     for row in rows.rows:
-        place = (row["task"], row["delay"], row["cell"], row["seed"])
-        reached.setdefault(place, {})[row["start"]] = at_equal_cost(row)
+        case = (row["task"], row["delay"], row["cell"], row["seed"])
+        reached.setdefault(case, {})[row["start"]] = at_equal_cost(row)
     for name in names:
         own_cases = [losses for losses in reached.values() if name in losses]
         won = sum(min(losses.values()) == losses[name] for losses in own_cases)

@@ -40,7 +40,7 @@ class Start:
 def starts(cell: Cell, task: Supervised, seed: int, predictor: SpectrumPredictor) -> dict[str, Start]:
     """Return the starts of one seed, by name. A forget bias is for cells that have the gate."""
     plain = NetworkSettings(stream_seed(seed, f"shaping/{task.name}/{cell.name}"), cell.units**-0.5, LEARNING_RATE)
-    found = {
+    by_name = {
         PLAIN: Start(plain, None, 0.0),
         ORTHOGONAL: Start(
             replace(plain, scale=(3 / cell.units) ** 0.5, initialiser="orthogonal", input_gain=0.3), None, 0.0
@@ -49,8 +49,8 @@ def starts(cell: Cell, task: Supervised, seed: int, predictor: SpectrumPredictor
         SCREENED: _timed(lambda: _screened(cell, task, seed, plain, predictor)),
     }
     if cell.forget_gate is not None:
-        found[FORGET] = Start(replace(plain, forget_bias=3.0), None, 0.0)
-    return found
+        by_name[FORGET] = Start(replace(plain, forget_bias=3.0), None, 0.0)
+    return by_name
 
 
 def known() -> SpectrumPredictor:
@@ -94,6 +94,6 @@ def _screened(
         )
         for number in range(CANDIDATES)
     ]
-    networks = [Network(cell, one.initial_weights(cell)) for one in drawn]
+    networks = [Network(cell, settings.initial_weights(cell)) for settings in drawn]
     (best,) = screen(networks, task.spectrum_inputs(1), predictor, keep=1, learning_rate=LEARNING_RATE)
     return drawn[best.index], None

@@ -78,7 +78,7 @@ def take_turns(
     no more than fit into `budget` seconds. After `patience` seconds no turn is begun, but the first always is."""
     calls = {way.name: way.calls() for way in ways}
     start = time.perf_counter()
-    found: dict[str, list[float]] = {way.name: [] for way in ways}
+    microseconds: dict[str, list[float]] = {way.name: [] for way in ways}
     for turn in range(most):
         taken = time.perf_counter() - start
         if turn and (taken > patience or (turn >= least and taken * (turn + 1) / turn > budget)):
@@ -86,10 +86,10 @@ def take_turns(
         for way in ways:
             count = calls[way.name]
             took = seconds(lambda way=way, count=count: [way.run() for _ in range(count)])  # type: ignore[misc]
-            found[way.name].append(took / count / way.amount * 1e6)
-    return found
+            microseconds[way.name].append(took / count / way.amount * 1e6)
+    return microseconds
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> Spread:
     """How many times faster the second way is, turn by turn."""
-    return Spread.of([a / b for a, b in zip(slow, fast, strict=True)])
+    return Spread.of([before / after for before, after in zip(slow, fast, strict=True)])

@@ -194,16 +194,16 @@ def _take_all_turns(plan: Plan, steps: Steps, until: float) -> tuple[list[Turns]
                 left_out.append(f"{detail}, N = {units}")
                 continue
             least = plan.least(cell, units)
-            found = take_turns(ways_of(cell, units, threads), plan.budgets[units], least, patience=GROUP_SECONDS)
-            turns.append(Turns(cell, units, threads, found))
+            microseconds = take_turns(ways_of(cell, units, threads), plan.budgets[units], least, patience=GROUP_SECONDS)
+            turns.append(Turns(cell, units, threads, microseconds))
     return turns, left_out
 
 
 def _against_size(turns: Sequence[Turns], name: str, way: str) -> growth.Curve:
     """An rnn on one thread: seconds per step and sequence against N."""
-    mine = [each for each in turns if each.cell == "rnn" and each.threads == 1]
-    seconds = tuple(Spread.of(each.by_way[way]).median / 1e6 for each in mine)
-    return growth.Curve(name, tuple(each.units for each in mine), seconds)
+    of_rnn = [of_case for of_case in turns if of_case.cell == "rnn" and of_case.threads == 1]
+    seconds = tuple(Spread.of(of_case.by_way[way]).median / 1e6 for of_case in of_rnn)
+    return growth.Curve(name, tuple(of_case.units for of_case in of_rnn), seconds)
 
 
 if __name__ == "__main__":

@@ -47,14 +47,14 @@ class Question:
 
     def reference(self) -> np.ndarray:
         """The exponents in descending order."""
-        found = reference_spectrum(
+        exponents = reference_spectrum(
             self.case.cell,
             arrays_of(self.network()),
             self.inputs()[0].numpy(),
             jacobian=self.case.kind,
             digits=None if self.saturated else DIGITS,
         )
-        return np.sort(found)[::-1]
+        return np.sort(exponents)[::-1]
 
 
 def references(questions: Sequence[Question]) -> dict[Question, np.ndarray]:
@@ -118,20 +118,20 @@ def saturated_table(answers: dict[Question, np.ndarray]) -> Table:
         if not question.saturated:
             continue
         network, inputs, kind = question.network(), question.inputs(), question.case.kind
-        found, exact_seconds = _timed(network, inputs, kind, "exact")
+        exact, exact_seconds = _timed(network, inputs, kind, "exact")
         extended, extended_seconds = _timed(network, inputs, kind, "extended")
-        resolved = np.ones(0) if found.resolved is None else found.resolved
+        resolved = np.ones(0) if exact.resolved is None else exact.resolved
         by_published = published.published_spectrum(to_torch(network), inputs, transposed=False)[0]
         by_plain = plain_qr_spectrum(network, inputs, hidden=kind == "hidden")[0]
-        kept = _describe(found.exponents[resolved], truth[resolved]) if resolved.any() else "none"
+        kept = _describe(exact.exponents[resolved], truth[resolved]) if resolved.any() else "none"
         table.rows.append(
             (
                 question.case.cell,
                 f"{truth[0]:.1f} … {truth[np.isfinite(truth)][-1]:.0f}",
                 _describe(_descending(by_published), truth),
                 _describe(_descending(by_plain), truth),
-                _describe(found.exponents, truth),
-                f"{kept} ({int(resolved.sum())} of {found.size})",
+                _describe(exact.exponents, truth),
+                f"{kept} ({int(resolved.sum())} of {exact.size})",
                 f"{_describe(extended.exponents, truth)} ({extended_seconds / exact_seconds:,.0f}x)",
             )
         )
@@ -142,9 +142,9 @@ def _timed(network: Network, inputs: Tensor, kind: Kind, precision: Precision) -
     """The spectrum, and the seconds of a second run."""
     for _ in range(2):
         started = time.perf_counter()
-        found = lyapunov_spectrum(network, inputs, jacobian=kind, precision=precision)
+        spectrum = lyapunov_spectrum(network, inputs, jacobian=kind, precision=precision)
         taken = time.perf_counter() - started
-    return found, taken
+    return spectrum, taken
 
 
 @torch.no_grad()
@@ -174,17 +174,17 @@ def _descending(exponents: Tensor | np.ndarray) -> np.ndarray:
     return np.sort(array)[::-1]
 
 
-def _apart(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def _apart(computed: np.ndarray, truth: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
-        return np.where(found == truth, 0.0, np.abs(found - truth))
+        return np.where(computed == truth, 0.0, np.abs(computed - truth))
 
 
-def _largest(found: np.ndarray, truth: np.ndarray) -> float:
-    return float(_apart(found, truth).max(initial=0.0))
+def _largest(computed: np.ndarray, truth: np.ndarray) -> float:
+    return float(_apart(computed, truth).max(initial=0.0))
 
 
-def _describe(found: np.ndarray, truth: np.ndarray) -> str:
-    apart = _apart(found, truth)
+def _describe(computed: np.ndarray, truth: np.ndarray) -> str:
+    apart = _apart(computed, truth)
     finite = np.isfinite(apart)
     wrong = int((~finite).sum())
     largest = float(apart[finite].max(initial=0.0))

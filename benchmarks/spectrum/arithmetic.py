@@ -65,8 +65,8 @@ def final_losses(study: Study, cell: str, way: str, device: str) -> np.ndarray:
     """Validation losses (networks,) of a study's networks of one cell after its last epoch, infinite where a network
     diverged."""
     task = get_task(study.task, seed=study.seed, options=study.task_options)
-    found = []
-    for cohort in (each for each in cohorts(study) if each.cell == cell):
+    losses = []
+    for cohort in (candidate for candidate in cohorts(study) if candidate.cell == cell):
         for pack in cohort.packs:
             settings = [variant.settings for variant in pack.variants]
             recurrent = get_cell(cell, task.input_size, pack.units)
@@ -74,21 +74,21 @@ def final_losses(study: Study, cell: str, way: str, device: str) -> np.ndarray:
                 recurrent, task, settings, batch_size=study.batch_size, device=device, way=way
             )
             *_, last = trainer.run(study.epochs)
-            found.append(torch.where(last.alive, last.validation_loss, torch.inf))
-    return torch.cat(found).double().numpy()
+            losses.append(torch.where(last.alive, last.validation_loss, torch.inf))
+    return torch.cat(losses).double().numpy()
 
 
 def measure(study: Study, device: str) -> list[Pairs]:
-    task, place = get_task(study.task), torch.device(device)
-    found = []
+    task, torch_device = get_task(study.task), torch.device(device)
+    pairs = []
     for name in track(study.cells, description="cells", console=Console(stderr=True)):
         cell = get_cell(name, task.input_size, study.units[0])
-        exact, every = (available_ways(cell, place, rounded=rounded) for rounded in (False, True))
+        exact, every = (available_ways(cell, torch_device, rounded=rounded) for rounded in (False, True))
         control = [way for way in exact if way != REFERENCE][:1]
         reference = final_losses(study, name, REFERENCE, device)
         for way in [*control, *(way for way in every if way not in exact)]:
-            found.append(Pairs(name, way, reference, final_losses(study, name, way, device)))
-    return found
+            pairs.append(Pairs(name, way, reference, final_losses(study, name, way, device)))
+    return pairs
 
 
 def table_of(pairs: list[Pairs], threshold: float) -> Table:
@@ -100,11 +100,11 @@ def table_of(pairs: list[Pairs], threshold: float) -> Table:
         f"differences. *Sides*: networks that end well (below {threshold:.3f}, all networks' median) in one way alone.",
         ("cell", "way", "networks", "loss", "difference", "spread", "sides"),
     )
-    table.rows += [each.row(threshold) for each in pairs]
-    ways = dict.fromkeys(each.way for each in pairs)
+    table.rows += [pair.row(threshold) for pair in pairs]
+    ways = dict.fromkeys(pair.way for pair in pairs)
     for way in ways:
-        own = [each for each in pairs if each.way == way]
-        exact, other = (np.concatenate([getattr(each, name) for each in own]) for name in ("exact", "other"))
+        own = [pair for pair in pairs if pair.way == way]
+        exact, other = (np.concatenate([getattr(pair, name) for pair in own]) for name in ("exact", "other"))
         table.rows.append(Pairs("all", way, exact, other).row(threshold))
     return table
 
@@ -120,7 +120,7 @@ def main() -> None:
     study = study.replace(networks=options.networks, epochs=options.epochs or study.epochs)
     with on_threads(1):
         pairs = measure(study, options.device)
-    threshold = float(np.median(np.concatenate([each.exact for each in {each.cell: each for each in pairs}.values()])))
+    threshold = float(np.median(np.concatenate([pair.exact for pair in {pair.cell: pair for pair in pairs}.values()])))
     table = table_of(pairs, threshold)
     Console(width=200).print(table.rich())
     changed = [f"--networks {options.networks}"] if options.networks != parser.get_default("networks") else []

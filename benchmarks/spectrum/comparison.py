@@ -37,7 +37,7 @@ class Turns:
         return self.by_way[f"{case.kind}/{way}"]
 
 
-def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors: Errors) -> Table:
+def published_table(measured: Iterable[Turns], threads: int, peaks: Peaks, errors: Errors) -> Table:
     table = Table(
         f"Against the published way, {_threads(threads)}",
         "µs per step and sequence: the median of the turns, least..largest in brackets; ratios turn by turn. "
@@ -64,10 +64,10 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
             "fast",
         ),
     )
-    for turns, case in _rows(several, threads, published.CELLS):
+    for turns, case in _rows(measured, threads, published.CELLS):
         theirs, tightened = turns.by_way["published"], turns.by_way["tightened"]
         ours = turns.of(case, "exact")
-        found = errors.get(case, {})
+        errors_of_case = errors.get(case, {})
         aim = TARGETS[case.cell, case.kind].get(case.units)
         table.rows.append(
             (
@@ -80,15 +80,15 @@ def published_table(several: Iterable[Turns], threads: int, peaks: Peaks, errors
                 DASH if aim is None else f"{aim:g}x",
                 times(ratio(tightened, ours)),
                 _share(case, ours, peaks[threads, torch.float64]),
-                error(found.get("published")),
-                error(found.get("exact")),
-                error(found.get("fast")),
+                error(errors_of_case.get("published")),
+                error(errors_of_case.get("exact")),
+                error(errors_of_case.get("fast")),
             )
         )
     return table
 
 
-def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], peaks: Peaks, errors: Errors) -> Table:
+def cells_table(measured: Iterable[Turns], threads: int, names: Sequence[str], peaks: Peaks, errors: Errors) -> Table:
     table = Table(
         f"All cells, {_threads(threads)}",
         "As above. *Autodiff*: torch.func.jacrev of the step, vectorised by vmap, and torch.linalg.qr. *Check*: "
@@ -111,10 +111,10 @@ def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], pe
             "fast",
         ),
     )
-    for turns, case in _rows(several, threads, names):
+    for turns, case in _rows(measured, threads, names):
         ours, fast, theirs = (turns.of(case, way) for way in ("exact", "fast", "autodiff"))
         checked = turns.by_way.get(f"{case.kind}/checked")
-        found = errors.get(case, {})
+        errors_of_case = errors.get(case, {})
         table.rows.append(
             (
                 _label(case),
@@ -126,15 +126,15 @@ def cells_table(several: Iterable[Turns], threads: int, names: Sequence[str], pe
                 times(ratio(ours, fast)),
                 _share(case, ours, peaks[threads, torch.float64]),
                 _share(case, fast, peaks[threads, torch.float32]),
-                error(found.get("autodiff")),
-                error(found.get("exact")),
-                error(found.get("fast")),
+                error(errors_of_case.get("autodiff")),
+                error(errors_of_case.get("exact")),
+                error(errors_of_case.get("fast")),
             )
         )
     return table
 
 
-def clvlib_table(several: Sequence[Turns], errors: Errors) -> Table:
+def clvlib_table(measured: Sequence[Turns], errors: Errors) -> Table:
     table = Table(
         f"Against clvlib {version('clvlib')}",
         "rnn, µs per step and sequence. clvlib takes one sequence at a time and a Jacobian made by hand; it runs with "
@@ -142,17 +142,17 @@ def clvlib_table(several: Sequence[Turns], errors: Errors) -> Table:
         "each, whose threads wait for work on the same two cores.",
         ("N", "clvlib", "ours, exact", "clvlib / ours", "error: clvlib", "exact"),
     )
-    for turns, case in _rows(several, 1, ("rnn",)):
+    for turns, case in _rows(measured, 1, ("rnn",)):
         theirs, ours = turns.of(case, "clvlib"), turns.of(case, "exact")
-        found = errors.get(case, {})
+        errors_of_case = errors.get(case, {})
         table.rows.append(
             (
                 str(turns.units),
                 spread(Spread.of(theirs)),
                 spread(Spread.of(ours)),
                 times(ratio(theirs, ours)),
-                error(found.get("clvlib")),
-                error(found.get("exact")),
+                error(errors_of_case.get("clvlib")),
+                error(errors_of_case.get("exact")),
             )
         )
     return table
@@ -167,15 +167,15 @@ def lengths_table(sizes: Iterable[int]) -> Table:
         ("N", "ours", "published", "autodiff", "ours, wide", "autodiff, wide"),
     )
     for units in sizes:
-        each = LENGTHS[units]
+        lengths = LENGTHS[units]
         table.rows.append(
             (
                 str(units),
-                f"{each.ours} x {SEQUENCES}",
-                f"{each.published} x {SEQUENCES}",
-                f"{each.autodiff} x {each.autodiff_sequences}",
-                f"{each.ours_wide} x {each.ours_wide_sequences}",
-                f"{each.autodiff_wide} x {each.autodiff_sequences}",
+                f"{lengths.ours} x {SEQUENCES}",
+                f"{lengths.published} x {SEQUENCES}",
+                f"{lengths.autodiff} x {lengths.autodiff_sequences}",
+                f"{lengths.ours_wide} x {lengths.ours_wide_sequences}",
+                f"{lengths.autodiff_wide} x {lengths.autodiff_sequences}",
             )
         )
     return table
@@ -189,18 +189,18 @@ def order_table(errors: Errors) -> Table:
         "same code moves by J.",
         ("cell, N", "published, by J^T", "published, by J", "ours"),
     )
-    kept = {case: found for case, found in errors.items() if "published, J^T" in found}
+    kept = {case: by_way for case, by_way in errors.items() if "published, J^T" in by_way}
     for case in sorted(kept, key=lambda case: (published.CELLS.index(case.cell), case.units)):
         by_transposed = f"{kept[case]['published, J^T']:.2f}"
         table.rows.append((_label(case), by_transposed, error(kept[case]["published"]), error(kept[case]["exact"])))
     return table
 
 
-def _rows(several: Iterable[Turns], threads: int, names: Sequence[str]) -> list[tuple[Turns, Case]]:
+def _rows(measured: Iterable[Turns], threads: int, names: Sequence[str]) -> list[tuple[Turns, Case]]:
     """Cell by cell in the order of the names, by size, the hidden state before the whole."""
-    chosen = [turns for turns in several if turns.threads == threads and turns.cell in names]
-    found = [(turns, Case(turns.cell, turns.units, kind)) for turns in chosen for kind in kinds(turns.cell)]
-    return sorted(found, key=lambda row: (names.index(row[1].cell), len(row[1].parts), row[1].units))
+    chosen = [turns for turns in measured if turns.threads == threads and turns.cell in names]
+    rows = [(turns, Case(turns.cell, turns.units, kind)) for turns in chosen for kind in kinds(turns.cell)]
+    return sorted(rows, key=lambda row: (names.index(row[1].cell), len(row[1].parts), row[1].units))
 
 
 def _threads(count: int) -> str:

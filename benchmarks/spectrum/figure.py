@@ -63,9 +63,9 @@ def _guide(axes: Axes, curves: Sequence[Curve], power: int, text: str, scale: fl
 
 def _memory(axes: Axes, growths: Sequence[Growth]) -> None:
     for way, (colour, mark, name) in _STYLES.items():
-        mine = [(each.steps, each.bytes / 2**20) for each in growths if each.way == way]
-        if mine:
-            axes.plot(*zip(*mine, strict=True), color=colour, marker=mark, label=name)
-    logarithmic(axes, [each.steps for each in growths], "T (steps)", "MiB above the resting process")
+        points = [(growth.steps, growth.bytes / 2**20) for growth in growths if growth.way == way]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=name)
+    logarithmic(axes, [growth.steps for growth in growths], "T (steps)", "MiB above the resting process")
     axes.set_ylim(bottom=1)
     axes.set_title(f"Memory: rnn, N = {UNITS}, B = {SEQUENCES}", fontsize="medium")

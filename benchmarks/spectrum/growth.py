@@ -54,19 +54,19 @@ def _curves(shapes: dict[str, Sequence[tuple[int, int]]], grows: int, budget: fl
     }
     ways = [
         Way.on(f"{way}/{index}", runs[way], draw_inputs(*shape))
-        for way, several in shapes.items()
-        for index, shape in enumerate(several)
+        for way, sizes in shapes.items()
+        for index, shape in enumerate(sizes)
     ]
     with on_threads(1):
-        found = take_turns(ways, budget, least=2)
-    seconds = {way.name: float(np.median(found[way.name])) * way.amount / 1e6 for way in ways}
+        microseconds = take_turns(ways, budget, least=2)
+    seconds = {way.name: float(np.median(microseconds[way.name])) * way.amount / 1e6 for way in ways}
     return [
         Curve(
             way,
-            tuple(shape[grows] for shape in several),
-            tuple(seconds[f"{way}/{index}"] for index in range(len(several))),
+            tuple(shape[grows] for shape in sizes),
+            tuple(seconds[f"{way}/{index}"] for index in range(len(sizes))),
         )
-        for way, several in shapes.items()
+        for way, sizes in shapes.items()
     ]
 
 

@@ -56,15 +56,17 @@ class Drawn:
 
     def reference(self, kept: Path | None) -> np.ndarray:
         """(k,) descending, from mpmath, or from what an earlier run has kept in that folder."""
-        place = None if kept is None else kept / f"{self.label}.npy"
-        if place is not None and place.exists():
-            return np.load(place)
+        file = None if kept is None else kept / f"{self.label}.npy"
+        if file is not None and file.exists():
+            return np.load(file)
         arrays = arrays_of(self.network)
-        each = [reference_spectrum(self.cell, arrays, one, jacobian=self.jacobian) for one in self.inputs.numpy()]
-        found = -np.sort(-np.mean(each, axis=0))
-        if place is not None:
-            np.save(place, found)
-        return found
+        spectra = [
+            reference_spectrum(self.cell, arrays, sequence, jacobian=self.jacobian) for sequence in self.inputs.numpy()
+        ]
+        mean = -np.sort(-np.mean(spectra, axis=0))
+        if file is not None:
+            np.save(file, mean)
+        return mean
 
 
 def drawn(kind: str, number: int, sequences: int | None = None) -> Drawn:
@@ -91,39 +93,39 @@ class Counts:
     resolved: int = 0
     wrong: list[str] = field(default_factory=list)
 
-    def add(self, label: str, found: LyapunovSpectrum, expected: np.ndarray) -> None:
-        assert found.resolved is not None
+    def add(self, label: str, spectrum: LyapunovSpectrum, expected: np.ndarray) -> None:
+        assert spectrum.resolved is not None
         with np.errstate(invalid="ignore"):
-            error = np.where(found.exponents == expected, 0.0, np.abs(found.exponents - expected))
-        off = ~(error <= TOLERANCE) & found.resolved
+            error = np.where(spectrum.exponents == expected, 0.0, np.abs(spectrum.exponents - expected))
+        off = ~(error <= TOLERANCE) & spectrum.resolved
         self.networks += 1
         self.exponents += len(expected)
-        self.resolved += int(found.resolved.sum())
+        self.resolved += int(spectrum.resolved.sum())
         if off.any():
             self.wrong.append(f"{label}: off by {np.nanmax(error[off]):.3g}")
 
 
-def measured(one: Drawn, precision: Precision, kernel: str, draw: int) -> LyapunovSpectrum:
+def measured(problem: Drawn, precision: Precision, kernel: str, draw: int) -> LyapunovSpectrum:
     """The spectrum, with the kernel of that name and that draw of the disturbance."""
     chosen = engine._kernel_for if kernel == "compiled" else lambda *_: TorchTangents
     with patch.object(engine, "_kernel_for", chosen), patch.object(Rounding, "draw", draw):
-        return lyapunov_spectrum(one.network, one.inputs, jacobian=one.jacobian, precision=precision)
+        return lyapunov_spectrum(problem.network, problem.inputs, jacobian=problem.jacobian, precision=precision)
 
 
 def counted(
-    kind: str, first: int, each: int, draws: int, sequences: int | None, kept: Path | None
+    kind: str, first: int, networks: int, draws: int, sequences: int | None, kept: Path | None
 ) -> dict[tuple[Precision, str, int], Counts]:
     """Counts of every precision, kernel and draw."""
     ways: list[Way] = [("exact", kernel, draw) for kernel in ("compiled", "torch") for draw in range(draws)]
-    found: dict[Way, Counts] = {way: Counts() for way in [*ways, ("extended", "compiled", 0)]}
-    numbers = range(first, first + each)
-    for number in track(numbers, kind, each, console=Console(stderr=True)):
-        one = drawn(kind, number, sequences)
-        expected = one.reference(kept)
+    by_way: dict[Way, Counts] = {way: Counts() for way in [*ways, ("extended", "compiled", 0)]}
+    numbers = range(first, first + networks)
+    for number in track(numbers, kind, networks, console=Console(stderr=True)):
+        problem = drawn(kind, number, sequences)
+        expected = problem.reference(kept)
         for precision, kernel, draw in _ways_of(number, ways):
             way = (precision, kernel, draw)
-            found[way].add(one.label, measured(one, precision, kernel, draw), expected)
-    return found
+            by_way[way].add(problem.label, measured(problem, precision, kernel, draw), expected)
+    return by_way
 
 
 def _ways_of(number: int, ways: list[Way]) -> Iterator[Way]:
@@ -153,7 +155,7 @@ def main() -> None:
             share = f"{counts.resolved} ({counts.resolved / max(1, counts.exponents):.1%})"
             numbers = (str(counts.networks), str(counts.exponents), share, str(len(counts.wrong)))
             table.add_row(kind, precision, kernel, str(draw), *numbers)
-            wrong += [f"{precision}, {kernel}, draw {draw}: {each}" for each in counts.wrong]
+            wrong += [f"{precision}, {kernel}, draw {draw}: {network}" for network in counts.wrong]
     Console(width=120).print(table)
     for line in wrong:
         print(line)

@@ -86,9 +86,9 @@ def memory_table(growths: list[Growth]) -> Table:
         f"{10_000 * SEQUENCES * UNITS**2 * 8 / 2**30:.1f} GiB (not run).",
         ("steps", "ours, exact", "ours, fast", "published"),
     )
-    by_place = {(each.way, each.steps): f"{number(each.bytes / 2**20)}" for each in growths}
-    for steps in sorted({each.steps for each in growths}):
-        table.rows.append((f"{steps:,}", *(by_place.get((way, steps), DASH) for way in ("exact", "fast", "published"))))
+    texts = {(growth.way, growth.steps): f"{number(growth.bytes / 2**20)}" for growth in growths}
+    for steps in sorted({growth.steps for growth in growths}):
+        table.rows.append((f"{steps:,}", *(texts.get((way, steps), DASH) for way in ("exact", "fast", "published"))))
     return table
 
 

@@ -79,14 +79,14 @@ def _loop_rate(loop: Callable[..., Any], threads: int, dtype: torch.dtype, budge
         shapes = ((_ROWS, _STRIPE), (_ROWS, PANEL), (_ROWS, PANEL))
         return tuple(torch.full(shape, 1e-3, dtype=dtype).numpy() for shape in shapes)
 
-    mine = [arrays() for _ in range(threads)]
-    loop(*mine[0], 1)
+    operands_by_thread = [arrays() for _ in range(threads)]
+    loop(*operands_by_thread[0], 1)
     once = 4 * PANEL * _ROWS * _STRIPE
     times = 200
     with ThreadPoolExecutor(threads) as pool:
 
         def run() -> None:
-            for task in [pool.submit(loop, *each, times) for each in mine]:
+            for task in [pool.submit(loop, *operands, times) for operands in operands_by_thread]:
                 task.result()
 
         return best_rate(run, threads * times * once, budget)

@@ -12,13 +12,13 @@ from benchmarks.shared.timing import seconds
 def product_rate(size: int, dtype: torch.dtype, budget: float, device: torch.device | str = "cpu") -> float:
     """Operations per second (a multiplication and an addition are two) of a product of matrices of `size` rows and
     columns; the best of as many tries as fit into `budget` seconds."""
-    place = torch.device(device)
-    left, right = (torch.randn(size, size, dtype=dtype, device=place) for _ in range(2))
+    torch_device = torch.device(device)
+    left, right = (torch.randn(size, size, dtype=dtype, device=torch_device) for _ in range(2))
     out = torch.empty_like(left)
 
     def run() -> None:
         torch.matmul(left, right, out=out)
-        synchronise(place)
+        synchronise(torch_device)
 
     return best_rate(run, 2 * size**3, budget)
 

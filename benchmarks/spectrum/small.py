@@ -59,12 +59,12 @@ def runge_kutta(flow: Callable[[Tensor], Tensor]) -> Callable[[Any, Tensor], Ten
 def seconds(run: Run, times: int = TIMES) -> float:
     """Return the least CPU time of several runs after one that warms up."""
     run()
-    found = []
+    taken = []
     for _ in range(times):
         start = time.process_time()
         run()
-        found.append(time.process_time() - start)
-    return min(found)
+        taken.append(time.process_time() - start)
+    return min(taken)
 
 
 def in_python(run: Run) -> Run:
@@ -89,11 +89,11 @@ def of_jacobians(jacobians: Tensor, check: bool) -> Run:
 
 def jacobians_along(step: Any, start: Tensor, steps: int) -> Any:
     """Return (steps, size, size) of the step along its trajectory, for ways that take them as given."""
-    state, found = start, []
+    state, jacobians = start, []
     for _ in range(steps):
-        found.append(torch.func.jacrev(lambda s: step(None, s[None])[0])(state[0]))
+        jacobians.append(torch.func.jacrev(lambda s: step(None, s[None])[0])(state[0]))
         state = step(None, state)
-    return torch.stack(found).numpy()
+    return torch.stack(jacobians).numpy()
 
 
 def rows() -> list[tuple[str, dict[str, float]]]:
@@ -119,17 +119,17 @@ def rows() -> list[tuple[str, dict[str, float]]]:
     readout = nn.Sequential(nn.Linear(24, 3), nn.Tanh())
     loop, inputs = ClosedLoop(nn.GRU(3, 24, batch_first=True), readout), torch.randn(1, 5, 3)
     made.append(("GRU of 24 units, closed loop", lambda steps, check: of_loop(loop, inputs, steps, check), {}))
-    found = []
+    measured = []
     for name, ours, others in made:
         taken = {
             "ours": seconds(ours(STEPS // 5 if "40" in name or "GRU" in name else STEPS, False)),
             "checked": seconds(ours(STEPS // 5 if "40" in name or "GRU" in name else STEPS, True)),
         }
         steps = STEPS // 5 if "40" in name or "GRU" in name else STEPS
-        taken = {way: each / steps for way, each in taken.items()}
+        taken = {way: whole / steps for way, whole in taken.items()}
         taken["in Python"] = seconds(in_python(ours(SLOW_STEPS, False)), 2) / SLOW_STEPS
         taken |= {way: seconds(run) / count for way, (run, count) in others.items()}
-        found.append((name, {way: each * 1e6 for way, each in taken.items()}))
+        measured.append((name, {way: whole * 1e6 for way, whole in taken.items()}))
     for size in (3, 8, 16, 32):
         jacobians = torch.eye(size) + 0.1 * torch.randn(1, 4000, size, size, generator=source)
         jacobians = jacobians.double()
@@ -138,20 +138,20 @@ def rows() -> list[tuple[str, dict[str, float]]]:
             "checked": seconds(of_jacobians(jacobians, True)),
             "numba, given Jacobians": seconds(lambda given=jacobians[0].numpy(): peers.gram_schmidt(given)),  # type: ignore[misc]
         }
-        found.append((f"given Jacobians, {size}", {way: each / 4000 * 1e6 for way, each in taken.items()}))
-    return found
+        measured.append((f"given Jacobians, {size}", {way: whole / 4000 * 1e6 for way, whole in taken.items()}))
+    return measured
 
 
 WAYS = ("ours", "checked", "in Python", "pynamicalsys", "numba, given Jacobians", "lyapynov")
 
 
-def table(found: list[tuple[str, dict[str, float]]]) -> Table:
+def table(measured: list[tuple[str, dict[str, float]]]) -> Table:
     made = Table(
         "Small systems, one trajectory",
         "Microseconds of CPU a step, the least of several runs; in brackets how many times ours without the check.",
         ("system", *WAYS),
     )
-    for name, taken in found:
+    for name, taken in measured:
         cells = [
             f"{number(taken[way])} ({number(taken[way] / taken['ours'])}x)" if way in taken else DASH for way in WAYS
         ]
@@ -173,7 +173,7 @@ def long_run() -> str:
         )
         taken = time.process_time() - start
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        values = ", ".join(f"{each / TIME_STEP:.4f}" for each in spectrum.exponents)
+        values = ", ".join(f"{exponent / TIME_STEP:.4f}" for exponent in spectrum.exponents)
         texts.append(f"{steps:,} steps: {taken:.2f} s of CPU, {memory:.0f} MB at most; {values} per time unit")
     return "\n".join(texts)
 

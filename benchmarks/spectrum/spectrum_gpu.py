@@ -125,18 +125,18 @@ def compute(options: Options, pack: Network, inputs: Tensor, precision: Precisio
     return results
 
 
-def apart_from_cpu(pack: Network, found: np.ndarray, inputs: Tensor) -> float:
+def apart_from_cpu(pack: Network, exponents: np.ndarray, inputs: Tensor) -> float:
     """Nats per step between the first network's spectrum and the same in float64 on the CPU."""
     (truth,) = pack_spectra(
         Network(pack.cell, {name: tensor[:1] for name, tensor in pack.parameters.items()}), inputs, jacobian="hidden"
     )
-    return float(np.abs(found - truth.exponents).max())
+    return float(np.abs(exponents - truth.exponents).max())
 
 
 def measure_published(options: Options, inputs: Tensor, until: float) -> dict[str, list[float]]:
     """Seconds of single networks, one after the other, as the scripts do it; one more before is not counted."""
-    there = inputs.to(options.device)
-    found: dict[str, list[float]] = {}
+    on_device = inputs.to(options.device)
+    seconds: dict[str, list[float]] = {}
     for cell in PUBLISHED:
         pack = draw_pack(cell, options.sample + 1, options.units, 0)
         taken: list[float] = []
@@ -144,13 +144,13 @@ def measure_published(options: Options, inputs: Tensor, until: float) -> dict[st
             layer = to_torch(one_of(pack, index)).double().to(options.device)
             synchronise(options.device)
             start = time.perf_counter()
-            published_spectrum(layer, there)
+            published_spectrum(layer, on_device)
             synchronise(options.device)
             taken.append(time.perf_counter() - start)
             if time.monotonic() >= until and len(taken) > 1:
                 break
-        found[cell] = taken[1:]
-    return found
+        seconds[cell] = taken[1:]
+    return seconds
 
 
 def report(options: Options, ours: dict[Precision, dict[str, Tally]], theirs: dict[str, list[float]]) -> str:
@@ -178,13 +178,15 @@ def report(options: Options, ours: dict[Precision, dict[str, Tally]], theirs: di
             if tally.networks == 0:
                 lines.append(f"| {cell} | {precision} | 0 | - | - | - | - | - | - |")
                 continue
-            each = tally.seconds / tally.networks
-            published = f"{per_network[cell]:.3f} | {per_network[cell] / each:,.0f}x" if cell in theirs else "- | -"
+            own_seconds = tally.seconds / tally.networks
+            published = (
+                f"{per_network[cell]:.3f} | {per_network[cell] / own_seconds:,.0f}x" if cell in theirs else "- | -"
+            )
             lines.append(
                 f"| {cell} | {precision} | {tally.networks:,} | {max(tally.packs):,} | {tally.seconds:.2f} | "
-                f"{1 / each:,.0f} | {tally.apart:.0e} | {published} |"
+                f"{1 / own_seconds:,.0f} | {tally.apart:.0e} | {published} |"
             )
-            seconds += each * options.networks / len(CELLS)
+            seconds += own_seconds * options.networks / len(CELLS)
         done = sum(tally.networks for tally in tallies.values())
         if all(tally.networks for tally in tallies.values()):
             whole = done >= options.networks

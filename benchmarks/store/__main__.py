@@ -45,7 +45,7 @@ Step = Callable[[str, Sizes], int]
 class Cost:
     seconds: float
     memory: int
-    found: int
+    rows: int
 
 
 def records(sizes: Sizes, pack: int, epoch: int) -> list[NetworkRecord]:
@@ -53,12 +53,12 @@ def records(sizes: Sizes, pack: int, epoch: int) -> list[NetworkRecord]:
     return [
         NetworkRecord(
             study=STUDY, task="digits", cell=CELL, units=sizes.units, pack=f"pack{pack:06d}", epoch=epoch, status="ok",
-            network=f"{CELL}-{pack * sizes.networks + one:08d}", seed=pack * sizes.networks + one,
+            network=f"{CELL}-{pack * sizes.networks + number:08d}", seed=pack * sizes.networks + number,
             hyperparameters={"scale": float(draw.random()), "learning_rate": float(draw.random())},
             train_loss=float(draw.random()), validation_loss=float(draw.random()), validation_accuracy=0.5,
             spectrum_hidden=-np.sort(draw.exponential(size=sizes.units)), dead_directions=0, sum_rule_residual=0.0,
         )
-        for one in range(sizes.networks)
+        for number in range(sizes.networks)
     ]  # fmt: skip
 
 
@@ -104,9 +104,9 @@ def cost(step: Step, address: str, sizes: Sizes) -> Cost:
     """Of one step, taken in this process."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    found = step(address, sizes)
+    rows = step(address, sizes)
     seconds = time.perf_counter() - started
-    return Cost(seconds, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), found)
+    return Cost(seconds, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), rows)
 
 
 def main() -> None:
@@ -143,7 +143,7 @@ def main() -> None:
                 status.update(name)
                 with ProcessPoolExecutor(1, mp_context=spawn) as pool:
                     taken = pool.submit(cost, step, address, sizes).result()
-                table.add_row(name, f"{taken.seconds:.2f}", decimal(taken.memory), str(taken.found))
+                table.add_row(name, f"{taken.seconds:.2f}", decimal(taken.memory), str(taken.rows))
     finally:
         if not given.store:
             shutil.rmtree(address)

@@ -31,18 +31,18 @@ def systems(
     """Measure, and write the page."""
     started, kept = time.monotonic(), output.with_suffix(".jsonl")
     rows = [Measured(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
-    done = {one.name.removeprefix("dysts:") for one in rows}
-    for name in [each for each in names or dysts_names() if each not in done]:
+    done = {row.name.removeprefix("dysts:") for row in rows}
+    for name in [candidate for candidate in names or dysts_names() if candidate not in done]:
         if time.monotonic() - started > 60 * minutes:
             break
         try:
             rows.append(measure(dysts_system(name)(), SAMPLES_PER_PERIOD))
         except UserError as error:
             rows.append(Measured(f"dysts:{name}", obstacle=str(error)))
-        text = "".join(json.dumps(dataclasses.asdict(one)) + "\n" for one in rows)
+        text = "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
         write_atomically(kept, lambda temporary, text=text: temporary.write_text(text))
         print(rows[-1].name, rows[-1].obstacle or rows[-1].exponents, flush=True)
-    rows.sort(key=lambda one: one.name.lower())
+    rows.sort(key=lambda row: row.name.lower())
     text = page(rows, "python -m benchmarks.systems", len(dysts_names()))
     write_atomically(output, lambda temporary: temporary.write_text(text))
 

@@ -41,40 +41,42 @@ def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
             start = start[torch.isfinite(start).all(dim=-1)]
             if len(start) < TRAJECTORIES // 2:
                 raise UserError(f"{TRAJECTORIES - len(start)} of {TRAJECTORIES} trajectories leave all bounds")
-            found = lyapunov_spectrum(system, initial_state=start, steps=steps, warmup=steps // 4, check=False)
+            spectrum = lyapunov_spectrum(system, initial_state=start, steps=steps, warmup=steps // 4, check=False)
             divergence = mean_divergence(system, start, steps)
     except (UserError, RuntimeError) as error:
         return Measured(system.name, stored=stored, flow=flow, obstacle=str(error).split("\n")[0][:150])
     scale = system.interval
-    values, errors = (tuple((np.asarray(each) / scale).tolist()) for each in (found.exponents, found.stderr))
+    values, errors = (
+        tuple((np.asarray(per_step) / scale).tolist()) for per_step in (spectrum.exponents, spectrum.stderr)
+    )
     return Measured(system.name, values, errors, divergence, stored, flow)
 
 
 def mean_divergence(system: KnownSystem, state: Tensor, steps: int) -> float:
     """Return the mean of the trace of the equation's Jacobian along trajectories (of a map, of log |det J|), in nats
     per unit of time: what the exponents add up to, found without following any direction."""
-    found, every = [], max(1, steps // 60)
+    means, every = [], max(1, steps // 60)
     flow = isinstance(system, Flow)
     for step in range(steps):
         if step >= steps // 4 and step % every == 0:
-            found.append(_traces(system, state) if flow else _log_volumes(system, state))
+            means.append(_traces(system, state) if flow else _log_volumes(system, state))
         state = system.advance(state)
-    return float(torch.cat(found).mean())
+    return float(torch.cat(means).mean())
 
 
 def _traces(system: Flow, state: Tensor) -> Tensor:
     total = torch.zeros(len(state), dtype=state.dtype)
-    for place in range(system.size):
+    for column in range(system.size):
         direction = torch.zeros_like(state)
-        direction[:, place] = 1
-        total += torch.func.jvp(system.velocity, (state,), (direction,))[1][:, place]
+        direction[:, column] = 1
+        total += torch.func.jvp(system.velocity, (state,), (direction,))[1][:, column]
     return total
 
 
 def _log_volumes(system: KnownSystem, state: Tensor) -> Tensor:
     columns = []
-    for place in range(system.size):
+    for column in range(system.size):
         direction = torch.zeros_like(state)
-        direction[:, place] = 1
+        direction[:, column] = 1
         columns.append(torch.func.jvp(system.advance, (state,), (direction,))[1])
     return torch.linalg.slogdet(torch.stack(columns, dim=-1))[1]

@@ -9,35 +9,35 @@ from benchmarks.systems.measure import Measured
 _ABSOLUTE, _RELATIVE = 0.02, 0.02  # of the largest exponent's size, and of the sum's
 
 
-def agrees(one: Measured) -> bool:
+def agrees(row: Measured) -> bool:
     """Return whether every stored exponent is within three standard errors, or 5 % of the largest in size."""
-    floor = 0.05 * max(map(abs, one.exponents))
-    pairs = zip(one.exponents, one.errors, one.stored, strict=True)
+    floor = 0.05 * max(map(abs, row.exponents))
+    pairs = zip(row.exponents, row.errors, row.stored, strict=True)
     return all(abs(own - kept) <= max(3 * error, floor) for own, error, kept in pairs)
 
 
-def broken_rules(one: Measured, exponents: Sequence[float]) -> list[str]:
+def broken_rules(row: Measured, exponents: Sequence[float]) -> list[str]:
     """Return what `exponents` of that system do not obey: their sum is the mean divergence, and of a flow one is zero.
     What is wrong by less than three standard errors, or 2 % of the largest exponent in size, is not counted."""
-    size = max(map(abs, one.exponents))
-    found = []
-    error = 3 * float(np.sqrt(np.sum(np.square(one.errors))))
-    if abs(sum(exponents) - one.divergence) > max(error, _RELATIVE * size):
-        found.append(f"sum {sum(exponents):.3g}, not {one.divergence:.3g}")
-    if one.flow:
-        nearest = min(range(len(exponents)), key=lambda place: abs(exponents[place]))
-        if abs(exponents[nearest]) > max(3 * one.errors[nearest], _ABSOLUTE * size):
-            found.append(f"none is zero ({exponents[nearest]:.3g})")
-    return found
+    size = max(map(abs, row.exponents))
+    broken = []
+    error = 3 * float(np.sqrt(np.sum(np.square(row.errors))))
+    if abs(sum(exponents) - row.divergence) > max(error, _RELATIVE * size):
+        broken.append(f"sum {sum(exponents):.3g}, not {row.divergence:.3g}")
+    if row.flow:
+        nearest = min(range(len(exponents)), key=lambda index: abs(exponents[index]))
+        if abs(exponents[nearest]) > max(3 * row.errors[nearest], _ABSOLUTE * size):
+            broken.append(f"none is zero ({exponents[nearest]:.3g})")
+    return broken
 
 
 def page(rows: Sequence[Measured], command: str, asked: int) -> str:
     """Return the page in Markdown."""
-    done = [one for one in rows if one.exponents]
-    compared = [one for one in done if len(one.stored) == len(one.exponents)]
-    same = [one for one in compared if agrees(one)]
-    ours = sum(not broken_rules(one, one.exponents) for one in compared)
-    theirs = sum(not broken_rules(one, one.stored) for one in compared)
+    done = [row for row in rows if row.exponents]
+    compared = [row for row in done if len(row.stored) == len(row.exponents)]
+    same = [row for row in compared if agrees(row)]
+    ours = sum(not broken_rules(row, row.exponents) for row in compared)
+    theirs = sum(not broken_rules(row, row.stored) for row in compared)
     lines = [
         "# Spectra of many known systems",
         "",
@@ -55,12 +55,12 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
         "| system | ours | kept | divergence | ours break | kept break |",
         "|---|---|---|---|---|---|",
     ]
-    for one in done:
-        own = ", ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(one.exponents, one.errors, strict=True))
-        kept = ", ".join(f"{value:.3g}" for value in one.stored) or "-"
-        broken = "; ".join(broken_rules(one, one.exponents)) or "-"
-        broken_kept = "; ".join(broken_rules(one, one.stored)) or "-" if one in compared else ""
-        name = one.name.removeprefix("dysts:")
-        lines.append(f"| {name} | {own} | {kept} | {one.divergence:.3g} | {broken} | {broken_kept} |")
-    lines += ["", *(f"- {one.name.removeprefix('dysts:')}: {one.obstacle}" for one in rows if one.obstacle), ""]
+    for row in done:
+        own = ", ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(row.exponents, row.errors, strict=True))
+        kept = ", ".join(f"{value:.3g}" for value in row.stored) or "-"
+        broken = "; ".join(broken_rules(row, row.exponents)) or "-"
+        broken_kept = "; ".join(broken_rules(row, row.stored)) or "-" if row in compared else ""
+        name = row.name.removeprefix("dysts:")
+        lines.append(f"| {name} | {own} | {kept} | {row.divergence:.3g} | {broken} | {broken_kept} |")
+    lines += ["", *(f"- {row.name.removeprefix('dysts:')}: {row.obstacle}" for row in rows if row.obstacle), ""]
     return "\n".join(lines)

@@ -30,18 +30,18 @@ class OfCell:
     def best(self) -> tuple[Times, Pack]:
         """Our fastest pack, and the turns it was measured in."""
         every = [times for times in (self.small, self.large) if times is not None]
-        found = min(every, key=lambda each: Spread.of(each.packs[each.best_pack]).median)
-        return found, found.best_pack
+        best = min(every, key=lambda measured: Spread.of(measured.packs[measured.best_pack]).median)
+        return best, best.best_pack
 
     @property
     def gain(self) -> Spread:
-        found, pack = self.best
-        return found.gain(pack)
+        best, pack = self.best
+        return best.gain(pack)
 
     @property
     def milliseconds(self) -> float:
-        found, pack = self.best
-        return Spread.of(found.packs[pack]).median
+        best, pack = self.best
+        return Spread.of(best.packs[pack]).median
 
     @property
     def alone(self) -> float:
@@ -49,8 +49,8 @@ class OfCell:
         return Spread.of(self.small.best_alone).median
 
 
-def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
-    shape = several[0].small.shape
+def alone_table(of_cells: Sequence[OfCell], threads: int, peak: float) -> Table:
+    shape = of_cells[0].small.shape
     table = Table(
         f"Against one network at a time, {threads_in_words(threads)}",
         f"Milliseconds per network and mini-batch: N = {shape.units}, {shape.batch} sequences of {shape.steps} steps "
@@ -62,23 +62,23 @@ def alone_table(several: Sequence[OfCell], threads: int, peak: float) -> Table:
         "a 1024² product on the same threads.",
         ("cell", "one by one", "tuned", "ours", "way, networks", "best one by one / ours", "share of peak"),
     )
-    for each in several:
-        found, pack = each.best
+    for of_cell in of_cells:
+        best, pack = of_cell.best
         table.rows.append(
             (
-                each.cell,
-                *(spread(Spread.of(each.small.alone[way])) for way in one_by_one.ALONE),
-                spread(Spread.of(found.packs[pack])),
+                of_cell.cell,
+                *(spread(Spread.of(of_cell.small.alone[way])) for way in one_by_one.ALONE),
+                spread(Spread.of(best.packs[pack])),
                 str(pack),
-                times(each.gain),
-                _share(each, peak),
+                times(of_cell.gain),
+                _share(of_cell, peak),
             )
         )
     return table
 
 
-def ensembles_table(several: Sequence[OfCell]) -> Table:
-    said = sorted({text for each in several for text in each.small.said})
+def ensembles_table(of_cells: Sequence[OfCell]) -> Table:
+    said = sorted({text for of_cell in of_cells for text in of_cell.small.said})
     table = Table(
         "Against torch.func ensembles, one thread",
         "Milliseconds per network and mini-batch, as above. stack_module_state, functional_call and vmap of the "
@@ -87,30 +87,30 @@ def ensembles_table(several: Sequence[OfCell]) -> Table:
         + f"*Ours*: the fastest way of {ENSEMBLE_SIZE} networks.",
         ("cell", ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS, "ours", "vmap, loops / ours"),
     )
-    for each in several:
-        loops, layers = (each.small.ensembles.get(name) for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS))
+    for of_cell in of_cells:
+        loops, layers = (of_cell.small.ensembles.get(name) for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS))
         if loops is None:
             continue
-        ours = each.small.packs[each.small.best_of(ENSEMBLE_SIZE)]
-        gain = Spread.of([a / b for a, b in zip(loops, ours, strict=True)])
+        ours = of_cell.small.packs[of_cell.small.best_of(ENSEMBLE_SIZE)]
+        gain = Spread.of([slow / fast for slow, fast in zip(loops, ours, strict=True)])
         layer = DASH if layers is None else spread(Spread.of(layers))
-        table.rows.append((each.cell, spread(Spread.of(loops)), layer, spread(Spread.of(ours)), times(gain)))
+        table.rows.append((of_cell.cell, spread(Spread.of(loops)), layer, spread(Spread.of(ours)), times(gain)))
     return table
 
 
-def sizes_table(several: Sequence[OfCell], sizes: Sequence[int]) -> Table:
+def sizes_table(of_cells: Sequence[OfCell], sizes: Sequence[int]) -> Table:
     table = Table(
         "Ours by way and by networks side by side, one thread",
         f"Milliseconds per network and mini-batch, medians, as above. *Chosen* is what the engine itself would train a "
         f"pack of {ENSEMBLE_SIZE} with, after timing its ways for itself.",
         ("cell, way", *(f"P = {size}" for size in sizes)),
     )
-    for each in several:
-        packs = {**each.small.packs, **({} if each.large is None else each.large.packs)}
+    for of_cell in of_cells:
+        packs = {**of_cell.small.packs, **({} if of_cell.large is None else of_cell.large.packs)}
         for way in dict.fromkeys(pack.way for pack in packs):
-            found = [packs.get(Pack(way, size)) for size in sizes]
-            cells = (DASH if values is None else number(Spread.of(values).median) for values in found)
-            table.rows.append((f"{each.cell}, {way}{', chosen' * (way == each.chosen)}", *cells))
+            by_size = [packs.get(Pack(way, size)) for size in sizes]
+            cells = (DASH if values is None else number(Spread.of(values).median) for values in by_size)
+            table.rows.append((f"{of_cell.cell}, {way}{', chosen' * (way == of_cell.chosen)}", *cells))
     return table
 
 
@@ -122,10 +122,12 @@ def cores_table(rates: Sequence[Rates], on_threads: Sequence[OfCell], cores: int
         "better way. *Ratio*: processes of ours over processes one by one, turn by turn.",
         ("cell", "one by one, threads", "one by one, processes", "ours, threads", "ours, processes", "ratio"),
     )
-    by_threads = {each.cell: (f"{1e3 / each.alone:,.0f}", f"{1e3 / each.milliseconds:,.0f}") for each in on_threads}
-    for each in rates:
-        alone, ours = by_threads.get(each.cell, (DASH, DASH))
-        table.rows.append((each.cell, alone, _rate(each.best_alone), ours, _rate(each.ours), times(each.gain)))
+    by_threads = {
+        of_cell.cell: (f"{1e3 / of_cell.alone:,.0f}", f"{1e3 / of_cell.milliseconds:,.0f}") for of_cell in on_threads
+    }
+    for rate in rates:
+        alone, ours = by_threads.get(rate.cell, (DASH, DASH))
+        table.rows.append((rate.cell, alone, _rate(rate.best_alone), ours, _rate(rate.ours), times(rate.gain)))
     return table
 
 
@@ -150,8 +152,8 @@ def _rate(values: Sequence[float]) -> str:
     return f"{Spread.of(values).median:,.0f}"
 
 
-def _share(each: OfCell, peak: float) -> str:
-    return f"{each.small.shape.operations / (each.milliseconds / 1e3) / peak:.0%}"
+def _share(of_cell: OfCell, peak: float) -> str:
+    return f"{of_cell.small.shape.operations / (of_cell.milliseconds / 1e3) / peak:.0%}"
 
 
 def threads_in_words(count: int) -> str:

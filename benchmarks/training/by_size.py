@@ -32,29 +32,29 @@ def against(name: str, values: Sequence[int], cell: str, pack: Pack, budget: flo
         measure(Shape(cell).with_(**{name: value}), 1, [pack], ensembles=False, budget=budget, least=least)
         for value in values
     ]
-    ours = tuple(_rate(each.packs[pack]) for each in points)
-    alone = tuple(_rate(each.best_alone) for each in points)
+    ours = tuple(_rate(point.packs[pack]) for point in points)
+    alone = tuple(_rate(point.best_alone) for point in points)
     return [
-        Curve(cell, "ours", tuple(values), ours, tuple(each.gain() for each in points)),
+        Curve(cell, "ours", tuple(values), ours, tuple(point.gain() for point in points)),
         Curve(cell, "one by one", tuple(values), alone),
     ]
 
 
-def against_networks(several: Iterable[OfCell]) -> list[Curve]:
+def against_networks(of_cells: Iterable[OfCell]) -> list[Curve]:
     """Of what the tables show, the best way at each number of networks; the one-by-one way as a level."""
     curves = []
-    for each in several:
-        groups = [group for group in (each.small, each.large) if group is not None]
+    for of_cell in of_cells:
+        groups = [group for group in (of_cell.small, of_cell.large) if group is not None]
         best: dict[int, tuple[float, Spread]] = {}
         for group in groups:
-            for pack, found in group.packs.items():
-                rate = _rate(found)
+            for pack, milliseconds in group.packs.items():
+                rate = _rate(milliseconds)
                 if rate > best.get(pack.networks, (0.0,))[0]:
                     best[pack.networks] = (rate, group.gain(pack))
         values = tuple(sorted(best))
         rates, gains = zip(*(best[value] for value in values), strict=True)
-        curves.append(Curve(each.cell, "ours", values, rates, gains))
-        curves.append(Curve(each.cell, "one by one", values, (1e3 / each.alone,) * len(values)))
+        curves.append(Curve(of_cell.cell, "ours", values, rates, gains))
+        curves.append(Curve(of_cell.cell, "one by one", values, (1e3 / of_cell.alone,) * len(values)))
     return curves
 
 
@@ -69,9 +69,10 @@ def growth_table(symbol: str, what: str, curves: Sequence[Curve]) -> Table:
     )
     for curve in curves:
         if curve.who == "ours":
-            found = dict(zip(curve.values, zip(curve.rates, curve.gains, strict=True), strict=True))
+            by_value = dict(zip(curve.values, zip(curve.rates, curve.gains, strict=True), strict=True))
             fields = (
-                f"{number(found[value][0])}, {times(found[value][1])}" if value in found else DASH for value in values
+                f"{number(by_value[value][0])}, {times(by_value[value][1])}" if value in by_value else DASH
+                for value in values
             )
             table.rows.append((curve.cell, *fields))
     return table

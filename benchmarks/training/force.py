@@ -22,26 +22,26 @@ def pack(units: int, networks: int) -> ForceTrainer:
 
 def measure(units: int, sizes: list[int], turns: int) -> tuple[list[list[str]], list[list[str]]]:
     """Rows for training and for the free run: microseconds per network and step, the program first, then packs."""
-    one = pack(units, 1)
-    arrays = {name: value[0].numpy() for name, value in one.parameters.items()}
-    start, target = one.x[0].numpy(), one.target.numpy()
+    single = pack(units, 1)
+    arrays = {name: value[0].numpy() for name, value in single.parameters.items()}
+    start, target = single.x[0].numpy(), single.target.numpy()
     packs = {size: pack(units, size) for size in sizes}
     runs: tuple[list[Callable[[], object]], ...] = (
         [
             lambda: published_force(arrays, start, target, periods=1, test_periods=0),
-            *(each.train_epoch for each in packs.values()),
+            *(trainer.train_epoch for trainer in packs.values()),
         ],
         [
             lambda: published_force(arrays, start, target, periods=0, test_periods=1),
-            *(each.evaluate for each in packs.values()),
+            *(trainer.evaluate for trainer in packs.values()),
         ],
     )
     tables = []
-    for several in runs:
+    for compared in runs:
         scales = [1e6 / PERIOD / size for size in (1, *sizes)]
-        for run in several:  # threads and allocators start outside the measurement
+        for run in compared:  # threads and allocators start outside the measurement
             run()
-        turned = [[seconds(run) * scale for run, scale in zip(several, scales, strict=True)] for _ in range(turns)]
+        turned = [[seconds(run) * scale for run, scale in zip(compared, scales, strict=True)] for _ in range(turns)]
         by_way = list(zip(*turned, strict=True))
         tables.append(
             [

@@ -47,12 +47,12 @@ class Times:
     @property
     def best_pack(self) -> Pack:
         """Our fastest way and size."""
-        return min(self.packs, key=lambda each: _median(self.packs[each]))
+        return min(self.packs, key=lambda pack: _median(self.packs[pack]))
 
     def best_of(self, networks: int) -> Pack:
         """Our fastest way for so many networks side by side."""
         return min(
-            (each for each in self.packs if each.networks == networks), key=lambda each: _median(self.packs[each])
+            (pack for pack in self.packs if pack.networks == networks), key=lambda pack: _median(self.packs[pack])
         )
 
     def gain(self, pack: Pack | None = None) -> Spread:
@@ -79,15 +79,15 @@ def measure(
             ways.append(_ensemble(shape, True, said))
             if one_by_one.is_layer(shape.cell):
                 ways.append(_ensemble(shape, False, said))
-        ways += [way_of_ours(shape, each) for each in chosen]
-        found = take_turns(ways, budget, least, patience=patience)
-    milliseconds = {name: [value / 1e3 for value in values] for name, values in found.items()}
+        ways += [way_of_ours(shape, pack) for pack in chosen]
+        microseconds = take_turns(ways, budget, least, patience=patience)
+    milliseconds = {name: [value / 1e3 for value in values] for name, values in microseconds.items()}
     return Times(
         shape,
         threads,
         {way: milliseconds[way] for way in one_by_one.ALONE},
         {name: milliseconds[name] for name in (ENSEMBLE_OF_LOOPS, ENSEMBLE_OF_LAYERS) if name in milliseconds},
-        {each: milliseconds[str(each)] for each in chosen},
+        {pack: milliseconds[str(pack)] for pack in chosen},
         frozenset(said),
     )
 

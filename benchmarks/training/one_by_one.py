@@ -63,45 +63,45 @@ def losses_of_all(shape: Shape) -> dict[str, Tensor]:
     trainer = packs.pack(shape, _CHECKED_NETWORKS, _CHECKED_BATCHES, first)
     examples = trainer.task.splits.training
     orders = torch.stack(
-        [torch.randperm(len(examples), generator=generator(each.seed, "order", 1)) for each in trainer.settings]
+        [torch.randperm(len(examples), generator=generator(settings.seed, "order", 1)) for settings in trainer.settings]
     )
     noises = _noises(trainer, shape)
-    found = {}
+    losses = {}
     for way in others:
-        found[way] = packs.pack(shape, _CHECKED_NETWORKS, _CHECKED_BATCHES, way).train_epoch().cpu()
+        losses[way] = packs.pack(shape, _CHECKED_NETWORKS, _CHECKED_BATCHES, way).train_epoch().cpu()
     for way in ALONE:
         networks = []
         for index, order in enumerate(orders):
-            each = alone(shape, way)
-            copy_weights(trainer, index, each.model)
+            network = alone(shape, way)
+            copy_weights(trainer, index, network.model)
             own = None if noises is None else [noise[index] for noise in noises]
-            networks.append(each.train(examples.inputs, examples.targets, order, shape.batch, own))
-        found[way] = torch.stack(networks)
+            networks.append(network.train(examples.inputs, examples.targets, order, shape.batch, own))
+        losses[way] = torch.stack(networks)
     for loop in (True, False) if is_layer(shape.cell) else (True,):
         models = [model(shape, tuned=True, loop=loop) for _ in orders]
-        for index, each in enumerate(models):
-            copy_weights(trainer, index, each)
+        for index, network in enumerate(models):
+            copy_weights(trainer, index, network)
         side_by_side = Ensemble(models, learning_rate=LEARNING_RATE)
-        found["ensemble of loops" if loop else "ensemble of layers"] = side_by_side.train(
+        losses["ensemble of loops" if loop else "ensemble of layers"] = side_by_side.train(
             examples.inputs, examples.targets, orders, shape.batch, noises
         )
-    return {"ours": trainer.train_epoch().cpu(), **found}
+    return {"ours": trainer.train_epoch().cpu(), **losses}
 
 
 def _noises(trainer: PackTrainer, shape: Shape) -> list[Tensor] | None:
     """What a pack of ours draws in its first epoch, (networks, time, batch, units) for each mini-batch."""
     if not trainer.cell.noise_channels:
         return None
-    sources = [generator(each.seed, "noise", 1) for each in trainer.settings]
+    sources = [generator(settings.seed, "noise", 1) for settings in trainer.settings]
     draw = (shape.steps, shape.batch, shape.units)
-    return [torch.stack([torch.randn(draw, generator=each) for each in sources]) for _ in range(_CHECKED_BATCHES)]
+    return [torch.stack([torch.randn(draw, generator=source) for source in sources]) for _ in range(_CHECKED_BATCHES)]
 
 
 def check_equal_work(cell: str) -> None:
     """Raise RuntimeError unless every peer of a cell has our losses: times of other work are no comparison."""
-    found = losses_of_all(Shape(cell, units=8, steps=5, batch=16, features=6))
-    ours = found.pop("ours")
-    for way, losses in found.items():
+    losses_by_way = losses_of_all(Shape(cell, units=8, steps=5, batch=16, features=6))
+    ours = losses_by_way.pop("ours")
+    for way, losses in losses_by_way.items():
         apart = float((losses / ours - 1).abs().max())
         if not math.isfinite(apart) or apart > _TOLERANCE:
             raise RuntimeError(f"{cell}, {way}: losses {losses.tolist()} beside our {ours.tolist()}: not the same work")

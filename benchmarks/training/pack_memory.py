@@ -61,7 +61,7 @@ def _run_of(shape: Shape, way: str, networks: int) -> Callable[[], object]:
 
 
 def memory_table(growths: list[Growth]) -> Table:
-    sizes = sorted({each.networks for each in growths if each.way != one_by_one.PUBLISHED})
+    sizes = sorted({growth.networks for growth in growths if growth.way != one_by_one.PUBLISHED})
     shape = Shape(CELLS[0])
     table = Table(
         "Memory",
@@ -69,11 +69,11 @@ def memory_table(growths: list[Growth]) -> Table:
         f"the data: N = {shape.units}, {shape.batch} sequences of {shape.steps} steps.",
         ("cell, our way", "one by one", *(f"ours, P = {size}" for size in sizes)),
     )
-    found = {(each.cell, each.way == one_by_one.PUBLISHED, each.networks): each for each in growths}
-    ways = {each.cell: each.way for each in growths if each.way != one_by_one.PUBLISHED}
+    by_pack = {(growth.cell, growth.way == one_by_one.PUBLISHED, growth.networks): growth for growth in growths}
+    ways = {growth.cell: growth.way for growth in growths if growth.way != one_by_one.PUBLISHED}
     for cell, way in ways.items():
-        several = [found.get((cell, True, 1)), *(found.get((cell, False, size)) for size in sizes)]
-        cells = (DASH if each is None else number(each.bytes / 2**20) for each in several)
+        row = [by_pack.get((cell, True, 1)), *(by_pack.get((cell, False, size)) for size in sizes)]
+        cells = (DASH if growth is None else number(growth.bytes / 2**20) for growth in row)
         table.rows.append((f"{cell}, {way}", *cells))
     return table
 

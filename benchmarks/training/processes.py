@@ -54,9 +54,10 @@ class Processes:
     def measure(self, shape: Shape, pack: Pack) -> Rates:
         """Every process trains networks of its own: one by one in each way, and then in packs like `pack`."""
         futures = [self._pool.submit(_rates, shape, pack) for _ in range(self.count)]
-        several = [future.result() for future in futures]
+        by_process = [future.result() for future in futures]
         together = {
-            way: [sum(turn) for turn in zip(*(each[way] for each in several), strict=True)] for way in several[0]
+            way: [sum(turn) for turn in zip(*(rates[way] for rates in by_process), strict=True)]
+            for way in by_process[0]
         }
         return Rates(shape.cell, {way: together[way] for way in one_by_one.ALONE}, together[str(pack)])
 
@@ -68,7 +69,7 @@ def _begin(barrier: Barrier) -> None:
 
 def _rates(shape: Shape, pack: Pack) -> dict[str, Sequence[float]]:
     """Networks times mini-batches per second of this process by way, turn by turn."""
-    found: dict[str, list[float]] = {}
+    rates: dict[str, list[float]] = {}
     with on_threads(1):
         ways = [*(way_alone(shape, way) for way in one_by_one.ALONE), way_of_ours(shape, pack)]
         calls = {}
@@ -79,5 +80,5 @@ def _rates(shape: Shape, pack: Pack) -> dict[str, Sequence[float]]:
             for way in ways:
                 _barrier.wait(_WAIT)
                 took = seconds(lambda way=way: [way.run() for _ in range(calls[way.name])])  # type: ignore[misc]
-                found.setdefault(way.name, []).append(calls[way.name] * way.amount / took)
-    return found
+                rates.setdefault(way.name, []).append(calls[way.name] * way.amount / took)
+    return rates

@@ -39,7 +39,7 @@ class Profile:
     @property
     def dominant(self) -> str:
         """The largest share, in words."""
-        name = max(self.shares, key=lambda each: self.shares[each])
+        name = max(self.shares, key=lambda part: self.shares[part])
         return f"{name} {self.shares[name]:.0%}"
 
 

@@ -50,43 +50,46 @@ class Run:
                 one_by_one.check_equal_work(cell)
         prepare_kernel(torch.float64)
         peaks = self._peaks({})
-        one = [self._on_one_thread(cell) for cell in plan.cells]
-        by_threads = {1: one}
+        one_thread = [self._on_one_thread(cell) for cell in plan.cells]
+        by_threads = {1: one_thread}
         for threads in plan.threads:
             if threads > 1:
-                by_threads[threads] = self._on(threads, one)
-        best = {each.cell: each.best[1].way for each in one}
+                by_threads[threads] = self._on(threads, one_thread)
+        best = {of_cell.cell: of_cell.best[1].way for of_cell in one_thread}
         cores = max(plan.threads)
-        rates = self._on_cores(cores, one) if cores > 1 else []
-        shares = self._shares(one, best)
-        fastest = {each.cell: each.small.best_pack for each in one if each.cell in plan.curve_cells}
+        rates = self._on_cores(cores, one_thread) if cores > 1 else []
+        shares = self._shares(one_thread, best)
+        fastest = {of_cell.cell: of_cell.small.best_pack for of_cell in one_thread if of_cell.cell in plan.curve_cells}
         costs = self._studies()
         if plan.large:
-            one = by_threads[1] = [replace(each, large=self._large(each)) for each in one]
+            one_thread = by_threads[1] = [replace(of_cell, large=self._large(of_cell)) for of_cell in one_thread]
         by_units = self._curves("units", plan.units, fastest)
         by_steps = self._curves("steps", plan.steps, fastest)
         tables = [*costs, *self._memory(best)]
         peaks = self._peaks(peaks)
-        by_networks = by_size.against_networks(one)
+        by_networks = by_size.against_networks(one_thread)
         curves = (("P", "networks side by side", by_networks), ("N", "units", by_units), ("T", "steps", by_steps))
-        several = {threads: found for threads, found in by_threads.items() if found}
+        of_cells_by_threads = {threads: of_cells for threads, of_cells in by_threads.items() if of_cells}
         before = [
-            *(by_cell.alone_table(found, threads, peaks[threads]) for threads, found in several.items()),
-            by_cell.ensembles_table(one),
-            by_cell.sizes_table(one, (*plan.small, *plan.large)),
+            *(
+                by_cell.alone_table(of_cells, threads, peaks[threads])
+                for threads, of_cells in of_cells_by_threads.items()
+            ),
+            by_cell.ensembles_table(one_thread),
+            by_cell.sizes_table(one_thread, (*plan.small, *plan.large)),
             *([by_cell.cores_table(rates, by_threads[cores], cores)] if rates else []),
-            *(by_size.growth_table(symbol, what, found) for symbol, what, found in curves if found),
+            *(by_size.growth_table(symbol, what, measured) for symbol, what, measured in curves if measured),
             spectra.shares_table(shares),
         ]
         gains = {
-            by_cell.threads_in_words(threads): {each.cell: each.gain for each in found}
-            for threads, found in several.items()
+            by_cell.threads_in_words(threads): {of_cell.cell: of_cell.gain for of_cell in of_cells}
+            for threads, of_cells in of_cells_by_threads.items()
         }
         if rates:
-            gains[f"{cores} processes of one thread, as a study runs"] = {each.cell: each.gain for each in rates}
-        verdicts = [by_cell.verdict(found, where) for where, found in gains.items()]
+            gains[f"{cores} processes of one thread, as a study runs"] = {rate.cell: rate.gain for rate in rates}
+        verdicts = [by_cell.verdict(gains_of_cells, where) for where, gains_of_cells in gains.items()]
         return Measured(
-            one,
+            one_thread,
             by_networks,
             by_units,
             by_steps,
@@ -105,12 +108,12 @@ class Run:
 
     def _peaks(self, before: dict[int, float]) -> dict[int, float]:
         """Operations per second by threads; the better of before and now."""
-        found = {}
+        peaks = {}
         for threads in self.plan.threads:
             with self.steps.step("peak"), on_threads(threads):
                 rate = product_rate(1024, torch.float32, self.plan.peak_budget)
-                found[threads] = max(rate, before.get(threads, 0.0))
-        return found
+                peaks[threads] = max(rate, before.get(threads, 0.0))
+        return peaks
 
     def _on_one_thread(self, cell: str) -> OfCell:
         """Every way, in packs of every small size."""
@@ -119,41 +122,41 @@ class Run:
             wanted = [Pack(way, size) for way in packs.ways_of(shape) for size in self.plan.small]
             return OfCell(self._measure(shape, 1, wanted, ensembles=True), chosen=packs.chosen(shape, ENSEMBLE_SIZE))
 
-    def _on(self, threads: int, one: list[OfCell]) -> list[OfCell]:
+    def _on(self, threads: int, one_thread: list[OfCell]) -> list[OfCell]:
         """Our fastest way on one thread, in packs of every small size."""
-        found = []
-        for each in one:
-            with self.steps.step(f"{threads} threads", each.cell):
-                if self._time_for(f"{each.cell} on {threads} threads"):
-                    wanted = [Pack(each.small.best_pack.way, size) for size in self.plan.small]
-                    found.append(OfCell(self._measure(each.small.shape, threads, wanted)))
-        return found
+        measured = []
+        for of_cell in one_thread:
+            with self.steps.step(f"{threads} threads", of_cell.cell):
+                if self._time_for(f"{of_cell.cell} on {threads} threads"):
+                    wanted = [Pack(of_cell.small.best_pack.way, size) for size in self.plan.small]
+                    measured.append(OfCell(self._measure(of_cell.small.shape, threads, wanted)))
+        return measured
 
-    def _large(self, each: OfCell) -> Times | None:
+    def _large(self, of_cell: OfCell) -> Times | None:
         """The way that is fastest in the largest of the small packs, one thread."""
-        with self.steps.step("large packs", each.cell):
-            if not self._time_for(f"large packs of {each.cell}"):
+        with self.steps.step("large packs", of_cell.cell):
+            if not self._time_for(f"large packs of {of_cell.cell}"):
                 return None
-            way = each.small.best_of(max(self.plan.small)).way
-            return self._measure(each.small.shape, 1, [Pack(way, size) for size in self.plan.large], least=2)
+            way = of_cell.small.best_of(max(self.plan.small)).way
+            return self._measure(of_cell.small.shape, 1, [Pack(way, size) for size in self.plan.large], least=2)
 
-    def _on_cores(self, cores: int, one: list[OfCell]) -> list[Rates]:
+    def _on_cores(self, cores: int, one_thread: list[OfCell]) -> list[Rates]:
         """Our fastest pack on one thread, in so many processes at the same time."""
-        found = []
+        rates = []
         with Processes(cores) as processes:
-            for each in one:
-                with self.steps.step(f"{cores} processes", each.cell):
-                    if self._time_for(f"{each.cell} in {cores} processes"):
-                        found.append(processes.measure(each.small.shape, each.best[1]))
-        return found
+            for of_cell in one_thread:
+                with self.steps.step(f"{cores} processes", of_cell.cell):
+                    if self._time_for(f"{of_cell.cell} in {cores} processes"):
+                        rates.append(processes.measure(of_cell.small.shape, of_cell.best[1]))
+        return rates
 
-    def _shares(self, one: list[OfCell], best: dict[str, str]) -> list[spectra.Share]:
-        found = []
-        for each in (each for each in one if each.cell in self.plan.spectra_cells):
-            with self.steps.step("spectra", each.cell):
-                if self._time_for(f"spectra of {each.cell}"):
-                    found.append(spectra.measure_share(each, best[each.cell], self.plan.budget / 2))
-        return found
+    def _shares(self, one_thread: list[OfCell], best: dict[str, str]) -> list[spectra.Share]:
+        shares = []
+        for of_cell in (of_cell for of_cell in one_thread if of_cell.cell in self.plan.spectra_cells):
+            with self.steps.step("spectra", of_cell.cell):
+                if self._time_for(f"spectra of {of_cell.cell}"):
+                    shares.append(spectra.measure_share(of_cell, best[of_cell.cell], self.plan.budget / 2))
+        return shares
 
     def _studies(self) -> list[Table]:
         with self.steps.step("studies"):
@@ -183,12 +186,12 @@ class Run:
         )
 
     def _curves(self, name: str, values: tuple[int, ...], fastest: dict[str, Pack]) -> list[by_size.Curve]:
-        found = []
+        curves = []
         for cell, pack in fastest.items():
             with self.steps.step(f"against {name}", cell):
                 if self._time_for(f"{cell} against {name}"):
-                    found += by_size.against(name, values, cell, pack, self.plan.budget / 3, self.plan.least)
-        return found
+                    curves += by_size.against(name, values, cell, pack, self.plan.budget / 3, self.plan.least)
+        return curves
 
 
 def _peak_table(peaks: dict[int, float]) -> Table:

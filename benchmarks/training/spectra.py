@@ -57,8 +57,8 @@ def measure_share(of_cell: OfCell, way: str, budget: float) -> Share:
         Way("digits epoch", small.train_epoch, 1),
     ]
     with on_threads(1):
-        found = take_turns(ways, budget, least=2)
-    seconds = {name: Spread.of(values).median / 1e6 for name, values in found.items()}
+        microseconds = take_turns(ways, budget, least=2)
+    seconds = {name: Spread.of(values).median / 1e6 for name, values in microseconds.items()}
     of_batch = of_cell.milliseconds / 1e3 * NETWORKS
     epochs = tuple(of_batch * images / shape.batch for images in IMAGES)
     return Share(shape.cell, seconds["spectra"], epochs, seconds["digits spectra"], seconds["digits epoch"])
@@ -66,8 +66,8 @@ def measure_share(of_cell: OfCell, way: str, budget: float) -> Share:
 
 def shares_table(shares: list[Share]) -> Table:
     study = get_preset("digits")
-    over = [each.cell for each in shares if max(each.shares[: len(IMAGES)]) > LIMIT]
-    over_digits = [each.cell for each in shares if each.shares[-1] > LIMIT]
+    over = [share.cell for share in shares if max(share.shares[: len(IMAGES)]) > LIMIT]
+    over_digits = [share.cell for share in shares if share.shares[-1] > LIMIT]
     table = Table(
         "Spectra beside training, one thread",
         f"{NETWORKS} networks, hidden-state spectra of {SEQUENCES} sequences by pack_spectra, without its check. An "
@@ -85,9 +85,11 @@ def shares_table(shares: list[Share]) -> Table:
             "share",
         ),
     )
-    for each in shares:
-        per_network = (1e3 / NETWORKS * value for value in (each.spectra, each.digits_spectra, each.digits_epoch))
+    for of_cell in shares:
+        per_network = (
+            1e3 / NETWORKS * value for value in (of_cell.spectra, of_cell.digits_spectra, of_cell.digits_epoch)
+        )
         spectra, digits, epoch = map(number, per_network)
-        shown = [f"{share:.1%}" for share in each.shares]
-        table.rows.append((each.cell, spectra, *shown[:-1], digits, epoch, shown[-1]))
+        shown = [f"{share:.1%}" for share in of_cell.shares]
+        table.rows.append((of_cell.cell, spectra, *shown[:-1], digits, epoch, shown[-1]))
     return table

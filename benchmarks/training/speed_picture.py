@@ -19,16 +19,16 @@ _RATE = "networks x mini-batches per second"
 
 def draw(
     folder: Path,
-    several: Sequence[OfCell],
+    of_cells: Sequence[OfCell],
     by_networks: Sequence[Curve],
     by_units: Sequence[Curve],
     by_steps: Sequence[Curve],
 ) -> None:
     """Four panels, as PNG and SVG, on white."""
-    shape = Shape(several[0].cell)
+    shape = Shape(of_cells[0].cell)
     figure = Figure(figsize=(9.6, 7.4), layout="constrained", facecolor="white")
     (first, second), (third, fourth) = figure.subplots(2, 2)
-    _gains(first, several)
+    _gains(first, of_cells)
     for axes, curves, label in (
         (second, by_networks, "P (networks side by side)"),
         (third, by_units, "N (units)"),
@@ -43,15 +43,15 @@ def draw(
     save(figure, folder, "training-speed")
 
 
-def _gains(axes: Axes, several: Sequence[OfCell]) -> None:
-    gains = [each.gain for each in several]
-    places = np.arange(len(several))[::-1]
+def _gains(axes: Axes, of_cells: Sequence[OfCell]) -> None:
+    gains = [of_cell.gain for of_cell in of_cells]
+    places = np.arange(len(of_cells))[::-1]
     middle = np.array([gain.median for gain in gains])
     around = [middle - [gain.low for gain in gains], np.array([gain.high for gain in gains]) - middle]
     axes.errorbar(middle, places, xerr=around, fmt="o", color="#0072B2", ecolor="0.5", capsize=3)
     axes.axvline(1, color="0.35", linewidth=1.2)
     axes.axvline(LOOP_GAIN, color="0.35", linewidth=1.2, linestyle="--")
-    axes.set_yticks(places, [each.cell for each in several])
+    axes.set_yticks(places, [of_cell.cell for of_cell in of_cells])
     axes.set(xlabel="times faster than the best one-by-one way", xlim=(0, None))
     axes.set_title(f"Lines: 1x, and the aim of {LOOP_GAIN:g}x for loop cells", fontsize="medium")
     plain(axes)

@@ -92,14 +92,14 @@ def studies_table(costs: Sequence[Cost], alone: float) -> Table:
         "training alone, the better way of one network of each cell, measured once and multiplied.",
         ("networks", "seconds", "ms a network", "measured", "training one by one, s"),
     )
-    for each in costs:
+    for cost in costs:
         table.rows.append(
             (
-                f"{each.networks:,}",
-                number(each.seconds),
-                number(1e3 * each.seconds / each.networks),
-                "yes" if each.measured else "no: line through the last measured",
-                number(alone / cells * each.networks),
+                f"{cost.networks:,}",
+                number(cost.seconds),
+                number(1e3 * cost.seconds / cost.networks),
+                "yes" if cost.measured else "no: line through the last measured",
+                number(alone / cells * cost.networks),
             )
         )
     return table

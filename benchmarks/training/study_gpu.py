@@ -151,7 +151,7 @@ def run_packs(
     left_out = []
     missing = list(_missing(study, run))
     prediction = Prediction(study, task.splits, records)
-    for place, pack in enumerate(missing):
+    for index, pack in enumerate(missing):
         left = until - time.monotonic()
         if left > 0 and pack.cell not in records.starts:
             records.keep_start(pack.cell, _start(study, task, pack, device, way))
@@ -161,7 +161,7 @@ def run_packs(
             continue
         start = records.starts[pack.cell]
         print(
-            f"{place + 1}/{len(missing)} {pack.name}: {len(pack.variants)} networks, {start.way}, about "
+            f"{index + 1}/{len(missing)} {pack.name}: {len(pack.variants)} networks, {start.way}, about "
             f"{expected:.0f} s; {left:.0f} s left",
             flush=True,
         )
@@ -183,8 +183,8 @@ def run_packs(
 
 def _missing(study: Study, run: RunDirectory) -> Iterator[Pack]:
     """Packs with an epoch that is not stored: the first of every cell, then the second of every cell ..."""
-    packs = [(place, pack) for cohort in cohorts(study) for place, pack in enumerate(cohort.packs)]
-    for _, pack in sorted(packs, key=lambda each: each[0]):
+    packs = [(index, pack) for cohort in cohorts(study) for index, pack in enumerate(cohort.packs)]
+    for _, pack in sorted(packs, key=lambda numbered: numbered[0]):
         if not all(run.store.has(study.identity, pack.cell, pack.name, epoch) for epoch in range(study.epochs + 1)):
             yield pack
 

@@ -48,11 +48,11 @@ def table_of(study: Study, task: Task, run: RunDirectory, records: Records, rate
     timed_in_all = 0
     for cell in study.cells:
         packs, start = records.of(cell), records.starts.get(cell)
-        timed = sum(each.networks for each in packs)
+        timed = sum(record.networks for record in packs)
         timed_in_all += timed
         shape = Shape(cell, study.units[0], task.steps, study.batch_size, task.input_size)
-        training, spectra = (sum(getattr(each, name) for each in packs) for name in ("training", "spectra"))
-        whole = sum(each.seconds for each in packs)
+        training, spectra = (sum(getattr(record, name) for record in packs) for name in ("training", "spectra"))
+        whole = sum(record.seconds for record in packs)
         floor = timed * batches * shape.operations / rate
         numbers = np.array([training, spectra, whole - training - spectra, whole, floor])
         totals += numbers
@@ -85,12 +85,12 @@ def _fields(numbers: np.ndarray, timed: int) -> list[str]:
 def stored_networks(study: Study, run: RunDirectory) -> dict[str, int]:
     """Networks of each cell whose last epoch is in the dataset."""
     rows = run.store.read(study=study.identity, epoch=study.epochs, columns=["cell"])
-    return {each["values"]: each["counts"] for each in rows["cell"].value_counts().to_pylist()}
+    return {count["values"]: count["counts"] for count in rows["cell"].value_counts().to_pylist()}
 
 
 def page(table: Table, device: str, command: str, records: Records, left_out: Sequence[str]) -> str:
     """The page, in Markdown."""
-    seconds = sum(each.seconds for each in records.packs)
+    seconds = sum(record.seconds for record in records.packs)
     lines = [
         "# A whole study on one device",
         "",

@@ -49,10 +49,10 @@ class Records:
             return cls(path)
         content = json.loads(path.read_text())
         starts = {
-            cell: Start(each["way"], each["networks_at_once"], Profile(**each["profile"]))
-            for cell, each in content["starts"].items()
+            cell: Start(start["way"], start["networks_at_once"], Profile(**start["profile"]))
+            for cell, start in content["starts"].items()
         }
-        return cls(path, starts, [PackRecord(**each) for each in content["packs"]])
+        return cls(path, starts, [PackRecord(**record) for record in content["packs"]])
 
     def keep_start(self, cell: str, start: Start) -> None:
         self.starts[cell] = start
@@ -67,22 +67,22 @@ class Records:
 
     def of(self, cell: str) -> list[PackRecord]:
         """The packs of a cell."""
-        return [each for each in self.packs if each.cell == cell]
+        return [record for record in self.packs if record.cell == cell]
 
     def spectra_seconds_per_network(self) -> float:
         """Of one network at one epoch, from the packs so far; 0 before the first."""
-        networks = sum(each.networks * (each.epochs + 1) for each in self.packs)
-        return sum(each.spectra for each in self.packs) / networks if networks else 0.0
+        networks = sum(record.networks * (record.epochs + 1) for record in self.packs)
+        return sum(record.spectra for record in self.packs) / networks if networks else 0.0
 
     def correction(self) -> float:
         """How many times longer training took than the profile predicted, at the median; at least once."""
-        ratios = [each.training / each.predicted for each in self.packs]
+        ratios = [record.training / record.predicted for record in self.packs]
         return max(1.0, statistics.median(ratios)) if ratios else 1.0
 
     def _write(self) -> None:
         content = {
-            "starts": {cell: dataclasses.asdict(each) for cell, each in self.starts.items()},
-            "packs": [dataclasses.asdict(each) for each in self.packs],
+            "starts": {cell: dataclasses.asdict(start) for cell, start in self.starts.items()},
+            "packs": [dataclasses.asdict(record) for record in self.packs],
         }
         text = json.dumps(content, indent=2)
         write_atomically(self.path, lambda temporary: temporary.write_text(text))

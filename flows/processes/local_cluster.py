@@ -161,7 +161,7 @@ def _part(process: psutil.Process) -> str | None:
         return next(part for part, words in _PARTS.items() if name in words)
     line = " ".join(process.cmdline())
     return next(
-        (part for part, words in _PARTS.items() if part.endswith("agent") and any(w in line for w in words)), None
+        (part for part, words in _PARTS.items() if part.endswith("agent") and any(word in line for word in words)), None
     )
 
 

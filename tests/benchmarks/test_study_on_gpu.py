@@ -51,13 +51,18 @@ def absent_packages() -> set[str]:
             needed = [Requirement(text) for text in requires(name) or ()]
         except PackageNotFoundError:  # for another system
             continue
-        plain = [each for each in needed if each.marker is None or each.marker.evaluate({"extra": ""})]
-        waiting += [canonicalize_name(each.name) for each in plain]
+        plain = [
+            requirement
+            for requirement in needed
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
+        waiting += [canonicalize_name(requirement.name) for requirement in plain]
     homes = packages_distributions()
     return {
         module
         for module, distributions in homes.items()
-        if not {canonicalize_name(each) for each in distributions} & there and module not in ("aelle_core", "flows")
+        if not {canonicalize_name(distribution) for distribution in distributions} & there
+        and module not in ("aelle_core", "flows")
     }
 
 
@@ -76,11 +81,11 @@ def test_it_runs_there_goes_on_and_says_what_it_left_out(
     mnist_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "run"
-    place = ["--data", str(mnist_directory), "--output", str(output)]
-    study_gpu.main([*ARGUMENTS, *place, "--minutes", "0"])
+    options = ["--data", str(mnist_directory), "--output", str(output)]
+    study_gpu.main([*ARGUMENTS, *options, "--minutes", "0"])
     assert "Left out, as the time was over: rnn-64-pack0000, noisy-64-pack0000." in capsys.readouterr().out
 
-    done = run(*ARGUMENTS, *place)
+    done = run(*ARGUMENTS, *options)
     assert done.returncode == 0, done.stderr
     rows = SpectraStore(output / "spectra").read()
     assert sorted(set(zip(rows["cell"].to_pylist(), rows["epoch"].to_pylist(), strict=True))) == [
@@ -90,13 +95,13 @@ def test_it_runs_there_goes_on_and_says_what_it_left_out(
         ("rnn", 1),
     ]
     assert len(rows) == 12
-    assert all(len(each) == 64 for each in rows["spectrum_hidden"].to_pylist())
+    assert all(len(exponents) == 64 for exponents in rows["spectrum_hidden"].to_pylist())
     assert "| all | 6 | 6 |" in (output / "study-gpu.md").read_text()
 
     # Killed in the middle of a pack: its first epoch is stored, its last is not.
     lost = SpectraStore(output / "spectra").fragment(rows["study"][0].as_py(), "noisy", "noisy-64-pack0000", 1)
     lost.unlink()
-    again = run(*ARGUMENTS, *place)
+    again = run(*ARGUMENTS, *options)
     assert again.returncode == 0, again.stderr
     assert "1/1 noisy-64-pack0000" in again.stdout
     assert SpectraStore(output / "spectra").read().equals(rows)
@@ -117,21 +122,21 @@ print(run_pack(study, cohorts(study)[0].packs[0], run, checkpoints=False).stored
 
 
 def test_another_way_than_was_begun_is_refused(mnist_directory: Path, tmp_path: Path) -> None:
-    place = ["--data", str(mnist_directory), "--output", str(tmp_path / "run")]
-    study_gpu.main([*ARGUMENTS, *place, "--way", "packed"])
+    options = ["--data", str(mnist_directory), "--output", str(tmp_path / "run")]
+    study_gpu.main([*ARGUMENTS, *options, "--way", "packed"])
     page = (tmp_path / "run" / "study-gpu.md").read_text()
     assert "--device cpu --cells rnn,noisy --networks 3 --epochs 1 --images 256 --way packed" in page
     with pytest.raises(SystemExit, match=r"--way compiled: .* was begun in the ways packed"):
-        study_gpu.main([*ARGUMENTS, *place, "--way", "compiled"])
+        study_gpu.main([*ARGUMENTS, *options, "--way", "compiled"])
     with pytest.raises(SystemExit, match="unknown way 'pakced'"):
-        study_gpu.main([*ARGUMENTS, *place, "--way", "pakced"])
+        study_gpu.main([*ARGUMENTS, *options, "--way", "pakced"])
 
 
 def test_other_settings_in_the_same_folder_are_refused(mnist_directory: Path, tmp_path: Path) -> None:
-    place = ["--data", str(mnist_directory), "--output", str(tmp_path), "--minutes", "0"]
-    study_gpu.main([*ARGUMENTS, *place])
+    options = ["--data", str(mnist_directory), "--output", str(tmp_path), "--minutes", "0"]
+    study_gpu.main([*ARGUMENTS, *options])
     with pytest.raises(SystemExit, match="name another output directory"):
-        study_gpu.main([*ARGUMENTS, "--epochs", "2", *place])
+        study_gpu.main([*ARGUMENTS, "--epochs", "2", *options])
 
 
 def test_predictions_learn_from_packs(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ SMALL = {"units": 8, "steps": 5, "batch": 16, "features": 6}
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_peer_has_our_losses(cell: str) -> None:
-    found = one_by_one.losses_of_all(Shape(cell, **SMALL))
-    assert set(found) >= {"ours", *one_by_one.ALONE, "ensemble of loops"}
-    for way, losses in found.items():
-        torch.testing.assert_close(losses, found["ours"], rtol=1e-5, atol=1e-6, msg=way)
+    losses_by_way = one_by_one.losses_of_all(Shape(cell, **SMALL))
+    assert set(losses_by_way) >= {"ours", *one_by_one.ALONE, "ensemble of loops"}
+    for way, losses in losses_by_way.items():
+        torch.testing.assert_close(losses, losses_by_way["ours"], rtol=1e-5, atol=1e-6, msg=way)
 
 
 def test_other_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

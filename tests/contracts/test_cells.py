@@ -41,8 +41,8 @@ def test_log_determinant_survives_saturation(cell: Cell) -> None:
             a = mpmath.matrix(drive[network, 0].tolist()) + recurrent * mpmath.matrix(state[network, 0].tolist())
             slopes = mpmath.fsum(-2 * mpmath.log(mpmath.cosh(value)) for value in a)
             expected = mpmath.log(abs(mpmath.det(recurrent))) + slopes
-            found = torch.linalg.slogdet(jacobian[network, 0]).logabsdet.item()
-            assert abs(found - expected) < 1e-10 * abs(expected)
+            determinant = torch.linalg.slogdet(jacobian[network, 0]).logabsdet.item()
+            assert abs(determinant - expected) < 1e-10 * abs(expected)
 
 
 @pytest.mark.parametrize("name", TORCH_CELLS)

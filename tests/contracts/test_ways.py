@@ -102,9 +102,10 @@ def test_losses_and_gradients_equal_those_of_autograd_in_double_precision(
 @pytest.mark.parametrize(("name", "way"), PAIRS)
 def test_states_equal_those_in_double_precision(name: str, way: str, task: type[Supervised]) -> None:
     pack = trainer(name, way, task())
-    own_way, reference = (way_of(pack, each) for each in (way, "packed"))
+    own_way, reference = (way_of(pack, name_of_way) for name_of_way in (way, "packed"))
     double, constants = (
-        {key: value.detach().double() for key, value in each.items()} for each in (pack.parameters, pack.constants)
+        {key: value.detach().double() for key, value in tensors.items()}
+        for tensors in (pack.parameters, pack.constants)
     )
     for seed in (0, 1):
         inputs = torch.randn(3, 9, 37, 4, generator=generator(seed, "inputs"))
@@ -122,13 +123,13 @@ def test_codes_are_one_hot_inputs(name: str, way: str, task: type[Supervised]) -
     pack = trainer(name, way, task())
     own_way = way_of(pack, way)
     codes = torch.randint(0, 4, (3, 9, 5), generator=generator(0, "codes"), dtype=torch.uint8)
-    found = []
+    results = []
     for inputs in (codes, functional.one_hot(codes.long(), 4).float()):
         with torch.no_grad():
             scores = own_way.scores(pack.parameters, pack.constants, MiniBatch(inputs))
         losses = own_way.losses(pack.parameters, pack.constants, MiniBatch(inputs), drawn_targets(pack, 5, 0))
-        found.append([scores, losses, *torch.autograd.grad(losses.sum(), list(pack.parameters.values()))])
-    for own, wanted in zip(*found, strict=True):
+        results.append([scores, losses, *torch.autograd.grad(losses.sum(), list(pack.parameters.values()))])
+    for own, wanted in zip(*results, strict=True):
         torch.testing.assert_close(own, wanted, rtol=1e-5, atol=5e-6 * wanted.abs().amax().item())
 
 
@@ -138,15 +139,15 @@ def test_losses_of_large_and_broken_scores(classes: int) -> None:
     task = Parity()
     task.classes = classes  # type: ignore[misc]
     pack = trainer("gru", "compiled", task)
-    own_way, reference = (get_way(each, pack.cell, "last", CPU) for each in ("compiled", "packed"))
+    own_way, reference = (get_way(name, pack.cell, "last", CPU) for name in ("compiled", "packed"))
     inputs, targets = torch.randn(3, 9, 37, 4, generator=generator(0, "inputs")), drawn_targets(pack, 37, 0)
     with torch.no_grad():
         pack.parameters["readout_bias"][0] = 300.0 * torch.randn(classes, generator=generator(0, "bias"))
         pack.parameters["readout_bias"][1, -1] = float("nan")
         pack.parameters["readout_bias"][2, 0] = float("inf")
     both = []
-    for each in (own_way, reference):
-        losses = each.losses(pack.parameters, pack.constants, MiniBatch(inputs), targets)
+    for taken in (own_way, reference):
+        losses = taken.losses(pack.parameters, pack.constants, MiniBatch(inputs), targets)
         both.append([losses.detach(), torch.autograd.grad(losses[0], pack.parameters["readout_weight"])[0][0]])
     (losses, gradient), (expected, wanted) = both
     torch.testing.assert_close(losses, expected, rtol=1e-6, atol=1e-6, equal_nan=True)
@@ -164,8 +165,8 @@ def test_losses_equal_the_reference_over_fifty_steps(name: str, way: str, kind: 
     for _ in range(17):
         torch.testing.assert_close(other.train_epoch(), reference.train_epoch(), rtol=near, atol=near)
     assert other.optimiser.steps == 51
-    for one, two in zip(other.evaluate(task.splits.test), reference.evaluate(task.splits.test), strict=True):
-        torch.testing.assert_close(one, two, rtol=near, atol=near, equal_nan=True)
+    for own, wanted in zip(other.evaluate(task.splits.test), reference.evaluate(task.splits.test), strict=True):
+        torch.testing.assert_close(own, wanted, rtol=near, atol=near, equal_nan=True)
 
 
 @pytest.mark.parametrize("way", list(ways))
@@ -194,8 +195,8 @@ def test_a_pack_equals_networks_on_their_own(name: str, way: str) -> None:
     task = Parity()
     together = trainer(name, way, task)
     losses = torch.stack([together.train_epoch() for _ in range(3)])
-    for index, each in enumerate(SETTINGS):
-        alone = trainer(name, way, task, [each])
+    for index, settings in enumerate(SETTINGS):
+        alone = trainer(name, way, task, [settings])
         own = torch.stack([alone.train_epoch()[0] for _ in range(3)])
         torch.testing.assert_close(own, losses[:, index], rtol=1e-5, atol=1e-6)
 
@@ -264,8 +265,8 @@ def test_gradients_of_a_mini_batch_outlive_the_next_one() -> None:
     (expected,) = torch.autograd.grad(losses(0).sum(), weight)
     first = losses(0)
     losses(1)
-    (found,) = torch.autograd.grad(first.sum(), weight)
-    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    (gradient,) = torch.autograd.grad(first.sum(), weight)
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=0)
 
 
 def test_unknown_and_impossible_ways_are_refused() -> None:
@@ -299,8 +300,8 @@ def test_a_loss_that_a_task_brings_is_learned_in_the_ways_that_take_any(monkeypa
     for _ in range(3):
         losses = [pack.train_epoch() for pack in packs]
         torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
-    found = packs[0].evaluate(Own().splits.validation)
-    assert found[1].isnan().all(), "real numbers are neither right nor wrong"
+    evaluated = packs[0].evaluate(Own().splits.validation)
+    assert evaluated[1].isnan().all(), "real numbers are neither right nor wrong"
 
 
 def test_what_lies_behind_a_sequence_s_end_changes_nothing() -> None:
@@ -308,7 +309,7 @@ def test_what_lies_behind_a_sequence_s_end_changes_nothing() -> None:
     for part in (other.splits.training, other.splits.validation):
         assert part.lengths is not None
         part.inputs[torch.arange(9) >= part.lengths.unsqueeze(1)] = -3.0
-    packs = [trainer("lstm", way, each) for way in ("packed", "compiled") for each in (task, other)]
+    packs = [trainer("lstm", way, task_of_pack) for way in ("packed", "compiled") for task_of_pack in (task, other)]
     for pack in packs:
         pack.train_epoch()
     for first, second in (packs[:2], packs[2:]):

@@ -129,11 +129,11 @@ class Composition:
         """Start one after the other, each when all before it are healthy, and so all that it depends on."""
         waiting = dict(self.containers)
         while waiting:
-            needs = {name: set(each.service.get("depends_on", {})) for name, each in waiting.items()}
+            needs = {name: set(member.service.get("depends_on", {})) for name, member in waiting.items()}
             name = next(name for name, needed in needs.items() if not needed & set(waiting))
             assert all(
-                each == {"condition": "service_healthy"}
-                for each in waiting[name].service.get("depends_on", {}).values()
+                condition == {"condition": "service_healthy"}
+                for condition in waiting[name].service.get("depends_on", {}).values()
             )
             container = waiting.pop(name)
             container.start()

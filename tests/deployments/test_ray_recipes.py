@@ -104,12 +104,12 @@ def test_a_sweep_uses_both_hosts_and_a_wrong_token_is_refused(
 
     assert driver.wait(300) == 2
     assert joining.wait(300) != 0
-    told = (tmp_path / "driver.log").read_text()
-    assert told.splitlines()[-1] == (
+    log = (tmp_path / "driver.log").read_text()
+    assert log.splitlines()[-1] == (
         f"aelle: ray_address='{address}': the Ray cluster there asks for another token than this process has: expected "
         "the cluster's own in RAY_AUTH_TOKEN, or in the file that RAY_AUTH_TOKEN_PATH names"
     )
-    assert "Traceback" not in told
+    assert "Traceback" not in log
     assert list(RunDirectory(tmp_path / "other").store.files()) == []
     assert "InvalidAuthToken" in (tmp_path / "joining.log").read_text()
 
@@ -157,7 +157,7 @@ def hosts_used(cluster: Cluster, process: "subprocess.Popen[bytes]", seconds: fl
 
     def finished() -> bool:
         for host in (cluster.head, cluster.worker):
-            if any("-pack" in name_of(each) for each in host.processes()):
+            if any("-pack" in name_of(running) for running in host.processes()):
                 seen.add(host.name)
         return process.poll() is not None
 
@@ -234,7 +234,7 @@ def test_kuberay_pods_are_pods_with_a_token_and_no_privileges(repository: Path) 
         assert spec["securityContext"]["runAsNonRoot"]
         (container,) = spec["containers"]
         assert container["image"].startswith("aelle:" + version("aelle"))
-        settings = {each["name"]: each for each in container["env"]}
+        settings = {variable["name"]: variable for variable in container["env"]}
         assert settings["RAY_AUTH_MODE"]["value"] == "token"
         assert settings["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]["key"] == "auth_token"
     assert "nvidia.com/gpu" in groups[2]["template"]["spec"]["containers"][0]["resources"]["limits"]

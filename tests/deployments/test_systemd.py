@@ -53,5 +53,5 @@ def test_the_operations_page_names_files_and_ports_that_there_are(repository: Pa
         assert unit.stem in page
     for option in ("--port=6379", "--node-manager-port=6380", "--metrics-export-port=6385", "--min-worker-port=20000"):
         assert option in node
-    for told in ("6379", "6380 to 6385", "20000 to 20999"):
-        assert told in page
+    for ports in ("6379", "6380 to 6385", "20000 to 20999"):
+        assert ports in page

@@ -12,9 +12,9 @@ NOTEBOOKS = sorted((Path(__file__).parents[2] / "docs/notebooks").glob("*.ipynb"
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_notebook_runs(path: Path, tmp_path: Path) -> None:
-    found = run_notebook(path, tmp_path)
+    notebook = run_notebook(path, tmp_path)
     kept = nbformat.read(path, as_version=4)
-    assert [len(cell.get("outputs", [])) for cell in found.cells] == [
+    assert [len(cell.get("outputs", [])) for cell in notebook.cells] == [
         len(cell.get("outputs", [])) for cell in kept.cells
     ]
 

@@ -20,7 +20,7 @@ def where(places: Path) -> Any:
         from flows.ray_tasks.train_pack import train_pack
 
         node = ray.get_runtime_context().get_node_id()
-        (gpus,) = (each["Resources"].get("GPU", 0) for each in ray.nodes() if each["NodeID"] == node)
+        (gpus,) = (entry["Resources"].get("GPU", 0) for entry in ray.nodes() if entry["NodeID"] == node)
         with places.open("a") as file:
             print(packs.name(number), device, gpus, len(ray.get_gpu_ids()), file=file)
         return train_pack(packs, number, directory, "cpu", threads, way)

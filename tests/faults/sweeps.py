@@ -18,11 +18,11 @@ def sorted_rows(table: pa.Table) -> list[tuple[str, int]]:
     return sorted(zip(table["network"].to_pylist(), table["epoch"].to_pylist(), strict=True))
 
 
-def assert_same_numbers(one: pa.Table, other: pa.Table) -> None:
+def assert_same_numbers(rows: pa.Table, expected: pa.Table) -> None:
     """The same networks at the same epochs, each once, with the same losses and spectra."""
-    assert sorted_rows(one) == sorted_rows(other)
-    np.testing.assert_allclose(one["validation_loss"], other["validation_loss"], rtol=1e-5)
-    for first, second in zip(one["spectrum_hidden"].to_pylist(), other["spectrum_hidden"].to_pylist(), strict=True):
+    assert sorted_rows(rows) == sorted_rows(expected)
+    np.testing.assert_allclose(rows["validation_loss"], expected["validation_loss"], rtol=1e-5)
+    for first, second in zip(rows["spectrum_hidden"].to_pylist(), expected["spectrum_hidden"].to_pylist(), strict=True):
         assert (first is None) == (second is None)
         if first is not None:
             np.testing.assert_allclose(first, second, atol=1e-3)

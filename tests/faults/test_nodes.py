@@ -99,11 +99,11 @@ def kill(node: Any) -> None:
 
 def wait_until(reached: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
     deadline = time.monotonic() + SECONDS
-    while not (found := reached()):
+    while not (answer := reached()):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline, "it takes too long"
         time.sleep(0.01)
-    return found
+    return answer
 
 
 def test_workers_join_late_and_a_killed_node_costs_nothing_but_time(cluster: Any, tmp_path: Path) -> None:

@@ -130,8 +130,8 @@ def test_a_broken_checkpoint_is_named_in_the_log_and_costs_no_rows(tmp_path: Pat
 
     def warned() -> bool:
         with get_client(sync_client=True) as client:
-            found = client.read_logs(LogFilter(level=LogFilterLevel(ge_=30)))
-        return any(sentence in each.message for each in found)
+            logs = client.read_logs(LogFilter(level=LogFilterLevel(ge_=30)))
+        return any(sentence in log.message for log in logs)
 
     deadline = time.monotonic() + 60  # logs are sent in the background
     while not warned() and time.monotonic() < deadline:

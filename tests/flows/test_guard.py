@@ -14,21 +14,21 @@ from flows.processes.secret import kept_secret, known_secret, secret_file, write
 
 def status(guard_names: Any, method: str = "GET", kind: str = "http", **headers: str) -> int:
     """What the guard answers; 200 where it passes the request on."""
-    told: list[Any] = []
+    statuses: list[Any] = []
 
     async def behind(scope: Any, receive: Any, send: Any) -> None:
-        told.append(200)
+        statuses.append(200)
 
     async def receive() -> Any:
         return {"type": f"{kind}.connect"}
 
     async def send(message: Any) -> None:
-        told.append(message.get("status", message.get("code")))
+        statuses.append(message.get("status", message.get("code")))
 
     pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": kind, "method": method, "path": "/api/flows", "scheme": "http", "headers": pairs}
     asyncio.run(Guard(behind, guard_names)(scope, receive, send))
-    return int(told[0])
+    return int(statuses[0])
 
 
 def test_a_request_passes_that_names_this_server() -> None:

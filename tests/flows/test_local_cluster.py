@@ -49,9 +49,9 @@ def test_starts_that_always_time_out_end_in_one_sentence(starts: list[Exception 
     starts += [SLOW, SLOW, SLOW]
     with pytest.raises(
         ClusterError, match="could not be started on this machine in 3 attempts: The current node"
-    ) as told:
+    ) as refused:
         LocalCluster.start()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
     assert LocalCluster.running is None
 
 

@@ -32,8 +32,8 @@ def ask(path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": pairs}
     asyncio.run(Reports(behind, SECRET)(scope, receive, send))
-    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:])
+    answer_headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], answer_headers, b"".join(message.get("body", b"") for message in sent[1:])
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_a_server_asks_for_its_password_is_started_again_when_killed_and_ends_wi
         first.kill()
         # Waits for the next server at the same port.
         assert httpx.get(f"{url}/health", timeout=SECONDS).status_code == 200
-        (server,) = (each for each in psutil.Process(parent.pid).children() if each != first)
+        (server,) = (child for child in psutil.Process(parent.pid).children() if child != first)
         parent.send_signal(signal.SIGKILL)
     server.wait(timeout=60)
     with pytest.raises(httpx.ConnectError):

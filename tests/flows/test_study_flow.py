@@ -91,26 +91,26 @@ def told(run: UUID, awaited: set[str]) -> tuple[set[str], set[str], set[str]]:
         below = client.read_flow_runs(
             flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run]))
         )
-        runs = [run, *(each.id for each in below)]
+        runs = [run, *(flow_run.id for flow_run in below)]
         condition = FlowRunFilter(id=FlowRunFilterId(any_=runs))
         deadline = time.monotonic() + 120
         names: set[str] = set()
         while not awaited <= names and time.monotonic() < deadline:
-            names = {each.name for each in client.read_task_runs(flow_run_filter=condition)}
+            names = {task_run.name for task_run in client.read_task_runs(flow_run_filter=condition)}
             time.sleep(0.2)
-        flows = {each.name for each in client.read_flows(flow_run_filter=condition)}
+        flows = {flow.name for flow in client.read_flows(flow_run_filter=condition)}
         made = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=runs)))
-        return flows, names, {str(each.key) for each in made}
+        return flows, names, {str(artifact.key) for artifact in made}
 
 
 def workers_of(pack: str) -> list[int]:
     """Processes of this test's cluster that run the Ray task of that name."""
-    found = []
+    processes = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if " ".join(process.cmdline()).startswith(f"ray::{pack}"):
-                found.append(process.pid)
-    return found
+                processes.append(process.pid)
+    return processes
 
 
 def test_a_killed_worker_costs_nothing_but_time(tmp_path: Path) -> None:

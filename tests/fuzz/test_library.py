@@ -16,7 +16,7 @@ INPUTS = 300
 
 def test_a_study_of_any_settings() -> None:
     draw = random.Random("study")
-    names = [each.name for each in dataclasses.fields(Study)]
+    names = [field.name for field in dataclasses.fields(Study)]
     for _ in range(INPUTS):
         given = {draw.choice(names): values(draw) for _ in range(draw.choice((1, 1, 2)))}
         assert_result_or_sentence(lambda given=given: Study.from_dict(given), given)

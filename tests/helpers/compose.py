@@ -21,8 +21,8 @@ def interpolated(text: str, variables: dict[str, str]) -> str:
 
     def value(match: "re.Match[str]") -> str:
         name, kind, rest = match.groups()
-        if found := variables.get(name):
-            return found
+        if given := variables.get(name):
+            return given
         if kind == "?":
             raise KeyError(rest)
         return rest or ""
@@ -40,7 +40,7 @@ def image_environment(dockerfile: Path) -> dict[str, str]:
     """The environment that the stage `runtime` sets, but PATH, and what the last stages inherit from it."""
     stage = dockerfile.read_text().split(" AS runtime\n")[1].split("\nFROM ")[0].replace("\\\n", " ")
     (line,) = (line for line in stage.splitlines() if line.startswith("ENV "))
-    settings = dict(each.split("=", 1) for each in shlex.split(line)[1:])
+    settings = dict(pair.split("=", 1) for pair in shlex.split(line)[1:])
     return {name: value for name, value in settings.items() if name != "PATH"}
 
 

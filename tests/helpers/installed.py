@@ -20,12 +20,12 @@ def build_wheel(repository: Path, directory: Path) -> Path:
     source = directory / "source"
     source.mkdir()
     for name in _SOURCES:
-        place = repository / name
-        if place.is_dir():
+        path = repository / name
+        if path.is_dir():
             ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(place, source / name, symlinks=True, ignore=ignored)
+            shutil.copytree(path, source / name, symlinks=True, ignore=ignored)
         else:
-            shutil.copy(place, source)
+            shutil.copy(path, source)
     command = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory), str(source)]
     subprocess.run([sys.executable, "-m", "pip", *command], check=True)
     return next(directory.glob("*.whl"))
@@ -67,7 +67,7 @@ class Installed:
 
 def _closure(own: Distribution, extras: set[str]) -> list[Distribution]:
     """The distributions that one needs with these extras, and that those need."""
-    found: dict[str, Distribution] = {}
+    closure: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
     waiting = [(own, extra) for extra in ("", *extras)]
     while waiting:
@@ -77,9 +77,9 @@ def _closure(own: Distribution, extras: set[str]) -> list[Distribution]:
             if needed.marker is not None and not needed.marker.evaluate({"extra": extra}):
                 continue
             name = canonicalize_name(needed.name)
-            found[name] = distribution(name)
+            closure[name] = distribution(name)
             for more in ("", *needed.extras):
                 if (name, more) not in seen:
                     seen.add((name, more))
-                    waiting.append((found[name], more))
-    return list(found.values())
+                    waiting.append((closure[name], more))
+    return list(closure.values())

@@ -27,8 +27,8 @@ class ObjectStore:
 
     def address(self, bucket: str, prefix: str = "") -> str:
         """The address of a prefix in a bucket of this server."""
-        place = "/".join(filter(None, (bucket, prefix)))
-        return f"s3://{place}?endpoint_override=127.0.0.1%3A{self.port}&region=us-east-1&scheme=http"
+        path = "/".join(filter(None, (bucket, prefix)))
+        return f"s3://{path}?endpoint_override=127.0.0.1%3A{self.port}&region=us-east-1&scheme=http"
 
     def client(self) -> Any:
         """Amazon's own client of this server: what others than this project see."""
@@ -42,7 +42,7 @@ class ObjectStore:
     def keys(self, bucket: str) -> list[str]:
         """The keys of all objects in a bucket that are not empty."""
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        return [each["Key"] for page in pages for each in page.get("Contents", []) if each["Size"]]
+        return [entry["Key"] for page in pages for entry in page.get("Contents", []) if entry["Size"]]
 
     @contextmanager
     def failing(self, fault: Callable[[Environment], Answer | None]) -> Iterator[None]:
@@ -59,10 +59,10 @@ class ObjectStore:
         def answer(environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
             method, path, query = (environment[name] for name in ("REQUEST_METHOD", "PATH_INFO", "QUERY_STRING"))
             self.requests.append((method, path, query))
-            if self.fault is not None and (found := self.fault(environment)) is not None:
+            if self.fault is not None and (fault := self.fault(environment)) is not None:
                 environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
-                start(f"{found[0]} Fault", [("Content-Type", "application/xml")])
-                return [f"<Error><Code>{found[1]}</Code><Message>no</Message></Error>".encode()]
+                start(f"{fault[0]} Fault", [("Content-Type", "application/xml")])
+                return [f"<Error><Code>{fault[1]}</Code><Message>no</Message></Error>".encode()]
             return served(environment, start)
 
         return answer

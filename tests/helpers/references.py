@@ -133,13 +133,13 @@ def _asrnn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbe
 def _cornn(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """z' = z + dt (tanh(Wy y + Wz z + V x + b) - gamma y - epsilon z), y' = y + dt z'; the state is (y, z)."""
     y, z = np.split(state, 2)
-    dt, one = p["step"], _identity(len(y))
+    dt, identity = p["step"], _identity(len(y))
     a = p["Wy"] @ y + p["Wz"] @ z + p["V"] @ x + p["b"]
     new_z = z + dt * (_tanh(a) - p["gamma"] * y - p["epsilon"] * z)
     slope = _tanh_slope(a)
-    z_by_y = dt * (_rows(slope, p["Wy"]) - p["gamma"] * one)
-    z_by_z = one + dt * (_rows(slope, p["Wz"]) - p["epsilon"] * one)
-    jacobian = np.block([[one + dt * z_by_y, dt * z_by_z], [z_by_y, z_by_z]])
+    z_by_y = dt * (_rows(slope, p["Wy"]) - p["gamma"] * identity)
+    z_by_z = identity + dt * (_rows(slope, p["Wz"]) - p["epsilon"] * identity)
+    jacobian = np.block([[identity + dt * z_by_y, dt * z_by_z], [z_by_y, z_by_z]])
     return np.concatenate([y + dt * new_z, new_z]), jacobian, _NONE
 
 
@@ -164,10 +164,10 @@ def _lem(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Num
 
 def _lipschitz(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """h' = h + e (A h + tanh(W h + U x + b)), A and W = (1 - beta)(M + M^T) + beta (M - M^T) - gamma I."""
-    one, beta = _identity(len(h)), p["beta"]
-    A, W = ((1 - beta) * (M + M.T) + beta * (M - M.T) - p["gamma"] * one for M in (p["M_A"], p["M_W"]))
+    identity, beta = _identity(len(h)), p["beta"]
+    A, W = ((1 - beta) * (M + M.T) + beta * (M - M.T) - p["gamma"] * identity for M in (p["M_A"], p["M_W"]))
     a = W @ h + p["U"] @ x + p["b"]
-    jacobian = one + p["step"] * (A + _rows(_tanh_slope(a), W))
+    jacobian = identity + p["step"] * (A + _rows(_tanh_slope(a), W))
     return h + p["step"] * (A @ h + _tanh(a)), jacobian, _NONE
 
 
@@ -180,9 +180,9 @@ def _ornn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Number
 def _exprnn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """h' = sign(a) max(|a| + b, 0), a = O h + V x."""
     a = p["O"] @ h + p["V"] @ x
-    size = np.array([abs(each) + bias for each, bias in zip(a, p["b"], strict=True)], dtype=object)
-    open_ = np.array([mpmath.mpf(1 if each > 0 else 0) for each in size], dtype=object)
-    signs = np.array([mpmath.sign(each) for each in a], dtype=object)
+    size = np.array([abs(preactivation) + bias for preactivation, bias in zip(a, p["b"], strict=True)], dtype=object)
+    open_ = np.array([mpmath.mpf(1 if number > 0 else 0) for number in size], dtype=object)
+    signs = np.array([mpmath.sign(number) for number in a], dtype=object)
     return signs * size * open_, _rows(open_, p["O"]), _NONE
 
 
@@ -196,7 +196,7 @@ def _rglru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbe
     """h' = a h + sqrt(1 - a^2) i u, a = sigma(Lambda)^(8 r)."""
     a_r, a_i, u = np.split(p["V"] @ x + p["b"], 3)
     a = _sigmoid(p["Lambda"]) ** (8 * _sigmoid(a_r))
-    rest = np.array([mpmath.sqrt(1 - each**2) for each in a], dtype=object)
+    rest = np.array([mpmath.sqrt(1 - gate**2) for gate in a], dtype=object)
     return a * h + rest * _sigmoid(a_i) * u, np.diag(a), a_r
 
 
@@ -204,8 +204,8 @@ def _lru(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Num
     """x' = exp(-exp(nu) + i exp(theta)) x + exp(log_gamma) B u."""
     re, im = np.split(state, 2)
     size, phase = _exp(-_exp(p["nu"])), _exp(p["theta"])
-    by_re = size * np.array([mpmath.cos(each) for each in phase], dtype=object)
-    by_im = size * np.array([mpmath.sin(each) for each in phase], dtype=object)
+    by_re = size * np.array([mpmath.cos(angle) for angle in phase], dtype=object)
+    by_im = size * np.array([mpmath.sin(angle) for angle in phase], dtype=object)
     given = np.tile(_exp(p["log_gamma"]), 2) * (p["B"] @ x)
     new = given + np.concatenate([by_re * re - by_im * im, by_im * re + by_re * im])
     return new, np.block([[np.diag(by_re), np.diag(-by_im)], [np.diag(by_im), np.diag(by_re)]]), _NONE
@@ -220,7 +220,7 @@ def _slstm(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, N
     i, f, z, o, n = _exp(a_i), _sigmoid(a_f), _tanh(a_z), _sigmoid(a_o), _exp(s)
     total = f * n + i
     new_y = (f * n * y + i * z) / total
-    new_s = np.array([mpmath.log(each) for each in total], dtype=object)
+    new_s = np.array([mpmath.log(number) for number in total], dtype=object)
     share, slope_f = i / total, f * _sigmoid(-a_f)
     y_by_f, s_by_f = n * (y - new_y) / total, n / total
     y_by_h = _rows(share * (z - new_y), R_i) + _rows(y_by_f * slope_f, R_f) + _rows(share * _tanh_slope(a_z), R_z)
@@ -312,12 +312,12 @@ def reference_spectrum(
     if digits is not None:
         return problem.exponents(jacobian == "hidden", digits)
     digits = problem.digits_to_start()
-    found = None
+    before = None
     while digits <= MOST_DIGITS:
         again = problem.exponents(jacobian == "hidden", digits)
-        if found is not None and _agree(found, again):
+        if before is not None and _agree(before, again):
             return again
-        found, digits = again, 2 * digits
+        before, digits = again, 2 * digits
     raise ArithmeticError(f"the spectrum of this {cell} needs more than {MOST_DIGITS} digits")
 
 

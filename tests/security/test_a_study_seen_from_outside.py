@@ -51,7 +51,9 @@ def look(root: psutil.Process, observed: Observed) -> None:
             continue
         observed.processes.add(name)
         observed.listeners |= {
-            (name, each.laddr.ip, each.laddr.port) for each in connections if each.status == psutil.CONN_LISTEN
+            (name, connection.laddr.ip, connection.laddr.port)
+            for connection in connections
+            if connection.status == psutil.CONN_LISTEN
         }
 
 
@@ -79,16 +81,16 @@ def observed() -> Iterator[Observed]:
     try:
         with (directory / "output").open("wb") as output:
             study = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-        found = Observed(-1, "", set(), set(), directory)
+        seen = Observed(-1, "", set(), set(), directory)
         root = psutil.Process(study.pid)
         deadline = time.monotonic() + 1200
         while study.poll() is None and time.monotonic() < deadline:
-            look(root, found)
+            look(root, seen)
             time.sleep(1)
         if study.poll() is None:
             study.kill()
-        found.code, found.output = study.wait(), (directory / "output").read_text()
-        yield found
+        seen.code, seen.output = study.wait(), (directory / "output").read_text()
+        yield seen
     finally:
         shutil.rmtree(directory)
 
@@ -111,16 +113,16 @@ def test_secrets_are_in_nothing_that_was_written(observed: Observed) -> None:
     assert observed.code == 0, observed.output
     files = [path for path in observed.written.rglob("*") if path.is_file()]
     # All places were really looked at.
-    for place in ("run/report.html", "prefect/prefect.db", "output"):
-        assert observed.written / place in files
+    for name in ("run/report.html", "prefect/prefect.db", "output"):
+        assert observed.written / name in files
     assert any("raylet" in path.name for path in files)
     forms = {name: value.encode() for name, value in SECRETS.items()}
     forms |= {f"{name} in base64": base64.b64encode(value) for name, value in list(forms.items())}
     forms["the password alone"] = SECRETS["PREFECT_API_AUTH_STRING"].split(":")[1].encode()
-    told = {
+    leaked = {
         (name, str(path.relative_to(observed.written)))
         for path in files
         for name, value in forms.items()
         if value in path.read_bytes()
     }
-    assert not told
+    assert not leaked

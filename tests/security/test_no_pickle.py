@@ -26,36 +26,36 @@ PROGRAMS = {"aelle_core/foundation/plugins.py": ["exec"], "aelle_core/systems/dy
 
 def loads_of_pickles(source: str) -> list[str]:
     """What in a program could load a pickle, by line."""
-    found = []
+    lines = []
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in (each for each in names if each not in HARMLESS):
+        for name in (imported for imported in names if imported not in HARMLESS):
             if name.split(".")[0] in PICKLE_MODULES or name.split(".")[-1] in PICKLE_MODULES:
-                found.append(f"{node.lineno}: import of {name}")
+                lines.append(f"{node.lineno}: import of {name}")
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            given = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             if called == "torch.load" and given.get("weights_only") != "True":
-                found.append(f"{node.lineno}: torch.load without weights_only=True")
+                lines.append(f"{node.lineno}: torch.load without weights_only=True")
             if called in {"torch.jit.load", "torch.export.load", "pd.read_pickle", "pandas.read_pickle"}:
-                found.append(f"{node.lineno}: {called}")
+                lines.append(f"{node.lineno}: {called}")
             if given.get("allow_pickle", "False") != "False":
-                found.append(f"{node.lineno}: allow_pickle={given['allow_pickle']}")
+                lines.append(f"{node.lineno}: allow_pickle={given['allow_pickle']}")
             if called in {"eval", "exec", "yaml.load", "yaml.unsafe_load"}:
-                found.append(f"{node.lineno}: {called}")
-    return found
+                lines.append(f"{node.lineno}: {called}")
+    return lines
 
 
 def test_the_product_loads_no_pickle(repository: Path) -> None:
     files = [path for room in PRODUCT for path in (repository / room).rglob("*.py")]
     assert len(files) > 100
-    found = {str(path.relative_to(repository)): loads_of_pickles(path.read_text()) for path in files}
+    by_file = {str(path.relative_to(repository)): loads_of_pickles(path.read_text()) for path in files}
     assert {
-        path: [each.partition(": ")[2] for each in several] for path, several in found.items() if several
+        path: [line.partition(": ")[2] for line in several] for path, several in by_file.items() if several
     } == PROGRAMS
 
 

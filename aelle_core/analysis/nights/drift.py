@@ -43,22 +43,24 @@ def checks(tonight: Sequence[Summary], before: Sequence[Summary], epoch: int) ->
 
     What has no interval, or one without width, is not checked.
     """
-    earlier = {(one.classifier, one.kind, one.metric): one for one in before if one.epoch == epoch}
+    earlier = {
+        (summary.classifier, summary.kind, summary.metric): summary for summary in before if summary.epoch == epoch
+    }
     result = []
-    for one in tonight:
-        other = earlier.get((one.classifier, one.kind, one.metric))
-        if one.epoch != epoch or other is None or not (one.kind == _OWN or one.metric == _CHECKED):
+    for summary in tonight:
+        other = earlier.get((summary.classifier, summary.kind, summary.metric))
+        if summary.epoch != epoch or other is None or not (summary.kind == _OWN or summary.metric == _CHECKED):
             continue
-        if other.high > other.low and not math.isnan(one.mean):
-            result.append(Check(one, other, _outside(one, other)))
+        if other.high > other.low and not math.isnan(summary.mean):
+            result.append(Check(summary, other, _outside(summary, other)))
     return result
 
 
-def _outside(one: Summary, other: Summary) -> bool:
-    if one.kind != _OWN:
-        return not other.low <= one.mean <= other.high
-    half = math.hypot(one.high - one.low, other.high - other.low) / 2
-    return abs(one.mean - other.mean) > half
+def _outside(summary: Summary, other: Summary) -> bool:
+    if summary.kind != _OWN:
+        return not other.low <= summary.mean <= other.high
+    half = math.hypot(summary.high - summary.low, other.high - other.low) / 2
+    return abs(summary.mean - other.mean) > half
 
 
 def network_summaries(final: NetworkExamples) -> list[Summary]:

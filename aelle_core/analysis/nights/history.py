@@ -42,9 +42,9 @@ class History:
 
     def add(self, night: str, networks: int, summaries: Sequence[Summary]) -> None:
         """Store a night's metrics, replacing earlier ones of that night."""
-        rows = [{"night": night, "networks": networks} | dataclasses.asdict(one) for one in summaries]
-        held = [row for row in self.table().to_pylist() if row["night"] != night]
-        table = pa.Table.from_pylist(held + rows, schema=_SCHEMA)
+        rows = [{"night": night, "networks": networks} | dataclasses.asdict(summary) for summary in summaries]
+        earlier = [row for row in self.table().to_pylist() if row["night"] != night]
+        table = pa.Table.from_pylist(earlier + rows, schema=_SCHEMA)
         write_atomically(self.path, lambda temporary: pq.write_table(table, temporary))
 
     def before(self, night: str) -> str | None:
@@ -54,4 +54,6 @@ class History:
     def of(self, night: str) -> list[Summary]:
         """Return a night's metrics."""
         names = [field.name for field in dataclasses.fields(Summary)]
-        return [Summary(**{n: row[n] for n in names}) for row in self.table().to_pylist() if row["night"] == night]
+        return [
+            Summary(**{name: row[name] for name in names}) for row in self.table().to_pylist() if row["night"] == night
+        ]

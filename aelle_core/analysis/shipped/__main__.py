@@ -68,8 +68,8 @@ def write_cards(name: str) -> None:
 
 
 def _register(name: str, entry: Mapping[str, Any]) -> None:
-    held = {**manifest(), name: entry}
-    text = json.dumps(dict(sorted(held.items())), indent=1) + "\n"
+    entries = {**manifest(), name: entry}
+    text = json.dumps(dict(sorted(entries.items())), indent=1) + "\n"
     write_atomically(HOME / MANIFEST, lambda temporary: temporary.write_text(text))
     manifest.cache_clear()
 
@@ -79,7 +79,7 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
 
     Raises UserError when one is not finished, or was completed without some of its packs.
     """
-    trained, held = trained_studies(run), run.read_settings()
+    trained, settings = trained_studies(run), run.read_settings()
     if any(part.quarantined for part in trained):
         raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
     study, analysis = trained[0].study, _analysis(trained)
@@ -100,8 +100,8 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
         "good_share": float((final.final_loss < analysis.threshold).mean()),
         "command": command,
         "machine": machine,
-        "created": held["created"],
-        "versions": {package: version for package, version in held["versions"].items() if package != "platform"},
+        "created": settings["created"],
+        "versions": {package: version for package, version in settings["versions"].items() if package != "platform"},
     }
 
 

@@ -69,7 +69,7 @@ def _front_matter(fields: Mapping[str, Any]) -> str:
     lines = ["---"]
     for key, value in fields.items():
         if isinstance(value, list):
-            lines += [f"{key}:", *(f"  - {item}" for item in value)]
+            lines += [f"{key}:", *(f"  - {entry}" for entry in value)]
         else:
             lines.append(f"{key}: {value}")
     return "\n".join([*lines, "---", ""])

@@ -127,13 +127,13 @@ def croissant(name: str, entry: Mapping[str, Any], schema: pa.Schema, *, descrip
 
 
 def _field(column: pa.Field) -> dict[str, Any]:
-    several = pa.types.is_list(column.type)
+    is_list = pa.types.is_list(column.type)
     entry: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"networks/{column.name}",
         "name": column.name,
         "description": COLUMNS[column.name],
-        "dataType": "sc:Float" if several else _TYPES[column.type],
+        "dataType": "sc:Float" if is_list else _TYPES[column.type],
         "source": {"fileObject": {"@id": "spectra"}, "extract": {"column": column.name}},
     }
-    return {**entry, "repeated": True} if several else entry
+    return {**entry, "repeated": True} if is_list else entry

@@ -105,12 +105,12 @@ class ProcessClassifier(Classifier):
     def fit(self, train: NetworkExamples, validation: NetworkExamples, threshold: float) -> None:
         self._names, self._cells = sorted(train.hyperparameters), sorted(set(train.cells.tolist()))
         columns = self.columns(train)
-        held = np.isfinite(columns).any(axis=0)
+        known = np.isfinite(columns).any(axis=0)
         self._center, self._scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
-        self._center[held] = np.nanmean(columns[:, held], axis=0)
-        self._scale[held] = np.nanstd(columns[:, held], axis=0)
+        self._center[known] = np.nanmean(columns[:, known], axis=0)
+        self._scale[known] = np.nanstd(columns[:, known], axis=0)
         self._varying = self._scale > 1e-9
-        self._varying &= held
+        self._varying &= known
         self._scale[~self._varying] = 1.0
         features = self._features(train)
         target = Target.fitted("rank", train.final_loss)

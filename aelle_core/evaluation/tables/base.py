@@ -37,15 +37,17 @@ class Table:
 
     def rows(self) -> list[tuple[str, str]]:
         """Rows, each with its metric, in order."""
-        return list(dict.fromkeys((one.row, one.metric) for one in self.entries))
+        return list(dict.fromkeys((entry.row, entry.metric) for entry in self.entries))
 
     def columns(self) -> list[str]:
         """Columns in order."""
-        return list(dict.fromkeys(one.column for one in self.entries))
+        return list(dict.fromkeys(entry.column for entry in self.entries))
 
     def at(self, row: str, metric: str, column: str) -> Entry | None:
         """Return the number in that place, where there is one."""
-        return next((e for e in self.entries if (e.row, e.metric, e.column) == (row, metric, column)), None)
+        return next(
+            (entry for entry in self.entries if (entry.row, entry.metric, entry.column) == (row, metric, column)), None
+        )
 
 
 class TableMaker(ABC):
@@ -131,12 +133,16 @@ def entries_of(
     columns: dict[int, str],
 ) -> list[Entry]:
     """Means over splits with intervals of the chosen classifiers, in their order, at the epochs that have a column."""
-    chosen = [one for one in measurements if one.classifier in rows and one.epoch in columns]
-    by_cell = {(one.classifier, one.metric, one.epoch): one for one in summarise(chosen)}
+    chosen = [
+        measurement for measurement in measurements if measurement.classifier in rows and measurement.epoch in columns
+    ]
+    by_cell = {(summary.classifier, summary.metric, summary.epoch): summary for summary in summarise(chosen)}
     return [
-        Entry(row, metric, column, one.mean, one.low, one.high, paper_number(task, table, metric, row, column))
+        Entry(
+            row, metric, column, summary.mean, summary.low, summary.high, paper_number(task, table, metric, row, column)
+        )
         for row in rows
         for metric in metrics
         for epoch, column in columns.items()
-        for one in [by_cell[row, metric, epoch]]
+        for summary in [by_cell[row, metric, epoch]]
     ]

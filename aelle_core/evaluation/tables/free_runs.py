@@ -59,7 +59,8 @@ class FreeRunTable(TableMaker):
                 aelle = {name: classifiers[name] for name in _AELLE}
                 named = material.measure(splits, material.moments, aelle, kind)
                 measurements += [
-                    dataclasses.replace(one, classifier=f"{one.classifier}, closed-loop spectrum") for one in named
+                    dataclasses.replace(measurement, classifier=f"{measurement.classifier}, closed-loop spectrum")
+                    for measurement in named
                 ]
                 rows += [f"{name}, closed-loop spectrum" for name in _AELLE]
             self._measured += measurements
@@ -68,7 +69,7 @@ class FreeRunTable(TableMaker):
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         last, row = material.last_epoch, "closed-loop spectrum"
-        others = [one for one in ("loss", "hyperparameters and loss", "driven spectrum") if self._has(one)]
+        others = [name for name in ("loss", "hyperparameters and loss", "driven spectrum") if self._has(name)]
         compared = [
             f"At the end of training, {gain_sentence(gain(self._measured, row, over, last), row, over, 'F1')}"
             for over in others
@@ -76,7 +77,7 @@ class FreeRunTable(TableMaker):
         return [*super().remarks(material, entries), *compared]
 
     def _has(self, row: str) -> bool:
-        return any(one.classifier == row for one in self._measured)
+        return any(measurement.classifier == row for measurement in self._measured)
 
 
 @table_makers.register("free_runs")

@@ -34,9 +34,9 @@ class Kinds(TableMaker):
     def entries(self, material: Material) -> list[Entry]:
         splits, chosen = material.drawn(material.protocol.end), {name: classifiers[name] for name in _ROWS}
         self._measured: list[Measurement] = [
-            dataclasses.replace(one, classifier=f"{one.classifier}, {kind}")
+            dataclasses.replace(measurement, classifier=f"{measurement.classifier}, {kind}")
             for kind in KINDS
-            for one in material.measure(splits, material.moments, chosen, kind)
+            for measurement in material.measure(splits, material.moments, chosen, kind)
         ]
         rows = [f"{name}, {kind}" for name in _ROWS for kind in KINDS]
         columns = {epoch: column_of(epoch) for epoch in material.moments}
@@ -45,7 +45,7 @@ class Kinds(TableMaker):
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         first = min(material.examples)
         return [
-            f"At epoch {first}, {gain_sentence(gain(self._measured, one, other, first), one, other, 'F1')}"
+            f"At epoch {first}, {gain_sentence(gain(self._measured, full, hidden, first), full, hidden, 'F1')}"
             for name in ("AeLLE predictor", "linear on raw")
-            for one, other in [(f"{name}, full", f"{name}, hidden")]
+            for full, hidden in [(f"{name}, full", f"{name}, hidden")]
         ]

@@ -43,7 +43,7 @@ class LeftOut(TableMaker):
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         _, measurements = material.left_out(self.label)
         sentences = super().remarks(material, entries)
-        known = {one.split: not math.isnan(one.balanced_accuracy) for one in measurements}
+        known = {measurement.split: not math.isnan(measurement.balanced_accuracy) for measurement in measurements}
         if not all(known.values()):
             sentences.append(
                 f"Balanced accuracy is over {sum(known.values())} of {len(known)} {self.group}s: those with "
@@ -63,9 +63,9 @@ def _best(measurements: Sequence[Measurement], kind: str, epoch: int) -> str:
     """Return the classifier of that kind, among the table's, with the highest mean balanced accuracy over the groups
     that have one."""
     by_group: dict[str, list[float]] = {}
-    for one in measurements:
-        if (one.kind, one.epoch) == (kind, epoch) and one.classifier in _ROWS:
-            by_group.setdefault(one.classifier, []).append(one.balanced_accuracy)
+    for measurement in measurements:
+        if (measurement.kind, measurement.epoch) == (kind, epoch) and measurement.classifier in _ROWS:
+            by_group.setdefault(measurement.classifier, []).append(measurement.balanced_accuracy)
     return max(by_group, key=lambda name: np.nanmean(by_group[name]))
 
 
@@ -75,7 +75,11 @@ class LeftOutEach(LeftOut):
     def entries(self, material: Material) -> list[Entry]:
         groups, measurements = material.left_out(self.label)
         first = min(material.examples)
-        measured = {(one.classifier, one.split): one for one in measurements if one.epoch == first}
+        measured = {
+            (measurement.classifier, measurement.split): measurement
+            for measurement in measurements
+            if measurement.epoch == first
+        }
         return [
             Entry(group, metric, row, getattr(measured[row, number], metric), _NAN, _NAN)
             for number, group in enumerate(groups)

@@ -29,8 +29,11 @@ class Features(EarlyTable):
     shown = ("LE PC1", "AeLLE PC1", "linear on raw", "linear on PCA", "ridge on spectrum", "linear on latent")
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
-        f1 = {(one.classifier, one.epoch, one.split): one for one in material.early}
-        one = f1[_OURS, material.early_epochs[0], 0]
+        f1 = {
+            (measurement.classifier, measurement.epoch, measurement.split): measurement
+            for measurement in material.early
+        }
+        first = f1[_OURS, material.early_epochs[0], 0]
         sentences = []
         for name, others in _OTHERS.items():
             gains = np.array([
@@ -41,7 +44,7 @@ class Features(EarlyTable):
                 ])
                 for split in range(material.splits)
             ])  # fmt: skip
-            mean, low, high = corrected_interval(gains, one.test_networks / one.train_networks)
+            mean, low, high = corrected_interval(gains, first.test_networks / first.train_networks)
             interval = "" if np.isnan(low) else f" ({low:+.3f} to {high:+.3f})"
             sentences.append(
                 f"Ours: under linear regression the latent code gains {mean:+.3f} F1{interval} over {name}, averaged "

@@ -13,37 +13,37 @@ _CAPTION = (
 
 def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Table]:
     """One table for each task that the paper has, a column for each study; `studies` are task, name and tables."""
-    made = []
+    compared = []
     for task in dict.fromkeys(task for task, _, _ in studies):
         known: list[Entry] = []
         beside: list[Entry] = []
         remarks: list[str] = []
         for name, tables in [(name, tables) for shipped, name, tables in studies if shipped == task]:
-            printed = [one for table in tables for one in table.entries if one.paper is not None]
-            known += [_entry(one, name) for one in printed]
+            printed = [entry for table in tables for entry in table.entries if entry.paper is not None]
+            known += [_entry(entry, name) for entry in printed]
             beside += [
-                _entry(one, name)
+                _entry(entry, name)
                 for table in tables
-                for one in table.entries
-                if table.name == "end_of_training" and one.row in _SAME_LEARNER and one.metric == "f1"
+                for entry in table.entries
+                if table.name == "end_of_training" and entry.row in _SAME_LEARNER and entry.metric == "f1"
             ]
             if printed:
                 remarks.append(_told(name, printed))
         if known:
-            made.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
-    return made
+            compared.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
+    return compared
 
 
-def _entry(one: Entry, study: str) -> Entry:
+def _entry(entry: Entry, study: str) -> Entry:
     """Return the number in a row that says when it was taken, and in its study's column."""
-    row = f"{one.row}, {one.column.replace('end of training', 'at the end')}"
-    return Entry(row, one.metric, study, one.mean, one.low, one.high, one.paper)
+    row = f"{entry.row}, {entry.column.replace('end of training', 'at the end')}"
+    return Entry(row, entry.metric, study, entry.mean, entry.low, entry.high, entry.paper)
 
 
 def _told(name: str, entries: Sequence[Entry]) -> str:
     """In words how many of the paper's numbers our intervals hold, and on which side the others lie."""
-    within = sum(one.paper is not None and one.low <= one.paper <= one.high for one in entries)
-    above = sum(one.paper is not None and one.paper > one.high for one in entries)
+    within = sum(entry.paper is not None and entry.low <= entry.paper <= entry.high for entry in entries)
+    above = sum(entry.paper is not None and entry.paper > entry.high for entry in entries)
     return (
         f"{name}: of {len(entries)} numbers of the paper {within} lie within our intervals, {above} above them and "
         f"{len(entries) - within - above} below."

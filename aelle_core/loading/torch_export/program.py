@@ -139,8 +139,8 @@ class Values:
             reason = f"{node.target.removeprefix('torch.ops.')} failed: {(str(error) or repr(error)).splitlines()[0]}"
             self._absent.update(dict.fromkeys(node.outputs, reason))
         else:
-            several = node.listed or len(node.outputs) > 1
-            self._known.update(zip(node.outputs, result if several else [result], strict=False))
+            has_several = node.listed or len(node.outputs) > 1
+            self._known.update(zip(node.outputs, result if has_several else [result], strict=False))
 
     def argument(self, kind: str, entry: Any) -> Any:
         """Return what an argument of the graph stands for. Raises AbsentError when that cannot be known."""

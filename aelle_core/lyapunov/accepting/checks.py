@@ -74,15 +74,15 @@ def checked_device(device: torch.device | str | None) -> torch.device | None:
     """Raise UserError for what is no device, and for one that this machine does not have."""
     if device is None:
         return None
-    here = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
+    expected = "'cpu' or 'cuda'" if torch.cuda.is_available() else "'cpu': there is no CUDA device here"
     try:
         chosen = torch.device(device)
         if chosen.type in _COMPUTED:
             torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"device={device!r}: expected {here}") from error
+        raise UserError(f"device={device!r}: expected {expected}") from error
     if chosen.type not in _COMPUTED:
-        raise UserError(f"device={str(device)!r}: expected {here}")
+        raise UserError(f"device={str(device)!r}: expected {expected}")
     return chosen
 
 

@@ -51,9 +51,13 @@ class Graph:
         """Return a digest of all but the constants' values: graphs that share it share their code."""
         digest = hashlib.sha256(repr((self.size, self.features, self.elements)).encode())
         digest.update(np.array([*self.constants], np.int64).tobytes() + self.results.tobytes())
-        for each in self.operations:
-            digest.update(repr((each.kind, each.first, each.moves, [part.shape for part in each.operands])).encode())
-            for part in each.operands:
+        for operation in self.operations:
+            digest.update(
+                repr(
+                    (operation.kind, operation.first, operation.moves, [part.shape for part in operation.operands])
+                ).encode()
+            )
+            for part in operation.operands:
                 digest.update(part.tobytes())
         return digest.digest()
 

@@ -70,8 +70,8 @@ class _Reader:
             elif node.op == "get_attr":
                 values[node] = getattr(self.module, str(node.target)).detach()
             elif node.op == "call_function":
-                arguments = fx.node.map_arg(node.args, lambda each: values[each])
-                options = fx.node.map_arg(node.kwargs, lambda each: values[each])
+                arguments = fx.node.map_arg(node.args, lambda argument: values[argument])
+                options = fx.node.map_arg(node.kwargs, lambda argument: values[argument])
                 values[node] = self._call(node, arguments, options)
             elif node.op == "output":
                 (result,) = node.args if not isinstance(node.args[0], tuple | list) else node.args[0]
@@ -83,7 +83,7 @@ class _Reader:
         return self.graph
 
     def _call(self, node: fx.Node, arguments: Any, options: dict[str, Any]) -> Any:
-        if not any(isinstance(each, _Numbered) for each in _flat((arguments, options))):
+        if not any(isinstance(argument, _Numbered) for argument in _flat((arguments, options))):
             return node.target(*arguments, **options)  # type: ignore[operator]
         target = str(node.target)
         if not target.startswith("aten.") and getattr(node.target, "__name__", "") == "getitem":
@@ -114,10 +114,10 @@ class _Reader:
 
     @staticmethod
     def _check_type(node: fx.Node, name: str) -> None:
-        found = node.meta.get("val")
-        for each in found if isinstance(found, tuple | list) else (found,):
-            if isinstance(each, Tensor) and each.dtype not in (torch.float64, torch.bool):
-                raise NotCompilableError(f"{name} in {each.dtype}")
+        value = node.meta.get("val")
+        for part in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(part, Tensor) and part.dtype not in (torch.float64, torch.bool):
+                raise NotCompilableError(f"{name} in {part.dtype}")
 
     def _numbers(self, given: Any) -> Tensor:
         """Element numbers of a tensor or a number; constants get theirs now."""
@@ -152,21 +152,21 @@ class _Reader:
         return first
 
     def _moved(self, node: fx.Node, name: str, arguments: Any, options: dict[str, Any]) -> Any:
-        def number(each: Any) -> Any:
-            if isinstance(each, _Numbered):
-                return each.numbers
-            if isinstance(each, Tensor) and (each.is_floating_point() or name in ("cat", "stack")):
-                return self._numbers(each)
-            if name == "fill" and isinstance(each, int | float):
-                return self._number_of(float(each))
-            return [number(one) for one in each] if isinstance(each, tuple | list) else each
+        def number(argument: Any) -> Any:
+            if isinstance(argument, _Numbered):
+                return argument.numbers
+            if isinstance(argument, Tensor) and (argument.is_floating_point() or name in ("cat", "stack")):
+                return self._numbers(argument)
+            if name == "fill" and isinstance(argument, int | float):
+                return self._number_of(float(argument))
+            return [number(part) for part in argument] if isinstance(argument, tuple | list) else argument
 
         if name in ("_to_copy", "clone", "lift_fresh_copy", "alias"):
             return arguments[0]
-        moved = node.target(*map(number, arguments), **{key: number(each) for key, each in options.items()})  # type: ignore[operator]
+        moved = node.target(*map(number, arguments), **{key: number(option) for key, option in options.items()})  # type: ignore[operator]
         if isinstance(moved, Tensor):
             return _Numbered(moved)
-        return [_Numbered(each) for each in moved]
+        return [_Numbered(part) for part in moved]
 
     def _pointwise(self, name: str, *operands: Any, alpha: Any = 1, **options: Any) -> Any:
         kind, order = POINTWISE[name]
@@ -177,16 +177,16 @@ class _Reader:
             given[1] = self._made("mul", [given[1], alpha])
         if order is not None and len(given) != len(order):
             raise NotCompilableError(f"{name} of {len(given)} arguments")
-        return self._made(kind, given if order is None else [given[place] for place in order])
+        return self._made(kind, given if order is None else [given[index] for index in order])
 
     def _made(self, kind: str, operands: Sequence[Any], moves: bool = True) -> _Numbered:
         numbers = torch.broadcast_tensors(*map(self._numbers, operands))
-        return self._operation(kind, [each.flatten() for each in numbers], numbers[0].shape, moves)
+        return self._operation(kind, [operand.flatten() for operand in numbers], numbers[0].shape, moves)
 
     def _operation(self, kind: str, operands: Sequence[Tensor], shape: Sequence[int], moves: bool = True) -> _Numbered:
-        arrays = tuple(np.ascontiguousarray(each.numpy().astype(np.int64)) for each in operands)
+        arrays = tuple(np.ascontiguousarray(operand.numpy().astype(np.int64)) for operand in operands)
         known = np.asarray(self.moves)
-        moves = moves and kind not in STILL and any(bool(known[each].any()) for each in arrays)
+        moves = moves and kind not in STILL and any(bool(known[array].any()) for array in arrays)
         first = self._new(len(arrays[0]), moves)
         if len(arrays[0]):
             self.graph.operations.append(Operation(kind, first, arrays, moves, kind in EXACT))
@@ -194,10 +194,10 @@ class _Reader:
 
     def _chained(self, kind: str, given: Any, dim: Any = None, keepdim: bool = False, **options: Any) -> _Numbered:
         rows, shape = self._reduced(given, dim, keepdim)
-        found = _Numbered(rows[:, 0])
+        total = _Numbered(rows[:, 0])
         for column in rows[:, 1:].unbind(1):
-            found = self._made(kind, [found, _Numbered(column)])
-        return _Numbered(found.numbers.view(shape))
+            total = self._made(kind, [total, _Numbered(column)])
+        return _Numbered(total.numbers.view(shape))
 
     def _reduced(self, given: Any, dim: Any, keepdim: bool) -> tuple[Tensor, list[int]]:
         """(results, terms) element numbers of a reduction, and the result's shape."""
@@ -205,12 +205,12 @@ class _Reader:
         if dim is None or (isinstance(dim, list | tuple) and not dim):
             dims = list(range(numbers.dim()))
         else:
-            dims = [each % numbers.dim() for each in (dim if isinstance(dim, list | tuple) else [dim])]
-        rest = [each for each in range(numbers.dim()) if each not in dims]
-        shape = [1 if place in dims else size for place, size in enumerate(numbers.shape)]
+            dims = [axis % numbers.dim() for axis in (dim if isinstance(dim, list | tuple) else [dim])]
+        rest = [axis for axis in range(numbers.dim()) if axis not in dims]
+        shape = [1 if axis in dims else size for axis, size in enumerate(numbers.shape)]
         if not keepdim:
-            shape = [numbers.shape[each] for each in rest]
-        count = int(np.prod([numbers.shape[each] for each in rest], dtype=np.int64))
+            shape = [numbers.shape[axis] for axis in rest]
+        count = int(np.prod([numbers.shape[axis] for axis in rest], dtype=np.int64))
         return numbers.permute(*rest, *dims).reshape(count, -1), shape
 
     def sum(self, given: Any, dim: Any = None, keepdim: bool = False, **options: Any) -> _Numbered:
@@ -233,14 +233,14 @@ class _Reader:
         rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
         shape = (*a.shape[:-1], columns)
         whole = (*a.shape[:-2], rows, columns, inner)
-        pairs = [each.expand(whole).reshape(-1, inner) for each in (a.unsqueeze(-2), b.mT.unsqueeze(-3))]
+        pairs = [factor.expand(whole).reshape(-1, inner) for factor in (a.unsqueeze(-2), b.mT.unsqueeze(-3))]
         return self._operation("dot", pairs, shape)
 
     def vectors(self, left: Any, right: Any) -> _Numbered:
         """Return a matrix, or a vector, times a vector."""
         a, b = self._numbers(left), self._numbers(right)
-        found = self.product(_Numbered(a if a.dim() > 1 else a.unsqueeze(0)), _Numbered(b.unsqueeze(-1))).numbers
-        return _Numbered(found.squeeze(-1) if a.dim() > 1 else found.view(()))
+        product = self.product(_Numbered(a if a.dim() > 1 else a.unsqueeze(0)), _Numbered(b.unsqueeze(-1))).numbers
+        return _Numbered(product.squeeze(-1) if a.dim() > 1 else product.view(()))
 
     def added_product(self, addend: Any, left: Any, right: Any, *, beta: Any = 1, alpha: Any = 1) -> _Numbered:
         if beta != 1 or alpha != 1:
@@ -249,12 +249,12 @@ class _Reader:
         return self._made("add", [addend, product(left, right)])
 
     def clamp(self, given: Any, least: Any = None, most: Any = None) -> Any:
-        found = given if least is None else self._made("maximum", [given, least])
-        return found if most is None else self._made("minimum", [found, most])
+        raised = given if least is None else self._made("maximum", [given, least])
+        return raised if most is None else self._made("minimum", [raised, most])
 
     def fused(self, addend: Any, left: Any, right: Any, *, value: Any = 1, kind: str) -> _Numbered:
-        found = self._made(kind, [left, right])
-        return self._made("add", [addend, found if value == 1 else self._made("mul", [found, value])])
+        product = self._made(kind, [left, right])
+        return self._made("add", [addend, product if value == 1 else self._made("mul", [product, value])])
 
     def interpolated(self, start: Any, end: Any, weight: Any) -> _Numbered:
         return self._made("add", [start, self._made("mul", [weight, self._made("sub", [end, start])])])
@@ -296,4 +296,4 @@ _RULES: dict[str, Callable[..., Any]] = {
 
 def _flat(values: Any) -> list[Any]:
     values = list(values.values()) if isinstance(values, dict) else values
-    return [each for value in values for each in _flat(value)] if isinstance(values, tuple | list) else [values]
+    return [leaf for value in values for leaf in _flat(value)] if isinstance(values, tuple | list) else [values]

@@ -29,7 +29,7 @@ class DifferentiableClosedLoop:
         self.features = len(weight)
         self.size = self.stack.size + self.features
         self.dead = 0 if residual else self.features  # y then follows from h: no disturbance of it lives a step
-        readout = [each for each in (weight, bias) if each is not None and each.requires_grad]
+        readout = [tensor for tensor in (weight, bias) if tensor is not None and tensor.requires_grad]
         self.tensors = (*self.stack.tensors, *readout)
 
     def start(self, initial_state: Tensor | None, batch: int, like: Tensor) -> Tensor:

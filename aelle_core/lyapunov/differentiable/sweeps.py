@@ -145,13 +145,13 @@ class SumsOfLogarithms(torch.autograd.Function):
         advance = system.prepare()
         eye = torch.eye(system.size, plan.k, dtype=start.dtype, device=start.device)
         labels = torch.arange(plan.k, device=start.device).expand(len(start), -1)
-        here = _Start(start.detach(), eye.expand(len(start), -1, -1), labels)
+        position = _Start(start.detach(), eye.expand(len(start), -1, -1), labels)
         starts, total = [], torch.zeros(labels.shape, dtype=start.dtype, device=start.device)
         ctx.groups = None
         for first, last in zip(plan.bounds, plan.bounds[1:], strict=False):
-            starts.append(here)
+            starts.append(position)
             keep = len(plan.bounds) == 2 and any(ctx.needs_input_grad)
-            here, sums, groups = _forward(advance, inputs, plan, here, first, last, keep)
+            position, sums, groups = _forward(advance, inputs, plan, position, first, last, keep)
             total += sums
             ctx.groups = groups if keep else None
         ctx.system, ctx.plan, ctx.starts, ctx.inputs, ctx.tensors = system, plan, starts, inputs, tensors

@@ -14,13 +14,13 @@ EXACT = frozenset((
     "concatenate", "contiguous", "copy_", "cpu", "cuda", "detach", "detach_", "diag", "diag_embed", "diagonal", "dim",
     "double", "dstack", "empty_like", "expand", "expand_as", "fill_", "flatten", "flip", "float", "full_like",
     "gather", "hsplit", "hstack", "index_copy", "index_copy_", "index_fill", "index_fill_", "index_put", "index_put_",
-    "index_select", "masked_fill", "masked_fill_", "maximum", "minimum", "moveaxis", "movedim", "narrow", "neg",
-    "neg_", "negative", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "ones_like", "pad", "permute",
-    "relu", "relu_", "repeat", "repeat_interleave", "requires_grad_", "reshape", "roll", "scatter", "scatter_",
-    "select", "size", "split", "split_with_sizes", "squeeze", "squeeze_", "stack", "swapaxes", "t", "t_", "take",
-    "take_along_dim", "tensor_split", "tile", "to", "tolist", "transpose", "transpose_", "tril", "triu", "type",
-    "type_as", "unbind", "unflatten", "unsqueeze", "unsqueeze_", "view", "view_as", "vsplit", "vstack", "where",
-    "zero_", "zeros_like",
+    "index_select", "lift_fresh_copy", "masked_fill", "masked_fill_", "maximum", "minimum", "moveaxis", "movedim",
+    "narrow", "neg", "neg_", "negative", "new_empty", "new_full", "new_ones", "new_tensor", "new_zeros", "numpy_T",
+    "ones_like", "pad", "permute", "relu", "relu_", "repeat", "repeat_interleave", "requires_grad_", "reshape", "roll",
+    "scatter", "scatter_", "select", "size", "split", "split_with_sizes", "squeeze", "squeeze_", "stack", "swapaxes",
+    "t", "t_", "take", "take_along_dim", "tensor_split", "tile", "to", "tolist", "transpose", "transpose_", "tril",
+    "triu", "type", "type_as", "unbind", "unflatten", "unsqueeze", "unsqueeze_", "view", "view_as", "vsplit", "vstack",
+    "where", "zero_", "zeros_like",
 ))
 # A single rounded operation whose derivative is one too: what cancels between two of them is seen.
 SINGLE = frozenset((

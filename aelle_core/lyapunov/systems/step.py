@@ -15,7 +15,7 @@ from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
 
 if TYPE_CHECKING:
-    from aelle_core.lyapunov.compiled.program import Program
+    from aelle_core.lyapunov.compiled.machine_step import MachineStep
 
 Step = Callable[[Tensor | None, Tensor], Tensor]
 """step(x, state) -> state: x (batch, features), or None for an autonomous map; states (batch, state_size)."""
@@ -50,7 +50,7 @@ class StepSystem:
         self.networks = 1
         self.sequences, self.size = initial_state.shape
         self.exact_zeros = False
-        self.program: Program | None = None
+        self.program: MachineStep | None = None
         self.disturbance = Rounding(initial_state).size
         self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, self.disturbance)]
         self._check()
@@ -117,7 +117,9 @@ class StepSystem:
         jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *run) for run in several]))
         return last, jacobians, finite & jacobians.finite()
 
-    def _compiled(self, program: "Program", first: int, steps: int, state: Tensor) -> tuple[Tensor, Jacobians, Tensor]:
+    def _compiled(
+        self, program: "MachineStep", first: int, steps: int, state: Tensor
+    ) -> tuple[Tensor, Jacobians, Tensor]:
         copies = len(state) // self.sequences
         inputs = None if self.inputs is None else self.inputs[:, first : first + steps].repeat(copies, 1, 1)
         disturbed = [row >= self.sequences for row in range(len(state))]
@@ -130,10 +132,10 @@ class StepSystem:
         assert self.program is not None
         state = state[: self.sequences]
         x = self.input_at(first)
-        found, _ = self.program.run(state, None if x is None else x.unsqueeze(1), 1, [False] * self.sequences, first)
+        computed, _ = self.program.run(state, None if x is None else x.unsqueeze(1), 1, [False] * self.sequences, first)
         with self._arithmetic[0]:
             expected = self._new(x, state)
-        if same_numbers(found, expected):
+        if same_numbers(computed, expected):
             return True
         self.program = None
         warnings.warn(

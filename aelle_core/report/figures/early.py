@@ -18,7 +18,7 @@ ALWAYS = (
 def named(data: ReportData) -> list[str]:
     """Return the classifiers that the verdict names: the best of each kind before training and at its end."""
     pairs = [finalists(data.summaries, epoch, data.last_epoch) for epoch in (0, data.last_epoch)]
-    return list(dict.fromkeys(one.classifier for pair in pairs if pair for one in pair))
+    return list(dict.fromkeys(summary.classifier for pair in pairs if pair for summary in pair))
 
 
 @figures.register("6_early_prediction")
@@ -38,20 +38,20 @@ class Early(ReportFigure):
         best = named(data)
         for name, (colour, mark) in cell_styles(list(dict.fromkeys((*ALWAYS, *best)))).items():
             rows = sorted(
-                (one for one in data.summaries if one.classifier == name and one.metric == "f1"),
-                key=lambda one: one.epoch,
+                (summary for summary in data.summaries if summary.classifier == name and summary.metric == "f1"),
+                key=lambda summary: summary.epoch,
             )
             if not rows:
                 continue
-            epochs = [one.epoch for one in rows]
+            epochs = [summary.epoch for summary in rows]
             style = "--" if rows[0].kind == "baseline" else "-"
-            means = [one.mean for one in rows]
+            means = [summary.mean for summary in rows]
             width = 2.2 if name in best else 1.2
             axes.plot(
                 epochs, means, color=colour, marker=mark, markersize=4, linestyle=style, linewidth=width, label=name
             )
             if name in best:
-                low, high = [one.low for one in rows], [one.high for one in rows]
+                low, high = [summary.low for summary in rows], [summary.high for summary in rows]
                 axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0)
         handles, _ = axes.get_legend_handles_labels()
         handles += [

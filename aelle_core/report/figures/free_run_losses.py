@@ -26,10 +26,10 @@ class LossAgainstFreeRuns(FreeRunFigure):
     def draw(data: ReportData) -> Figure:
         figure, axes = new_figure(height=4.8)
         final = data.final
-        there = np.isfinite(final.loss) & (final.loss > 0) & (final.final_loss > 0)
+        known = np.isfinite(final.loss) & (final.loss > 0) & (final.final_loss > 0)
         styles = cell_styles(list(data.good_fraction_by_cell))
         for cell, (colour, mark) in styles.items():
-            chosen = there & (final.cells == cell)
+            chosen = known & (final.cells == cell)
             axes.scatter(
                 final.loss[chosen], final.final_loss[chosen], color=colour, marker=mark, s=26, alpha=0.8, linewidths=0
             )
@@ -40,7 +40,7 @@ class LossAgainstFreeRuns(FreeRunFigure):
         ]
         handles.append(Line2D([], [], color="0.5", linestyle="--", linewidth=1, label="threshold"))
         figure.legend(handles=handles, loc="outside upper left", ncols=6, frameon=False)
-        correlation = rank_correlation_within_cells(-final.loss[there], final.final_loss[there], final.cells[there])
+        correlation = rank_correlation_within_cells(-final.loss[known], final.final_loss[known], final.cells[known])
         axes.set_title(f"rank correlation within cells {correlation:.2f}", fontsize=10, loc="left")
         axes.set(xscale="log", yscale="log", xlabel="final validation loss", ylabel=data.outcome_name)
         for axis in (axes.xaxis, axes.yaxis):

@@ -33,11 +33,11 @@ class Why(ReportFigure):
 
     @staticmethod
     def draw(data: ReportData) -> Figure:
-        found = data.aelle.explain(data.final.spectra)
+        explanation = data.aelle.explain(data.final.spectra)
         figure = blank(9.0, 3.9)
         attributed, latent = figure.subplots(1, 2)
-        _draw_attributions(attributed, found, data.good)
-        _draw_latent(latent, found)
+        _draw_attributions(attributed, explanation, data.good)
+        _draw_latent(latent, explanation)
         for axes in (attributed, latent):
             axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
             axes.set_xlabel("index of the exponent")
@@ -45,10 +45,10 @@ class Why(ReportFigure):
         return figure
 
 
-def _draw_attributions(axes: Axes, found: Explanation, good: np.ndarray) -> None:
-    index = np.arange(1, found.attributions.shape[1] + 1)
+def _draw_attributions(axes: Axes, explanation: Explanation, good: np.ndarray) -> None:
+    index = np.arange(1, explanation.attributions.shape[1] + 1)
     for side, colour, label in ((True, GOOD, "ended below the threshold"), (False, BAD, "ended above")):
-        rows = (found.attributions - found.attributions.mean(axis=0))[good == side]
+        rows = (explanation.attributions - explanation.attributions.mean(axis=0))[good == side]
         low, high = np.quantile(rows, [0.25, 0.75], axis=0)
         axes.plot(index, rows.mean(axis=0), color=colour, linewidth=2, label=f"{label} (sum {rows.sum(1).mean():+.2f})")
         axes.fill_between(index, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -56,14 +56,14 @@ def _draw_attributions(axes: Axes, found: Explanation, good: np.ndarray) -> None
     axes.legend(frameon=False, fontsize="small")
 
 
-def _draw_latent(axes: Axes, found: Explanation) -> None:
+def _draw_latent(axes: Axes, explanation: Explanation) -> None:
     curves = []
-    leading = found.leading(_LATENT)
-    carrying = [place for place in leading if abs(found.shares[place]) >= _LEAST] or leading[:1]
-    for place, colour in zip(carrying, _COLOURS, strict=False):
-        curve = found.decoder[place] * np.sign(found.weights[place])
+    leading = explanation.leading(_LATENT)
+    carrying = [dimension for dimension in leading if abs(explanation.shares[dimension]) >= _LEAST] or leading[:1]
+    for dimension, colour in zip(carrying, _COLOURS, strict=False):
+        curve = explanation.decoder[dimension] * np.sign(explanation.weights[dimension])
         curves.append(curve)
-        label = f"dimension {place + 1}: {found.shares[place]:.0%} of the prediction"
+        label = f"dimension {dimension + 1}: {explanation.shares[dimension]:.0%} of the prediction"
         axes.plot(np.arange(1, len(curve) + 1), curve, color=colour, linewidth=2, label=label)
     if np.abs(curves).max() > 3:
         symmetric_logarithm(axes)

@@ -51,7 +51,7 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
     best = named(data)
     series = {name: _series(data, name) for name in dict.fromkeys((*best, *SHOWN))}
     drawn = [name for name, rows in series.items() if len(rows) > 1]
-    lowest = min((one.mean for name in drawn for one in series[name]), default=0.0)
+    lowest = min((summary.mean for name in drawn for summary in series[name]), default=0.0)
     x = Axis(epochs[0], epochs[-1], 54, WIDTH - 12)
     y = Axis(min(0.4, 0.1 * int(10 * lowest)), 1.0, HEIGHT - 44, 12)
     lines: list[Line] = []
@@ -65,11 +65,15 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
                 data.classifier_descriptions.get(name, ""),
                 baseline,
                 style,
-                path([(x.position(one.epoch), y.position(one.mean)) for one in rows]),
+                path([(x.position(summary.epoch), y.position(summary.mean)) for summary in rows]),
                 _band(rows, x, y) if name in best else "",
                 [
-                    (x.position(one.epoch), y.position(one.mean), f"{name}, epoch {one.epoch}: {one.shown}")
-                    for one in rows
+                    (
+                        x.position(summary.epoch),
+                        y.position(summary.mean),
+                        f"{name}, epoch {summary.epoch}: {summary.shown}",
+                    )
+                    for summary in rows
                 ],
                 rows[-1].mean,
             )
@@ -82,17 +86,19 @@ def _series(data: ReportData, name: str) -> list[Summary]:
     entry = classifiers.get(name)
     outcome = data.last_epoch if entry is not None and entry.uses_loss else None
     summaries = [
-        one for one in data.summaries if one.classifier == name and one.metric == "f1" and one.epoch != outcome
+        summary
+        for summary in data.summaries
+        if summary.classifier == name and summary.metric == "f1" and summary.epoch != outcome
     ]
-    return sorted((one for one in summaries if one.mean == one.mean), key=lambda one: one.epoch)
+    return sorted((summary for summary in summaries if summary.mean == summary.mean), key=lambda summary: summary.epoch)
 
 
 def _band(rows: Sequence[Summary], x: Axis, y: Axis) -> str:
     """Return the 95 % intervals as a closed path; empty where any is missing."""
-    if any(one.low != one.low for one in rows):
+    if any(summary.low != summary.low for summary in rows):
         return ""
-    above = [(x.position(one.epoch), y.position(one.high)) for one in rows]
-    below = [(x.position(one.epoch), y.position(one.low)) for one in reversed(rows)]
+    above = [(x.position(summary.epoch), y.position(summary.high)) for summary in rows]
+    below = [(x.position(summary.epoch), y.position(summary.low)) for summary in reversed(rows)]
     return path([*above, *below]) + "Z"
 
 

@@ -38,18 +38,18 @@ def get_preset(name: str) -> Study:
 def read_options(given: Sequence[str]) -> dict[str, Any]:
     """Return options of a task from texts NAME=VALUE; values that are no JSON are texts. Raises UserError on anything
     else, and on a name that is given twice."""
-    found: dict[str, Any] = {}
-    for each in given:
-        name, equals, value = each.partition("=")
+    options: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise UserError(f"option {each!r}: expected NAME=VALUE")
-        if name in found:
+            raise UserError(f"option {text!r}: expected NAME=VALUE")
+        if name in options:
             raise UserError(f"option {name!r} is given twice: expected it once; several columns are named as A,B")
         try:
-            found[name] = json.loads(value)
+            options[name] = json.loads(value)
         except ValueError:
-            found[name] = value
-    return found
+            options[name] = value
+    return options
 
 
 def changed_study(

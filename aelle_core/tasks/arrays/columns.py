@@ -122,11 +122,11 @@ def _plain(table: "pa.Table", name: str, source: str, missing: bool = False) -> 
 
 def _grouped(groups: np.ndarray, time: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the order of rows in which sequences lie one after another, their lengths and their names."""
-    known, first, which, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    known, first, codes, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     appearance = np.argsort(first, kind="stable")
     rank = np.empty(len(known), dtype=int)
     rank[appearance] = np.arange(len(known))
-    keys = (rank[which],) if time is None else (time, rank[which])
+    keys = (rank[codes],) if time is None else (time, rank[codes])
     order = np.lexsort(keys)
     return order, counts[appearance].astype(np.int64), [str(known[code]) for code in appearance]
 

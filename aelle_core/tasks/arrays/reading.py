@@ -66,7 +66,7 @@ def _read_file(path: Place, columns: Columns) -> Recordings:
             "features), and targets where there are some"
         )
     called = {
-        label: [str(one) for one in arrays[label]] for label in ("features", "outputs", "names") if label in arrays
+        label: [str(text) for text in arrays[label]] for label in ("features", "outputs", "names") if label in arrays
     }
     return from_arrays(
         arrays_read["inputs"], arrays_read.get("targets"), arrays.get("lengths"), source=source, **called
@@ -116,10 +116,10 @@ def _joined(read: list[tuple[Place, Recordings]], directory: str) -> Recordings:
                 f"{some_of(recordings.outputs)}: "
                 f"expected those of {str(first_path)!r}, {some_of(first.features)} and {some_of(first.outputs)}"
             )
-        one = len(recordings.lengths) == 1
+        alone = len(recordings.lengths) == 1
         parts.append(
             dataclasses.replace(
-                recordings, names=[path.stem] if one else [f"{path.stem}/{name}" for name in recordings.names]
+                recordings, names=[path.stem] if alone else [f"{path.stem}/{name}" for name in recordings.names]
             )
         )
     targets = None

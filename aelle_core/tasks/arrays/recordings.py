@@ -135,7 +135,7 @@ def from_arrays(
                 f"arrays: sequences of {source} differ in their number of features: expected the same in all"
             )
         if isinstance(targets, list | tuple) and [np.shape(wanted)[:1] for wanted in targets] == [
-            (n,) for n in lengths
+            (length,) for length in lengths
         ]:
             targets = np.concatenate([_columns(np.asarray(wanted)) for wanted in targets])
         inputs = np.concatenate(parts)

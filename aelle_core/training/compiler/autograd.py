@@ -162,7 +162,7 @@ class _Losses(torch.autograd.Function):
         given = dict(zip(names, tensors, strict=True))
         readout = {name: given.pop(name) for name in _READOUT}
         losses, gradients = function.gradient(batch, targets, given, readout)
-        ctx.found = [gradients.get(name) for name in names]
+        ctx.parameter_gradients = [gradients.get(name) for name in names]
         return losses
 
     @staticmethod
@@ -171,7 +171,7 @@ class _Losses(torch.autograd.Function):
         (by_network,) = gradients
         shaped = [
             None if gradient is None or not needed else gradient * by_network.view(-1, *[1] * (gradient.dim() - 1))
-            for gradient, needed in zip(ctx.found, ctx.needs_input_grad[4:], strict=True)
+            for gradient, needed in zip(ctx.parameter_gradients, ctx.needs_input_grad[4:], strict=True)
         ]
         return None, None, None, None, *shaped
 

@@ -57,7 +57,7 @@ class Program:
     def multiplications(self) -> list[Multiplication]:
         """All products, by number."""
         return sorted(
-            (product for stage in self.stages for product in stage.multiplications), key=lambda one: one.number
+            (product for stage in self.stages for product in stage.multiplications), key=lambda product: product.number
         )
 
 

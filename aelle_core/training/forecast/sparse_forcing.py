@@ -80,7 +80,7 @@ class FedCell(Cell):
 def _padded(weight: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return (networks, ...) with zeros behind, in the given shape without the networks."""
     missing = [wanted - held for wanted, held in zip(shape, weight.shape[1:], strict=True)]
-    return functional.pad(weight, [each for one in reversed(missing) for each in (0, one)])
+    return functional.pad(weight, [side for count in reversed(missing) for side in (0, count)])
 
 
 @cache

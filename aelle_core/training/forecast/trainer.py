@@ -61,7 +61,7 @@ class ForecastTrainer(PackTrainer):
 
     def _begin(self) -> None:
         given = [network.options.get("forcing", 1) for network in self.settings]
-        self.forcing = [self.task.forcing_interval if each == LYAPUNOV else int(each) for each in given]
+        self.forcing = [self.task.forcing_interval if interval == LYAPUNOV else int(interval) for interval in given]
         self._sparse = max(self.forcing) > 1 and not self.cell.fixed
         super()._begin()
         noise = [float(network.options.get("input_noise", 0.0)) for network in self.settings]

@@ -56,8 +56,8 @@ def test_the_first_component_is_the_prediction_because_its_weights_decay() -> No
 
 def test_refits_with_other_seeds_agree() -> None:
     spectra, losses = made(seed=3)
-    found = [AeLLE(random_state=seed).fit(spectra, losses).transform(spectra)[:, 0] for seed in (0, 1)]
-    assert spearmanr(*found).statistic > 0.98
+    first_components = [AeLLE(random_state=seed).fit(spectra, losses).transform(spectra)[:, 0] for seed in (0, 1)]
+    assert spearmanr(*first_components).statistic > 0.98
 
 
 @pytest.mark.parametrize("target", ["rank", "log"])
@@ -166,8 +166,8 @@ def test_saved_and_loaded_models_are_equal(tmp_path: Any) -> None:
         loaded = AeLLE.load(model.save(tmp_path / "model.safetensors"))
         assert loaded.get_params() == model.get_params()
         for method in ("transform", "encode", "predict", "predict_high_accuracy"):
-            found, expected = getattr(loaded, method)(spectra), getattr(model, method)(spectra)
-            np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+            result, expected = getattr(loaded, method)(spectra), getattr(model, method)(spectra)
+            np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(loaded.distance(spectra), model.distance(spectra), atol=1e-5)
     (tmp_path / "broken.safetensors").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"broken\.safetensors' cannot be read"):

@@ -29,8 +29,8 @@ def fitted() -> tuple[AeLLE, np.ndarray, np.ndarray]:
 
 def test_attributions_sum_to_the_difference_of_predictions(fitted: tuple[AeLLE, np.ndarray, np.ndarray]) -> None:
     model, spectra, losses = fitted
-    found = model.explain(spectra)
-    np.testing.assert_allclose(found.attributions.sum(axis=1), found.difference, atol=1e-9)
+    explanation = model.explain(spectra)
+    np.testing.assert_allclose(explanation.attributions.sum(axis=1), explanation.difference, atol=1e-9)
     reference = spectra[7]
     other = model.explain(spectra[:20], reference=reference)
     np.testing.assert_allclose(other.reference, reference, atol=1e-9)
@@ -39,8 +39,8 @@ def test_attributions_sum_to_the_difference_of_predictions(fitted: tuple[AeLLE, 
     standard = model.target_.standard(model.predict(spectra[:20])) - model.target_.standard(model.predict(spectra[7:8]))
     np.testing.assert_allclose(other.difference, standard, atol=1e-6)
     good = losses < np.median(losses)
-    contrast = found.contrast(good)
-    assert contrast.sum() == pytest.approx(found.difference[good].mean() - found.difference[~good].mean())
+    contrast = explanation.contrast(good)
+    assert contrast.sum() == pytest.approx(explanation.difference[good].mean() - explanation.difference[~good].mean())
 
 
 def test_an_explanation_of_a_linear_network_is_exact() -> None:
@@ -52,29 +52,29 @@ def test_an_explanation_of_a_linear_network_is_exact() -> None:
         weights[0] *= 1e-4
         for layer in model.autoencoder_.encoder:
             layer.bias.zero_()
-    found = model.explain(spectra)
+    explanation = model.explain(spectra)
     product = model.autoencoder_.predictor.weight[0] @ weights[2] @ weights[1] @ weights[0]
     inputs = model.inputs_(spectra)
     expected = (inputs - inputs.mean(axis=0)) * product[0].numpy()
-    np.testing.assert_allclose(found.attributions, expected, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(explanation.attributions, expected, rtol=1e-5, atol=1e-12)
 
 
 def test_the_exponents_that_carry_the_loss_carry_the_explanation(fitted: tuple[AeLLE, np.ndarray, np.ndarray]) -> None:
     model, spectra, losses = fitted
-    found = model.explain(spectra)
-    sizes = np.abs(found.attributions).mean(axis=0)
+    explanation = model.explain(spectra)
+    sizes = np.abs(explanation.attributions).mean(axis=0)
     assert sizes[:4].mean() > 2 * sizes[4:].mean()
-    contrast = found.contrast(losses < np.median(losses))
+    contrast = explanation.contrast(losses < np.median(losses))
     assert (contrast[:4] < 0).all()  # good networks' leading exponents are lower, which lowers the predicted loss
     assert contrast[:4].sum() == pytest.approx(contrast.sum(), rel=0.15)  # the others are no better or worse
-    leading = found.leading(1)[0]
-    assert found.shares[leading] > 0.8
-    assert found.shares.sum() == pytest.approx(1, abs=0.05)
+    leading = explanation.leading(1)[0]
+    assert explanation.shares[leading] > 0.8
+    assert explanation.shares.sum() == pytest.approx(1, abs=0.05)
     # Standard deviations of each exponent, along the direction in which the predicted loss rises.
-    curve = found.decoder[leading] * np.sign(found.weights[leading]) / spectra.std(axis=0)
+    curve = explanation.decoder[leading] * np.sign(explanation.weights[leading]) / spectra.std(axis=0)
     assert (curve[:4] > 0.2).all()
     assert np.abs(curve[4:]).mean() < curve[:4].mean() / 2
-    frame = found.to_pandas(leading=2)
+    frame = explanation.to_pandas(leading=2)
     assert frame.shape == (SIZE, 2 + 4)
 
 

@@ -17,23 +17,23 @@ SMALL = {"series": 4, "length": 120, "window": 20, "context": 30, "free_steps": 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
     """Reservoirs alone, which are trained in one solve, on three systems."""
-    found = []
+    runs = []
     for system in ("lorenz63", "rossler", "duffing"):
         study = study_of(system, cells=("esn",), units=(8,), networks=10, epochs=1, spectrum_epochs=(1,), exponents=4)
         study = study.replace(task_options=study.task_options | SMALL)
         run = RunDirectory(tmp_path_factory.mktemp(system) / "run")
         run_study(study, run, way="packed")
-        found.append(Trained.of(run))
-    return found
+        runs.append(Trained.of(run))
+    return runs
 
 
 def test_half_of_each_systems_networks_are_good_and_spectra_may_be_measured_by_its_exponent(
     trained: list[Trained],
 ) -> None:
-    for one in trained:
-        plain, scaled = (beside_its_median(one, over) for over in (False, True))
+    for finished in trained:
+        plain, scaled = (beside_its_median(finished, over) for over in (False, True))
         assert (plain.final_loss < 1).sum() == 5
-        task = forecasters.get_task("forecast", options=one.study.task_options)
+        task = forecasters.get_task("forecast", options=finished.study.task_options)
         known = task.system.published  # type: ignore[attr-defined]
         np.testing.assert_allclose(scaled.spectra * known.largest * task.system.interval, plain.spectra)  # type: ignore[attr-defined]
 
@@ -43,8 +43,8 @@ def test_every_system_is_left_out_once(trained: list[Trained]) -> None:
     assert table.columns() == ["lorenz63", "rossler", "duffing", "all"]
     assert table.rows() == [(row, metric) for row in ROWS for metric in METRICS]
     for row in ROWS:
-        each = [table.at(row, "f1", system) for system in table.columns()]
-        values = [one.mean for one in each if one is not None]
+        entries = [table.at(row, "f1", system) for system in table.columns()]
+        values = [entry.mean for entry in entries if entry is not None]
         assert all(0 <= value <= 1 for value in values)
         assert values[-1] == pytest.approx(np.mean(values[:-1]))
 

@@ -40,13 +40,13 @@ def joint(runs: list[RunDirectory]) -> RunDirectory:
 
 def test_networks_of_both_are_there_once_and_each_on_one_side(runs: list[RunDirectory], joint: RunDirectory) -> None:
     trained = trained_studies(joint)
-    assert [(each.study.seed, each.study.networks) for each in trained] == [(0, 6), (1, 7)]
+    assert [(member.study.seed, member.study.networks) for member in trained] == [(0, 6), (1, 7)]
     analysis = prepare_joint_analysis(trained, splits=3, seed=0)
     final = analysis.examples[1]
     assert len(final) == len(set(final.networks)) == joint.study().total_networks == 26
     alone = [joint_examples(trained_studies(run))[0][1] for run in runs]
     assert len(set(alone[0].networks) & set(alone[1].networks)) == 12  # the names that would clash
-    np.testing.assert_array_equal(final.final_loss, np.concatenate([each.final_loss for each in alone]))
+    np.testing.assert_array_equal(final.final_loss, np.concatenate([examples.final_loss for examples in alone]))
     for split in analysis.splits:
         assert len(split.train) + len(split.validation) + len(split.test) == 26
         assert {name.split("/")[0] for name in split.train} == {run.study().identity for run in runs}
@@ -69,14 +69,14 @@ def test_joining_again_changes_nothing_and_others_are_refused(
 def test_both_are_found_where_all_of_it_was_moved_to(joint: RunDirectory, tmp_path: Path) -> None:
     shutil.copytree(Path(str(joint)).parent, tmp_path / "moved")
     moved = RunDirectory(tmp_path / "moved" / "both")
-    assert [str(each) for each in members(moved)] == [str(tmp_path / "moved" / name) for name in ("zero", "one")]
+    assert [str(path) for path in members(moved)] == [str(tmp_path / "moved" / name) for name in ("zero", "one")]
     assert len(joint_examples(trained_studies(moved))[0][1]) == 26
 
 
 def test_a_joint_run_is_joined_by_its_members(runs: list[RunDirectory], joint: RunDirectory, tmp_path: Path) -> None:
     run_study(SHARED.replace(seed=2), RunDirectory(tmp_path / "two"), way="packed")
     join([joint, RunDirectory(tmp_path / "two")], RunDirectory(tmp_path / "all"))
-    assert [each.study.seed for each in trained_studies(RunDirectory(tmp_path / "all"))] == [0, 1, 2]
+    assert [member.study.seed for member in trained_studies(RunDirectory(tmp_path / "all"))] == [0, 1, 2]
 
 
 def test_studies_that_do_not_go_together_are_refused(runs: list[RunDirectory], tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_aelle_paper_reads_them_together(runs: list[RunDirectory], tmp_path: Pat
 def test_the_report_of_both_names_their_seeds(joint: RunDirectory) -> None:
     analysis = prepare_joint_analysis(trained_studies(joint), splits=2, seed=0)
     measurements = [
-        one
+        measurement
         for split in analysis.splits
-        for one in evaluate_split(
+        for measurement in evaluate_split(
             analysis.examples, split, threshold=analysis.threshold, aelle_parameters={"steps": 3}, seed=0
         )
     ]

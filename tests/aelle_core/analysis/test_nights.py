@@ -44,7 +44,9 @@ def test_only_finished_nights_are_analysed(series: RunDirectory) -> None:
     nights = Nights(series)
     assert nights.begun() == [FIRST, SECOND, "2026-11-26"]
     assert nights.finished() == [FIRST, SECOND]
-    assert [each.study.seed for each in trained_studies(series)] == [nights.study(n).seed for n in (FIRST, SECOND)]
+    assert [finished.study.seed for finished in trained_studies(series)] == [
+        nights.study(n).seed for n in (FIRST, SECOND)
+    ]
     assert not is_trained(nights.run("2026-11-26"))
 
 
@@ -53,9 +55,11 @@ def test_nights_that_are_known_to_be_finished_are_not_asked_again(
 ) -> None:
     expected = trained_studies(series)
     monkeypatch.setattr("aelle_core.study.nights.is_trained", None)
-    found = trained_studies(series, [FIRST, SECOND])
-    assert [(each.night, each.study) for each in found] == [(each.night, each.study) for each in expected]
-    assert [each.night for each in found] == [FIRST, SECOND]
+    studies = trained_studies(series, [FIRST, SECOND])
+    assert [(finished.night, finished.study) for finished in studies] == [
+        (finished.night, finished.study) for finished in expected
+    ]
+    assert [finished.night for finished in studies] == [FIRST, SECOND]
 
 
 @pytest.mark.parametrize("wrong", ["", "2026-13-01", "2026-02-30", "20261125", "../x", "2026-11-25/..", "tonight"])
@@ -70,17 +74,17 @@ def test_networks_of_several_nights_are_different_networks(series: RunDirectory)
     final = analysis.examples[1]
     assert len(final) == len(set(final.networks)) == 12
     assert sum(analysis.status_counts.values()) == 12
-    alone = [joint_examples([each])[0][1] for each in trained]
-    np.testing.assert_array_equal(final.spectra, np.concatenate([each.spectra for each in alone]))
-    np.testing.assert_array_equal(final.final_loss, np.concatenate([each.final_loss for each in alone]))
+    alone = [joint_examples([finished])[0][1] for finished in trained]
+    np.testing.assert_array_equal(final.spectra, np.concatenate([examples.spectra for examples in alone]))
+    np.testing.assert_array_equal(final.final_loss, np.concatenate([examples.final_loss for examples in alone]))
     assert analysis.threshold == np.median(final.final_loss)
 
 
 def test_studies_of_another_shape_are_refused(series: RunDirectory) -> None:
-    one = trained_studies(series)[0]
-    other = Trained(one.store, one.study.replace(epochs=2))
+    first = trained_studies(series)[0]
+    other = Trained(first.store, first.study.replace(epochs=2))
     with pytest.raises(UserError, match="differ in epochs"):
-        joint_examples([one, other])
+        joint_examples([first, other])
 
 
 def summary(mean: float, half: float, classifier: str = "AeLLE PC1", metric: str = "f1", epoch: int = 1) -> Summary:
@@ -114,9 +118,9 @@ def test_a_refitted_metric_drifts_out_of_last_night_s_interval() -> None:
         summary(1, 0, "none"),
     ]
     tonight += [summary(0.1, 0.1, "new"), summary(0.1, 0.1, "LE max", metric="recall")]
-    found = checks(tonight, last, 1)
-    assert {each.name: each.drifted for each in found} == {"f1 of AeLLE PC1": True, "f1 of LE max": False}
-    assert "f1 of AeLLE PC1: 0.760 [0.710, 0.810], the night before 0.700 [0.650, 0.750]" in map(str, found)
+    checked = checks(tonight, last, 1)
+    assert {check.name: check.drifted for check in checked} == {"f1 of AeLLE PC1": True, "f1 of LE max": False}
+    assert "f1 of AeLLE PC1: 0.760 [0.710, 0.810], the night before 0.700 [0.650, 0.750]" in map(str, checked)
 
 
 def test_a_night_s_own_networks_raise_one_alarm_in_twenty(series: RunDirectory) -> None:
@@ -133,4 +137,4 @@ def test_a_night_s_own_networks_raise_one_alarm_in_twenty(series: RunDirectory) 
     alarms = [any_of.drifted for _ in range(300) for any_of in checks(night(), night(), 1)]
     assert len(alarms) == 600
     assert 0.02 < np.mean(alarms) < 0.08
-    assert all(each.drifted for _ in range(20) for each in checks(night(2.0), night(), 1) if "loss" in each.name)
+    assert all(check.drifted for _ in range(20) for check in checks(night(2.0), night(), 1) if "loss" in check.name)

@@ -39,8 +39,8 @@ def test_a_shipped_model_tells_its_own_studys_networks_apart(name: str) -> None:
     assert (set(rows["study"].to_pylist()), rows.num_rows) == (identities, entry["spectra"]["rows"])
     last = [row for row in rows.to_pylist() if row["epoch"] == max(rows["epoch"].to_pylist())]
     known = [row for row in last if row[f"spectrum_{takes.kind}"]]
-    found = [np.array(row[f"spectrum_{takes.kind}"]) for row in known]
-    spectra = np.stack([interpolate_spectrum(each, takes.exponents) for each in found])
+    stored = [np.array(row[f"spectrum_{takes.kind}"]) for row in known]
+    spectra = np.stack([interpolate_spectrum(spectrum, takes.exponents) for spectrum in stored])
     losses = np.array([row["validation_loss"] for row in known])
     assert np.isfinite(model.transform(spectra)).all()
     good = losses < entry["threshold"]
@@ -114,20 +114,20 @@ def test_the_manifest_knows_every_file_and_no_place_of_the_machine_that_made_it(
     }
     cards = {f"{name}.{card}" for name in manifest() for card in ("dataset.md", "model.md", "croissant.json")}
     others = {MANIFEST, *cards}
-    found = {
+    shipped = {
         path.name: path
         for path in home.iterdir()
         if path.suffix != ".py" and path.name not in others and path.is_file()
     }
-    assert set(found) == set(entered)
+    assert set(shipped) == set(entered)
     assert all((home / card).is_file() for card in cards)
-    for name, path in found.items():
+    for name, path in shipped.items():
         assert hashlib.sha256(path.read_bytes()).hexdigest() == entered[name]
     text = json.dumps(manifest())
     assert "/work" not in text
     assert "/tmp" not in text
     for entry in manifest().values():
-        assert sum(found[entry[part]["file"]].stat().st_size for part in ("model", "spectra", "tables")) < 3 * 2**20
+        assert sum(shipped[entry[part]["file"]].stat().st_size for part in ("model", "spectra", "tables")) < 3 * 2**20
 
 
 def test_the_data_card_says_what_the_manifest_says(repository: Path) -> None:

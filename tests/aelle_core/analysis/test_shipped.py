@@ -37,7 +37,9 @@ def test_tables_that_ship_are_of_the_spectra_beside_them(name: str) -> None:
     assert origin["makers"] == MAKERS_VERSION, (
         f"made by other code: expected `python -m aelle_core.analysis.shipped {name}`"
     )
-    assert [table.name for table in tables] == sorted(table_makers, key=lambda each: table_makers[each].order)
+    assert [table.name for table in tables] == sorted(
+        table_makers, key=lambda table_name: table_makers[table_name].order
+    )
 
 
 def test_a_table_that_ships_is_what_its_spectra_give() -> None:
@@ -48,10 +50,10 @@ def test_a_table_that_ships_is_what_its_spectra_give() -> None:
     held = next(table for table in shipped_tables("target", SETTINGS) if table.name == again.name)
     assert again.caption == held.caption
     assert again.remarks == held.remarks
-    for one, other in zip(again.entries, held.entries, strict=True):
-        assert (one.row, one.metric, one.column, one.paper) == (other.row, other.metric, other.column, other.paper)
-        assert one.mean == pytest.approx(
-            other.mean, abs=0.02, nan_ok=True
+    for entry, kept in zip(again.entries, held.entries, strict=True):
+        assert (entry.row, entry.metric, entry.column, entry.paper) == (kept.row, kept.metric, kept.column, kept.paper)
+        assert entry.mean == pytest.approx(
+            kept.mean, abs=0.02, nan_ok=True
         )  # libraries of other versions round in other ways
 
 
@@ -72,7 +74,7 @@ def test_other_settings_make_the_tables_anew(monkeypatch: pytest.MonkeyPatch) ->
     assert made == []
     assert shipped_tables("target", {**SETTINGS, "splits": 3}) == []
     assert shipped_tables("target", SETTINGS, anew=True) == []
-    assert [each["splits"] for each in made] == [3, 10]
+    assert [settings["splits"] for settings in made] == [3, 10]
 
 
 def test_aelle_paper_alone_shows_all_that_ships_beside_the_paper(
@@ -100,10 +102,10 @@ def test_the_comparison_counts_on_which_side_the_paper_lies() -> None:
     entries = [one("a", 0.5, 0.4, 0.6), one("b", 0.7, 0.4, 0.6), one("c", 0.3, 0.4, 0.6), one("d", 0.9, 0.4, 0.6)]
     entries += [one("no number", None, 0.4, 0.6), one("cell and hyperparameters", None, 0.8, 0.9)]
     table = Table("end_of_training", "", "", entries)
-    found = comparison([("smnist", "ours", [table]), ("digits", "other", [dataclasses.replace(table, entries=[])])])
-    assert [each.name for each in found] == ["comparison_smnist"]
+    tables = comparison([("smnist", "ours", [table]), ("digits", "other", [dataclasses.replace(table, entries=[])])])
+    assert [compared.name for compared in tables] == ["comparison_smnist"]
     expected = "ours: of 4 numbers of the paper 1 lie within our intervals, 2 above them and 1 below."
-    assert list(found[0].remarks) == [expected]
-    assert [row for row, _ in found[0].rows()] == [
+    assert list(tables[0].remarks) == [expected]
+    assert [row for row, _ in tables[0].rows()] == [
         "a, at the end", "b, at the end", "c, at the end", "d, at the end", "cell and hyperparameters, at the end",
     ]  # fmt: skip

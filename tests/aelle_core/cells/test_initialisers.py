@@ -127,10 +127,11 @@ def test_a_large_forget_bias_keeps_the_state(name: str, most: float) -> None:
 
 def test_networks_of_a_study_draw_input_gain_and_forget_bias() -> None:
     study = Study(cells=("lstm", "rnn"), networks=3, ranges={"*": {"input_gain": [0.1, 1], "forget_bias": [0, 4]}})
-    lstm, rnn = ([one.settings for one in cohort.packs[0].variants] for cohort in cohorts(study))
-    assert all(0.1 <= one.input_gain <= 1 and 0 <= one.forget_bias <= 4 for one in lstm)
-    assert len({one.forget_bias for one in lstm}) == 3
-    assert [one.forget_bias for one in rnn] == [0, 0, 0]  # a range for all cells passes by those without a forget gate
+    lstm, rnn = ([variant.settings for variant in cohort.packs[0].variants] for cohort in cohorts(study))
+    assert all(0.1 <= settings.input_gain <= 1 and 0 <= settings.forget_bias <= 4 for settings in lstm)
+    assert len({settings.forget_bias for settings in lstm}) == 3
+    # A range for all cells passes by those without a forget gate.
+    assert [settings.forget_bias for settings in rnn] == [0, 0, 0]
     assert not {"input_gain", "forget_bias"} & set(lstm[0].constants)
     cell = get_cell("lstm", 2, 4)
     weights = lstm[0].initial_weights(cell)

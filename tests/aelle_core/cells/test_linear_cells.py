@@ -14,26 +14,26 @@ INPUTS = torch.randn(2, 60, 3, generator=generator(0, "inputs"))
 def test_every_exponent_of_a_linear_recurrent_unit_is_the_logarithm_of_its_eigenvalue_twice() -> None:
     cell = get_cell("lru", 3, 8)
     parameters = cell.initialise(generator(0, "weights"), 0.5)
-    found = lyapunov_spectrum(Network(cell, parameters), INPUTS, jacobian="full").exponents
+    exponents = lyapunov_spectrum(Network(cell, parameters), INPUTS, jacobian="full").exponents
     expected = -np.exp(parameters["nu"].double().numpy()).repeat(2)
-    np.testing.assert_allclose(np.sort(found), np.sort(expected), rtol=1e-9)
+    np.testing.assert_allclose(np.sort(exponents), np.sort(expected), rtol=1e-9)
 
 
 def test_exponents_of_a_minimal_gru_are_the_mean_logarithms_of_its_gates() -> None:
     cell = get_cell("mingru", 3, 8)
     parameters = cell.initialise(generator(0, "weights"), 0.5)
-    found = lyapunov_spectrum(Network(cell, parameters), INPUTS).exponents
+    exponents = lyapunov_spectrum(Network(cell, parameters), INPUTS).exponents
     a = INPUTS.double() @ parameters["V"][:8].double().T + parameters["b"][:8].double()
     expected = torch.nn.functional.logsigmoid(-a).mean(dim=(0, 1)).numpy()
-    np.testing.assert_allclose(np.sort(found), np.sort(expected), rtol=1e-9)
+    np.testing.assert_allclose(np.sort(exponents), np.sort(expected), rtol=1e-9)
 
 
 def test_an_exprnn_whose_units_all_speak_has_no_growth_and_no_decay() -> None:
     cell = get_cell("exprnn", 3, 8)
     parameters = cell.initialise(generator(0, "weights"), 0.5)
     parameters["b"] = torch.full((8,), 0.1)
-    found = lyapunov_spectrum(Network(cell, parameters), INPUTS)
-    np.testing.assert_allclose(found.exponents, 0, atol=1e-12)
+    spectrum = lyapunov_spectrum(Network(cell, parameters), INPUTS)
+    np.testing.assert_allclose(spectrum.exponents, 0, atol=1e-12)
 
 
 def test_an_slstm_is_its_paper_s_with_cell_and_normaliser() -> None:
@@ -60,5 +60,5 @@ def test_an_slstm_neither_overflows_nor_loses_its_map_with_large_gates(large: fl
     cell = get_cell("slstm", 3, 6)
     parameters = cell.initialise(generator(0, "weights"), 0.5)
     parameters["b"][:6] += large
-    found = lyapunov_spectrum(Network(cell, parameters), INPUTS)
-    assert found.status == "ok"
+    spectrum = lyapunov_spectrum(Network(cell, parameters), INPUTS)
+    assert spectrum.status == "ok"

@@ -90,13 +90,13 @@ def printed(*arguments: str) -> dict[str, Any]:
 
 def test_a_program_and_its_module_have_the_same_spectrum(networks: dict[str, nn.Module], inputs: np.ndarray) -> None:
     expected = lyapunov_spectrum(networks["inside"], torch.from_numpy(inputs), warmup=5)
-    found = printed("inside.pt2", "--inputs", "x.npy", "--warmup", "5")
-    np.testing.assert_allclose(found["exponents"], expected.exponents, rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found["stderr"], expected.stderr, rtol=0, atol=1e-9)
+    shown = printed("inside.pt2", "--inputs", "x.npy", "--warmup", "5")
+    np.testing.assert_allclose(shown["exponents"], expected.exponents, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(shown["stderr"], expected.stderr, rtol=0, atol=1e-9)
     step, x = networks["step"], torch.from_numpy(0.1 * inputs[..., :1])
     expected = lyapunov_spectrum(step, x, initial_state=np.load("state.npy"))
-    found = printed("step.pt2", "--inputs", "small.npy", "--initial-state", "state.npy")
-    np.testing.assert_allclose(found["exponents"], expected.exponents, rtol=0, atol=1e-9)
+    shown = printed("step.pt2", "--inputs", "small.npy", "--initial-state", "state.npy")
+    np.testing.assert_allclose(shown["exponents"], expected.exponents, rtol=0, atol=1e-9)
 
 
 def test_the_table_and_the_facts_of_a_network_that_forgets(networks: dict[str, nn.Module], inputs: np.ndarray) -> None:
@@ -141,10 +141,10 @@ def test_options_reach_the_computation() -> None:
     base = ("lstm.safetensors", "--inputs", "x.npy")
     assert printed(*base, "--precision", "fast")["precision"] == "fast"
     assert printed(*base, "--device", "cpu", "--steps", "7")["steps"] == 7
-    found = printed(*base, "--jacobian", "hidden", "--no-check", "--running", "15")
-    assert (found["size"], found["jacobian"], found["rounding_error"], found["resolved"]) == (10, "hidden", None, None)
-    assert found["running_steps"] == [15, 30]
-    np.testing.assert_allclose(found["running"][-1], found["exponents"])
+    shown = printed(*base, "--jacobian", "hidden", "--no-check", "--running", "15")
+    assert (shown["size"], shown["jacobian"], shown["rounding_error"], shown["resolved"]) == (10, "hidden", None, None)
+    assert shown["running_steps"] == [15, 30]
+    np.testing.assert_allclose(shown["running"][-1], shown["exponents"])
 
 
 def test_fast_falls_back_to_exact_and_says_so(files: Path, networks: dict[str, nn.Module]) -> None:
@@ -160,12 +160,12 @@ def test_json_holds_everything_even_what_is_not_finite(files: Path, inputs: np.n
     save_file(dead.state_dict(), files / "dead.safetensors")
     np.save("one.npy", inputs[:1])
     given = ("dead.safetensors", "--inputs", "one.npy", "--nonlinearity", "tanh")
-    found = printed(*given)
-    assert found["exponents"] == ["-inf"] * 4
-    assert found["stderr"] == ["nan"] * 4
-    assert found["dead_directions"] == 4
-    assert found["network"] == "RNN (tanh), 3 inputs, 4 units"
-    assert (found["sequences"], found["steps"], found["status"]) == (1, 30, "ok")
+    shown = printed(*given)
+    assert shown["exponents"] == ["-inf"] * 4
+    assert shown["stderr"] == ["nan"] * 4
+    assert shown["dead_directions"] == 4
+    assert shown["network"] == "RNN (tanh), 3 inputs, 4 units"
+    assert (shown["sequences"], shown["steps"], shown["status"]) == (1, 30, "ok")
     assert "every disturbance of the state is gone at once" in done(*given).stdout
 
 
@@ -177,9 +177,9 @@ def test_csv_and_pictures(tmp_path: Path) -> None:
     assert f"picture: {picture}" in result.stdout
     rows = list(csv.reader(table.open()))
     assert rows[0] == ["index", "exponent", "stderr", "rounding_error", "resolved"]
-    found = printed(*options)  # its standard output is JSON alone
-    assert [float(row[1]) for row in rows[1:]] == found["exponents"]
-    assert [float(row[3]) for row in rows[1:]] == found["rounding_error"]
+    shown = printed(*options)  # its standard output is JSON alone
+    assert [float(row[1]) for row in rows[1:]] == shown["exponents"]
+    assert [float(row[3]) for row in rows[1:]] == shown["rounding_error"]
     assert [row[4] for row in rows[1:]] == ["True"] * 20
     assert "<svg" in picture.read_text()
     done(*options, "--no-check")
@@ -302,12 +302,12 @@ def test_the_largest_exponent_in_words(largest: float, stderr: float, expected: 
 
 def test_why_exponents_are_not_resolved() -> None:
     assert unresolved(made([-1.0, -2.0], 0.01, [0.0, 1e-9])) == "0 of 2: rounding has spoilt none"
-    found = unresolved(made([0.5, -1.0, -9.0, -700.0], 0.01, [1e-2, 0.0, 1.0, np.inf]))
-    assert found.startswith("3 of 4. Likely 1 by underflow")
-    assert "; 1 by chaos: rounding decides which trajectory is followed" in found
-    assert found.endswith("parallel directions, where digits are lost; try --precision extended")
-    found = unresolved(made([-0.5, -1.0], 0.01, [1e-2, 0.0], precision="fast"))
-    assert found == (
+    sentence = unresolved(made([0.5, -1.0, -9.0, -700.0], 0.01, [1e-2, 0.0, 1.0, np.inf]))
+    assert sentence.startswith("3 of 4. Likely 1 by underflow")
+    assert "; 1 by chaos: rounding decides which trajectory is followed" in sentence
+    assert sentence.endswith("parallel directions, where digits are lost; try --precision extended")
+    sentence = unresolved(made([-0.5, -1.0], 0.01, [1e-2, 0.0], precision="fast"))
+    assert sentence == (
         "1 of 2. Likely 1 by saturated units or nearly parallel directions, where digits are lost; "
         "try --precision exact"
     )

@@ -60,11 +60,11 @@ def test_the_kernels_gradient_is_the_likelihoods() -> None:
     process = GaussianProcessRegressor(kernel, optimizer=None).fit(X, y)
     theta = process.kernel_.theta
     _, gradient = process.log_marginal_likelihood(theta, eval_gradient=True)
-    for place in range(len(theta)):
+    for index in range(len(theta)):
         step = np.zeros(len(theta))
-        step[place] = 1e-5
+        step[index] = 1e-5
         up, down = (process.log_marginal_likelihood(theta + sign * step) for sign in (1, -1))
-        assert gradient[place] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
+        assert gradient[index] == pytest.approx((up - down) / 2e-5, rel=1e-4, abs=1e-6)
 
 
 def test_statistics_are_cut_at_their_medians_on_the_side_of_the_better() -> None:
@@ -85,8 +85,8 @@ def test_few_splits_give_no_interval_and_no_winner() -> None:
     assert np.isnan(corrected_interval(np.array([0.1, 0.9]), 0.25)[1])
     ranks = (("AeLLE predictor", "spectrum"), ("cell alone", "baseline"))
     few = [measurement(name, kind, split, 0.5 + 0.3 * split) for name, kind in ranks for split in (0, 1)]
-    found = gain(few, "AeLLE predictor", "cell alone", 3)
-    assert gain_sentence(found, "a", "b", "F1") == "Too few splits to tell 'a' and 'b' apart: F1 +0.000 on average."
+    gained = gain(few, "AeLLE predictor", "cell alone", 3)
+    assert gain_sentence(gained, "a", "b", "F1") == "Too few splits to tell 'a' and 'b' apart: F1 +0.000 on average."
     assert any(sentence.startswith("Too few splits to judge after the last epoch (3)") for sentence in verdicts(few, 3))
 
 

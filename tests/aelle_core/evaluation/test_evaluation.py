@@ -110,7 +110,7 @@ def test_networks_that_diverged_are_split_and_judged_with_the_others() -> None:
     whole = Material("digits", {"hidden": examples}, THRESHOLD, 3, aelle_parameters={"steps": 5})
     for split in whole.drawn(whole.protocol.early):
         assert len(split.train | split.validation | split.test) == 150
-    early_tested = {one.test_networks for one in whole.early if one.epoch == 0}
+    early_tested = {measurement.test_networks for measurement in whole.early if measurement.epoch == 0}
     assert early_tested == {90}
 
 
@@ -121,11 +121,13 @@ def test_measurements_and_verdicts() -> None:
         measurements += evaluate_split(EXAMPLES, split, threshold=THRESHOLD, aelle_parameters={"steps": 5}, seed=0)
     assert len(measurements) == 3 * 2 * len(classifiers)
     again = measurements_from_table(measurements_table(measurements))
-    assert [dataclasses.astuple(one)[:6] for one in again] == [dataclasses.astuple(one)[:6] for one in measurements]
+    assert [dataclasses.astuple(measurement)[:6] for measurement in again] == [
+        dataclasses.astuple(measurement)[:6] for measurement in measurements
+    ]
     summaries = summarise(measurements)
-    f1 = {(one.classifier, one.epoch): one for one in summaries if one.metric == "f1"}
+    f1 = {(summary.classifier, summary.epoch): summary for summary in summaries if summary.metric == "f1"}
     assert f1["linear on raw", 0].mean > 0.8 > f1["cell alone", 0].mean
-    assert all(0 <= one.low <= one.mean <= one.high <= 1 for one in f1.values())
+    assert all(0 <= summary.low <= summary.mean <= summary.high <= 1 for summary in f1.values())
     sentences = verdicts(measurements, 1)
     assert sentences[0].startswith("From the spectrum alone")
     assert sentences[1].startswith("Use the spectrum before any training")
@@ -155,14 +157,16 @@ def test_metrics_are_scikit_learns_and_scipys() -> None:
         for called in (0.0, 0.3, 0.5, 1.0):
             good, predicted = draw.random(41) < share, draw.random(41) < called
             scores, loss = draw.integers(0, 9, 41).astype(float), draw.random(41).round(1)
-            found = measured(good, predicted, scores, loss, cells.repeat(41))
+            metrics = measured(good, predicted, scores, loss, cells.repeat(41))
             expected = precision_recall_fscore_support(good, predicted, average="binary", zero_division=0)[:3]
-            assert [found[name] for name in ("precision", "recall", "f1")] == [pytest.approx(one) for one in expected]
+            assert [metrics[name] for name in ("precision", "recall", "f1")] == [
+                pytest.approx(number) for number in expected
+            ]
             if 0 < good.sum() < 41:
-                assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(good, predicted))
+                assert metrics["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(good, predicted))
             else:
-                assert np.isnan(found["balanced_accuracy"])
-            assert found["rank_correlation"] == pytest.approx(spearmanr(scores, -loss).statistic)
+                assert np.isnan(metrics["balanced_accuracy"])
+            assert metrics["rank_correlation"] == pytest.approx(spearmanr(scores, -loss).statistic)
 
 
 def test_share_of_good_networks() -> None:

@@ -74,9 +74,11 @@ def test_spectra_that_tell_everything_give_f1_of_one(separable: dict[str, Table]
 
 def test_outcomes_that_the_spectrum_does_not_tell_give_the_base_rate() -> None:
     shuffled = material(shuffled=True, splits=6)
-    for one in ("AeLLE predictor", "AeLLE hyperplane", "linear on raw", "AeLLE median"):
-        values = [each.balanced_accuracy for each in shuffled.at_the_end if each.classifier == one]
-        assert abs(np.mean(values) - 0.5) < 0.15, one
+    for name in ("AeLLE predictor", "AeLLE hyperplane", "linear on raw", "AeLLE median"):
+        values = [
+            measurement.balanced_accuracy for measurement in shuffled.at_the_end if measurement.classifier == name
+        ]
+        assert abs(np.mean(values) - 0.5) < 0.15, name
 
 
 def test_the_loss_below_the_threshold_is_blind_until_it_gets_there(separable: dict[str, Table]) -> None:
@@ -105,17 +107,17 @@ def test_the_best_on_a_cell_never_seen_is_found_where_some_end_on_one_side_only(
     table = table_makers["cell_left_out"]().make(Material("smnist", {"hidden": examples}, 1.0, 2, 0, FAST))
     remarks = " ".join(table.remarks)
     assert "Balanced accuracy is over 3 of 5 cells" in remarks
-    found = {row: table.at(row, "balanced_accuracy", "epoch 0") for row in ("LE mean", "cell and hyperparameters")}
-    assert found["LE mean"] is not None
-    assert found["LE mean"].mean > 0.95
+    entries = {row: table.at(row, "balanced_accuracy", "epoch 0") for row in ("LE mean", "cell and hyperparameters")}
+    assert entries["LE mean"] is not None
+    assert entries["LE mean"].mean > 0.95
     assert "does better than" in remarks.split("At epoch 0, the best of each kind:")[1]
 
 
 def test_the_group_left_out_is_all_that_is_tested_and_never_trained_on() -> None:
     final = networks(4)
-    found = splits_by_group(final, final.units, seed=0)
-    assert [name for name, _ in found] == ["16", "32", "64"]
-    for name, split in found:
+    splits = splits_by_group(final, final.units, seed=0)
+    assert [name for name, _ in splits] == ["16", "32", "64"]
+    for name, split in splits:
         assert set(final.of(split.test).units) == {int(name)}
         assert int(name) not in set(final.of(split.train | split.validation).units)
 
@@ -128,12 +130,12 @@ def test_test_outcomes_change_no_prediction() -> None:
     tested = np.isin(final.networks, sorted(split.test))
     turned = replace(final, final_loss=np.where(tested, 2.5 - final.final_loss, final.final_loss))
     aelle = made.aelle(split)
-    chosen = {name: each for name, each in classifiers.items() if not each.uses_loss}
+    chosen = {name: kind for name, kind in classifiers.items() if not kind.uses_loss}
     chosen |= {f"{depth} medians": median_cells(depth) for depth in (1, 4)}
-    for each in chosen.values():
+    for kind in chosen.values():
         predictions = []
         for examples in (final, turned):
-            classifier = each(aelle, 0)
+            classifier = kind(aelle, 0)
             classifier.fit(examples.of(split.train), examples.of(split.validation), 1.0)
             predictions.append(classifier.predict(examples.of(split.test)))
         np.testing.assert_array_equal(*predictions)
@@ -192,11 +194,11 @@ def test_the_ellipse_closes_around_good_networks_where_no_line_can() -> None:
 def test_what_training_does_not_change_is_measured_once_and_says_the_same() -> None:
     made = material(splits=1)
     split = made.drawn(made.protocol.end)[0]
-    found = evaluate_classifiers(
+    measurements = evaluate_classifiers(
         made.aelle(split), made.examples, split, {"cell alone": classifiers["cell alone"]}, threshold=1.0, seed=0
     )
-    assert [one.epoch for one in found] == [0, 1, 2, 4]
-    assert len({one.f1 for one in found}) == 1
+    assert [measurement.epoch for measurement in measurements] == [0, 1, 2, 4]
+    assert len({measurement.f1 for measurement in measurements}) == 1
 
 
 def test_gains_are_taken_split_by_split() -> None:
@@ -204,11 +206,11 @@ def test_gains_are_taken_split_by_split() -> None:
         return Measurement(name, "spectrum", 0, split, f1, f1, f1, f1, f1, 40, 10)
 
     pairs = [(0.5, 0.4), (0.9, 0.8), (0.7, 0.6)]
-    found = gain(
+    gained = gain(
         [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)], "x", "y", 0
     )
-    assert found == pytest.approx((0.1, 0.1, 0.1))
-    assert gain_sentence(found, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
+    assert gained == pytest.approx((0.1, 0.1, 0.1))
+    assert gain_sentence(gained, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
     assert "cannot be told apart" in gain_sentence((0.1, -0.1, 0.3), "x", "y", "F1")
 
 
@@ -237,8 +239,8 @@ def test_what_a_study_cannot_fill_is_said_in_words(separable: dict[str, Table]) 
     assert "hidden spectra only" in separable["kinds"].remarks[0]
     both = Material("smnist", {"hidden": {4: networks(4)}, "full": {4: networks(4)}}, 1.0, 2, 0, FAST)
     kinds = {table.name: table for table in make_tables(both)}["kinds"]
-    assert {one.row for one in kinds.entries} >= {"LE max, full", "LE max, hidden"}
-    assert not any(math.isnan(one.mean) for one in kinds.entries)
+    assert {entry.row for entry in kinds.entries} >= {"LE max, full", "LE max, hidden"}
+    assert not any(math.isnan(entry.mean) for entry in kinds.entries)
 
 
 def test_too_few_networks_are_refused() -> None:

@@ -36,10 +36,10 @@ def networks() -> NetworkExamples:
 def test_every_task_of_the_paper_has_its_splits() -> None:
     assert sorted(PROTOCOLS) == paper_tasks()
     assert set(PROTOCOLS) <= set(tasks)
-    found = {name: str(protocol_of(study.task).end) for name, (_, study) in presets().items()}
+    splits = {name: str(protocol_of(study.task).end) for name, (_, study) in presets().items()}
     without_validation = {"paper-char", "paper-target", "small-char", "small-target"}
-    assert without_validation | {"paper-smnist", "digits"} <= set(found)
-    assert found == {name: "80 and 20 %" if name in without_validation else "70, 10 and 20 %" for name in found}
+    assert without_validation | {"paper-smnist", "digits"} <= set(splits)
+    assert splits == {name: "80 and 20 %" if name in without_validation else "70, 10 and 20 %" for name in splits}
     assert {str(protocol_of(name).early) for name in tasks} == {"20, 20 and 60 %"}
 
 
@@ -78,8 +78,8 @@ def test_without_validation_networks_cuts_are_chosen_on_those_that_train() -> No
     train, test = examples.of(split.train), examples.of(split.test)
     aelle = AeLLE(steps=20, random_state=0).fit(train.spectra, train.final_loss)
     for name, kind in classifiers.items():
-        found = evaluate_classifiers(aelle, {1: examples}, split, {name: kind}, threshold=1.0, seed=0)[0]
-        assert (found.train_networks, found.test_networks) == (48, 12)
+        measurements = evaluate_classifiers(aelle, {1: examples}, split, {name: kind}, threshold=1.0, seed=0)[0]
+        assert (measurements.train_networks, measurements.test_networks) == (48, 12)
         alone = kind(aelle, 0)
         alone.fit(train, examples.of(split.validation), 1.0)
         if hasattr(alone, "boundary"):
@@ -92,15 +92,15 @@ def test_without_validation_networks_cuts_are_chosen_on_those_that_train() -> No
 
 
 def test_captions_name_the_splits_of_the_task() -> None:
-    found = {}
+    captions = {}
     for task in ("charlm", "smnist", "digits"):
         made = Material(task, {"hidden": {1: networks()}}, 1.0, 2, 0, {"steps": 5})
-        found[task] = table_makers["end_of_training"]().make(made).caption
+        captions[task] = table_makers["end_of_training"]().make(made).caption
         assert "splits of 20, 20 and 60 %" in table_makers["pretrained"]().make(made).caption
-    assert "splits of 80 and 20 % by network" in found["charlm"]
-    assert "on the training networks" in found["charlm"]
-    assert "splits of 70, 10 and 20 % by network" in found["smnist"]
-    assert "on the validation networks" in found["digits"]
+    assert "splits of 80 and 20 % by network" in captions["charlm"]
+    assert "on the training networks" in captions["charlm"]
+    assert "splits of 70, 10 and 20 % by network" in captions["smnist"]
+    assert "on the validation networks" in captions["digits"]
 
 
 def test_no_description_of_a_classifier_names_networks_that_its_task_may_not_have() -> None:
@@ -109,6 +109,6 @@ def test_no_description_of_a_classifier_names_networks_that_its_task_may_not_hav
         assert "validation networks" not in kind.description, name
     cut = [kind.description for kind in classifiers.values() if "best F1" in kind.description]
     assert len(cut) == 6
-    assert all(each.endswith("on the networks that choose cuts") for each in cut)
+    assert all(description.endswith("on the networks that choose cuts") for description in cut)
     assert protocol_of("charlm").end.cutting == protocol_of("target_learning").end.cutting == "training"
     assert protocol_of("smnist").end.cutting == protocol_of("digits").end.cutting == "validation"

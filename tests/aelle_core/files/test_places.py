@@ -33,13 +33,13 @@ def test_paths_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert place("file:///data/a%20b") == Path("/data/a b")
     assert resolved("runs/digits") == str(tmp_path / "runs" / "digits")
     address = "s3://bucket/some/prefix?endpoint_override=localhost%3A9000&scheme=http"
-    found = place(address)
-    assert isinstance(found, ObjectPath)
-    assert str(found) == resolved(address) == address
-    assert (found.bucket, found.key, found.name) == ("bucket", "bucket/some/prefix", "prefix")
-    below = found / "study=a" / "x.parquet"
+    prefix = place(address)
+    assert isinstance(prefix, ObjectPath)
+    assert str(prefix) == resolved(address) == address
+    assert (prefix.bucket, prefix.key, prefix.name) == ("bucket", "bucket/some/prefix", "prefix")
+    below = prefix / "study=a" / "x.parquet"
     assert str(below).startswith("s3://bucket/some/prefix/study=a/x.parquet?")
-    assert (below.name, below.stem, below.suffix, below.parent.parent) == ("x.parquet", "x", ".parquet", found)
+    assert (below.name, below.stem, below.suffix, below.parent.parent) == ("x.parquet", "x", ".parquet", prefix)
     assert pickle.loads(pickle.dumps(below)) == place(str(below)) == below
     assert str(place("gs://bucket/a b")) == "gs://bucket/a%20b"
     assert place("s3://bucket/") == place("s3://bucket")
@@ -82,8 +82,8 @@ def test_an_object_is_used_as_a_file_is(object_store: ObjectStore, bucket: str, 
     (root / "a" / "_half").write_bytes(b"hidden")
     assert written.read_text() == "one"
     assert (root.is_dir(), root.is_file(), written.is_file()) == (True, False, True)
-    assert sorted(each.name for each in root.iterdir()) == ["a", "two.md"]
-    assert [each.name for each in root.glob("*.md")] == ["two.md"]
+    assert sorted(path.name for path in root.iterdir()) == ["a", "two.md"]
+    assert [path.name for path in root.glob("*.md")] == ["two.md"]
     assert files_below(root) == [("", ["two.md"]), ("a", ["one.txt"])]
     with local_copy(written) as copy:
         assert copy.read_text() == "one"

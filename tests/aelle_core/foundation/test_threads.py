@@ -34,24 +34,24 @@ def four_threads() -> Iterator[None]:
 def test_overlapping_calls_give_the_threads_back(first_out: int, four_threads: None) -> None:
     leave = [threading.Event(), threading.Event()]
     inside = [threading.Event(), threading.Event()]
-    told: dict[int, list[int]] = {0: [], 1: []}
+    threads_seen: dict[int, list[int]] = {0: [], 1: []}
 
     def call(index: int) -> None:
         with one_torch_thread() as threads:
-            told[index] += [threads, torch.get_num_threads()]
+            threads_seen[index] += [threads, torch.get_num_threads()]
             inside[index].set()
             leave[index].wait(60)
-            told[index].append(torch.get_num_threads())
-        told[index].append(torch.get_num_threads())
+            threads_seen[index].append(torch.get_num_threads())
+        threads_seen[index].append(torch.get_num_threads())
 
     calls = [threading.Thread(target=call, args=(index,)) for index in range(2)]
-    for index, each in enumerate(calls):
-        each.start()
+    for index, thread in enumerate(calls):
+        thread.start()
         assert inside[index].wait(60)
     for index in (first_out, 1 - first_out):
         leave[index].set()
         calls[index].join(60)
-    assert told == {0: [4, 1, 1, 4], 1: [4, 1, 1, 4]}
+    assert threads_seen == {0: [4, 1, 1, 4], 1: [4, 1, 1, 4]}
     assert torch.get_num_threads() == 4
     later: list[int] = []
     newcomer = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
@@ -119,15 +119,15 @@ def trained(way: str, threads: int, name: str = "noisy") -> PackTrainer:
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_training_on_threads_gives_the_same_numbers(threads: int) -> None:
-    one, several = trained("compiled", 1), trained("compiled", threads)
-    assert one.optimiser.steps == several.optimiser.steps == 34
-    assert one.optimiser.alive.tolist() == several.optimiser.alive.tolist() == [True, True, False, True, True]
-    for name, value in one.state().items():
+    single, several = trained("compiled", 1), trained("compiled", threads)
+    assert single.optimiser.steps == several.optimiser.steps == 34
+    assert single.optimiser.alive.tolist() == several.optimiser.alive.tolist() == [True, True, False, True, True]
+    for name, value in single.state().items():
         if value.is_floating_point():
-            value, other = value[one.optimiser.alive], several.state()[name][one.optimiser.alive]
+            value, other = value[single.optimiser.alive], several.state()[name][single.optimiser.alive]
             torch.testing.assert_close(other, value, rtol=1e-4, atol=1e-6)
-    for loss, other in zip(one.test(), several.test(), strict=True):
-        torch.testing.assert_close(other[one.optimiser.alive], loss[one.optimiser.alive], rtol=1e-5, atol=1e-6)
+    for loss, other in zip(single.test(), several.test(), strict=True):
+        torch.testing.assert_close(other[single.optimiser.alive], loss[single.optimiser.alive], rtol=1e-5, atol=1e-6)
 
 
 def test_when_memory_runs_out_on_one_thread_all_go_back_and_the_pack_is_halved(

@@ -53,8 +53,8 @@ def test_a_plain_loop_gets_a_spectrum_every_so_many_steps() -> None:
 def test_training_is_the_same_with_and_without_it() -> None:
     watched = trained(SpectrumCallback(INPUTS, every=1, budget=None))
     alone = trained(lambda model: None)
-    for one, other in zip(watched.parameters(), alone.parameters(), strict=True):
-        assert torch.equal(one, other)
+    for weight, other in zip(watched.parameters(), alone.parameters(), strict=True):
+        assert torch.equal(weight, other)
 
 
 def test_what_would_exceed_the_budget_is_skipped_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,9 +134,9 @@ def test_tensorboard_gets_scalars(tmp_path: Path) -> None:
         watch = SpectrumCallback(INPUTS, every=2, log=writer, budget=None)
         trained(watch)
     events = EventAccumulator(str(tmp_path)).Reload()
-    found = events.Scalars("lyapunov/largest")
-    assert [one.step for one in found] == [0, 2, 4]
-    assert found[0].value == pytest.approx(watch.history[0][1].maximum)
+    scalars = events.Scalars("lyapunov/largest")
+    assert [scalar.step for scalar in scalars] == [0, 2, 4]
+    assert scalars[0].value == pytest.approx(watch.history[0][1].maximum)
 
 
 def test_mlflow_gets_metrics(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_mlflow_gets_metrics(tmp_path: Path) -> None:
         watch = SpectrumCallback(INPUTS, every=3, log="mlflow", budget=None)
         trained(watch)
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "lyapunov/largest")
-    assert [one.step for one in history] == [0, 3]
+    assert [metric.step for metric in history] == [0, 3]
     assert history[0].value == pytest.approx(watch.history[0][1].maximum)
 
 

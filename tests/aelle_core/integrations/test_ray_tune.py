@@ -18,7 +18,7 @@ def test_a_search_of_ray_tune_tries_the_kept_candidates_first(tmp_path: Path) ->
     def train(config: dict[str, Any]) -> None:
         tune.report({"loss": config["scale"] + config["learning_rate"]})
 
-    found = tune.Tuner(
+    results = tune.Tuner(
         train,
         param_space={"scale": tune.uniform(0.1, 1.0), "learning_rate": tune.loguniform(1e-3, 1e-1)},
         tune_config=tune.TuneConfig(
@@ -30,8 +30,8 @@ def test_a_search_of_ray_tune_tries_the_kept_candidates_first(tmp_path: Path) ->
         ),
         run_config=tune.RunConfig(storage_path=str(tmp_path), name="screened", verbose=0),
     ).fit()
-    tried = [dict(result.config or {}) for result in found]
+    tried = [dict(result.config or {}) for result in results]
     assert len(tried) == 3
     assert tried[:2] == kept
     assert tried[2] not in kept
-    assert found.get_best_result().metrics is not None
+    assert results.get_best_result().metrics is not None

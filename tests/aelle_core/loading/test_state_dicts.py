@@ -46,9 +46,9 @@ def test_the_widest_of_several_types_is_kept(tmp_path: Path) -> None:
     path = saved(
         tmp_path / "a.safetensors", layer, lambda state: {**state, "bias_ih_l0": state["bias_ih_l0"].double() / 3}
     )
-    found, _ = load_network(path)
-    assert isinstance(found, nn.GRU)
-    assert torch.equal(found.bias_ih_l0, layer.bias_ih_l0.double() / 3)
+    network, _ = load_network(path)
+    assert isinstance(network, nn.GRU)
+    assert torch.equal(network.bias_ih_l0, layer.bias_ih_l0.double() / 3)
 
 
 def test_an_rnn_needs_its_nonlinearity(tmp_path: Path) -> None:
@@ -56,12 +56,12 @@ def test_an_rnn_needs_its_nonlinearity(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected --nonlinearity tanh or relu"):
         load_network(path)
     for given in ("relu", "tanh"):
-        found, _ = load_network(path, nonlinearity=given)
-        assert isinstance(found, nn.RNN)
-        assert found.nonlinearity == given
+        network, _ = load_network(path, nonlinearity=given)
+        assert isinstance(network, nn.RNN)
+        assert network.nonlinearity == given
     with pytest.raises(UserError, match="nonlinearity 'gelu' was given"):
         load_network(path, nonlinearity="gelu")
-    told = saved(tmp_path / "b.safetensors", nn.RNN(2, 3, nonlinearity="relu"), dict, nonlinearity="relu")
-    found, _ = load_network(told)
-    assert isinstance(found, nn.RNN)
-    assert found.nonlinearity == "relu"
+    labelled = saved(tmp_path / "b.safetensors", nn.RNN(2, 3, nonlinearity="relu"), dict, nonlinearity="relu")
+    network, _ = load_network(labelled)
+    assert isinstance(network, nn.RNN)
+    assert network.nonlinearity == "relu"

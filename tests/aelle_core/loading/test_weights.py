@@ -43,9 +43,9 @@ def array(path: Path, values: Any) -> Path:
 
 
 def spectrum(loaded: Loaded, **options: Any) -> np.ndarray:
-    found = lyapunov_spectrum(loaded.system, loaded.inputs, initial_state=loaded.initial_state, **options)
-    assert found.status == "ok"
-    return found.exponents
+    computed = lyapunov_spectrum(loaded.system, loaded.inputs, initial_state=loaded.initial_state, **options)
+    assert computed.status == "ok"
+    return computed.exponents
 
 
 def sequences(*shape: int) -> np.ndarray:
@@ -270,9 +270,9 @@ class Henon(nn.Module):
 def test_a_map_without_inputs(tmp_path: Path) -> None:
     path = export(tmp_path / "henon.pt2", Henon(), torch.zeros(1, 2))
     loaded = load(path, None, initial_state=array(tmp_path / "origin.npy", np.zeros((1, 2))))
-    found = spectrum(loaded, steps=2100, warmup=100)
-    assert abs(found[0] - 0.42) < 0.02
-    assert abs(found.sum() - np.log(0.3)) < 1e-9
+    exponents = spectrum(loaded, steps=2100, warmup=100)
+    assert abs(exponents[0] - 0.42) < 0.02
+    assert abs(exponents.sum() - np.log(0.3)) < 1e-9
     with pytest.raises(UserError, match=r"no state to start .* expected --initial-state, an .npy \(batch, 2\)"):
         load(path, None)
     with pytest.raises(UserError, match=r"inputs were given: .* maps a state alone"):
@@ -526,5 +526,5 @@ def test_arrays_that_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [">f8", "<f4", "f2", "longdouble", "u1", ">i4"])
 def test_arrays_of_any_real_type(tmp_path: Path, dtype: str) -> None:
-    found = load_array(array(tmp_path / "x.npy", np.arange(6).reshape(2, 3).T.astype(dtype)), "(batch)")
-    assert torch.from_numpy(found).tolist() == [[0, 3], [1, 4], [2, 5]]
+    loaded = load_array(array(tmp_path / "x.npy", np.arange(6).reshape(2, 3).T.astype(dtype)), "(batch)")
+    assert torch.from_numpy(loaded).tolist() == [[0, 3], [1, 4], [2, 5]]

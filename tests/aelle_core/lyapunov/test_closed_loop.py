@@ -24,7 +24,9 @@ def loop(request: pytest.FixtureRequest) -> ClosedLoop:
     source = torch.Generator().manual_seed(1)
     cell = get_cell(request.param, FEATURES, UNITS)
     drawn = [cell.initialise(source, 0.6) for _ in range(NETWORKS)]
-    parameters = {name: torch.stack([each[name] for each in drawn]).double() for name in drawn[0]}
+    parameters = {
+        name: torch.stack([drawn_parameters[name] for drawn_parameters in drawn]).double() for name in drawn[0]
+    }
     weight = 0.5 * torch.randn(NETWORKS, FEATURES, UNITS, generator=source, dtype=torch.float64)
     bias = 0.1 * torch.randn(NETWORKS, FEATURES, generator=source, dtype=torch.float64)
     return ClosedLoop(Network(cell, parameters), (weight, bias), residual=[0, 1, 1])
@@ -61,10 +63,10 @@ def test_jacobians_equal_automatic_differentiation_and_finite_differences(loop: 
     torch.testing.assert_close(plain(system, last), advanced(system, second))
     source = torch.Generator().manual_seed(3)
     for step, state in enumerate((first, second)):
-        found = jacobians.at(step).unflatten(0, (NETWORKS, 2))
+        jacobian = jacobians.at(step).unflatten(0, (NETWORKS, 2))
         direction = torch.randn(state.shape, generator=source, dtype=torch.float64)
-        along = (found @ direction.unsqueeze(-1)).squeeze(-1)
-        _, expected = torch.func.jvp(lambda each: advanced(system, each), (state,), (direction,))
+        along = (jacobian @ direction.unsqueeze(-1)).squeeze(-1)
+        _, expected = torch.func.jvp(lambda before: advanced(system, before), (state,), (direction,))
         torch.testing.assert_close(along, expected, rtol=1e-9, atol=1e-11)
         ahead, behind = (advanced(system, state + side * 1e-6 * direction) for side in (1, -1))
         torch.testing.assert_close(along, (ahead - behind) / 2e-6, rtol=1e-5, atol=1e-7)
@@ -74,9 +76,9 @@ def test_second_copies_differ_by_a_few_roundings_alone(loop: ClosedLoop) -> None
     system = driven(loop)
     rounding = Rounding(system.like)
     last, jacobians, _ = system.linearise(0, 3, system.start(2), system.size, rounding)
-    one, other = last.unflatten(1, (2, 2)).unbind(1)
-    assert not torch.equal(one, other)
-    torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+    first_copy, second_copy = last.unflatten(1, (2, 2)).unbind(1)
+    assert not torch.equal(first_copy, second_copy)
+    torch.testing.assert_close(first_copy, second_copy, rtol=1e-11, atol=1e-11)
     exact = system.linearise(0, 3, system.start(1), system.size, None)[1]
     copies = jacobians.at(1).unflatten(0, (NETWORKS, 2, 2))
     torch.testing.assert_close(copies[:, 0].flatten(0, 1), exact.at(1), rtol=1e-12, atol=1e-14)
@@ -147,13 +149,13 @@ def test_a_module_with_tuple_states_runs_as_its_layer_does() -> None:
     general, structured = ClosedLoop(Module(), residual=True), ClosedLoop(cell, readout, residual=True)
     assert isinstance(general.system(inputs), StepSystem)
     torch.testing.assert_close(general.outputs(inputs, 5), structured.outputs(inputs, 5))
-    found = [lyapunov_spectrum(each, inputs, steps=20).exponents for each in (general, structured)]
-    np.testing.assert_allclose(found[0], found[1], atol=1e-9)
+    spectra = [lyapunov_spectrum(system, inputs, steps=20).exponents for system in (general, structured)]
+    np.testing.assert_allclose(spectra[0], spectra[1], atol=1e-9)
 
 
 def test_outputs_are_what_torch_gives_when_it_is_fed_by_hand() -> None:
     layer, readout, inputs = gru()
-    found = ClosedLoop(layer, readout, residual=True).outputs(inputs, 5)[0]
+    outputs = ClosedLoop(layer, readout, residual=True).outputs(inputs, 5)[0]
     with torch.no_grad():
         hidden, state = layer.double()(inputs.double())
         readout.double()
@@ -161,7 +163,7 @@ def test_outputs_are_what_torch_gives_when_it_is_fed_by_hand() -> None:
         for step in range(5):
             hidden, state = layer(y.unsqueeze(1), state)
             y = readout(hidden[:, 0]) + y
-            torch.testing.assert_close(found[:, step], y)
+            torch.testing.assert_close(outputs[:, step], y)
 
 
 def test_networks_of_a_pack_have_the_spectra_that_they_have_alone() -> None:
@@ -173,15 +175,15 @@ def test_networks_of_a_pack_have_the_spectra_that_they_have_alone() -> None:
     inputs = torch.randn(2, 5, 3, generator=source)
     parameters["weight_hh"][2] = float("nan")
     together = pack_spectra(ClosedLoop(Network(cell, parameters), readout, residual=residual), inputs, steps=20, k=4)
-    assert [each.status for each in together] == ["ok", "ok", "non-finite", "ok"]
-    for place in (0, 1, 3):
+    assert [spectrum.status for spectrum in together] == ["ok", "ok", "non-finite", "ok"]
+    for network in (0, 1, 3):
         alone = ClosedLoop(
-            Network(cell, {name: each[place] for name, each in parameters.items()}),
-            (readout[0][place], readout[1][place]),
-            residual=residual[place],
+            Network(cell, {name: values[network] for name, values in parameters.items()}),
+            (readout[0][network], readout[1][network]),
+            residual=residual[network],
         )
         expected = lyapunov_spectrum(alone, inputs, steps=20, k=4, check=False)
-        np.testing.assert_allclose(together[place].exponents, expected.exponents, atol=1e-12)
+        np.testing.assert_allclose(together[network].exponents, expected.exponents, atol=1e-12)
 
 
 def test_a_loop_that_leaves_all_bounds_has_diverged() -> None:
@@ -190,8 +192,8 @@ def test_a_loop_that_leaves_all_bounds_has_diverged() -> None:
     with torch.no_grad():
         for weight in plain.parameters():
             weight.fill_(1e3)
-    found = lyapunov_spectrum(ClosedLoop(plain, nn.Linear(2, 1)), inputs[..., :1].abs(), steps=400)
-    assert found.status == "diverged" and np.isnan(found.exponents).all()
+    spectrum = lyapunov_spectrum(ClosedLoop(plain, nn.Linear(2, 1)), inputs[..., :1].abs(), steps=400)
+    assert spectrum.status == "diverged" and np.isnan(spectrum.exponents).all()
 
 
 def test_mistakes_are_said_in_one_sentence() -> None:

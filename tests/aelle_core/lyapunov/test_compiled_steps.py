@@ -16,7 +16,7 @@ from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov.compiled import attempt, program
 from aelle_core.lyapunov.compiled.attempt import compiled_step
 from aelle_core.lyapunov.compiled.graph import NotCompilableError
-from aelle_core.lyapunov.compiled.program import Program
+from aelle_core.lyapunov.compiled.machine_step import MachineStep
 from aelle_core.lyapunov.compiled.trace import trace
 from aelle_core.lyapunov.systems import StepSystem
 
@@ -119,7 +119,7 @@ def test_states_and_jacobians_are_the_functions_own(name: str) -> None:
 @pytest.mark.parametrize("name", ["Lorenz", "GRU cell", "matrices"])
 def test_disturbances_are_as_large_as_asked_and_differ_from_row_to_row(name: str) -> None:
     system = system_of(name)
-    quiet, loud = (Program(trace(system.step, system.input_at(0, slice(1)), system.initial_state[:1]), size)
+    quiet, loud = (MachineStep(trace(system.step, system.input_at(0, slice(1)), system.initial_state[:1]), size)
                    for size in (0.0, 1e-9))  # fmt: skip
     states, jacobians = quiet.run(system.initial_state, system.inputs, 2, [True, True], 0)
     expected = system.in_python(2, system.initial_state)
@@ -142,7 +142,7 @@ def test_derivatives_in_saturation_keep_their_digits() -> None:
         (torch.sigmoid, lambda a: torch.exp(-a.abs()) / (1 + torch.exp(-a.abs())) ** 2),
     ):
         graph = trace(lambda _, s, function=function: function(s * weights), None, torch.ones(1, 3).double())
-        jacobians = Program(graph, 0.0).run(torch.ones(1, 3).double(), None, 1, [False], 0)[1][0, 0]
+        jacobians = MachineStep(graph, 0.0).run(torch.ones(1, 3).double(), None, 1, [False], 0)[1][0, 0]
         torch.testing.assert_close(jacobians.diagonal(), weights * slope(weights), rtol=1e-13, atol=0)
 
 
@@ -220,7 +220,7 @@ def test_the_next_process_finds_the_code_and_a_cache_that_cannot_be_written_is_n
         monkeypatch.setenv("AELLE_CACHE_DIR", place)
         monkeypatch.setattr(program, "_codes", {})
         graph = trace(lambda _, s: factor * s * (1 - s.sin()), None, random(1, 2))
-        return Program(graph, 0.0).run(random(1, 2), None, 5, [False], 0)[0]
+        return MachineStep(graph, 0.0).run(random(1, 2), None, 5, [False], 0)[0]
 
     first = run(1.4)
     (kept,) = (tmp_path / "steps").glob("*.o")

@@ -36,7 +36,9 @@ def slope(function: Callable[[float], np.ndarray], h: float) -> np.ndarray:
 
 def along(values: Tensor, directions: dict[str, Tensor], network: Network) -> float:
     gradients = torch.autograd.grad(values, list(network.parameters.values()), retain_graph=True)
-    return float(sum((one * directions[name]).sum() for name, one in zip(network.parameters, gradients, strict=True)))
+    return float(
+        sum((gradient * directions[name]).sum() for name, gradient in zip(network.parameters, gradients, strict=True))
+    )
 
 
 def moved(network: Network, directions: dict[str, Tensor], by: float) -> Network:
@@ -68,8 +70,8 @@ def test_gradients_are_those_of_finite_differences(name: str, kind: str) -> None
         def at(by: float, k: int | None = k) -> np.ndarray:
             return weighted(lyapunov_exponents(moved(network, directions, by), inputs, jacobian=kind, k=k)).numpy()
 
-        found = along(weighted(exponents), directions, network)
-        assert found == pytest.approx(float(slope(at, 3e-6)), rel=1e-8, abs=1e-8)
+        gradient = along(weighted(exponents), directions, network)
+        assert gradient == pytest.approx(float(slope(at, 3e-6)), rel=1e-8, abs=1e-8)
 
 
 @pytest.mark.parametrize("name", DRIVEN)
@@ -77,19 +79,19 @@ def test_values_are_those_of_lyapunov_spectrum(name: str) -> None:
     network, inputs = double_network(name), sequences()
     fixed = moved(network, drawn_directions(network), 0.0)
     expected = lyapunov_spectrum(fixed, inputs, check=False)
-    found = np.sort(lyapunov_exponents(network, inputs).detach().numpy().mean(axis=0))[::-1]
-    np.testing.assert_allclose(found, expected.exponents, atol=1e-8)
+    exponents = np.sort(lyapunov_exponents(network, inputs).detach().numpy().mean(axis=0))[::-1]
+    np.testing.assert_allclose(exponents, expected.exponents, atol=1e-8)
 
 
 @pytest.mark.parametrize("options", [{"segment": 4}, {"segment": 5, "k": 2}, {"every": 3}, {"warmup": 5, "segment": 3}])
 def test_segments_and_rarer_factorisations_change_nothing(options: dict[str, int]) -> None:
     network, inputs = double_network("gru"), sequences()
     plain = {name: value for name, value in options.items() if name in ("k", "warmup")}
-    one, other = lyapunov_exponents(network, inputs, **options), lyapunov_exponents(network, inputs, **plain)
-    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    with_options, without = lyapunov_exponents(network, inputs, **options), lyapunov_exponents(network, inputs, **plain)
+    torch.testing.assert_close(with_options, without, rtol=0, atol=1e-12)
     directions = drawn_directions(network)
-    weights = torch.arange(1.0, one.shape[1] + 1, dtype=torch.float64)
-    first, second = (along((each * weights).sum(), directions, network) for each in (one, other))
+    weights = torch.arange(1.0, with_options.shape[1] + 1, dtype=torch.float64)
+    first, second = (along((exponents * weights).sum(), directions, network) for exponents in (with_options, without))
     assert first == pytest.approx(second, rel=1e-9)
 
 
@@ -102,8 +104,8 @@ def test_gradients_of_exponents_down_to_minus_two_hundred_are_right(name: str, g
     def at(by: float) -> np.ndarray:
         return reference_spectrum(name, arrays_of(moved(network, directions, by)), inputs[0].numpy())
 
-    found = [along(exponents[0, i], directions, network) for i in range(exponents.shape[1])]
-    np.testing.assert_allclose(found, slope(at, 1e-4), rtol=1e-5, atol=1e-7)
+    gradients = [along(exponents[0, i], directions, network) for i in range(exponents.shape[1])]
+    np.testing.assert_allclose(gradients, slope(at, 1e-4), rtol=1e-5, atol=1e-7)
 
 
 def test_the_gradient_of_the_sum_is_that_of_the_volume_however_deep() -> None:
@@ -111,7 +113,7 @@ def test_the_gradient_of_the_sum_is_that_of_the_volume_however_deep() -> None:
     directions = drawn_directions(network)
     exponents = lyapunov_exponents(network, inputs)
     assert float(exponents.detach().min()) < -30
-    found = along(exponents.sum(), directions, network)
+    gradient = along(exponents.sum(), directions, network)
     weights, inner, bias = (network.parameters[name] for name in ("weight_hh", "weight_ih", "bias_ih"))
     h, volume = torch.zeros(2, 5, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for step in range(9):
@@ -120,7 +122,7 @@ def test_the_gradient_of_the_sum_is_that_of_the_volume_however_deep() -> None:
         e = torch.exp(-2 * a.abs())
         volume = volume + (math.log(4) - 2 * a.abs() - 2 * torch.log1p(e)).sum()
     volume = volume / 9 + 2 * torch.linalg.slogdet(weights).logabsdet
-    assert found == pytest.approx(along(volume, directions, network), rel=1e-9)
+    assert gradient == pytest.approx(along(volume, directions, network), rel=1e-9)
 
 
 def test_exponents_of_a_linear_map_have_the_derivatives_of_its_eigenvalues() -> None:

@@ -46,20 +46,20 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
     given = context().requires_grad_()
     tensors = [*network.parameters.values(), readout, bias, given]
     source = generator(5, "directions")
-    directions = [torch.randn(each.shape, dtype=torch.float64, generator=source) for each in tensors]
+    directions = [torch.randn(tensor.shape, dtype=torch.float64, generator=source) for tensor in tensors]
 
     def exponents(by: float, k: int | None) -> Tensor:
         *weights, last_readout, last_bias, inputs = (
-            one if by == 0 else (one + by * way).detach() for one, way in zip(tensors, directions, strict=True)
+            tensor if by == 0 else (tensor + by * way).detach() for tensor, way in zip(tensors, directions, strict=True)
         )
         moved = Network(network.cell, dict(zip(network.parameters, weights, strict=True)))
         loop = ClosedLoop(moved, (last_readout, last_bias), residual=residual)
         return lyapunov_exponents(loop, inputs, steps=STEPS, k=k)
 
     for k in leading(name):
-        found = exponents(0.0, k)
-        alive = found.isfinite()
-        weights = torch.randn(found.shape, dtype=torch.float64, generator=generator(7, "weights"))
+        at_start = exponents(0.0, k)
+        alive = at_start.isfinite()
+        weights = torch.randn(at_start.shape, dtype=torch.float64, generator=generator(7, "weights"))
 
         def weighted(values: Tensor, alive: Tensor = alive, weights: Tensor = weights) -> Tensor:
             return (torch.where(alive, values, 0.0) * weights).sum()
@@ -67,9 +67,9 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
         def at(by: float, k: int | None = k, weighted: Callable[[Tensor], Tensor] = weighted) -> np.ndarray:
             return weighted(exponents(by, k)).detach().numpy()
 
-        gradients = torch.autograd.grad(weighted(found), tensors, allow_unused=True)
-        pairs = [(one, way) for one, way in zip(gradients, directions, strict=True) if one is not None]
-        assert float(sum((one * way).sum() for one, way in pairs)) == pytest.approx(
+        gradients = torch.autograd.grad(weighted(at_start), tensors, allow_unused=True)
+        pairs = [(gradient, way) for gradient, way in zip(gradients, directions, strict=True) if gradient is not None]
+        assert float(sum((gradient * way).sum() for gradient, way in pairs)) == pytest.approx(
             float(slope(at)), rel=1e-8, abs=1e-8
         )
 
@@ -78,11 +78,11 @@ def test_gradients_of_closed_loops_are_those_of_finite_differences(name: str, re
 def test_values_are_those_of_lyapunov_spectrum_of_the_closed_loop(name: str) -> None:
     network, readout, bias = drawn(name)
     loop = ClosedLoop(network, (readout, bias), residual=True)
-    found = lyapunov_exponents(loop, context(), steps=STEPS)
+    exponents = lyapunov_exponents(loop, context(), steps=STEPS)
     without = lyapunov_exponents(ClosedLoop(network, (readout, bias)), context(), steps=STEPS)
     assert (without.isneginf().sum(dim=1) >= FEATURES).all()  # an output that follows from h has no direction left
     expected = lyapunov_spectrum(loop, context(), steps=STEPS, check=False)
-    values = np.sort(found.detach().numpy().mean(axis=0))[::-1]
+    values = np.sort(exponents.detach().numpy().mean(axis=0))[::-1]
     np.testing.assert_allclose(values[: leading(name)[0]], expected.exponents[: leading(name)[0]], atol=1e-8)
 
 
@@ -97,7 +97,7 @@ def test_gradients_reach_torch_s_own_layers_and_a_penalty_moves_a_closed_loop_to
         adam.zero_grad()
         loss = penalty(loop, context(1), steps=10)
         loss.backward()
-        assert all(each.grad is not None and each.grad.isfinite().all() for each in parameters)
+        assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters)
         adam.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2

@@ -50,12 +50,14 @@ def all_checked(monkeypatch: pytest.MonkeyPatch, *given: Any, **how: Any) -> Lya
 @pytest.mark.parametrize("name", SMOOTH)
 def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs = drawn(name)
-    found, expected = lyapunov_spectrum(network, inputs), all_checked(monkeypatch, network, inputs)
-    assert found.resolved is not None and expected.resolved is not None
-    np.testing.assert_array_equal(found.resolved, expected.resolved)
+    spectrum, expected = lyapunov_spectrum(network, inputs), all_checked(monkeypatch, network, inputs)
+    assert spectrum.resolved is not None and expected.resolved is not None
+    np.testing.assert_array_equal(spectrum.resolved, expected.resolved)
     resolved = expected.resolved
-    np.testing.assert_allclose(found.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9)
-    assert found.rounding_error is not None and (found.rounding_error > 0).all()
+    np.testing.assert_allclose(
+        spectrum.per_sequence[:, resolved], expected.per_sequence[:, resolved], rtol=0, atol=1e-9
+    )
+    assert spectrum.rounding_error is not None and (spectrum.rounding_error > 0).all()
 
 
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
@@ -87,11 +89,11 @@ def test_one_ill_conditioned_sequence_is_found_wherever_it_stands(
 ) -> None:
     jacobians = np.random.default_rng(0).normal(size=(10, 4, 2, 2))
     jacobians[ill, 2] = lost_direction()
-    found = lyapunov_spectrum(jacobians)
+    spectrum = lyapunov_spectrum(jacobians)
     assert sum(trajectories) >= 20  # all have copies in the end
     expected = all_checked(monkeypatch, jacobians)
-    assert found.resolved is not None and expected.resolved is not None
-    np.testing.assert_array_equal(found.resolved, [True, False])
+    assert spectrum.resolved is not None and expected.resolved is not None
+    np.testing.assert_array_equal(spectrum.resolved, [True, False])
     np.testing.assert_array_equal(expected.resolved, [True, False])
 
 
@@ -112,11 +114,11 @@ def test_an_ill_conditioned_network_of_a_pack_does_not_change_its_neighbours(tra
         {name: torch.stack([part.parameters[name] for part in parts]) for name in parts[0].parameters},
     )
     inputs = draw_inputs(SEQUENCES, 20, 2, seed=4)
-    found = pack_spectra(pack, inputs, check=True)
+    spectra = pack_spectra(pack, inputs, check=True)
     assert trajectories == [6 * CHECKED, 2 * (SEQUENCES - CHECKED), 2 * (SEQUENCES - CHECKED)]
-    for spectrum, network in zip(found, parts, strict=True):
+    for spectrum, network in zip(spectra, parts, strict=True):
         alone = lyapunov_spectrum(network, inputs)
         assert spectrum.resolved is not None and alone.resolved is not None
         np.testing.assert_array_equal(spectrum.resolved, alone.resolved)
         np.testing.assert_allclose(spectrum.exponents[alone.resolved], alone.exponents[alone.resolved], atol=1e-9)
-    assert found[1].resolved is not None and not found[1].resolved.all()
+    assert spectra[1].resolved is not None and not spectra[1].resolved.all()

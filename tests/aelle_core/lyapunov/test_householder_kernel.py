@@ -114,11 +114,11 @@ def test_dead_directions_are_exact_zeros_and_leave_the_rest_alone() -> None:
     jacobians[0, :, 3] = 0  # a unit at rest
     jacobians[1, :, :, 0] = 0  # nothing depends on the first state
     jacobians[2] = 0
-    found = moved(jacobians, 10)
-    assert np.isneginf(found[0]).sum() == 4
-    assert np.isneginf(found[0][:, 9]).all()
-    assert np.isneginf(found[1].sum(axis=0)).tolist() == [True] + 9 * [False]
-    assert np.isneginf(found[2]).all()
+    logarithms = moved(jacobians, 10)
+    assert np.isneginf(logarithms[0]).sum() == 4
+    assert np.isneginf(logarithms[0][:, 9]).all()
+    assert np.isneginf(logarithms[1].sum(axis=0)).tolist() == [True] + 9 * [False]
+    assert np.isneginf(logarithms[2]).all()
 
 
 @pytest.mark.parametrize("kernel", [HouseholderTangents, TorchTangents])
@@ -128,13 +128,13 @@ def test_a_direction_that_dies_does_not_touch_those_behind_it(kernel: Kernel) ->
     matrices[0, 1, :, 4] = 0
     matrices[0, 0] = torch.eye(9)  # so that it is the fifth direction of the frame which dies
     like = torch.empty(0, dtype=torch.float64)
-    found = kernel(Frame(like, 1, 9, 9)).advance(BlockJacobians.of_dense(matrices.mT))[0][0]
+    logarithms = kernel(Frame(like, 1, 9, 9)).advance(BlockJacobians.of_dense(matrices.mT))[0][0]
     others = [0, 1, 2, 3, 5, 6, 7, 8]
     q = np.eye(9)[:, others]
     for step, matrix in enumerate(matrices[0].numpy()):
         q, r = np.linalg.qr(matrix @ q)
-        np.testing.assert_allclose(found[step, others], np.log(np.abs(np.diag(r))), atol=1e-10)
-    assert torch.isneginf(found[:, 4].sum())
+        np.testing.assert_allclose(logarithms[step, others], np.log(np.abs(np.diag(r))), atol=1e-10)
+    assert torch.isneginf(logarithms[:, 4].sum())
 
 
 def test_lengths_are_those_of_the_pushed_columns() -> None:
@@ -143,11 +143,11 @@ def test_lengths_are_those_of_the_pushed_columns() -> None:
         like = torch.empty(0, dtype=torch.float64)
         blocks = BlockJacobians.of_dense(jacobians.mT)
         frame = Frame(like, 2, 21, k, lengths=True)
-        _, found = HouseholderTangents(frame).advance(blocks)
+        _, pushed = HouseholderTangents(frame).advance(blocks)
         _, expected = TorchTangents(frame).advance(blocks)
-        assert found is not None
+        assert pushed is not None
         assert expected is not None
-        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-10)
+        np.testing.assert_allclose(pushed.numpy(), expected.numpy(), rtol=1e-10)
 
 
 def test_disturbance_is_as_large_as_asked_and_only_where_asked() -> None:
@@ -167,11 +167,11 @@ def test_compiling_is_announced_and_happens_once(tmp_path: Path) -> None:
         "lyapunov_spectrum(torch.nn.RNN(2, 3, batch_first=True), torch.zeros(1, 4, 2))"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    told = [
+    errors = [
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stderr
         for _ in range(2)
     ]
-    assert told == ["compiling the spectrum kernel for this CPU: some ten seconds, once\n", ""]
+    assert errors == ["compiling the spectrum kernel for this CPU: some ten seconds, once\n", ""]
 
 
 def test_narrow_registers(tmp_path: Path) -> None:

@@ -26,10 +26,10 @@ def calm(trajectories: int, steps: int, size: int) -> Tensor:
     return rotations + 0.1 * random(trajectories, steps, size, size) / size**0.5
 
 
-def moved(blocks: BlockJacobians, told: Tensor, k: int | None = None, **frame: object) -> Tensor:
+def moved(blocks: BlockJacobians, wanted: Tensor, k: int | None = None, **frame: object) -> Tensor:
     size = blocks.size
     made = Frame(LIKE, blocks.trajectories, size, k or size, **frame)  # type: ignore[arg-type]
-    return HouseholderTangents(made).advance(blocks, 1, told)[0]
+    return HouseholderTangents(made).advance(blocks, 1, wanted)[0]
 
 
 def nowhere(steps: int) -> Tensor:
@@ -38,7 +38,7 @@ def nowhere(steps: int) -> Tensor:
 
 def in_pairs(logarithms: Tensor) -> Tensor:
     """(trajectories, steps, k) -> (trajectories, pairs, k), an odd last step alone."""
-    return torch.stack([each.sum(dim=1) for each in logarithms.split(2, dim=1)], dim=1)
+    return torch.stack([pair.sum(dim=1) for pair in logarithms.split(2, dim=1)], dim=1)
 
 
 @pytest.mark.parametrize("size", [2, 7, 8, 33, 64, 70])
@@ -46,10 +46,10 @@ def in_pairs(logarithms: Tensor) -> Tensor:
 def test_pairs_are_what_their_steps_are(size: int, steps: int) -> None:
     blocks = BlockJacobians.of_dense(calm(2, steps, size).mT)
     for k in sorted({1, max(1, size // 3), size}):
-        found = moved(blocks, nowhere(steps), k)
+        logarithms = moved(blocks, nowhere(steps), k)
         expected = TorchTangents(Frame(LIKE, 2, size, k)).advance(blocks)[0]
-        assert (found[:, 0 : steps - 1 : 2] == 0).all()  # the growth of the first of two is told with the second
-        torch.testing.assert_close(in_pairs(found), in_pairs(expected), rtol=0, atol=1e-11)
+        assert (logarithms[:, 0 : steps - 1 : 2] == 0).all()  # the growth of the first of two is told with the second
+        torch.testing.assert_close(in_pairs(logarithms), in_pairs(expected), rtol=0, atol=1e-11)
 
 
 def test_diagonal_columns_are_multiplied_as_such() -> None:
@@ -67,20 +67,20 @@ def test_diagonal_columns_are_multiplied_as_such() -> None:
         diagonal_positions=((0, 1), (1, 1)),
     )
     assert blocks.dense_columns == units
-    found = moved(blocks, nowhere(steps))
-    assert (found[:, ::2] == 0).all(dim=-1).any()
+    logarithms = moved(blocks, nowhere(steps))
+    assert (logarithms[:, ::2] == 0).all(dim=-1).any()
     expected = TorchTangents(Frame(LIKE, 3, 2 * units, 2 * units)).advance(blocks)[0]
-    torch.testing.assert_close(in_pairs(found), in_pairs(expected), rtol=0, atol=1e-9)
+    torch.testing.assert_close(in_pairs(logarithms), in_pairs(expected), rtol=0, atol=1e-9)
 
 
 def test_a_step_that_is_told_is_not_put_together_with_the_next() -> None:
     blocks = BlockJacobians.of_dense(calm(2, 6, 20).mT)
-    told = nowhere(6)
-    told[[2, 3]] = True
-    found = moved(blocks, told)
+    wanted = nowhere(6)
+    wanted[[2, 3]] = True
+    logarithms = moved(blocks, wanted)
     expected = moved(blocks, torch.ones(6, dtype=torch.bool))
-    torch.testing.assert_close(found[:, 2:4], expected[:, 2:4], rtol=0, atol=1e-11)
-    assert (found[:, [0, 4]] == 0).all()
+    torch.testing.assert_close(logarithms[:, 2:4], expected[:, 2:4], rtol=0, atol=1e-11)
+    assert (logarithms[:, [0, 4]] == 0).all()
 
 
 def test_ill_conditioned_steps_are_made_one_by_one() -> None:
@@ -88,19 +88,19 @@ def test_ill_conditioned_steps_are_made_one_by_one() -> None:
     jacobians = calm(3, 8, 16)
     jacobians[1, :, 5] *= 1e-9
     blocks = BlockJacobians.of_dense(jacobians.mT)
-    found = moved(blocks, nowhere(8))
-    assert torch.equal(found[1], moved(blocks, torch.ones(8, dtype=torch.bool))[1])
-    assert (found[[0, 2], ::2] == 0).all()
+    logarithms = moved(blocks, nowhere(8))
+    assert torch.equal(logarithms[1], moved(blocks, torch.ones(8, dtype=torch.bool))[1])
+    assert (logarithms[[0, 2], ::2] == 0).all()
 
 
 def test_pairs_are_taken_again_after_a_bad_step() -> None:
     jacobians = calm(1, 24, 16)
     jacobians[0, 3, 5] *= 1e-9
-    found = moved(BlockJacobians.of_dense(jacobians.mT), nowhere(24))
-    together = (found[0, ::2] == 0).all(dim=-1).tolist()
+    logarithms = moved(BlockJacobians.of_dense(jacobians.mT), nowhere(24))
+    together = (logarithms[0, ::2] == 0).all(dim=-1).tolist()
     assert together == [True, False, False, *[True] * 9]
     torch.testing.assert_close(
-        in_pairs(found),
+        in_pairs(logarithms),
         in_pairs(TorchTangents(Frame(LIKE, 1, 16, 16)).advance(BlockJacobians.of_dense(jacobians.mT))[0]),
         rtol=0,
         atol=1e-10,
@@ -111,10 +111,10 @@ def test_a_direction_that_dies_within_two_steps_is_told_where_it_dies() -> None:
     jacobians = calm(1, 6, 12)
     jacobians[0, 2, 4] = 0  # a unit at rest in the third step
     blocks = BlockJacobians.of_dense(jacobians.mT)
-    found = moved(blocks, nowhere(6))
+    logarithms = moved(blocks, nowhere(6))
     expected = TorchTangents(Frame(LIKE, 1, 12, 12)).advance(blocks)[0]
-    assert found[0, 2].isneginf().sum() == 1
-    assert torch.equal(found.isneginf(), expected.isneginf())
+    assert logarithms[0, 2].isneginf().sum() == 1
+    assert torch.equal(logarithms.isneginf(), expected.isneginf())
 
 
 def test_both_steps_are_disturbed() -> None:
@@ -128,7 +128,7 @@ def test_both_steps_are_disturbed() -> None:
 def test_float32_makes_all_steps_one_by_one() -> None:
     blocks = BlockJacobians.of_dense(calm(2, 4, 12).mT)
     frame = Frame(torch.empty(0, dtype=torch.float32), 2, 12, 12, lengths=True)
-    found, lengths = HouseholderTangents(frame).advance(blocks, 1, nowhere(4))
-    assert (found != 0).all()
+    logarithms, lengths = HouseholderTangents(frame).advance(blocks, 1, nowhere(4))
+    assert (logarithms != 0).all()
     assert lengths is not None
     assert np.isfinite(lengths.numpy()).all()

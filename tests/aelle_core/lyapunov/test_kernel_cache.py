@@ -36,7 +36,7 @@ def test_prepared_code_is_taken_where_nothing_has_been_compiled_yet(
     assert kept.prepare_for_all(first)
     package.chmod(0o555)  # as another user sees it
     kept.take_prepared(second)
-    assert sorted(each.name for each in second.iterdir()) == [
+    assert sorted(path.name for path in second.iterdir()) == [
         "algorithm.advance-1.py311.1.nbc",
         "algorithm.advance-1.py311.nbi",
     ]

@@ -33,8 +33,8 @@ def network(name: str = "gru", units: int = 4) -> Network:
     return Network(cell, cell.initialise(generator(0, "weights"), 0.5))
 
 
-def assert_same(found: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(found.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
+def assert_same(spectrum: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
+    np.testing.assert_allclose(spectrum.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
 
 
 class Halved(nn.Module):
@@ -104,13 +104,13 @@ def test_weights_are_those_of_the_forward_pass(made: Callable[[], nn.Module]) ->
         else:
             expected = module(sequence)[0][-1]
         below = sequence[None].transpose(1, 2)
-        for each in networks:
-            weights = each.prepare(torch.float32)
-            drive = each.cell.drive(weights, below.flatten(1, 2)).unflatten(1, (3, 5))
-            parts = each.cell.initial_state(1, 3, sequence)
+        for direction in networks:
+            weights = direction.prepare(torch.float32)
+            drive = direction.cell.drive(weights, below.flatten(1, 2)).unflatten(1, (3, 5))
+            parts = direction.cell.initial_state(1, 3, sequence)
             along = []
             for time in range(5):
-                parts = each.cell.step(weights, drive[:, :, time], parts)
+                parts = direction.cell.step(weights, drive[:, :, time], parts)
                 along.append(parts["h"])
             below = torch.stack(along, dim=2)
     torch.testing.assert_close(below[0, :, -1], expected, rtol=1e-5, atol=1e-6)
@@ -138,16 +138,16 @@ def test_steps_that_work_in_place(units: int, k: int | None) -> None:
         state = 1.5 * state + 0.1 * x
         return torch.tanh(state @ matrix) + torch.sigmoid(state)
 
-    found = lyapunov_spectrum(in_place, inputs, initial_state=start, k=k)
-    assert_same(found, lyapunov_spectrum(out_of_place, inputs, initial_state=start, k=k), 1e-12)
+    spectrum = lyapunov_spectrum(in_place, inputs, initial_state=start, k=k)
+    assert_same(spectrum, lyapunov_spectrum(out_of_place, inputs, initial_state=start, k=k), 1e-12)
     assert torch.equal(start, kept[0])
     assert torch.equal(inputs, kept[1])
 
 
 def test_an_autonomous_map_in_place() -> None:
     start = STARTS.clone()
-    found = lyapunov_spectrum(lambda _, s: s.mul_(1.5).tanh_(), steps=20, initial_state=start)
-    assert_same(found, lyapunov_spectrum(lambda _, s: torch.tanh(1.5 * s), steps=20, initial_state=start), 1e-13)
+    spectrum = lyapunov_spectrum(lambda _, s: s.mul_(1.5).tanh_(), steps=20, initial_state=start)
+    assert_same(spectrum, lyapunov_spectrum(lambda _, s: torch.tanh(1.5 * s), steps=20, initial_state=start), 1e-13)
     assert torch.equal(start, STARTS)
 
 
@@ -199,8 +199,8 @@ class Leaky(nn.Module):
 def test_a_step_module_is_taken_as_in_evaluation() -> None:
     module = Leaky().train()
     start = torch.zeros(3, 4)
-    found = lyapunov_spectrum(module, INPUTS, initial_state=start, device="cpu")
-    assert_same(found, lyapunov_spectrum(module.cell, INPUTS), 1e-12)
+    spectrum = lyapunov_spectrum(module, INPUTS, initial_state=start, device="cpu")
+    assert_same(spectrum, lyapunov_spectrum(module.cell, INPUTS), 1e-12)
     assert module.training
     assert module.drop.training
     module.lock = threading.Lock()  # type: ignore[assignment]
@@ -223,9 +223,9 @@ class Expanding(nn.Module):
 def test_fast_starts_again_from_what_was_given() -> None:
     module = Expanding()
     inputs = torch.randn(2, 6, 3, generator=generator(3, "test"), dtype=torch.float64)
-    found = lyapunov_spectrum(module, inputs, initial_state=STARTS, precision="fast")
-    assert found.precision == "exact"
-    assert_same(found, lyapunov_spectrum(module, inputs, initial_state=STARTS), 1e-12)
+    spectrum = lyapunov_spectrum(module, inputs, initial_state=STARTS, precision="fast")
+    assert spectrum.precision == "exact"
+    assert_same(spectrum, lyapunov_spectrum(module, inputs, initial_state=STARTS), 1e-12)
     single = Expanding().float()
     function = lyapunov_spectrum(lambda x, s: single(x, s), inputs, initial_state=STARTS, precision="fast")
     assert function.precision == "exact"  # numbers in the closure are promoted
@@ -288,9 +288,9 @@ def test_results_are_disturbed_by_units_of_their_own_dtype(dtype: torch.dtype) -
         c *= 1
         out = torch.mul(a, 1, out=torch.empty_like(a))
         moved = a.flip(0).flip(0)
-    for found in (product, b, c, out):
-        assert found.dtype == dtype
-        apart = (found.double() / a.double() - 1).abs().max()
+    for result in (product, b, c, out):
+        assert result.dtype == dtype
+        apart = (result.double() / a.double() - 1).abs().max()
         assert 0 < apart <= 5 * torch.finfo(dtype).eps
     assert torch.equal(moved, a)
 
@@ -424,8 +424,8 @@ def test_initial_states_that_do_not_fit(given: Any, message: str) -> None:
 
 def test_steps_may_be_numbers_of_numpy() -> None:
     assert lyapunov_spectrum(network(), INPUTS, steps=np.int64(5)).steps == 5  # type: ignore[arg-type]
-    found = lyapunov_spectrum(lambda _, s: 2 * s, steps=np.int32(5), initial_state=STARTS)  # type: ignore[arg-type]
-    assert found.steps == 5
+    spectrum = lyapunov_spectrum(lambda _, s: 2 * s, steps=np.int32(5), initial_state=STARTS)  # type: ignore[arg-type]
+    assert spectrum.steps == 5
     for steps in (True, 5.0, np.bool_(True)):
         with pytest.raises(UserError, match="steps="):
             lyapunov_spectrum(network(), INPUTS, steps=steps)  # type: ignore[arg-type]

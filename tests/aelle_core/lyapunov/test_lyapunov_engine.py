@@ -26,10 +26,10 @@ def network(name: str = "gru", units: int = 12, scale: float = 0.5) -> Network:
     return Network(cell, cell.initialise(generator(0, "weights"), scale))
 
 
-def assert_same(found: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(found.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
-    if tolerance == 0.0 and found.rounding_error is not None:
-        np.testing.assert_array_equal(found.resolved, expected.resolved)
+def assert_same(spectrum: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
+    np.testing.assert_allclose(spectrum.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
+    if tolerance == 0.0 and spectrum.rounding_error is not None:
+        np.testing.assert_array_equal(spectrum.resolved, expected.resolved)
 
 
 @pytest.mark.parametrize("stretch", [1, 3, 7])
@@ -37,11 +37,11 @@ def assert_same(found: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: 
 def test_the_length_of_stretches_changes_nothing(monkeypatch: pytest.MonkeyPatch, stretch: int, warmup: int) -> None:
     expected = lyapunov_spectrum(network(), INPUTS, warmup=warmup, running=4)
     monkeypatch.setattr(engine, "_LONGEST_STRETCH", stretch)
-    found = lyapunov_spectrum(network(), INPUTS, warmup=warmup, running=4)
-    assert_same(found, expected, 1e-12)
-    np.testing.assert_array_equal(found.running_steps, expected.running_steps)
-    np.testing.assert_allclose(found.running, expected.running, atol=1e-12)
-    assert found.sum_rule_residual == pytest.approx(expected.sum_rule_residual, abs=1e-13)
+    spectrum = lyapunov_spectrum(network(), INPUTS, warmup=warmup, running=4)
+    assert_same(spectrum, expected, 1e-12)
+    np.testing.assert_array_equal(spectrum.running_steps, expected.running_steps)
+    np.testing.assert_allclose(spectrum.running, expected.running, atol=1e-12)
+    assert spectrum.sum_rule_residual == pytest.approx(expected.sum_rule_residual, abs=1e-13)
 
 
 def test_threads_change_nothing_and_torch_gets_its_own_back() -> None:
@@ -63,10 +63,10 @@ def test_without_numba_the_same(monkeypatch: pytest.MonkeyPatch, name: str) -> N
     expected = lyapunov_spectrum(network(name), INPUTS)
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None if module == "numba" else real(module))
-    found = lyapunov_spectrum(network(name), INPUTS)
+    spectrum = lyapunov_spectrum(network(name), INPUTS)
     finite = np.isfinite(expected.per_sequence) & expected.resolved
-    np.testing.assert_allclose(found.per_sequence[finite], expected.per_sequence[finite], atol=1e-8)
-    assert found.dead_directions == expected.dead_directions
+    np.testing.assert_allclose(spectrum.per_sequence[finite], expected.per_sequence[finite], atol=1e-8)
+    assert spectrum.dead_directions == expected.dead_directions
 
 
 def test_running_exponents_end_at_the_exponents() -> None:
@@ -95,10 +95,10 @@ def test_fast_falls_back_network_by_network() -> None:
     """Of a pack, the ill-conditioned alone; with the numbers that "exact" gives."""
     cell = get_cell("rnn", 2, 12)
     drawn = [cell.initialise(generator(seed, "weights"), scale) for seed, scale in ((0, 0.3), (1, 6.0), (2, 0.3))]
-    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
     fast = pack_spectra(pack, INPUTS, precision="fast", check=True)
     exact = pack_spectra(pack, INPUTS)
-    assert [each.precision for each in fast] == ["fast", "exact", "fast"]
+    assert [spectrum.precision for spectrum in fast] == ["fast", "exact", "fast"]
     np.testing.assert_allclose(fast[1].exponents, exact[1].exponents, atol=1e-11)
     for index in (0, 2):
         assert np.abs(fast[index].exponents - exact[index].exponents).max() < 1e-3
@@ -116,15 +116,15 @@ def test_given_jacobians(as_array: bool, tmp_path: Path) -> None:
     if as_array:
         np.save(tmp_path / "jacobians.npy", linear.numpy())
         given = np.load(tmp_path / "jacobians.npy", mmap_mode="r")
-    found = lyapunov_spectrum(given, warmup=2)
+    spectrum = lyapunov_spectrum(given, warmup=2)
     for sequence in range(2):
         q, total = np.eye(5), np.zeros(5)
         for step, matrix in enumerate(linear[sequence].numpy()):
             q, r = np.linalg.qr(matrix @ q)
             total += np.log(np.abs(np.diag(r))) * (step >= 2)
-        np.testing.assert_allclose(np.sort(found.per_sequence[sequence]), np.sort(total / 28), atol=1e-12)
-    assert found.resolved is not None
-    assert found.resolved.all()
+        np.testing.assert_allclose(np.sort(spectrum.per_sequence[sequence]), np.sort(total / 28), atol=1e-12)
+    assert spectrum.resolved is not None
+    assert spectrum.resolved.all()
     assert lyapunov_spectrum(given.astype(np.float32) if as_array else given.float(), precision="fast").status == "ok"
 
 
@@ -165,11 +165,11 @@ class StepModule(nn.Module):
 def test_module_that_is_a_step_itself() -> None:
     module = StepModule()
     start = torch.zeros(3, 12)
-    found = lyapunov_spectrum(module, INPUTS, initial_state=start)
+    spectrum = lyapunov_spectrum(module, INPUTS, initial_state=start)
     double = StepModule().double()
     double.load_state_dict(module.state_dict())
     expected = lyapunov_spectrum(lambda x, state: double(x, state), INPUTS.double(), initial_state=start)
-    assert_same(found, expected, 1e-13)
+    assert_same(spectrum, expected, 1e-13)
     assert next(module.parameters()).dtype == torch.float32
     with pytest.raises(UserError, match="GRUCell inside a module"):
         lyapunov_spectrum(module, INPUTS)
@@ -243,11 +243,11 @@ def test_a_long_trajectory_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_progress_is_told_in_steps() -> None:
-    told: list[int] = []
-    lyapunov_spectrum(network(), torch.randn(1, 600, 2), on_step=told.append)
-    assert told[-1] == 600
-    assert told == sorted(told)
-    assert len(told) > 1
+    steps: list[int] = []
+    lyapunov_spectrum(network(), torch.randn(1, 600, 2), on_step=steps.append)
+    assert steps[-1] == 600
+    assert steps == sorted(steps)
+    assert len(steps) > 1
 
 
 def test_chaos_leaves_exponents_unresolved_by_about_their_standard_error() -> None:
@@ -263,7 +263,7 @@ def test_chaos_leaves_exponents_unresolved_by_about_their_standard_error() -> No
 def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = get_cell("gru", 2, 6)
     drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(5)]
-    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
     expected = pack_spectra(pack, INPUTS, check=True)
     sizes = []
     real = engine.evolve
@@ -273,8 +273,8 @@ def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch)
         "evolve",
         lambda part, *rest, **options: sizes.append(part.networks) or real(part, *rest, **options),
     )
-    for found, each in zip(pack_spectra(pack, INPUTS, check=True), expected, strict=True):
-        assert_same(found, each, 1e-12)
+    for spectrum, wanted in zip(pack_spectra(pack, INPUTS, check=True), expected, strict=True):
+        assert_same(spectrum, wanted, 1e-12)
     assert sizes == [2, 2, 1]
 
 
@@ -296,11 +296,11 @@ def test_a_module_is_taken_with_its_initial_state_and_left_as_it_was() -> None:
     torch.manual_seed(0)
     module = WithStart().train()
     module.frozen.eval()
-    found = lyapunov_spectrum(module, INPUTS.double().numpy())
+    spectrum = lyapunov_spectrum(module, INPUTS.double().numpy())
     h = module.h.detach().expand(-1, 3, -1)
     expected = lyapunov_spectrum(module.layer, INPUTS, initial_state=(h, torch.zeros_like(h)))
-    assert_same(found, expected)
-    assert not np.allclose(found.exponents, lyapunov_spectrum(module.layer, INPUTS).exponents)
+    assert_same(spectrum, expected)
+    assert not np.allclose(spectrum.exponents, lyapunov_spectrum(module.layer, INPUTS).exponents)
     assert module.training
     assert not module.frozen.training
     with pytest.raises(UserError, match=r"WithStart failed on the inputs, \(3, 40, 1\)"):

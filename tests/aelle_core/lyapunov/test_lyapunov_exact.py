@@ -187,7 +187,7 @@ def test_unresolved_exponents_are_told() -> None:
 def test_sum_rule_for_every_cell(name: str, kind: str) -> None:
     cell = get_cell(name, 3, 7)
     drawn = [cell.initialise(generator(seed, "weights"), 0.4) for seed in range(2)]
-    pack = Network(cell, {key: torch.stack([each[key] for each in drawn]) for key in drawn[0]})
+    pack = Network(cell, {key: torch.stack([parameters[key] for parameters in drawn]) for key in drawn[0]})
     inputs = torch.randn(4, 20, 3, generator=generator(1, "test"))
     for index, spectrum in enumerate(pack_spectra(pack, inputs, jacobian=kind)):  # type: ignore[arg-type]
         assert spectrum.sum_rule_residual < 1e-9
@@ -223,8 +223,8 @@ def test_stacked_layers_against_automatic_differentiation(kind: type[nn.RNNBase]
         return torch.cat(new, dim=-1)
 
     expected = lyapunov_spectrum(step, inputs, initial_state=torch.zeros(2, 12 * parts, dtype=torch.float64))
-    found = lyapunov_spectrum(layer, inputs)
-    np.testing.assert_allclose(found.exponents, expected.exponents, rtol=1e-9, atol=1e-9)
+    spectrum = lyapunov_spectrum(layer, inputs)
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("orthogonalise", [by_elimination, by_sorted_householder])

@@ -31,8 +31,8 @@ def lstms(gains: list[float]) -> Network:
     parameters = {
         name: torch.stack(
             [
-                each[name].double() * (gain if each[name].dim() > 1 else 1)
-                for each, gain in zip(drawn, gains, strict=True)
+                drawn_parameters[name].double() * (gain if drawn_parameters[name].dim() > 1 else 1)
+                for drawn_parameters, gain in zip(drawn, gains, strict=True)
             ]
         )
         for name in drawn[0]
@@ -48,8 +48,8 @@ def alone(pack: Network, index: int) -> Network:
 def test_ordinary_jacobians_give_what_float64_gives(k: int) -> None:
     blocks = BlockJacobians.of_dense(random(2, 5, 7, 7))
     frame = Frame(LIKE, 2, 7, k)
-    found = ExtendedTangents(frame, 256).advance(blocks)[0]
-    torch.testing.assert_close(found, TorchTangents(frame).advance(blocks)[0], rtol=0, atol=1e-11)
+    logarithms = ExtendedTangents(frame, 256).advance(blocks)[0]
+    torch.testing.assert_close(logarithms, TorchTangents(frame).advance(blocks)[0], rtol=0, atol=1e-11)
 
 
 def test_tangents_go_on_from_stretch_to_stretch() -> None:
@@ -65,17 +65,19 @@ def test_a_direction_that_dies_leaves_the_others_and_keeps_its_place() -> None:
     matrices[0, 1, :, 4] = 0
     matrices[0, 0] = torch.eye(9)
     blocks, frame = BlockJacobians.of_dense(matrices.mT), Frame(LIKE, 1, 9, 9)
-    found, expected = (kernel.advance(blocks)[0] for kernel in (ExtendedTangents(frame, 256), TorchTangents(frame)))
-    assert found[0, 1].isneginf().nonzero().flatten().tolist() == [4]
+    logarithms, expected = (
+        kernel.advance(blocks)[0] for kernel in (ExtendedTangents(frame, 256), TorchTangents(frame))
+    )
+    assert logarithms[0, 1].isneginf().nonzero().flatten().tolist() == [4]
     others = [0, 1, 2, 3, 5, 6, 7, 8]
-    torch.testing.assert_close(found[..., others], expected[..., others], rtol=0, atol=1e-10)
+    torch.testing.assert_close(logarithms[..., others], expected[..., others], rtol=0, atol=1e-10)
 
 
 def test_nothing_but_zeros() -> None:
-    found = ExtendedTangents(Frame(LIKE, 1, 4, 4), 256).advance(
+    logarithms = ExtendedTangents(Frame(LIKE, 1, 4, 4), 256).advance(
         BlockJacobians.of_dense(torch.zeros_like(random(1, 2, 4, 4)))
     )[0]
-    assert found.isneginf().all()
+    assert logarithms.isneginf().all()
 
 
 def test_numbers_that_float64_cannot_hold() -> None:
@@ -83,9 +85,9 @@ def test_numbers_that_float64_cannot_hold() -> None:
     turn = torch.linalg.qr(random(3, 3))[0]
     scales = torch.tensor([1.0, 1e-250, 1e-300], dtype=torch.float64)
     blocks = BlockJacobians.of_dense((turn * scales).expand(1, 3, 3, 3).mT)
-    found = ExtendedTangents(Frame(LIKE, 1, 3, 3), 8192).advance(blocks)[0]
+    logarithms = ExtendedTangents(Frame(LIKE, 1, 3, 3), 8192).advance(blocks)[0]
     expected = torch.full((1, 3), -550 * np.log(10.0), dtype=torch.float64)  # log |det J| of every step
-    torch.testing.assert_close(found.sum(dim=-1), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(logarithms.sum(dim=-1), expected, rtol=1e-12, atol=0)
 
 
 def test_only_networks_that_need_it_are_followed_again() -> None:
@@ -107,11 +109,11 @@ def both(system: Any, *inputs: Tensor, **asked: Any) -> list[LyapunovSpectrum]:
 
 
 def test_warm_up_leading_exponents_and_running_ones() -> None:
-    found, expected = both(alone(lstms([2.0]), 0), random(2, 9, 4), warmup=3, k=4, running=2)
-    np.testing.assert_allclose(found.exponents, expected.exponents, rtol=0, atol=1e-10)
-    assert found.running is not None
+    spectrum, expected = both(alone(lstms([2.0]), 0), random(2, 9, 4), warmup=3, k=4, running=2)
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=0, atol=1e-10)
+    assert spectrum.running is not None
     assert expected.running is not None
-    np.testing.assert_allclose(found.running, expected.running, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(spectrum.running, expected.running, rtol=0, atol=1e-10)
 
 
 def test_step_functions_and_given_jacobians() -> None:
@@ -119,12 +121,12 @@ def test_step_functions_and_given_jacobians() -> None:
         x, y = state.unbind(-1)
         return torch.stack([1 - 1.4 * x**2 + y, 0.3 * x], dim=-1)
 
-    for found, expected in (
+    for spectrum, expected in (
         both(henon, steps=60, initial_state=torch.zeros(1, 2)),
         both(henon, steps=60, initial_state=torch.zeros(1, 2), k=1),
         both(random(1, 4, 5, 5)),
     ):
-        np.testing.assert_allclose(found.exponents, expected.exponents, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=0, atol=1e-10)
 
 
 def test_without_its_library_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,12 +66,12 @@ class Classifier(nn.Module):
 @pytest.mark.parametrize("batch_first", [True, False])
 def test_module_around_a_recurrent_layer(batch_first: bool) -> None:
     model = Classifier(batch_first)
-    found = lyapunov_spectrum(model, INPUTS)
+    spectrum = lyapunov_spectrum(model, INPUTS)
     embedded = model.embed(INPUTS)
     expected = lyapunov_spectrum(model.memory, embedded if batch_first else embedded.transpose(0, 1))
-    np.testing.assert_allclose(found.exponents, expected.exponents, atol=1e-6)
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, atol=1e-6)
     named = lyapunov_spectrum(model, INPUTS, layer="memory")
-    np.testing.assert_array_equal(named.exponents, found.exponents)
+    np.testing.assert_array_equal(named.exponents, spectrum.exponents)
 
 
 def test_module_with_several_layers_needs_a_name() -> None:
@@ -179,9 +179,9 @@ def test_non_finite_network_is_a_status_and_leaves_its_pack_alone() -> None:
     cell = get_cell("lstm", 2, 4)
     drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(3)]
     drawn[1]["weight_hh"][0, 0] = float("nan")
-    pack = Network(cell, {name: torch.stack([each[name] for each in drawn]) for name in drawn[0]})
+    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
     results = pack_spectra(pack, INPUTS)
-    assert [each.status for each in results] == ["ok", "non-finite", "ok"]
+    assert [spectrum.status for spectrum in results] == ["ok", "non-finite", "ok"]
     assert np.isnan(results[1].exponents).all()
     alone = lyapunov_spectrum(Network(cell, drawn[2]), INPUTS)
     np.testing.assert_allclose(results[2].exponents, alone.exponents, rtol=1e-10)

@@ -36,7 +36,7 @@ BEYOND_FLOAT64 |= {("slstm", "full"): 10.0, ("slstm", "hidden"): 100.0}
 class Comparison:
     """A spectrum, and what it should be: `expected` (sequences, k) in the order of the directions."""
 
-    found: LyapunovSpectrum
+    spectrum: LyapunovSpectrum
     expected: np.ndarray
 
     @property
@@ -47,15 +47,15 @@ class Comparison:
     @property
     def worst_resolved(self) -> float:
         """How far the exponents that are marked resolved are off, at most, in nats per step."""
-        assert self.found.resolved is not None
-        error = difference(self.found.exponents, self.expected.mean(axis=0)[self.order])
-        return float(error[self.found.resolved].max(initial=0.0))
+        assert self.spectrum.resolved is not None
+        error = difference(self.spectrum.exponents, self.expected.mean(axis=0)[self.order])
+        return float(error[self.spectrum.resolved].max(initial=0.0))
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def difference(computed: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """The error; 0 where both are -inf."""
     with np.errstate(invalid="ignore"):
-        return np.where(found == expected, 0.0, np.abs(found - expected))
+        return np.where(computed == expected, 0.0, np.abs(computed - expected))
 
 
 def random_network(name: str, seed: int, gain: float, units: int, features: int) -> Network:
@@ -104,12 +104,12 @@ def test_all_but_the_last_direction_are_right(name: str, gain: float, jacobian: 
     """Sequence by sequence. The last direction is left out: it bears the rounding of all the others."""
     case = compared(name, gain, jacobian)
     if gain >= BEYOND_FLOAT64.get((name, jacobian), math.inf):
-        assert case.found.resolved is not None
-        assert not case.found.resolved.all()
+        assert case.spectrum.resolved is not None
+        assert not case.spectrum.resolved.all()
         return
     kept = case.order != case.expected.shape[1] - 1
     expected = case.expected[:, case.order][:, kept]
-    error = difference(case.found.per_sequence[:, kept], expected) / np.maximum(1.0, np.abs(expected))
+    error = difference(case.spectrum.per_sequence[:, kept], expected) / np.maximum(1.0, np.abs(expected))
     worst = float(error[np.isfinite(expected)].max(initial=0.0))
     assert worst < 1e-8
 
@@ -118,7 +118,7 @@ def test_all_but_the_last_direction_are_right(name: str, gain: float, jacobian: 
 def test_dead_directions_are_dead(name: str, gain: float, jacobian: str) -> None:
     case = compared(name, gain, jacobian)
     expected = np.isneginf(case.expected[:, case.order])
-    assert np.isneginf(case.found.per_sequence[expected]).all()
+    assert np.isneginf(case.spectrum.per_sequence[expected]).all()
 
 
 @each_case
@@ -135,10 +135,10 @@ def test_with_as_many_digits_as_it_takes_all_directions_are_right(name: str, gai
     kind = jacobian if len(cells[name].parts) > 1 else "full"
     network, inputs, expected = expected_spectra(name, 0, gain, kind, (UNITS, FEATURES, STEPS, SEQUENCES))
     case = Comparison(lyapunov_spectrum(network, inputs, jacobian=jacobian, precision="extended"), expected)  # type: ignore[arg-type]
-    assert case.found.resolved is not None
-    assert case.found.resolved.all()
+    assert case.spectrum.resolved is not None
+    assert case.spectrum.resolved.all()
     assert case.worst_resolved < 1e-8
-    assert case.found.sum_rule_residual < 1e-6
+    assert case.spectrum.sum_rule_residual < 1e-6
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def test_what_is_marked_resolved_is_right_whatever_the_network(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        worst = {each.label: each.case.worst_resolved for each in swept()}
+        worst = {network.label: network.case.worst_resolved for network in swept()}
     finally:
         torch.set_num_threads(before)
     assert not {label: error for label, error in worst.items() if not error <= 1e-6}
@@ -211,14 +211,14 @@ assert not wrong, wrong
 def test_a_total_cancellation_is_not_resolved_by_luck() -> None:
     """Two rows of a Jacobian are parallel to all digits but the last: what is left is a few units of the last place,
     in which two copies would agree; the sum rule knows."""
-    found = compare("lem", 22, 224.20667944522881, "hidden", (4, 3, 5, 2)).found
-    assert found.resolved is not None
-    assert found.resolved.tolist() == [True, True, True, False]
-    assert found.sum_rule_residual > 1
+    spectrum = compare("lem", 22, 224.20667944522881, "hidden", (4, 3, 5, 2)).spectrum
+    assert spectrum.resolved is not None
+    assert spectrum.resolved.tolist() == [True, True, True, False]
+    assert spectrum.sum_rule_residual > 1
 
 
 def test_most_exponents_of_ordinary_networks_are_marked_resolved() -> None:
     """A mark that always says no would pass the other tests."""
-    marks = np.concatenate([each.case.found.resolved for each in swept() if each.gain <= 10.0])  # type: ignore[misc]
+    marks = np.concatenate([network.case.spectrum.resolved for network in swept() if network.gain <= 10.0])  # type: ignore[misc]
     assert len(marks) > 100
     assert marks.mean() > 0.9

@@ -45,33 +45,33 @@ def test_every_registered_cell_has_its_equations() -> None:
 @pytest.mark.parametrize("steps", [1, 2, 15])
 def test_symmetric_linear_map(steps: int) -> None:
     """Powers of a matrix with eigenvalues 3 and 1 in closed form: the first column is (3^t + 1, 3^t - 1) / 2."""
-    found = reference_spectrum("rnn_relu", linear([[2.0, 1.0], [1.0, 2.0]]), np.ones((steps, 1)))
+    exponents = reference_spectrum("rnn_relu", linear([[2.0, 1.0], [1.0, 2.0]]), np.ones((steps, 1)))
     first = math.log((9**steps + 1) / 2) / (2 * steps)
-    np.testing.assert_allclose(found, [first, math.log(3) - first], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(exponents, [first, math.log(3) - first], rtol=0, atol=1e-14)
 
 
 def test_positive_linear_map_against_the_qr_of_its_power() -> None:
     matrix, steps = np.random.default_rng(0).uniform(0, 1, (4, 4)), 30
-    found = reference_spectrum("rnn_relu", linear(matrix), np.ones((steps, 1)))
+    exponents = reference_spectrum("rnn_relu", linear(matrix), np.ones((steps, 1)))
     with mpmath.workdps(200):
         _, r = mpmath.qr(mpmath.matrix(matrix.tolist()) ** steps)
         expected = [float(mpmath.log(abs(r[i, i])) / steps) for i in range(4)]
-    np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
+    np.testing.assert_allclose(exponents, expected, rtol=1e-14, atol=1e-14)
 
 
 def test_exponents_come_in_the_order_of_the_directions() -> None:
     matrix = np.diag([0.5, 3.0, 0.01, 2.0]) + np.triu(np.ones((4, 4)), 1)
-    found = reference_spectrum("rnn_relu", linear(matrix), np.ones((7, 1)))
-    np.testing.assert_allclose(found, np.log([0.5, 3.0, 0.01, 2.0]), rtol=0, atol=1e-14)
+    exponents = reference_spectrum("rnn_relu", linear(matrix), np.ones((7, 1)))
+    np.testing.assert_allclose(exponents, np.log([0.5, 3.0, 0.01, 2.0]), rtol=0, atol=1e-14)
 
 
 def test_units_at_rest_are_dead_directions() -> None:
     matrix = np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 5.0], [1.0, 1.0, 1.0]])
     parameters = {**linear(matrix), "bias_ih": np.array([0.0, -1e9, 0.0])}
-    found = reference_spectrum("rnn_relu", parameters, np.ones((1, 1)))
+    exponents = reference_spectrum("rnn_relu", parameters, np.ones((1, 1)))
     first = math.log(2) / 2  # columns (1, 1) and (2, 1) of the two units that are active: volume 1
-    np.testing.assert_allclose(found[:2], [first, -first], rtol=0, atol=1e-14)
-    assert np.isneginf(found[2])
+    np.testing.assert_allclose(exponents[:2], [first, -first], rtol=0, atol=1e-14)
+    assert np.isneginf(exponents[2])
     all_dead = reference_spectrum("rnn_relu", {**parameters, "bias_ih": np.full(3, -1e9)}, np.ones((4, 1)))
     assert np.isneginf(all_dead).all()
 
@@ -80,10 +80,10 @@ def test_equal_columns_are_a_dead_direction() -> None:
     """No unit is at rest and no entry is zero: Gram-Schmidt has to see that nothing but rounding is left."""
     matrix = np.full((3, 3), 0.1)
     matrix[:, 2] = [0.1, 0.2, 0.3]
-    found = reference_spectrum("rnn_relu", linear(matrix), np.ones((1, 1)))
-    assert found[0] == pytest.approx(math.log(0.1 * math.sqrt(3)), abs=1e-14)
-    assert np.isneginf(found[1])
-    assert found[2] == pytest.approx(math.log(0.1 * math.sqrt(2)), abs=1e-14)
+    exponents = reference_spectrum("rnn_relu", linear(matrix), np.ones((1, 1)))
+    assert exponents[0] == pytest.approx(math.log(0.1 * math.sqrt(3)), abs=1e-14)
+    assert np.isneginf(exponents[1])
+    assert exponents[2] == pytest.approx(math.log(0.1 * math.sqrt(2)), abs=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_deep_saturation(a: tuple[float, float], expected: tuple[float, float]) 
         "bias_ih": np.zeros(2),
         "bias_hh": np.zeros(2),
     }
-    found = reference_spectrum("rnn", parameters, np.ones((1, 1)))
-    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    exponents = reference_spectrum("rnn", parameters, np.ones((1, 1)))
+    np.testing.assert_allclose(exponents, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -110,9 +110,9 @@ def test_deep_saturation(a: tuple[float, float], expected: tuple[float, float]) 
 def test_digits_found_are_enough(name: str, jacobian: Any) -> None:
     inputs = np.random.default_rng(1).standard_normal((4, FEATURES))
     parameters = drawn(name, gain=80.0)
-    found = reference_spectrum(name, parameters, inputs, jacobian=jacobian)
+    exponents = reference_spectrum(name, parameters, inputs, jacobian=jacobian)
     expected = reference_spectrum(name, parameters, inputs, jacobian=jacobian, digits=4000)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(exponents, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_more_digits_than_can_be_had_are_an_error() -> None:
@@ -158,9 +158,9 @@ def test_sum_rule(name: str, jacobian: Any) -> None:
             state, matrix, _ = equations.step(p, x, state)
             total += mpmath.log(abs(mpmath.det(mpmath.matrix(matrix[:size, :size].tolist()))))
         expected = float(total / len(inputs))
-    found = reference_spectrum(name, parameters, inputs, jacobian=jacobian)
-    assert len(found) == size
-    assert found.sum() == pytest.approx(expected, rel=1e-13, abs=1e-13)
+    exponents = reference_spectrum(name, parameters, inputs, jacobian=jacobian)
+    assert len(exponents) == size
+    assert exponents.sum() == pytest.approx(expected, rel=1e-13, abs=1e-13)
 
 
 @pytest.mark.parametrize("name", ["rnn", "rnn_relu", "gru", "lstm"])
@@ -177,13 +177,13 @@ def test_step_equals_torch(name: str) -> None:
         expected = cell(torch.from_numpy(x)[None], tuple(parts) if name == "lstm" else parts[0])
     expected = torch.cat(expected, dim=1) if name == "lstm" else expected
     with mpmath.workdps(DIGITS):
-        found, _, _ = EQUATIONS[name].step(numbers(EQUATIONS[name], parameters), to_numbers(x), to_numbers(state))
-    np.testing.assert_allclose(found.astype(float), expected[0].numpy(), rtol=1e-14, atol=1e-15)
+        new_state, _, _ = EQUATIONS[name].step(numbers(EQUATIONS[name], parameters), to_numbers(x), to_numbers(state))
+    np.testing.assert_allclose(new_state.astype(float), expected[0].numpy(), rtol=1e-14, atol=1e-15)
 
 
 def test_initial_state_constants_and_digits() -> None:
     """One unit, whose exponent is the mean of its steps' logarithms."""
-    one = {"V": np.array([[0.3]]), "C": np.array([[0.9]]), "b": np.array([0.2])}
+    unit = {"V": np.array([[0.3]]), "C": np.array([[0.9]]), "b": np.array([0.2])}
     constants = {"step": 0.5, "gamma": 2.0}
     h, logarithms = 0.7, []
     inputs = np.array([[1.0], [-2.0], [0.5]])
@@ -192,7 +192,7 @@ def test_initial_state_constants_and_digits() -> None:
         logarithms.append(math.log(abs(1 - 0.5 * 2.0 / math.cosh(a) ** 2)))
         h += 0.5 * math.tanh(a)
     for digits in (None, 30):
-        found = reference_spectrum(
-            "asrnn", one, inputs, constants=constants, initial_state=np.array([0.7]), digits=digits
+        exponents = reference_spectrum(
+            "asrnn", unit, inputs, constants=constants, initial_state=np.array([0.7]), digits=digits
         )
-        assert found[0] == pytest.approx(np.mean(logarithms), abs=1e-14)
+        assert exponents[0] == pytest.approx(np.mean(logarithms), abs=1e-14)

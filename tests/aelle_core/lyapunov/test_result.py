@@ -31,12 +31,12 @@ def test_exploding_gradients_are_named_with_what_tames_them() -> None:
 
 
 def test_surviving_directions_are_counted_over_the_length_that_is_asked_for() -> None:
-    found = spectrum_of([1.0, 0.99, 0.5])
-    assert "2 of 3 directions keep at least 1%" in found.summary()
-    assert "1 of 3 directions keep at least 1%" in found.summary(steps=1000)
-    assert found.horizon() == pytest.approx(math.inf)
+    spectrum = spectrum_of([1.0, 0.99, 0.5])
+    assert "2 of 3 directions keep at least 1%" in spectrum.summary()
+    assert "1 of 3 directions keep at least 1%" in spectrum.summary(steps=1000)
+    assert spectrum.horizon() == pytest.approx(math.inf)
     with pytest.raises(UserError, match="steps=0"):
-        found.summary(0)
+        spectrum.summary(0)
 
 
 def test_a_dead_direction_is_mentioned() -> None:
@@ -44,13 +44,13 @@ def test_a_dead_direction_is_mentioned() -> None:
 
 
 def test_arrays_frames_and_dictionaries_hold_the_same_numbers() -> None:
-    found = spectrum_of([0.9, 0.5])
-    np.testing.assert_array_equal(np.asarray(found), found.exponents)
-    assert np.add(found, 1.0).tolist() == (found.exponents + 1.0).tolist()
-    held = json.loads(json.dumps(found.to_dict()))
-    assert held["exponents"] == found.exponents.tolist()
-    frame = pytest.importorskip("pandas") and found.to_pandas()
-    assert frame["exponent"].tolist() == found.exponents.tolist()
+    spectrum = spectrum_of([0.9, 0.5])
+    np.testing.assert_array_equal(np.asarray(spectrum), spectrum.exponents)
+    assert np.add(spectrum, 1.0).tolist() == (spectrum.exponents + 1.0).tolist()
+    held = json.loads(json.dumps(spectrum.to_dict()))
+    assert held["exponents"] == spectrum.exponents.tolist()
+    frame = pytest.importorskip("pandas") and spectrum.to_pandas()
+    assert frame["exponent"].tolist() == spectrum.exponents.tolist()
     assert frame.index.tolist() == [1, 2]
 
 
@@ -63,9 +63,9 @@ def test_a_notebook_shows_the_sentence_and_a_picture() -> None:
 
 def test_covariant_vectors_come_with_the_spectrum_on_request() -> None:
     torch.manual_seed(0)
-    found = lyapunov_spectrum(nn.GRU(2, 3, batch_first=True), torch.randn(2, 60, 2), warmup=10, vectors="covariant")
-    assert found.covariant is not None
-    assert found.covariant.vectors.shape == (2, 40, 3, 3)
-    np.testing.assert_allclose(np.linalg.norm(found.covariant.vectors, axis=-2), 1.0)
+    spectrum = lyapunov_spectrum(nn.GRU(2, 3, batch_first=True), torch.randn(2, 60, 2), warmup=10, vectors="covariant")
+    assert spectrum.covariant is not None
+    assert spectrum.covariant.vectors.shape == (2, 40, 3, 3)
+    np.testing.assert_allclose(np.linalg.norm(spectrum.covariant.vectors, axis=-2), 1.0)
     with pytest.raises(UserError, match="vectors='clv'"):
         lyapunov_spectrum(nn.GRU(2, 3, batch_first=True), torch.randn(2, 60, 2), vectors="clv")  # type: ignore[arg-type]

@@ -25,25 +25,25 @@ def test_torch_layers_inside_a_step(name: str, kind: Any, gain: float) -> None:
         torch.manual_seed(seed)
         layer = kind(1, 3, batch_first=True, **options).double()
         with torch.no_grad():
-            for each in layer.parameters():
-                each.mul_(gain)
+            for parameter in layer.parameters():
+                parameter.mul_(gain)
         inputs = torch.randn(1, 3, 1, dtype=torch.float64)
         parts = 2 if name == "lstm" else 1
 
         def step(x: Tensor, state: Tensor, layer: nn.Module = layer, parts: int = parts) -> Tensor:
-            given = [each[None].contiguous() for each in state.chunk(parts, -1)]
+            given = [part[None].contiguous() for part in state.chunk(parts, -1)]
             ends = layer(x[:, None], tuple(given) if parts > 1 else given[0])[1]
             return torch.cat(list(ends), -1)[0] if parts > 1 else ends[0]
 
-        found = lyapunov_spectrum(step, inputs, initial_state=torch.zeros(1, 3 * parts))
+        spectrum = lyapunov_spectrum(step, inputs, initial_state=torch.zeros(1, 3 * parts))
         arrays = {key.removesuffix("_l0"): value.detach().numpy() for key, value in layer.named_parameters()}
         expected = -np.sort(-reference_spectrum(name, arrays, inputs[0].numpy()))
-        assert found.resolved is not None
+        assert spectrum.resolved is not None
         with np.errstate(invalid="ignore"):
-            error = np.where(found.exponents == expected, 0.0, np.abs(found.exponents - expected))
-        assert error[found.resolved].max(initial=0.0) < 1e-6
+            error = np.where(spectrum.exponents == expected, 0.0, np.abs(spectrum.exponents - expected))
+        assert error[spectrum.resolved].max(initial=0.0) < 1e-6
         if gain == 1.0 and name != "rnn_relu":
-            assert found.resolved.all()
+            assert spectrum.resolved.all()
 
 
 def slope_of_sigmoid(a: float) -> float:
@@ -62,9 +62,9 @@ def slope_of_sigmoid(a: float) -> float:
 def test_gates_and_softmax_in_saturation(step: Callable[[Any, Tensor], Tensor]) -> None:
     with mpmath.workdps(60):
         expected = slope_of_sigmoid(30.0)
-    found = lyapunov_spectrum(step, steps=1, initial_state=torch.zeros(1, 1, dtype=torch.float64))
-    assert found.resolved is not None
-    assert not found.resolved[0] or found.exponents[0] == pytest.approx(expected, abs=1e-6)
+    spectrum = lyapunov_spectrum(step, steps=1, initial_state=torch.zeros(1, 1, dtype=torch.float64))
+    assert spectrum.resolved is not None
+    assert not spectrum.resolved[0] or spectrum.exponents[0] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_what_is_taken_apart_keeps_its_values_and_slopes(function: Callable[[Ten
         with watched:
             return function(b)
 
-    found = torch.func.jvp(inside, (a,), (direction,))
+    watched_pair = torch.func.jvp(inside, (a,), (direction,))
     expected = torch.func.jvp(function, (a,), (direction,))
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(watched_pair, expected, rtol=1e-12, atol=1e-13)
     assert not watched.unchecked
 
 
 def test_what_is_not_seen_into_is_named_and_not_resolved() -> None:
     start = torch.full((1, 3), 0.3, dtype=torch.float64)
     with pytest.warns(UserWarning, match="mish, into which the check for rounding does not see"):
-        found = lyapunov_spectrum(lambda _, s: nn.functional.mish(s), steps=4, initial_state=start)
-    assert found.resolved is not None
-    assert not found.resolved.any()
-    assert math.isinf(float(found.rounding_error[0])) if found.rounding_error is not None else False
+        spectrum = lyapunov_spectrum(lambda _, s: nn.functional.mish(s), steps=4, initial_state=start)
+    assert spectrum.resolved is not None
+    assert not spectrum.resolved.any()
+    assert math.isinf(float(spectrum.rounding_error[0])) if spectrum.rounding_error is not None else False

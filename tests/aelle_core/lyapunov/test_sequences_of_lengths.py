@@ -25,7 +25,7 @@ def lstm(batch_first: bool = True) -> nn.LSTM:
 
 def alone(system: Any, sequences: list[Tensor], **options: Any) -> np.ndarray:
     """Each sequence by itself: (batch, k), every row in descending order."""
-    return np.stack([lyapunov_spectrum(system, each[None], **options).exponents for each in sequences])
+    return np.stack([lyapunov_spectrum(system, sequence[None], **options).exponents for sequence in sequences])
 
 
 def in_order(rows: np.ndarray) -> np.ndarray:
@@ -37,56 +37,56 @@ def in_order(rows: np.ndarray) -> np.ndarray:
 def test_every_sequence_counts_to_its_own_end(given: str, jacobian: Any) -> None:
     inputs: Any = {
         "list": SEQUENCES,
-        "arrays": [each.numpy() for each in SEQUENCES],
+        "arrays": [sequence.numpy() for sequence in SEQUENCES],
         "packed": pack_sequence(SEQUENCES, enforce_sorted=False),
     }[given]
     expected = alone(lstm(), SEQUENCES, jacobian=jacobian, warmup=2)
     for layer in (lstm(), lstm(batch_first=False)):  # sequences of a list have no batch to stand before or behind
-        found = lyapunov_spectrum(layer, inputs, jacobian=jacobian, warmup=2)
-        np.testing.assert_allclose(in_order(found.per_sequence), expected, rtol=1e-9, atol=1e-11)
-        np.testing.assert_allclose(found.exponents, found.per_sequence.mean(axis=0), rtol=1e-12)
-        assert found.lengths is not None
-        assert found.lengths.tolist() == [length - 2 for length in LENGTHS]
-        assert found.steps == 28
-        assert found.resolved is not None
-        assert found.resolved.all()
-        assert "4 x 5 to 28 steps" in repr(found)
-        assert found.sum_rule_residual < 1e-7
+        spectrum = lyapunov_spectrum(layer, inputs, jacobian=jacobian, warmup=2)
+        np.testing.assert_allclose(in_order(spectrum.per_sequence), expected, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(spectrum.exponents, spectrum.per_sequence.mean(axis=0), rtol=1e-12)
+        assert spectrum.lengths is not None
+        assert spectrum.lengths.tolist() == [length - 2 for length in LENGTHS]
+        assert spectrum.steps == 28
+        assert spectrum.resolved is not None
+        assert spectrum.resolved.all()
+        assert "4 x 5 to 28 steps" in repr(spectrum)
+        assert spectrum.sum_rule_residual < 1e-7
 
 
 def test_the_mean_of_logarithms_is_exact() -> None:
     """s' = x s: the exponent of each sequence is the mean of log |x| over it."""
     factors = [torch.tensor([[0.5]] * 3), torch.tensor([[2.0], [0.25]]), torch.tensor([[3.0]])]
-    found = lyapunov_spectrum(lambda x, s: x * s, factors, initial_state=torch.ones(3, 1, dtype=torch.float64))
-    np.testing.assert_allclose(found.per_sequence[:, 0], np.log([0.5, 0.5**0.5, 3.0]), rtol=1e-14)
-    assert found.maximum == pytest.approx(np.log([0.5, 0.5**0.5, 3.0]).mean(), rel=1e-14)
-    assert found.stderr[0] == pytest.approx(np.log([0.5, 0.5**0.5, 3.0]).std(ddof=1) / 3**0.5, rel=1e-12)
+    spectrum = lyapunov_spectrum(lambda x, s: x * s, factors, initial_state=torch.ones(3, 1, dtype=torch.float64))
+    np.testing.assert_allclose(spectrum.per_sequence[:, 0], np.log([0.5, 0.5**0.5, 3.0]), rtol=1e-14)
+    assert spectrum.maximum == pytest.approx(np.log([0.5, 0.5**0.5, 3.0]).mean(), rel=1e-14)
+    assert spectrum.stderr[0] == pytest.approx(np.log([0.5, 0.5**0.5, 3.0]).std(ddof=1) / 3**0.5, rel=1e-12)
 
 
 def test_each_sequence_keeps_its_row_of_the_initial_state() -> None:
     h, c = (torch.rand(2, 4, 4, generator=SOURCE, dtype=torch.float64) - 0.5 for _ in range(2))
-    found = lyapunov_spectrum(lstm(), SEQUENCES, initial_state=(h, c))
+    spectrum = lyapunov_spectrum(lstm(), SEQUENCES, initial_state=(h, c))
     for row, sequence in enumerate(SEQUENCES):
-        one = lyapunov_spectrum(lstm(), sequence[None], initial_state=(h[:, row : row + 1], c[:, row : row + 1]))
-        np.testing.assert_allclose(in_order(found.per_sequence)[row], one.exponents, rtol=1e-9, atol=1e-11)
+        by_itself = lyapunov_spectrum(lstm(), sequence[None], initial_state=(h[:, row : row + 1], c[:, row : row + 1]))
+        np.testing.assert_allclose(in_order(spectrum.per_sequence)[row], by_itself.exponents, rtol=1e-9, atol=1e-11)
 
 
 def test_steps_cut_all_sequences_to_one_length() -> None:
-    found = lyapunov_spectrum(lstm(), SEQUENCES, steps=6, running=2)
+    spectrum = lyapunov_spectrum(lstm(), SEQUENCES, steps=6, running=2)
     expected = lyapunov_spectrum(lstm(), PADDED[:, :6], running=2)
-    np.testing.assert_array_equal(found.exponents, expected.exponents)
-    assert found.lengths is None
-    assert found.steps == 6
+    np.testing.assert_array_equal(spectrum.exponents, expected.exponents)
+    assert spectrum.lengths is None
+    assert spectrum.steps == 6
 
 
 @pytest.mark.parametrize("precision", ["fast", "extended"])
 def test_other_precisions(precision: Any) -> None:
-    shorter = [each[:5] if index else each[:3] for index, each in enumerate(SEQUENCES[:3])]
-    found = lyapunov_spectrum(lstm(), shorter, precision=precision, jacobian="hidden")
+    shorter = [sequence[:5] if index else sequence[:3] for index, sequence in enumerate(SEQUENCES[:3])]
+    spectrum = lyapunov_spectrum(lstm(), shorter, precision=precision, jacobian="hidden")
     np.testing.assert_allclose(
-        in_order(found.per_sequence), alone(lstm(), shorter, jacobian="hidden"), atol=1e-3, rtol=1e-3
+        in_order(spectrum.per_sequence), alone(lstm(), shorter, jacobian="hidden"), atol=1e-3, rtol=1e-3
     )
-    assert found.precision == ("fast" if precision == "fast" else "exact")  # float64 has resolved all
+    assert spectrum.precision == ("fast" if precision == "fast" else "exact")  # float64 has resolved all
 
 
 class Reader(nn.Module):
@@ -102,7 +102,7 @@ class Reader(nn.Module):
 
     def forward(self, letters: Tensor | list[Tensor]) -> Any:
         if self.packs:
-            return self.memory(pack_sequence([self.embed(each) for each in letters], enforce_sorted=False))
+            return self.memory(pack_sequence([self.embed(word) for word in letters], enforce_sorted=False))
         return self.memory(self.embed(letters))
 
 
@@ -111,20 +111,20 @@ LETTERS = [torch.randint(5, (length,), generator=SOURCE) for length in LENGTHS]
 
 def test_a_module_may_pack_what_it_gives_to_its_layer() -> None:
     model = Reader()
-    found = lyapunov_spectrum(model, LETTERS)
+    spectrum = lyapunov_spectrum(model, LETTERS)
     with torch.no_grad():
-        expected = alone(model.memory, [model.embed(each) for each in LETTERS])
-    np.testing.assert_allclose(in_order(found.per_sequence), expected, rtol=1e-9, atol=1e-11)
+        expected = alone(model.memory, [model.embed(word) for word in LETTERS])
+    np.testing.assert_allclose(in_order(spectrum.per_sequence), expected, rtol=1e-9, atol=1e-11)
 
 
 def test_a_loader_gives_the_spectrum_of_all_its_batches() -> None:
     inputs = torch.randn(10, 9, 3, generator=SOURCE, dtype=torch.float64)
     loader = DataLoader(TensorDataset(inputs, torch.arange(10)), batch_size=4)
-    found = lyapunov_spectrum(lstm(), loader)
+    spectrum = lyapunov_spectrum(lstm(), loader)
     expected = lyapunov_spectrum(lstm(), inputs)
-    np.testing.assert_allclose(found.exponents, expected.exponents, rtol=1e-12)
-    assert found.per_sequence.shape == expected.per_sequence.shape
-    assert found.lengths is None
+    np.testing.assert_allclose(spectrum.exponents, expected.exponents, rtol=1e-12)
+    assert spectrum.per_sequence.shape == expected.per_sequence.shape
+    assert spectrum.lengths is None
 
 
 def test_a_loader_whose_batches_are_packed_or_padded_to_several_lengths() -> None:
@@ -132,19 +132,19 @@ def test_a_loader_whose_batches_are_packed_or_padded_to_several_lengths() -> Non
         return pack_sequence([SEQUENCES[index] for index in batch], enforce_sorted=False), torch.tensor(batch)
 
     loader: DataLoader = DataLoader(range(4), batch_size=3, collate_fn=collate)  # type: ignore[arg-type]
-    found = lyapunov_spectrum(lstm(), loader)
-    np.testing.assert_allclose(in_order(found.per_sequence), alone(lstm(), SEQUENCES), rtol=1e-9, atol=1e-11)
+    spectrum = lyapunov_spectrum(lstm(), loader)
+    np.testing.assert_allclose(in_order(spectrum.per_sequence), alone(lstm(), SEQUENCES), rtol=1e-9, atol=1e-11)
 
 
 def test_a_loader_of_what_a_module_takes() -> None:
     letters = torch.randint(5, (6, 8), generator=SOURCE)
     model = Reader(packs=False)
-    found = lyapunov_spectrum(model, DataLoader(TensorDataset(letters), batch_size=4))
-    np.testing.assert_allclose(found.exponents, lyapunov_spectrum(model, letters).exponents, rtol=1e-12)
+    spectrum = lyapunov_spectrum(model, DataLoader(TensorDataset(letters), batch_size=4))
+    np.testing.assert_allclose(spectrum.exponents, lyapunov_spectrum(model, letters).exponents, rtol=1e-12)
     watch = SpectrumCallback(DataLoader(TensorDataset(letters), batch_size=4), every=1, budget=None)
     seen = watch(model)
     assert seen is not None
-    np.testing.assert_allclose(seen.exponents, found.exponents, rtol=1e-12)
+    np.testing.assert_allclose(seen.exponents, spectrum.exponents, rtol=1e-12)
 
 
 class Endless(IterableDataset):
@@ -194,6 +194,6 @@ def test_what_does_not_fit_is_named(system: Any, inputs: Any, options: dict[str,
 
 def test_padding_is_not_counted() -> None:
     packed = pack_padded_sequence(PADDED, torch.tensor(LENGTHS), batch_first=True, enforce_sorted=False)
-    found = lyapunov_spectrum(lstm(), packed)
-    np.testing.assert_allclose(found.exponents, lyapunov_spectrum(lstm(), SEQUENCES).exponents, rtol=1e-14)
-    assert not np.allclose(found.exponents, lyapunov_spectrum(lstm(), PADDED).exponents, rtol=1e-3)
+    spectrum = lyapunov_spectrum(lstm(), packed)
+    np.testing.assert_allclose(spectrum.exponents, lyapunov_spectrum(lstm(), SEQUENCES).exponents, rtol=1e-14)
+    assert not np.allclose(spectrum.exponents, lyapunov_spectrum(lstm(), PADDED).exponents, rtol=1e-3)

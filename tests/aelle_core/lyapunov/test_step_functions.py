@@ -102,5 +102,5 @@ def test_torch_cells_keep_their_values(kind: type[nn.RNNCellBase], bias: bool) -
     h = torch.randn(4, UNITS, dtype=torch.float64)
     state = (h, h.flip(0)) if kind is nn.LSTMCell else h
     with WatchedArithmetic(h):
-        found = cell(x, state)
-    torch.testing.assert_close(found, cell(x, state), rtol=1e-13, atol=1e-14)
+        new_state = cell(x, state)
+    torch.testing.assert_close(new_state, cell(x, state), rtol=1e-13, atol=1e-14)

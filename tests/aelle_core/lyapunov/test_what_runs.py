@@ -32,7 +32,7 @@ class Doubled(nn.GRU):
 
 def hooked() -> nn.Module:
     layer = nn.RNN(2, 4, batch_first=True)
-    layer.register_forward_hook(lambda _, __, found: (found[0] / 2, found[1] / 2))
+    layer.register_forward_hook(lambda _, __, output: (output[0] / 2, output[1] / 2))
     return layer
 
 
@@ -76,8 +76,8 @@ def test_one_module_in_several_threads() -> None:
     model = Model().train()
     expected = lyapunov_spectrum(model, INPUTS).exponents
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: lyapunov_spectrum(model, INPUTS).exponents, range(12)))
-    assert all(np.array_equal(each, expected) for each in found)
+        spectra = list(pool.map(lambda _: lyapunov_spectrum(model, INPUTS).exponents, range(12)))
+    assert all(np.array_equal(exponents, expected) for exponents in spectra)
     assert model.training
 
 
@@ -110,28 +110,28 @@ def logistic(_: Tensor | None, x: Tensor) -> Tensor:
 @pytest.mark.filterwarnings("ignore:the .* steps of this autonomous map")
 def test_fast_does_not_leave_a_chaotic_attractor() -> None:
     start = torch.rand(8, 1, generator=generator(2, "test"), dtype=torch.float64)
-    found = lyapunov_spectrum(logistic, steps=4000, initial_state=start, precision="fast")
-    assert found.exponents[0] == pytest.approx(math.log(2), abs=0.01)
+    spectrum = lyapunov_spectrum(logistic, steps=4000, initial_state=start, precision="fast")
+    assert spectrum.exponents[0] == pytest.approx(math.log(2), abs=0.01)
 
 
 def test_a_step_in_float32_alone_is_not_resolved() -> None:
     matrix = torch.eye(2)
     start = torch.full((1, 2), 0.3)
-    found = lyapunov_spectrum(
+    spectrum = lyapunov_spectrum(
         lambda _, s: torch.tanh(s @ matrix), steps=5, initial_state=start, precision="fast", warmup=0
     )
-    assert found.resolved is not None
-    assert not found.resolved.any()
+    assert spectrum.resolved is not None
+    assert not spectrum.resolved.any()
 
 
 def test_one_diverged_sequence_leaves_the_others() -> None:
     start = torch.tensor([[0.3], [5.0], [0.4]], dtype=torch.float64)
-    found = lyapunov_spectrum(logistic, steps=200, warmup=0, initial_state=start)
+    spectrum = lyapunov_spectrum(logistic, steps=200, warmup=0, initial_state=start)
     alone = lyapunov_spectrum(logistic, steps=200, warmup=0, initial_state=start[::2])
-    assert found.status == "non-finite"
-    np.testing.assert_array_equal(found.per_sequence[::2], alone.per_sequence)
-    assert np.isnan(found.per_sequence[1]).all()
-    assert found.exponents[0] == alone.exponents[0]
+    assert spectrum.status == "non-finite"
+    np.testing.assert_array_equal(spectrum.per_sequence[::2], alone.per_sequence)
+    assert np.isnan(spectrum.per_sequence[1]).all()
+    assert spectrum.exponents[0] == alone.exponents[0]
 
 
 def test_a_single_trajectory_has_a_standard_error() -> None:
@@ -140,9 +140,9 @@ def test_a_single_trajectory_has_a_standard_error() -> None:
     starts = torch.rand(40, 1, generator=generator(3, "test"), dtype=torch.float64)
     scores = []
     for start in starts:
-        found = lyapunov_spectrum(logistic, steps=900, warmup=0, initial_state=start[None], check=False)
-        assert found.stderr[0] > 0
-        scores.append((found.exponents[0] - math.log(2)) / found.stderr[0])
+        spectrum = lyapunov_spectrum(logistic, steps=900, warmup=0, initial_state=start[None], check=False)
+        assert spectrum.stderr[0] > 0
+        scores.append((spectrum.exponents[0] - math.log(2)) / spectrum.stderr[0])
     assert np.mean(np.abs(scores) < 3) > 0.9
     few = lyapunov_spectrum(logistic, steps=50, warmup=0, initial_state=starts[:1], check=False)
     assert np.isnan(few.stderr).all()

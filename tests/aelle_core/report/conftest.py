@@ -38,12 +38,12 @@ def random_report(count: int = 60, cells: tuple[str, ...] = ("rnn", "gru", "lstm
     kinds = {name: entry.kind for name, entry in classifiers.items()}
     metrics = ("f1", "precision", "recall", "balanced_accuracy", "rank_correlation")
     summaries = [
-        Summary(name, kind, epoch, metric, 0.9 - 0.02 * place, 0.5, 0.95)
-        for place, (name, kind) in enumerate(kinds.items())
+        Summary(name, kind, epoch, metric, 0.9 - 0.02 * rank, 0.5, 0.95)
+        for rank, (name, kind) in enumerate(kinds.items())
         for epoch in EPOCHS
         for metric in metrics
     ]
-    entries = [Entry(cell, "f1", "LE max", 0.5 + place / 10, 0.4, 0.9) for place, cell in enumerate(cells)]
+    entries = [Entry(cell, "f1", "LE max", 0.5 + rank / 10, 0.4, 0.9) for rank, cell in enumerate(cells)]
     return ReportData(
         title="random networks",
         study={"task": "digits", "identity": "random-0", "cells": list(cells)},

@@ -50,14 +50,14 @@ def analysis(run: RunDirectory) -> Analysis:
 @pytest.fixture(scope="module")
 def data(run: RunDirectory, analysis: Analysis) -> ReportData:
     aelle = fit_aelle(analysis, STUDY, {"steps": 5, "random_state": 0})
-    found = shown(analysis, STUDY, aelle, [], loss_name=run.loss_name())
-    return dataclasses.replace(found, free_runs=shown_runs(run, STUDY, found.final))
+    report = shown(analysis, STUDY, aelle, [], loss_name=run.loss_name())
+    return dataclasses.replace(report, free_runs=shown_runs(run, STUDY, report.final))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_study_whose_goal_is_a_free_run_has_the_figure(name: str, data: ReportData) -> None:
     assert picture(figures[name], data).png.startswith(b"\x89PNG")
-    by_loss = {epoch: dataclasses.replace(each, goal="loss") for epoch, each in data.examples_by_epoch.items()}
+    by_loss = {epoch: dataclasses.replace(examples, goal="loss") for epoch, examples in data.examples_by_epoch.items()}
     loss = dataclasses.replace(data, examples_by_epoch=by_loss)
     assert picture(figures[name], loss).absent == "The study's goal is the loss, not a free run."
 
@@ -70,13 +70,13 @@ def test_the_runs_that_are_shown_are_those_that_were_measured(run: RunDirectory,
     np.testing.assert_array_equal(data.free_runs.data, held.continuation[0].double().numpy())
     pack = next(iter(cohorts(STUDY))).packs[0]
     trainer = restored(run, STUDY, get_task("forecast", seed=STUDY.seed, options=OPTIONS), pack)
-    found = measured_free_runs(trainer, None)["climate"]
+    distances = measured_free_runs(trainer, None)["climate"]
     names = [variant.network for variant in pack.variants]
     whole = trainer.closed_loop().outputs(held.context, held.continuation.shape[1]).numpy()
     for shown_run in (data.free_runs.good, data.free_runs.bad):
-        place = names.index(shown_run.network)
-        assert found[place] == pytest.approx(shown_run.outcome, abs=1e-6)
-        np.testing.assert_allclose(shown_run.outputs[:50], whole[place, 0, :50], rtol=1e-6, atol=1e-9)
+        index = names.index(shown_run.network)
+        assert distances[index] == pytest.approx(shown_run.outcome, abs=1e-6)
+        np.testing.assert_allclose(shown_run.outputs[:50], whole[index, 0, :50], rtol=1e-6, atol=1e-9)
 
 
 def test_the_systems_exponents_are_in_nats_per_step() -> None:

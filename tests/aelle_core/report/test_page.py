@@ -45,10 +45,10 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
-        found = {name: value or "" for name, value in attrs}
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found["href"]] if "href" in found else []
-        self.sources += [found["src"]] if "src" in found else []
+        attributes = {name: value or "" for name, value in attrs}
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if "href" in attributes else []
+        self.sources += [attributes["src"]] if "src" in attributes else []
         if tag not in self.EMPTY:
             self.open.append(tag)
 
@@ -120,7 +120,7 @@ def test_names_are_text_and_never_markup(report: ReportData) -> None:
     """Cells, networks and titles come from plug-ins and from whoever starts a study."""
     names = {"cells": np.where(report.final.cells == "gru", HOSTILE, report.final.cells)}
     names["networks"] = np.array([f"{HOSTILE}{number}" for number in range(len(report.final))])
-    examples = {epoch: dataclasses.replace(each, **names) for epoch, each in report.examples_by_epoch.items()}
+    examples = {epoch: dataclasses.replace(known, **names) for epoch, known in report.examples_by_epoch.items()}
     hostile = dataclasses.replace(
         report,
         title=HOSTILE,
@@ -152,16 +152,16 @@ def test_networks_to_look_at_are_those_that_the_numbers_say(report: ReportData) 
     assert [row.final_loss for row in best.rows] == [0.2, 3, 1.5, 0.1]
     assert [row.final_loss for row in disappointing.rows] == [3, 1.5]
     assert [row.final_loss for row in underrated.rows] == [0.1]
-    assert [each.anchor for each in notable(made[:1], 1.0)] == ["best"]
+    assert [row.anchor for row in notable(made[:1], 1.0)] == ["best"]
 
 
 def test_what_looks_at_the_loss_says_nothing_at_the_end(report: ReportData) -> None:
-    found = epoch_picture(report)
-    assert found is not None
-    lengths = {line.name: len(line.points) for line in found.lines}
+    drawn = epoch_picture(report)
+    assert drawn is not None
+    lengths = {line.name: len(line.points) for line in drawn.lines}
     assert lengths["current loss"] == 3
     assert lengths["AeLLE predictor"] == 4
-    assert [epoch for _, epoch in found.epochs] == [0, 1, 2, 4]
+    assert [epoch for _, epoch in drawn.epochs] == [0, 1, 2, 4]
     alone = dataclasses.replace(report, examples_by_epoch={4: report.final})
     assert epoch_picture(alone) is None
     assert 'id="by-epoch"' not in rendered(alone, [])
@@ -169,7 +169,7 @@ def test_what_looks_at_the_loss_says_nothing_at_the_end(report: ReportData) -> N
 
 def test_downloads_hold_the_numbers(html: str, report: ReportData, tmp_path: Path) -> None:
     addresses = [link.split(",")[1] for link in Page(html).links if link.startswith("data:")]
-    metrics, tables = (list(csv.DictReader(io.StringIO(base64.b64decode(each).decode()))) for each in addresses)
+    metrics, tables = (list(csv.DictReader(io.StringIO(base64.b64decode(address).decode()))) for address in addresses)
     assert len(metrics) == len(report.summaries)
     assert float(metrics[0]["mean"]) == pytest.approx(report.summaries[0].mean)
     assert [row["row"] for row in tables] == ["rnn", "gru", "lstm"]
@@ -198,7 +198,7 @@ def test_numbers_have_their_place_on_an_axis() -> None:
     bent = Axis(-100, 1, 0, 4, "symlog")  # -100 lies two decades below -1, and 1 is as far from -1 as they are
     assert [bent.position(value) for value in (-100, -10, -1, 0, 1)] == [0, 1, 2, 3, 4]
     assert [text for _, text in bent.ticks()] == [
-        each.replace("-", "\N{MINUS SIGN}") for each in ("-100", "-30", "-10", "-3", "-1", "0", "1")
+        label.replace("-", "\N{MINUS SIGN}") for label in ("-100", "-30", "-10", "-3", "-1", "0", "1")
     ]
     assert Axis.around([3.0], 0, 1).position(3.0) == 0.5
 

@@ -28,8 +28,8 @@ def address(report: ReportData, tmp_path_factory: pytest.TempPathFactory) -> str
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """A Chromium that is shared by the tests."""
-    with chromium() as found:
-        yield found
+    with chromium() as shared:
+        yield shared
 
 
 @pytest.mark.parametrize(("name", "size", "scheme"), [
@@ -86,9 +86,9 @@ def test_tables_sort_and_filter_and_points_speak(browser: "Browser", address: st
     assert page.locator("#all-networks .filter").get_by_text("20 rows").is_visible()
     letter = page.locator("#networks a.letter").first
     letter.click()
-    told = page.locator("#plane .told")
+    label = page.locator("#plane .told")
     network = (letter.get_attribute("aria-label") or "").removesuffix(" in the plane")
-    told.filter(has_text=f"{network}:").wait_for()
+    label.filter(has_text=f"{network}:").wait_for()
     page.close()
 
 

@@ -46,9 +46,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     analysis = prepare_analysis(directory.store, STUDY, splits=2, seed=0)
     parameters = {"steps": 5, "random_state": 0}
     measurements = [
-        one
+        measurement
         for split in analysis.splits
-        for one in evaluate_split(
+        for measurement in evaluate_split(
             analysis.examples, split, threshold=analysis.threshold, aelle_parameters=parameters, seed=0
         )
     ]
@@ -108,8 +108,10 @@ def test_all_that_the_verdict_names_is_in_the_early_figure(epoch: int, run: RunD
         if kind.uses_loss and epoch:
             continue  # the outcome itself takes no part in the contest at the end
         ahead = [
-            dataclasses.replace(one, f1=0.999) if (one.classifier, one.epoch) == (name, epoch) else one
-            for one in measurements
+            dataclasses.replace(measurement, f1=0.999)
+            if (measurement.classifier, measurement.epoch) == (name, epoch)
+            else measurement
+            for measurement in measurements
         ]
         assert f"{name} (F1 0.999" in " ".join(verdicts(ahead, data.last_epoch))
         figure = Early.draw(dataclasses.replace(data, summaries=summarise(ahead)))
@@ -135,8 +137,8 @@ def test_aelle_paper_draws_the_figures_of_a_study(run: RunDirectory, tmp_path: P
     """Those of the report, measured in the same way, but for that of the task."""
     done = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--figures", str(tmp_path / "pictures")])
     assert done.exit_code == 0, done.output
-    found = {path.name for path in (tmp_path / "pictures" / STUDY.identity).iterdir()}
-    assert found == {f"{name}.{suffix}" for name in DRAWN if name != "0_task" for suffix in ("png", "svg")}
+    drawn_files = {path.name for path in (tmp_path / "pictures" / STUDY.identity).iterdir()}
+    assert drawn_files == {f"{name}.{suffix}" for name in DRAWN if name != "0_task" for suffix in ("png", "svg")}
     (tmp_path / "file").touch()
     refused = CliRunner().invoke(app, ["paper", str(run), "--splits", "2", "--figures", str(tmp_path / "file")])
     assert "--figures" in str(refused.exception)
@@ -183,7 +185,7 @@ def test_kept_tables_are_made_once_and_again_where_anything_differs(
         raise AssertionError
 
     held = kept_tables(path, settings, never)
-    assert [one.name for one in held] == [one.name for one in data.tables]
+    assert [table.name for table in held] == [table.name for table in data.tables]
     np.testing.assert_equal([dataclasses.astuple(e) for e in held[0].entries], [
         dataclasses.astuple(e) for e in data.tables[0].entries
     ])  # fmt: skip

@@ -20,21 +20,21 @@ def test_a_network_is_given_the_spectrum_of_another(name: str) -> None:
     cell = get_cell(name, 3, 8)
     other = Network(cell, cell.initialise(generator(5, "weights"), 0.8))
     target = lyapunov_spectrum(other, sequences(), jacobian="hidden").exponents
-    found = design(cell, target, sequences(), steps=100)
-    measured = lyapunov_spectrum(found.network, sequences(), jacobian="hidden").exponents
-    np.testing.assert_allclose(measured, found.spectrum, atol=1e-6)
-    assert found.distance == pytest.approx(np.sqrt(np.square(measured - target).mean()), abs=1e-6)
-    assert found.distance < 0.2 < found.history[0]
-    assert found.distance == found.history.min()
+    designed = design(cell, target, sequences(), steps=100)
+    measured = lyapunov_spectrum(designed.network, sequences(), jacobian="hidden").exponents
+    np.testing.assert_allclose(measured, designed.spectrum, atol=1e-6)
+    assert designed.distance == pytest.approx(np.sqrt(np.square(measured - target).mean()), abs=1e-6)
+    assert designed.distance < 0.2 < designed.history[0]
+    assert designed.distance == designed.history.min()
 
 
 def test_targets_of_other_lengths_are_interpolated_and_what_cannot_be_is_refused() -> None:
     cell = get_cell("gru", 3, 4)
-    found = design(cell, [-0.2, -1.4], sequences(), steps=2)
-    assert found.spectrum.shape == (4,)
-    assert found.history.shape == (3,)
-    start = design(cell, [-0.2, -1.4], sequences(), start=found.network, steps=1)
-    assert start.history[0] == pytest.approx(found.distance)
+    designed = design(cell, [-0.2, -1.4], sequences(), steps=2)
+    assert designed.spectrum.shape == (4,)
+    assert designed.history.shape == (3,)
+    start = design(cell, [-0.2, -1.4], sequences(), start=designed.network, steps=1)
+    assert start.history[0] == pytest.approx(designed.distance)
     for options, message in (
         ({"spectrum": [[-1.0]]}, r"spectrum \(1, 1\): expected \(k,\)"),
         ({"spectrum": [float("nan")]}, "none of them NaN"),

@@ -27,7 +27,7 @@ def made_sweep(count: int = 120, tells: bool = True) -> Sweep:
     """A sweep whose final loss is the distance of the largest exponent from 0, or, without `tells`, luck."""
     source = np.random.default_rng(0)
     largest = source.uniform(-1.0, 0.2, count)
-    spectra = tuple(one - np.linspace(0, 2, 16) for one in largest)
+    spectra = tuple(top - np.linspace(0, 2, 16) for top in largest)
     final = 0.1 + (np.abs(largest) if tells else source.permutation(np.abs(largest)))
     epochs = np.arange(9)
     losses = final[:, None] + source.uniform(0.5, 3.0, (count, 1)) * np.exp(-epochs)[None]
@@ -40,11 +40,11 @@ def test_a_predictor_learns_the_order_and_names_what_it_does_not_know() -> None:
     sweep = made_sweep()
     predictor = SpectrumPredictor(smoothing=False).fit(sweep.of(np.arange(80)))
     asked = sweep.of(np.arange(80, 120))
-    found = predictor.predict(asked.spectra)
-    assert spearmanr(found.loss, asked.final_loss).statistic > 0.95
-    assert (found.spread >= 0).all()
-    assert found.spread.mean() > 0
-    assert (found.distance <= 1).mean() > 0.8
+    predicted = predictor.predict(asked.spectra)
+    assert spearmanr(predicted.loss, asked.final_loss).statistic > 0.95
+    assert (predicted.spread >= 0).all()
+    assert predicted.spread.mean() > 0
+    assert (predicted.distance <= 1).mean() > 0.8
     assert (predictor.predict([np.linspace(9, 8, 16)]).distance > 1).all()
     assert predictor.cells == {"gru", "lstm"}
 
@@ -53,10 +53,10 @@ def test_smoothing_averages_over_similar_spectra_alone() -> None:
     sweep = made_sweep()
     plain, smooth = (SpectrumPredictor(smoothing=on).fit(sweep) for on in (False, True))
     spectra = [*sweep.spectra[:10], *sweep.spectra[:10]]
-    one, other = plain.predict(spectra).loss, smooth.predict(spectra).loss
-    assert np.ptp(other[:10] - other[10:]) == pytest.approx(0, abs=1e-9)
-    assert np.std(other) < np.std(one)
-    assert spearmanr(one, other).statistic > 0.9
+    unsmoothed, smoothed = plain.predict(spectra).loss, smooth.predict(spectra).loss
+    assert np.ptp(smoothed[:10] - smoothed[10:]) == pytest.approx(0, abs=1e-9)
+    assert np.std(smoothed) < np.std(unsmoothed)
+    assert spearmanr(unsmoothed, smoothed).statistic > 0.9
 
 
 def test_networks_layers_and_modules_are_ranked_together() -> None:
@@ -76,10 +76,10 @@ def test_networks_layers_and_modules_are_ranked_together() -> None:
     candidates = [nn.GRU(3, 6), *networks, Own(), nn.LSTMCell(3, 6)]
     inputs = torch.rand(2, 9, 3)
     ranked = screen(candidates, inputs, SpectrumPredictor(smoothing=False).fit(made_sweep()))
-    assert sorted(one.index for one in ranked) == list(range(5))
-    assert [one.predicted for one in ranked] == sorted(one.predicted for one in ranked)
+    assert sorted(candidate.index for candidate in ranked) == list(range(5))
+    assert [candidate.predicted for candidate in ranked] == sorted(candidate.predicted for candidate in ranked)
     alone = screen([candidates[1]], inputs, SpectrumPredictor(smoothing=False).fit(made_sweep()))
-    same = next(one for one in ranked if one.index == 1)
+    same = next(candidate for candidate in ranked if candidate.index == 1)
     assert same.predicted == pytest.approx(alone[0].predicted)
 
 
@@ -87,7 +87,7 @@ def test_a_network_that_is_not_finite_comes_last() -> None:
     cell = get_cell("rnn", 2, 4)
     broken = {name: torch.full(shape, float("nan")) for name, shape in cell.parameter_shapes().items()}
     ranked = screen([Network(cell, broken), nn.RNN(2, 4)], torch.rand(1, 5, 2), SpectrumPredictor().fit(made_sweep()))
-    assert [one.index for one in ranked] == [1, 0]
+    assert [candidate.index for candidate in ranked] == [1, 0]
     assert np.isnan(ranked[1].predicted)
     assert ranked[1].unlike
 
@@ -148,7 +148,7 @@ def test_candidates_are_the_networks_that_training_starts_with() -> None:
     task = get_task("digits", seed=0, options=study.task_options)
     whole, drawn = drawn_candidates(study, task, 3)
     variants = cohorts(whole)[0].packs[0].variants
-    trainer = PackTrainer(drawn[0].network.cell, task, [one.settings for one in variants])
+    trainer = PackTrainer(drawn[0].network.cell, task, [variant.settings for variant in variants])
     for number, candidate in enumerate(drawn):
         for name, weights in candidate.network.parameters.items():
             assert torch.equal(weights, trainer.parameters[name][number].detach())

@@ -119,15 +119,15 @@ def test_a_killed_writer_leaves_no_half_file(tmp_path: Path) -> None:
         writer.start()
         deadline = time.monotonic() + 60
         while len(store.files()) < last + 20 and time.monotonic() < deadline:
-            found = keys(store.read())  # reading beside it sees whole fragments only
-            assert len(set(found)) == len(found)
-            assert len(found) % 2 == 0
+            stored = keys(store.read())  # reading beside it sees whole fragments only
+            assert len(set(stored)) == len(stored)
+            assert len(stored) % 2 == 0
         time.sleep(0.003 * attempt)
         assert writer.pid is not None
         os.kill(writer.pid, signal.SIGKILL)
         writer.join()
-        found = keys(store.read())
-        assert len(set(found)) == len(found) == 2 * len(store.files())
+        stored = keys(store.read())
+        assert len(set(stored)) == len(stored) == 2 * len(store.files())
         last = len(store.files())
     assert last >= 60
 
@@ -250,7 +250,7 @@ def test_a_choice_of_the_wrong_kind_is_named(tmp_path: Path, choice: dict[str, A
 def test_values_that_do_not_fit_are_refused_before_anything_is_written(tmp_path: Path, changes: dict[str, Any]) -> None:
     store = SpectraStore(tmp_path)
     with pytest.raises(StoreError, match="expected"):
-        store.write([dataclasses.replace(one, **changes) for one in records(0, 0)])
+        store.write([dataclasses.replace(record, **changes) for record in records(0, 0)])
     assert store.files() == []
 
 
@@ -291,8 +291,8 @@ def test_reading_beside_a_compaction(tmp_path: Path) -> None:
     def read() -> None:
         while not done.is_set():
             try:
-                if len(set(found := keys(store.read()))) != len(found) or not store.has("a-1", "gru", "pack0", 0):
-                    failures.append(f"{len(found)} rows")
+                if len(set(stored := keys(store.read()))) != len(stored) or not store.has("a-1", "gru", "pack0", 0):
+                    failures.append(f"{len(stored)} rows")
             except Exception as error:
                 failures.append(repr(error))
 
@@ -346,9 +346,9 @@ def test_errors_travel_between_processes() -> None:
 def test_the_estimate_for_a_plan_is_near_what_is_written(tmp_path: Path, units: int) -> None:
     random = np.random.default_rng(0)
     members = [
-        dataclasses.replace(one, pack="pack0", spectrum_hidden=-np.sort(random.exponential(size=units)))
+        dataclasses.replace(record, pack="pack0", spectrum_hidden=-np.sort(random.exponential(size=units)))
         for pack in range(8)
-        for one in records(pack, 0)
+        for record in records(pack, 0)
     ]
     size = SpectraStore(tmp_path).write(members).stat().st_size
     assert 0.6 < size / (len(members) * estimated_row_bytes(units, pack_size=len(members))) < 1.4

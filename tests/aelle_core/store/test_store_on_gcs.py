@@ -45,8 +45,8 @@ def test_a_store_is_the_same_as_in_a_directory(endpoint: str, tmp_path: Path) ->
 
 def test_a_study_and_what_is_lost_under_way(endpoint: str, tmp_path: Path) -> None:
     run, alone_here = RunDirectory(address_of(endpoint, "run")), RunDirectory(tmp_path / "run")
-    for each in (run, alone_here):
-        run_study(SMALL, each, way="packed")
+    for directory in (run, alone_here):
+        run_study(SMALL, directory, way="packed")
     assert run.store.read().equals(alone_here.store.read())
     run.settings.unlink()
     with pytest.raises(StoreError, match="no study in"):

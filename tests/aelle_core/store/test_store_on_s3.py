@@ -53,7 +53,7 @@ def test_a_store_is_the_same_as_in_a_directory(address: str, tmp_path: Path, mer
     assert there.stored("a-1") == here.stored("a-1") == {("gru", f"pack{pack}"): {0, 1, 2} for pack in range(3)}
     assert there.has("a-1", "gru", "pack1", 2)
     assert not there.has("a-1", "gru", "pack9", 2)
-    assert [place.name.split("-")[0] for place in there.files()] == [path.name.split("-")[0] for path in here.files()]
+    assert [path.name.split("-")[0] for path in there.files()] == [path.name.split("-")[0] for path in here.files()]
 
 
 def test_what_is_stored_is_told_in_few_requests(object_store: ObjectStore, address: str) -> None:
@@ -70,9 +70,9 @@ def test_a_study_from_training_to_the_report(
     address: str, object_store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:
     run, alone_here = RunDirectory(address), RunDirectory(tmp_path / "run")
-    for each in (run, alone_here):
-        each.check(SMALL)
-        run_study(SMALL, each, way="packed")
+    for directory in (run, alone_here):
+        directory.check(SMALL)
+        run_study(SMALL, directory, way="packed")
     assert run.store.read().equals(alone_here.store.read())
     before = set(object_store.keys(bucket))
     object_store.requests.clear()
@@ -84,9 +84,9 @@ def test_a_study_from_training_to_the_report(
     analysis = prepare_analysis(run.store, run.study(), splits=2, seed=0)
     parameters = {"target": "log", "alphas": (5.0,), "steps": 5}
     measurements = [
-        one
+        measurement
         for split in analysis.splits
-        for one in evaluate_split(
+        for measurement in evaluate_split(
             analysis.examples, split, threshold=analysis.threshold, aelle_parameters=parameters, seed=0
         )
     ]
@@ -138,7 +138,7 @@ def test_a_run_that_is_lost_is_not_made_again(address: str, tmp_path: Path) -> N
 
         with pytest.raises(StoreError, match=r"run.*expected"):
             run_study(SMALL, run, way="packed", on_epoch=lose)
-        assert not [each for each in run.path.glob("*") if each.is_file()]
+        assert not [path for path in run.path.glob("*") if path.is_file()]
         assert not (run.path / "checkpoints").exists()
         assert not (run.path / "spectra").exists()
         with pytest.raises(StoreError, match="no study in"):
@@ -211,10 +211,10 @@ def test_reading_and_writing_beside_compactions(address: str) -> None:
         seen = 0
         while not done.is_set():
             try:
-                found = keys(store.read())
-                if len(set(found)) != len(found) or len(found) < seen or not store.has("a-1", "gru", "pack0", 0):
-                    failures.append(f"{len(found)} rows after {seen}")
-                seen = len(found)
+                stored = keys(store.read())
+                if len(set(stored)) != len(stored) or len(stored) < seen or not store.has("a-1", "gru", "pack0", 0):
+                    failures.append(f"{len(stored)} rows after {seen}")
+                seen = len(stored)
             except Exception as error:
                 failures.append(repr(error))
 
@@ -257,7 +257,7 @@ def merged_by_hand(store: SpectraStore, packs: tuple[int, ...], sources: list[An
 
     directory = store.contents.directory("a-1", "gru", 0)
     return _write_merged(
-        store, directory, [f"pack{pack}.parquet" for pack in packs] + [one.name for one in sources or ()]
+        store, directory, [f"pack{pack}.parquet" for pack in packs] + [source.name for source in sources or ()]
     )
 
 

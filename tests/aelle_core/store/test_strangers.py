@@ -63,29 +63,29 @@ def store(tmp_path: Path, silent: bool) -> SpectraStore:
 
 
 COPIES: dict[str, Callable[[Path], Path]] = {
-    "a conflict copy": lambda one: one.with_name("pack0.sync-conflict-20260101-101010-ABCDEFG.parquet"),
-    "a backup": lambda one: one.with_name("pack0 (1).parquet"),
-    "a copy by another name": lambda one: one.with_name("other.parquet"),
-    "another pack's place": lambda one: one.with_name("pack1.parquet"),
-    "epoch=000": lambda one: one.parent.parent / "epoch=000" / one.name,
-    "a merged file's name": lambda one: one.with_name("merged-x.parquet"),
-    "a merged file's whole name": lambda one: one.with_name("merged-0000001-abc.parquet"),
+    "a conflict copy": lambda path: path.with_name("pack0.sync-conflict-20260101-101010-ABCDEFG.parquet"),
+    "a backup": lambda path: path.with_name("pack0 (1).parquet"),
+    "a copy by another name": lambda path: path.with_name("other.parquet"),
+    "another pack's place": lambda path: path.with_name("pack1.parquet"),
+    "epoch=000": lambda path: path.parent.parent / "epoch=000" / path.name,
+    "a merged file's name": lambda path: path.with_name("merged-x.parquet"),
+    "a merged file's whole name": lambda path: path.with_name("merged-0000001-abc.parquet"),
 }
 
 
 @pytest.mark.parametrize("kind", COPIES)
 def test_a_copy_is_named_and_never_counted(store: SpectraStore, kind: str) -> None:
     root = Path(str(store.path))
-    place = COPIES[kind](fragment(root))
-    before = place.read_bytes() if place.exists() else None
-    place.parent.mkdir(exist_ok=True)
-    shutil.copy(fragment(root), place)
+    copy = COPIES[kind](fragment(root))
+    before = copy.read_bytes() if copy.exists() else None
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(fragment(root), copy)
     for use in (store.read, lambda: store.read(epoch="last"), lambda: compact(store)):
         with pytest.raises(StoreError) as refused:
             use()
-        assert place.name in str(refused.value) or place.parent.name in str(refused.value)
+        assert copy.name in str(refused.value) or copy.parent.name in str(refused.value)
     assert len(list(root.rglob("*.parquet"))) == 9 + (before is None)
-    place.unlink() if before is None else place.write_bytes(before)
+    copy.unlink() if before is None else copy.write_bytes(before)
     assert store.read().num_rows == 18
 
 
@@ -215,16 +215,18 @@ def test_older_and_newer_files_are_merged_together(tmp_path: Path) -> None:
 def test_digests_do_not_depend_on_how_arrow_holds_the_values() -> None:
     random = np.random.default_rng(0)
     values = {
-        "number": pa.array([None if one < 0.2 else one for one in random.random(40)], pa.float64()),
-        "text": pa.array([None if one < 3 else "ä" * one for one in random.integers(0, 9, 40)]),
-        "list": pa.array([None if one < 2 else list(random.random(one)) for one in random.integers(0, 6, 40)]),
-        "map": pa.array([[("a", 1.0), ("bc", float(one))] for one in range(40)], pa.map_(pa.string(), pa.float64())),
+        "number": pa.array([None if number < 0.2 else number for number in random.random(40)], pa.float64()),
+        "text": pa.array([None if count < 3 else "ä" * count for count in random.integers(0, 9, 40)]),
+        "list": pa.array([None if count < 2 else list(random.random(count)) for count in random.integers(0, 6, 40)]),
+        "map": pa.array(
+            [[("a", 1.0), ("bc", float(number))] for number in range(40)], pa.map_(pa.string(), pa.float64())
+        ),
     }
     for name, array in values.items():
         lengths = [7, 0, 20, 13]
-        found = range_digests(array, lengths)
+        digests = range_digests(array, lengths)
         start = 0
-        for length, digest in zip(lengths, found, strict=True):
+        for length, digest in zip(lengths, digests, strict=True):
             alone = ColumnDigest()
             alone.add(
                 pa.chunked_array(
@@ -301,9 +303,9 @@ def run_with_measure(repository: Path) -> Callable[[str], str]:
     import subprocess
     import sys
 
-    place = repository / "aelle_core" / "store" / "schema.py"
+    file = repository / "aelle_core" / "store" / "schema.py"
     start = "MEASURES: dict[str, str] = {"
-    source = place.read_text().replace(start, f"{start}'horizon': 'how far it sees', ")
+    source = file.read_text().replace(start, f"{start}'horizon': 'how far it sees', ")
     code = (
         "import sys, types; name = 'aelle_core.store.schema'; module = sys.modules[name] = types.ModuleType(name)\n"
         f"exec({source!r}, module.__dict__)\n"
@@ -334,14 +336,14 @@ def test_whatever_byte_of_a_fragment_is_altered_the_rows_are_right_or_the_advice
     path = sorted(tmp_path.rglob("*.parquet"))[0]
     whole = path.read_bytes()
     draw = np.random.default_rng(0)
-    for place in draw.choice(len(whole), 300, replace=False):
+    for offset in draw.choice(len(whole), 300, replace=False):
         altered = bytearray(whole)
-        altered[place] ^= 1 << int(draw.integers(8))
+        altered[offset] ^= 1 << int(draw.integers(8))
         path.write_bytes(bytes(altered))
         try:
-            found = store.read()
+            rows = store.read()
         except StoreError as error:
             assert str(path) in str(error)
             assert REMEDY in str(error)
         else:
-            assert found.equals(expected)
+            assert rows.equals(expected)

@@ -18,25 +18,25 @@ def variants(study: Study) -> list[Any]:
 
 
 def test_every_network_of_the_preset_draws_all_of_it() -> None:
-    found = variants(get_preset("mixed").replace(networks=40))
-    assert {each.settings.initialiser for each in found} == set(FAMILIES)
-    assert {each.settings.truncation for each in found} == set(range(4, 23))
-    for each in found:
-        assert each.hyperparameters["truncation"] == each.settings.truncation
-        chosen = {name: each.hyperparameters[f"initialiser {name}"] for name in FAMILIES}
-        assert chosen == {name: float(name == each.settings.initialiser) for name in FAMILIES}
-        assert 0.05 <= each.settings.clip <= 5
-        assert not {"truncation", "initialiser"} & set(each.settings.constants)
+    drawn = variants(get_preset("mixed").replace(networks=40))
+    assert {variant.settings.initialiser for variant in drawn} == set(FAMILIES)
+    assert {variant.settings.truncation for variant in drawn} == set(range(4, 23))
+    for variant in drawn:
+        assert variant.hyperparameters["truncation"] == variant.settings.truncation
+        chosen = {name: variant.hyperparameters[f"initialiser {name}"] for name in FAMILIES}
+        assert chosen == {name: float(name == variant.settings.initialiser) for name in FAMILIES}
+        assert 0.05 <= variant.settings.clip <= 5
+        assert not {"truncation", "initialiser"} & set(variant.settings.constants)
 
 
 def test_drawing_more_leaves_all_other_draws_as_they_were() -> None:
     plain = Study(cells=("gru",), networks=6)
     mixed = plain.replace(ranges={"gru": {"truncation": [2, 8], "initialiser": "normal"}})
-    for one, two in zip(variants(plain), variants(mixed), strict=True):
-        assert one.hyperparameters.items() <= two.hyperparameters.items()
-        assert (one.settings.initialiser, one.settings.truncation) == ("uniform", None)
-        assert two.settings.initialiser == "normal"
-        assert set(two.hyperparameters) - set(one.hyperparameters) == {"truncation", "initialiser normal"}
+    for without, with_more in zip(variants(plain), variants(mixed), strict=True):
+        assert without.hyperparameters.items() <= with_more.hyperparameters.items()
+        assert (without.settings.initialiser, without.settings.truncation) == ("uniform", None)
+        assert with_more.settings.initialiser == "normal"
+        assert set(with_more.hyperparameters) - set(without.hyperparameters) == {"truncation", "initialiser normal"}
 
 
 def test_what_was_drawn_is_stored_where_the_baselines_look(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_what_was_drawn_is_stored_where_the_baselines_look(tmp_path: Path) -> No
     run_study(study, RunDirectory(tmp_path / "run"), way="packed")
     examples = load_examples(RunDirectory(tmp_path / "run").store, study)[0][1]
     assert {"truncation", *(f"initialiser {name}" for name in FAMILIES)} <= set(examples.hyperparameters)
-    expected = {each.network: each.hyperparameters for each in variants(study)}
+    expected = {variant.network: variant.hyperparameters for variant in variants(study)}
     for index, network in enumerate(examples.networks):
         for name, value in expected[network].items():
             assert examples.hyperparameters[name][index] == value
@@ -76,11 +76,11 @@ def test_force_has_neither() -> None:
 def test_choices_and_whole_ranges_cover_all_their_values_evenly() -> None:
     places = [index / 1000 for index in range(1000)]
     choice = Choice(FAMILIES)
-    assert [sum(choice.at(place) == name for place in places) for name in FAMILIES] == [334, 333, 333]
+    assert [sum(choice.at(share) == name for share in places) for name in FAMILIES] == [334, 333, 333]
     assert (str(choice), choice.varies, Choice(("normal",)).varies) == ("uniform or normal or orthogonal", True, False)
     whole = WholeRange.parse([1, 4, "linear"])
-    drawn = [whole.at(place) for place in places]
+    drawn = [whole.at(share) for share in places]
     assert all(249 <= drawn.count(value) <= 251 for value in (1.0, 2.0, 3.0, 4.0))
-    assert [WholeRange.parse([1, 3]).at(place) for place in (0.0, 0.7, 1.0)] == [1.0, 2.0, 3.0]  # by its logarithm
+    assert [WholeRange.parse([1, 3]).at(share) for share in (0.0, 0.7, 1.0)] == [1.0, 2.0, 3.0]  # by its logarithm
     assert WholeRange.parse(5).at(0.3) == 5.0
     assert (whole.varies, Range(2, 2).varies) == (True, False)

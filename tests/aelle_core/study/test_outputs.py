@@ -19,15 +19,15 @@ STUDY = get_preset("digits").replace(cells=["rnn"], units=[4], networks=2, epoch
 def test_the_write_test_follows_no_link(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
-    place = tmp_path / "place"
-    place.mkdir()
+    directory = tmp_path / "place"
+    directory.mkdir()
     for name in ("_aelle-write-test", "_aelle-run.lock"):
-        (place / name).symlink_to(precious)
-    RunDirectory(place / "run").check(STUDY)
-    RunDirectory(place).check(STUDY)
+        (directory / name).symlink_to(precious)
+    RunDirectory(directory / "run").check(STUDY)
+    RunDirectory(directory).check(STUDY)
     assert precious.read_text() == "kept"
-    assert sorted(path.name for path in place.iterdir()) == ["_aelle-run.lock", "_aelle-write-test"]
-    with pytest.raises(UserError, match="is a link"), alone(place, "_aelle-run.lock"):
+    assert sorted(path.name for path in directory.iterdir()) == ["_aelle-run.lock", "_aelle-write-test"]
+    with pytest.raises(UserError, match="is a link"), alone(directory, "_aelle-run.lock"):
         pass
     assert precious.read_text() == "kept"
 
@@ -44,9 +44,9 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_dry_run_refuses_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    for place in ("/proc/self/run", "/sys/run"):
+    for directory in ("/proc/self/run", "/sys/run"):
         with pytest.raises(UserError):
-            RunDirectory(place).check(STUDY)
+            RunDirectory(directory).check(STUDY)
     (tmp_path / "file").write_text("")
     for write in (True, False):
         with pytest.raises(UserError, match="is a file: expected a directory"):
@@ -84,4 +84,4 @@ def test_what_is_no_regular_file_is_never_replaced(kind: str, tmp_path: Path, mo
     assert done.returncode == 2
     assert f"'output.csv' is {kind}: expected" in done.stderr
     assert path.lstat().st_mode == before.st_mode
-    assert [each.name for each in tmp_path.iterdir()] == ["output.csv"]
+    assert [left.name for left in tmp_path.iterdir()] == ["output.csv"]

@@ -43,7 +43,7 @@ def test_packs_are_drawn_when_asked_for_and_the_same_anywhere() -> None:
     packs = cohorts(STUDY)[0].packs
     assert [len(pack.variants) for pack in packs] == [4, 4, 4, 2]
     assert [pack.name for pack in packs] == list(packs.names())
-    assert [[each.network for each in pack.variants] for pack in packs] == [packs.networks(n) for n in range(4)]
+    assert [[variant.network for variant in pack.variants] for pack in packs] == [packs.networks(n) for n in range(4)]
     assert pickle.loads(pickle.dumps(packs))[3] == packs[3] == packs[-1]
     assert packs[1:3] == (packs[1], packs[2])
     other_size = cohorts(STUDY.replace(pack_size=14))[0].packs[0]
@@ -68,14 +68,14 @@ def test_records_are_kept_replaced_and_cleared(tmp_path: Path) -> None:
     quarantine.add(given_up(2))
     quarantine.add(given_up(1))
     quarantine.add(given_up(2, "OSError: other"))
-    assert [(each.pack, each.cause, each.attempts) for each in quarantine.packs()] == [
+    assert [(record.pack, record.cause, record.attempts) for record in quarantine.packs()] == [
         ("rnn-4-pack0001", "RuntimeError: no luck", 4),
         ("rnn-4-pack0002", "OSError: other", 4),
     ]
     assert quarantine.packs()[0].networks == ("rnn-4-00004", "rnn-4-00005", "rnn-4-00006", "rnn-4-00007")
     quarantine.clear("rnn-4-pack0001")
     quarantine.clear("rnn-4-pack0001")
-    assert [each.pack for each in quarantine.packs()] == ["rnn-4-pack0002"]
+    assert [record.pack for record in quarantine.packs()] == ["rnn-4-pack0002"]
     (quarantine.path / "rnn-4-pack0002.json").write_text("{}")
     with pytest.raises(UserError, match=r"rnn-4-pack0002.json' cannot be read"):
         quarantine.packs()

@@ -51,9 +51,9 @@ def test_it_is_analysed_reported_and_shown_beside_the_paper(run: RunDirectory) -
     from aelle_core.evaluation import evaluate_split
 
     measured = [
-        one
+        measurement
         for split in analysis.splits
-        for one in evaluate_split(
+        for measurement in evaluate_split(
             analysis.examples, split, threshold=analysis.threshold, aelle_parameters={"target": "log"}, seed=0
         )
     ]

@@ -26,12 +26,12 @@ needs_dysts = pytest.mark.skipif(find_spec("dysts") is None, reason="dysts is no
     ],
 )
 def test_equations_are_the_ones_that_are_written_here(theirs: str, ours: str, parameters: dict[str, float]) -> None:
-    found, known = get_system(f"dysts:{theirs}", **parameters), get_system(ours)
+    system, known = get_system(f"dysts:{theirs}", **parameters), get_system(ours)
     state = known.on_attractor(3, seed=1)
-    if isinstance(found, Flow) and isinstance(known, Flow):
-        torch.testing.assert_close(found.velocity(state), known.velocity(state))
+    if isinstance(system, Flow) and isinstance(known, Flow):
+        torch.testing.assert_close(system.velocity(state), known.velocity(state))
     else:
-        torch.testing.assert_close(found.advance(state), known.advance(state))
+        torch.testing.assert_close(system.advance(state), known.advance(state))
 
 
 @needs_dysts
@@ -47,9 +47,11 @@ def test_samples_are_near_the_start_that_the_package_keeps_and_angles_are_folded
 @needs_dysts
 def test_a_map_has_its_exponents_and_they_add_up_to_its_divergence() -> None:
     system = get_system("dysts:Henon")
-    found = lyapunov_spectrum(system, initial_state=system.on_attractor(8, seed=1), steps=800, warmup=50, check=False)
-    assert abs(found.exponents[0] - 0.41922) < 3 * found.stderr[0] + 1e-3
-    assert found.exponents.sum() == pytest.approx(math.log(0.3), abs=1e-9)
+    spectrum = lyapunov_spectrum(
+        system, initial_state=system.on_attractor(8, seed=1), steps=800, warmup=50, check=False
+    )
+    assert abs(spectrum.exponents[0] - 0.41922) < 3 * spectrum.stderr[0] + 1e-3
+    assert spectrum.exponents.sum() == pytest.approx(math.log(0.3), abs=1e-9)
     assert mean_divergence(system, system.on_attractor(4), 20) == pytest.approx(math.log(0.3), abs=1e-9)
 
 

@@ -33,7 +33,7 @@ def check_against_what_is_published(
     system = get_system(name, **parameters)
     known = system.published
     assert known is not None
-    found = lyapunov_spectrum(
+    spectrum = lyapunov_spectrum(
         system,
         initial_state=system.on_attractor(count, seed=3),
         steps=steps,
@@ -43,8 +43,8 @@ def check_against_what_is_published(
     )
     for rank, value in known.exponents.items():
         # A direction along the flow is one of rounding alone, so its spread over sequences may be next to nothing.
-        spread = max(found.stderr[rank] / system.interval, 1 / (steps * system.interval))
-        assert abs(found.exponents[rank] / system.interval - value) < 3 * spread + known.tolerance, (name, rank)
+        spread = max(spectrum.stderr[rank] / system.interval, 1 / (steps * system.interval))
+        assert abs(spectrum.exponents[rank] / system.interval - value) < 3 * spread + known.tolerance, (name, rank)
 
 
 @pytest.mark.parametrize(("name", "parameters", "count", "steps", "warmup"), SHORT)
@@ -67,8 +67,8 @@ def test_spectra_of_larger_systems_are_the_published_ones(
 )
 def test_exponents_add_up_to_the_divergence_of_the_equation(name: str, rate: float) -> None:
     system = get_system(name)
-    found = lyapunov_spectrum(system, initial_state=system.on_attractor(2), steps=5, check=False)
-    assert found.exponents.sum() / system.interval == pytest.approx(rate, abs=2e-4 * abs(rate))
+    spectrum = lyapunov_spectrum(system, initial_state=system.on_attractor(2), steps=5, check=False)
+    assert spectrum.exponents.sum() / system.interval == pytest.approx(rate, abs=2e-4 * abs(rate))
 
 
 @pytest.mark.parametrize("name", list(systems))
@@ -103,7 +103,7 @@ def test_small_waves_of_kuramoto_sivashinsky_grow_as_the_linear_equation_says() 
     torch.testing.assert_close(system.advance(state), growth * state, rtol=1e-7, atol=1e-17)
 
 
-@pytest.mark.parametrize("name", ["lookup", *(f"{each}" for each in systems)])
+@pytest.mark.parametrize("name", ["lookup", *(f"{system_name}" for system_name in systems)])
 def test_examples_in_the_documentation_run(name: str) -> None:
     module = importlib.import_module(systems[name].__module__ if name != "lookup" else "aelle_core.systems.lookup")
     assert doctest.testmod(module).failed == 0

@@ -47,13 +47,13 @@ def table(lengths: "np.ndarray | list[int]" = LENGTHS, **columns: Any) -> list[d
 def unscaled(task: Arrays, part: str) -> dict[int, np.ndarray]:
     """The inputs of a part in their own units, by the sequence that feature a tells."""
     examples, scaling = getattr(task.splits, part), task.statement()["standardisation"]
-    means, deviations = (np.array([scaling[name][each] for name in ("a", "b")]) for each in (0, 1))
-    found = {}
+    means, deviations = (np.array([scaling[name][at] for name in ("a", "b")]) for at in (0, 1))
+    unscaled_values = {}
     for number, inputs in enumerate(examples.inputs.double().numpy()):
         length = len(inputs) if examples.lengths is None else int(examples.lengths[number])
         values = inputs[:length] * deviations + means
-        found[round(values[0, 0])] = values
-    return found
+        unscaled_values[round(values[0, 0])] = values
+    return unscaled_values
 
 
 def test_a_csv_of_classes_becomes_padded_sequences_with_their_labels(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_csv_of_classes_becomes_padded_sequences_with_their_labels(tmp_path: P
             np.testing.assert_allclose(values[:, 1], -np.arange(LENGTHS[number]), atol=1e-5)
             assert int(target) == number % 2
     assert seen == set(range(30))
-    assert [len(each) for each in (task.splits.training, task.splits.validation, task.splits.test)] == [18, 6, 6]
+    assert [len(split) for split in (task.splits.training, task.splits.validation, task.splits.test)] == [18, 6, 6]
 
 
 def test_standardisation_is_learned_from_the_training_part_alone_and_stated(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_one_long_series_is_split_in_time_with_gaps(tmp_path: Path) -> None:
     np.save(tmp_path / "own.npy", np.arange(1000.0))
     task = arrays(tmp_path / "own.npy", window=20, gap=30, standardise=False)
     parts = [task.splits.training, task.splits.validation, task.splits.test]
-    ends = [(int(each.inputs.min()), int(each.targets.max())) for each in parts]
+    ends = [(int(part.inputs.min()), int(part.targets.max())) for part in parts]
     assert ends[0][0] == 0
     assert ends[1][0] - ends[0][1] > 30
     assert ends[2][0] - ends[1][1] > 30
-    assert all(torch.equal(each.targets, each.inputs + 1) for each in parts)
+    assert all(torch.equal(part.targets, part.inputs + 1) for part in parts)
     assert task.statement()["split"] == "time"
     assert task.baselines()["no change"] == 1.0
     starts = parts[0].inputs[:, 0, 0]
@@ -127,9 +127,9 @@ def test_one_long_series_is_split_in_time_with_gaps(tmp_path: Path) -> None:
     assert len(overlapping.splits.training) > 3 * len(parts[0])
 
 
-def same(one: Arrays, other: Arrays) -> bool:
+def same(first: Arrays, second: Arrays) -> bool:
     parts = ("training", "validation", "test")
-    return all(getattr(one.splits, part).digest() == getattr(other.splits, part).digest() for part in parts)
+    return all(getattr(first.splits, part).digest() == getattr(second.splits, part).digest() for part in parts)
 
 
 def test_csv_parquet_npz_a_directory_and_arrays_of_a_program_give_the_same_examples(tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_csv_parquet_npz_a_directory_and_arrays_of_a_program_give_the_same_examp
     ]
     labels = np.arange(30) % 3
     padded = np.full((30, 9, 2), np.nan)
-    for number, each in enumerate(sequences):
-        padded[number, : len(each)] = each
+    for number, sequence in enumerate(sequences):
+        padded[number, : len(sequence)] = sequence
     np.savez(tmp_path / "own.npz", inputs=padded, targets=labels, lengths=LENGTHS)
     kept = keep_arrays(sequences, labels, at=tmp_path / "kept")
     folder = tmp_path / "folder"
-    for number, each in enumerate(sequences):
+    for number, sequence in enumerate(sequences):
         (folder / str(number % 3)).mkdir(parents=True, exist_ok=True)
-        np.save(folder / str(number % 3) / f"{number:02d}.npy", each)
+        np.save(folder / str(number % 3) / f"{number:02d}.npy", sequence)
     for path in (tmp_path / "own.parquet", tmp_path / "own.npz", kept):
         assert same(arrays(path), expected), path
     assert keep_arrays(sequences, labels, at=tmp_path / "kept") == kept
@@ -160,7 +160,7 @@ def test_csv_parquet_npz_a_directory_and_arrays_of_a_program_give_the_same_examp
 def test_rows_in_any_order_are_sorted_by_their_time(tmp_path: Path) -> None:
     rows = table(time=lambda number, step: step, label=lambda number, step: number % 2)
     expected = arrays(write_csv(tmp_path / "own.csv", rows))
-    shuffled = [rows[place] for place in np.random.default_rng(1).permutation(len(rows))]
+    shuffled = [rows[row] for row in np.random.default_rng(1).permutation(len(rows))]
     first = [row for number in range(30) for row in shuffled if row["sequence"] == f"s{number:02d}"]
     assert same(arrays(write_csv(tmp_path / "mixed.csv", first)), expected)
     assert "time" not in expected.statement()["feature_names"]

@@ -45,7 +45,7 @@ def pack(task: Classification, settings: list[NetworkSettings] = SETTINGS, way: 
 
 def test_codes_are_the_text_and_no_character_is_in_two_sequences(tmp_path: Path) -> None:
     """A text of as many characters as code points allow, each once: every sequence tells where it is from."""
-    text = "".join(chr(0x3400 + place) for place in range(6000))
+    text = "".join(chr(0x3400 + code) for code in range(6000))
     (tmp_path / "text").write_text(text, encoding="utf-8")
     task = made(tmp_path / "text", steps=49)
     assert task.classes == task.input_size == 6000
@@ -53,7 +53,7 @@ def test_codes_are_the_text_and_no_character_is_in_two_sequences(tmp_path: Path)
     splits = task.splits
     parts = [splits.training, splits.validation, splits.test]
     seen = [torch.cat([part.inputs.long(), part.targets[:, -1:]], dim=1) for part in parts]
-    assert [len(each) for each in seen] == [96, 12, 12]
+    assert [len(sequences) for sequences in seen] == [96, 12, 12]
     places = torch.cat(seen)
     assert torch.equal(places.flatten().sort().values, torch.arange(6000))
     for part in parts:
@@ -224,8 +224,8 @@ def test_a_network_sees_its_share_and_no_other_sequence(letters: Path, monkeypat
 def test_a_pack_learns_as_its_networks_do_alone(letters: Path, way: str) -> None:
     task = made(letters, steps=20)
     together = list(pack(task, way=way).run(2))
-    for index, each in enumerate(SETTINGS):
-        for result, other in zip(pack(task, [each], way).run(2), together, strict=True):
+    for index, settings in enumerate(SETTINGS):
+        for result, other in zip(pack(task, [settings], way).run(2), together, strict=True):
             torch.testing.assert_close(result.train_loss[0], other.train_loss[index], rtol=1e-5, atol=1e-6)
             torch.testing.assert_close(result.validation_loss[0], other.validation_loss[index], rtol=1e-5, atol=1e-6)
 

@@ -126,5 +126,5 @@ def _same_identity(study: Study, threshold: float) -> Study:
 def test_a_network_of_a_checkpoint_starts_where_training_ended(finished: RunDirectory) -> None:
     row = next(row for row in finished.store.read(epoch=4).to_pylist() if row["network"] == "rank1-16-00007")
     loaded = load(finished.checkpoint("rank1-16-pack0001"), None, network="rank1-16-00007")
-    found = lyapunov_spectrum(loaded.system, loaded.inputs, initial_state=loaded.initial_state, k=5, check=False)
-    np.testing.assert_allclose(found.exponents, row["spectrum_hidden"], rtol=1e-6, atol=1e-7)
+    spectrum = lyapunov_spectrum(loaded.system, loaded.inputs, initial_state=loaded.initial_state, k=5, check=False)
+    np.testing.assert_allclose(spectrum.exponents, row["spectrum_hidden"], rtol=1e-6, atol=1e-7)

@@ -37,23 +37,23 @@ def test_recursive_least_squares_is_ridge_regression() -> None:
     inputs, start = regressors(3, 400, 12), torch.randn(3, 12, generator=generator(1, "test"), dtype=torch.float64)
     targets = torch.randn(400, 3, 1, generator=generator(2, "test"), dtype=torch.float64)
     rates = torch.tensor([1.0, 0.1, 30.0], dtype=torch.float64)
-    found = RecursiveLeastSquares(start.clone(), rates)
+    learner = RecursiveLeastSquares(start.clone(), rates)
     for r, f in zip(inputs, targets, strict=True):
-        found.step(r, (found.weights * r).sum(dim=1, keepdim=True) - f)
+        learner.step(r, (learner.weights * r).sum(dim=1, keepdim=True) - f)
     for network, rate in enumerate(rates.tolist()):
         R, f, w = inputs[:, network], targets[:, network, 0], start[network]
         correlation = torch.eye(12, dtype=torch.float64) / rate + R.mT @ R
         expected = w + torch.linalg.solve(correlation, R.mT @ (f - R @ w))
-        torch.testing.assert_close(found.weights[network], expected, rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(learner.weights[network], expected, rtol=1e-8, atol=1e-9)
 
 
 def test_the_inverse_correlation_matrix_stays_symmetric_and_positive() -> None:
     inputs = regressors(2, 6000, 64)
-    found = RecursiveLeastSquares(torch.zeros(2, 64, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    learner = RecursiveLeastSquares(torch.zeros(2, 64, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
     for r in inputs:
-        found.step(r, torch.zeros(2, 1, dtype=torch.float64))
-    assert torch.equal(found.inverse, found.inverse.mT)
-    eigenvalues = torch.linalg.eigvalsh(found.inverse)
+        learner.step(r, torch.zeros(2, 1, dtype=torch.float64))
+    assert torch.equal(learner.inverse, learner.inverse.mT)
+    eigenvalues = torch.linalg.eigvalsh(learner.inverse)
     assert eigenvalues.min() > 0
     assert eigenvalues.min() < 1e-4  # or the test would have been easy
     correlation = torch.eye(64, dtype=torch.float64) + torch.einsum("tni,tnj->nij", inputs, inputs)
@@ -76,7 +76,7 @@ def test_training_is_that_of_the_published_program(learn_every: int) -> None:
         parameters = {name: value[network].numpy() for name, value in pack.parameters.items()}
         start, target = pack.x[network].numpy(), pack.target.numpy()
         expected.append(published_force(parameters, start, target, periods=1, test_periods=2, learn_every=learn_every))
-    (result,) = [each for each in pack.run(1) if each.epoch == 1]
+    (result,) = [result_of_epoch for result_of_epoch in pack.run(1) if result_of_epoch.epoch == 1]
     for network, (weights, error) in enumerate(expected):
         np.testing.assert_allclose(pack.parameters["w_o"][network].numpy(), weights, rtol=1e-6, atol=1e-8)
         assert result.validation_loss[network].item() == pytest.approx(error, rel=1e-6)
@@ -88,9 +88,9 @@ def test_pack_equals_solo() -> None:
     together = list(trainer(gains).run(3))
     for index, gain in enumerate(gains):
         alone = list(trainer([gain], first_seed=index).run(3))
-        for one, other in zip(alone, together, strict=True):
-            torch.testing.assert_close(one.validation_loss[0], other.validation_loss[index], rtol=0, atol=0)
-            torch.testing.assert_close(one.train_loss[0], other.train_loss[index], rtol=0, atol=0)
+        for solo, packed in zip(alone, together, strict=True):
+            torch.testing.assert_close(solo.validation_loss[0], packed.validation_loss[index], rtol=0, atol=0)
+            torch.testing.assert_close(solo.train_loss[0], packed.train_loss[index], rtol=0, atol=0)
 
 
 def test_a_network_that_diverges_leaves_its_neighbours_untouched() -> None:
@@ -102,7 +102,7 @@ def test_a_network_that_diverges_leaves_its_neighbours_untouched() -> None:
         assert other.alive.all()
         assert torch.equal(result.validation_loss[[0, 2]], other.validation_loss[[0, 2]])
     spectra = pack_spectra(pack.network(), SHORT.spectrum_inputs(1), initial_state=pack.initial_state)
-    assert [each.status for each in spectra] == ["ok", "non-finite", "ok"]
+    assert [spectrum.status for spectrum in spectra] == ["ok", "non-finite", "ok"]
 
 
 def test_a_checkpoint_goes_on_with_the_same_numbers(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_the_spectrum_is_the_closed_loops() -> None:
     """Against forward-mode differentiation of the equation, from the state at which training ended."""
     pack = trainer([1.2, 1.5], units=12)
     list(pack.run(2))
-    found = pack_spectra(pack.network(), SHORT.spectrum_inputs(1), initial_state=pack.initial_state)
-    for network, spectrum in enumerate(found):
+    spectra = pack_spectra(pack.network(), SHORT.spectrum_inputs(1), initial_state=pack.initial_state)
+    for network, spectrum in enumerate(spectra):
         M, w_f, w_o = (pack.parameters[name][network] for name in ("M", "w_f", "w_o"))
 
         def step(_: object, x: torch.Tensor, M=M, w_f=w_f, w_o=w_o) -> torch.Tensor:  # type: ignore[no-untyped-def]

@@ -19,9 +19,9 @@ OPTIONS |= {"loop_steps": 30, "loop_warmup": 5}
 
 @pytest.fixture(scope="module")
 def task() -> Forecast:
-    found = get_task("forecast", options=OPTIONS)
-    assert isinstance(found, Forecast)
-    return found
+    made = get_task("forecast", options=OPTIONS)
+    assert isinstance(made, Forecast)
+    return made
 
 
 def pack(task: Forecast, cell: str = "gru", **options: float | str) -> ForecastTrainer:
@@ -46,11 +46,11 @@ def test_the_loss_is_the_squared_error_of_the_next_step_with_and_without_residua
     losses, _ = trainer.evaluate(task.splits.validation)
     examples, loop = task.splits.validation, trainer.closed_loop()
     for network in range(2):
-        found = []
+        errors = []
         for length in range(1, task.steps + 1):  # the first output after so many inputs
             system = loop.system(examples.inputs[:, :length])
-            found.append((system.first_output[network] - examples.targets[:, length - 1]).square().mean())
-        assert float(losses[network]) == pytest.approx(float(torch.stack(found).mean()), rel=1e-4)
+            errors.append((system.first_output[network] - examples.targets[:, length - 1]).square().mean())
+        assert float(losses[network]) == pytest.approx(float(torch.stack(errors).mean()), rel=1e-4)
 
 
 def test_noise_comes_on_inputs_in_training_alone_and_follows_the_seed(task: Forecast) -> None:

@@ -34,9 +34,9 @@ def trainer(name: str, way: str) -> PackTrainer:
 def test_bfloat16_is_near_float32_and_is_not_float32(name: str) -> None:
     """8 bits keep a product to 1/256 of its terms: after one epoch from the same weights losses differ, a little."""
     exact, rounded = trainer(name, "packed"), trainer(name, "bfloat16")
-    (*_, expected), (*_, found) = exact.run(1), rounded.run(1)
-    assert found.alive.all()
-    apart = (found.validation_loss - expected.validation_loss).abs()
+    (*_, expected), (*_, result) = exact.run(1), rounded.run(1)
+    assert result.alive.all()
+    apart = (result.validation_loss - expected.validation_loss).abs()
     assert (apart > 1e-6).any()
     assert (apart < 0.02).all()
     for name_of, value in rounded.parameters.items():

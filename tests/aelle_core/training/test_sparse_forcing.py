@@ -23,9 +23,9 @@ RESIDUAL = ("no", "yes", "yes")
 
 @pytest.fixture(scope="module")
 def task() -> Forecast:
-    found = get_task("forecast", options=OPTIONS)
-    assert isinstance(found, Forecast)
-    return found
+    made = get_task("forecast", options=OPTIONS)
+    assert isinstance(made, Forecast)
+    return made
 
 
 def pack(task: Forecast, cell: str, way: str, forcing: tuple[float | str, ...] = FORCING) -> ForecastTrainer:
@@ -54,9 +54,9 @@ def written_out(trainer: ForecastTrainer, inputs: Tensor, targets: Tensor) -> tu
             output = output + (read if residual == "yes" else 0)
             total = total + (output - targets[network, time]).square().mean()
         losses.append(total / inputs.shape[1])
-    found = torch.stack(losses)
-    gradients = torch.autograd.grad(found.sum(), list(parameters.values()))
-    return found.detach(), dict(zip(parameters, gradients, strict=True))
+    stacked = torch.stack(losses)
+    gradients = torch.autograd.grad(stacked.sum(), list(parameters.values()))
+    return stacked.detach(), dict(zip(parameters, gradients, strict=True))
 
 
 @pytest.mark.parametrize("way", ["packed", "compiled", "fused"])
@@ -75,16 +75,16 @@ def test_losses_and_gradients_are_those_of_the_loop_in_every_way(task: Forecast,
         gradients = torch.autograd.grad(losses.sum(), list(trainer.parameters.values()))
         expected, wanted = written_out(trainer, inputs, targets)
         torch.testing.assert_close(losses.detach().double(), expected, rtol=1e-5, atol=1e-6)
-        for (name, each), found in zip(wanted.items(), gradients, strict=True):
-            torch.testing.assert_close(found.double(), each, rtol=1e-4, atol=1e-5, msg=name)
+        for (name, expected_gradient), gradient in zip(wanted.items(), gradients, strict=True):
+            torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-4, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("way", ["packed", "compiled"])
 def test_a_network_forced_at_every_step_learns_what_it_learns_without_the_option(task: Forecast, way: str) -> None:
     sparse, plain = pack(task, "gru", way), pack(task, "gru", way, (1, 1, 1))
-    found, expected = sparse.train_epoch(), plain.train_epoch()
-    torch.testing.assert_close(found[0], expected[0], rtol=1e-5, atol=1e-6)
-    assert bool(((found - expected).abs()[1:] > 1e-2).all()), "networks that read their own output learn something else"
+    loss, expected = sparse.train_epoch(), plain.train_epoch()
+    torch.testing.assert_close(loss[0], expected[0], rtol=1e-5, atol=1e-6)
+    assert bool(((loss - expected).abs()[1:] > 1e-2).all()), "networks that read their own output learn something else"
     torch.testing.assert_close(sparse.evaluate_training()[0][0], plain.evaluate_training()[0][0], rtol=1e-4, atol=1e-5)
 
 

@@ -24,8 +24,8 @@ def test_pack_equals_solo_after_fifty_steps(name: str) -> None:
     together = trainer(name, SETTINGS)
     losses = [together.train_epoch() for _ in range(3)]
     assert together.optimiser.steps >= 50
-    for index, each in enumerate(SETTINGS):
-        alone = trainer(name, [each])
+    for index, settings in enumerate(SETTINGS):
+        alone = trainer(name, [settings])
         for epoch in range(3):
             torch.testing.assert_close(alone.train_epoch()[0], losses[epoch][index], rtol=1e-5, atol=1e-5)
         for key, value in alone.parameters.items():

@@ -68,7 +68,7 @@ def test_times_on_a_machine_whose_memory_others_hold_are_not_kept(
     workload = Workload.of(get_cell("gru", 8, 8), TASK, 64, 5, CPU)
     needed = network_bytes(get_cell("gru", 8, 8), TASK, 64)
     monkeypatch.setattr("aelle_core.training.memory.free_bytes", lambda device, threads: int(2.5 * needed))
-    assert {each.networks_at_once for each in WayTimings(PackTrainer, tmp_path).measure(workload).values()} <= {2}
+    assert {timing.networks_at_once for timing in WayTimings(PackTrainer, tmp_path).measure(workload).values()} <= {2}
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -97,11 +97,11 @@ def test_a_forced_way_is_taken_and_recorded_and_a_resumed_pack_goes_on_in_it(
     monkeypatch.setattr(WayTimings, "chosen", lambda self, workload: pytest.fail("asked for the fastest way"))
     run_pack(study, pack, stopped)
     for column in ("train_loss", "validation_loss"):
-        one, two = (
+        whole, resumed = (
             run.store.read().sort_by([("network", "ascending"), ("epoch", "ascending")])
             for run in (undisturbed, stopped)
         )
-        assert one[column].to_pylist() == two[column].to_pylist()
+        assert whole[column].to_pylist() == resumed[column].to_pylist()
 
 
 @pytest.mark.parametrize("way", ["packed", "compiled", "fused"])
@@ -145,12 +145,12 @@ def test_when_memory_runs_out_in_an_evaluation_its_sequences_become_fewer_then_n
     for room, first, at_once in ((5 * 64, (5, 64), 5), (2 * 64, (2, 64), 2)):
         pack = trainer()
         sizes.clear()
-        found = pack.evaluate(TASK.splits.training)
+        results = pack.evaluate(TASK.splits.training)
         assert sizes[0] == (5, len(TASK.splits.training))
         assert next(size for size in sizes if size[0] * size[1] <= room) == first
         assert pack.networks_at_once == at_once
-        for one, other in zip(found, expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+        for result, other in zip(results, expected, strict=True):
+            torch.testing.assert_close(result, other, rtol=1e-5, atol=1e-6)
 
 
 def test_a_pack_of_which_fewer_were_together_goes_on_so_in_a_forced_way_too(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ STEPS = 7
 
 
 def test_gradients_stop_at_every_stretch_counted_from_the_end() -> None:
-    found = cuts([None, 3, 7, 2], 7)
-    assert {step: marks.tolist() for step, marks in sorted(found.items())} == {
+    marks_by_step = cuts([None, 3, 7, 2], 7)
+    assert {step: marks.tolist() for step, marks in sorted(marks_by_step.items())} == {
         0: [False, True, False, True],
         2: [False, False, False, True],
         3: [False, True, False, False],
@@ -58,7 +58,7 @@ def test_gradients_are_those_of_stretches(name: str, way: str, readout: Readout)
     cell = get_cell(name, 3, 6)
     truncations = [1, 3, 5]
     drawn = [cell.initialise(generator(seed, "weights"), 0.7) for seed in range(3)]
-    parameters = {key: torch.stack([each[key] for each in drawn]) for key in drawn[0]}
+    parameters = {key: torch.stack([values[key] for values in drawn]) for key in drawn[0]}
     for key, shape in {"readout_weight": (3, 5, 6), "readout_bias": (3, 5)}.items():
         parameters[key] = torch.randn(shape, generator=generator(0, key))
     inputs = torch.randn(3, STEPS, 4, 3, generator=generator(0, "inputs"))
@@ -68,13 +68,13 @@ def test_gradients_are_those_of_stretches(name: str, way: str, readout: Readout)
     get_way(way, cell, readout, CPU).losses(
         leaves, {}, MiniBatch(inputs, cuts=stops), targets.flatten(1)
     ).sum().backward()
-    for place, truncation in enumerate(truncations):
-        own = {key: value[place : place + 1] for key, value in parameters.items()}
-        expected = one_by_one(cell, own, inputs[place : place + 1], targets[place], truncation)
+    for network, truncation in enumerate(truncations):
+        own = {key: value[network : network + 1] for key, value in parameters.items()}
+        expected = one_by_one(cell, own, inputs[network : network + 1], targets[network], truncation)
         for key, wanted in expected.items():
-            found = leaves[key].grad
-            assert found is not None
-            torch.testing.assert_close(found[place : place + 1], wanted, rtol=1e-5, atol=1e-6)
+            gradient = leaves[key].grad
+            assert gradient is not None
+            torch.testing.assert_close(gradient[network : network + 1], wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_truncation_changes_what_a_pack_learns_and_a_whole_sequence_does_not() -> None:

@@ -41,10 +41,10 @@ class StepCode(Writer):
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [*pointers, INDEX, INDEX]), NAME)
         for argument in function.args[:5]:
             argument.add_attribute("noalias")
-        values, rows, noise, inputs, jacobians, steps, place = function.args
+        values, rows, noise, inputs, jacobians, steps, noise_index = function.args
         builder = ir.IRBuilder(function.append_basic_block("start"))
         self.begin(builder, values, rows, noise)
-        chosen = [self._planned(each) for each in self.graph.operations]
+        chosen = [self._planned(operation) for operation in self.graph.operations]
         room = self.values
         self.values += self.graph.size
         if self.count * self.width * 8 > _MOST_ROWS:
@@ -53,7 +53,7 @@ class StepCode(Writer):
             prepare()
 
         def step(time: Any, carried: list[Any]) -> list[Any]:
-            self.place = carried[0]
+            self.noise_index = carried[0]
             features = self.graph.features
             if features:
                 self.copy(inputs, builder.mul(time, self.emit.index(features)), self.v, self.graph.inputs[0], features)
@@ -61,9 +61,9 @@ class StepCode(Writer):
                 operation()
             matrix = builder.mul(time, self.emit.index(self.graph.size**2))
             self._finish(self.emit.pointer(jacobians, matrix), room)
-            return [self.place]
+            return [self.noise_index]
 
-        self.emit.loop(self.emit.index(0), steps, 1, [place], step)
+        self.emit.loop(self.emit.index(0), steps, 1, [noise_index], step)
         builder.ret_void()
 
     def _finish(self, jacobian: Any, room: int) -> None:
@@ -101,15 +101,17 @@ class StepCode(Writer):
 
     def _pointwise(self, operation: Operation) -> None:
         noise = self.next_noise(operation)
-        places = [Places(self.module, each) for each in operation.operands]
-        moving = [operation.moves and bool((self.row_of[each] >= 0).any()) for each in operation.operands]
+        places = [Places(self.module, numbers) for numbers in operation.operands]
+        moving = [operation.moves and bool((self.row_of[numbers] >= 0).any()) for numbers in operation.operands]
         lines = [
-            Places(self.module, self.rows_of(each)) if moves else None
-            for each, moves in zip(operation.operands, moving, strict=True)
+            Places(self.module, self.rows_of(numbers)) if moves else None
+            for numbers, moves in zip(operation.operands, moving, strict=True)
         ]
 
         def result(index: Any) -> None:
-            value, partials = RULES[operation.kind](*(self.value(each.at(self.builder, index)) for each in places))
+            value, partials = RULES[operation.kind](
+                *(self.value(operand.at(self.builder, index)) for operand in places)
+            )
             factor = None if noise is None else self.builder.load(noise(index))
             self.store(operation, index, value, factor)
             if operation.moves:

@@ -28,13 +28,15 @@ class Places:
         """Return the number at a row, or at a term of a row; both Python's numbers or values of the function."""
         if isinstance(row, int) and isinstance(term, int):
             return ir.Constant(INDEX, int(self.numbers[row, term]))
-        one, other = (ir.Constant(INDEX, each) if isinstance(each, int) else each for each in (row, term))
+        row_value, term_value = (
+            ir.Constant(INDEX, number) if isinstance(number, int) else number for number in (row, term)
+        )
         if self.steps is None:
-            place = builder.add(builder.mul(one, ir.Constant(INDEX, self.numbers.shape[1])), other)
-            entry = builder.gep(self.table, [ir.Constant(INDEX, 0), place])
+            position = builder.add(builder.mul(row_value, ir.Constant(INDEX, self.numbers.shape[1])), term_value)
+            entry = builder.gep(self.table, [ir.Constant(INDEX, 0), position])
             return builder.sext(builder.load(entry), INDEX)
         total = ir.Constant(INDEX, int(self.numbers[0, 0]))
-        for step, index in zip(self.steps, (one, other), strict=True):
+        for step, index in zip(self.steps, (row_value, term_value), strict=True):
             if step:
                 total = builder.add(total, builder.mul(index, ir.Constant(INDEX, step)))
         return total

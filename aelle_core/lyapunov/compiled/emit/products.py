@@ -17,14 +17,14 @@ def sum_terms(writer: Writer, operation: Operation) -> None:
     """Write sums over terms, of products where there are two operands."""
     noise = writer.next_noise(operation)
     emit, builder = writer.emit, writer.builder
-    places = [Places(writer.module, each) for each in operation.operands]
-    moving = [operation.moves and bool((writer.row_of[each] >= 0).any()) for each in operation.operands]
-    lines = [Places(writer.module, writer.rows_of(each)) for each in operation.operands]
+    places = [Places(writer.module, numbers) for numbers in operation.operands]
+    moving = [operation.moves and bool((writer.row_of[numbers] >= 0).any()) for numbers in operation.operands]
+    lines = [Places(writer.module, writer.rows_of(numbers)) for numbers in operation.operands]
     terms = operation.operands[0].shape[1]
 
     def result(index: Any) -> None:
         def values_at(term: Any) -> list[Real]:
-            return [writer.value(each.at(builder, index, term)) for each in places]
+            return [writer.value(operand.at(builder, index, term)) for operand in places]
 
         def add(term: Any, total: list[Any]) -> list[Any]:
             values = values_at(term)
@@ -34,8 +34,8 @@ def sum_terms(writer: Writer, operation: Operation) -> None:
         def rows_at(term: Any) -> list[tuple[Any, Partial]]:
             values = values_at(term)
             partials: list[Partial] = ["one"] if len(values) == 1 else [values[1], values[0]]
-            found = zip(lines, partials, moving, strict=True)
-            return [(writer.row(line.at(builder, index, term)), partial) for line, partial, moves in found if moves]
+            kept = zip(lines, partials, moving, strict=True)
+            return [(writer.row(line.at(builder, index, term)), partial) for line, partial, moves in kept if moves]
 
         zero = ir.Constant(DOUBLE, 0.0)
         (total,) = emit.loop(emit.index(0), emit.index(terms), 1, [zero], add)
@@ -139,5 +139,5 @@ def _multiply(writer: Writer, operation: Operation, inputs: np.ndarray, at: int,
 
 def _entry(builder: Any, emit: Emitter, at: int, term: Any, count: int, index: Any) -> Any:
     """At + term * count + index, as a value of the function."""
-    one, other = (emit.index(each) if isinstance(each, int) else each for each in (term, index))
-    return builder.add(emit.index(at), builder.add(builder.mul(one, emit.index(count)), other))
+    term_value, index_value = (emit.index(number) if isinstance(number, int) else number for number in (term, index))
+    return builder.add(emit.index(at), builder.add(builder.mul(term_value, emit.index(count)), index_value))

@@ -61,7 +61,7 @@ class Real:
             if not name.startswith("llvm."):
                 function.attributes.add("nounwind")
                 function.attributes.add("readnone")
-        return Real(self.builder, self.builder.call(function, [self.value, *(each.value for each in others)]))
+        return Real(self.builder, self.builder.call(function, [self.value, *(other.value for other in others)]))
 
     def compared(self, sign: str, other: "Real | float") -> Any:
         """Whether it is so; not where one is not a number, but for `!=`."""
@@ -87,23 +87,23 @@ def _square_root(a: Real) -> Found:
 
 
 def _inverse_square_root(a: Real) -> Found:
-    found = 1.0 / a.call("llvm.sqrt.f64")
-    return found, (-0.5 * found / a,)
+    root = 1.0 / a.call("llvm.sqrt.f64")
+    return root, (-0.5 * root / a,)
 
 
 def _quotient(a: Real, b: Real) -> Found:
-    found = a / b
-    return found, (1.0 / b, -found / b)
+    quotient = a / b
+    return quotient, (1.0 / b, -quotient / b)
 
 
 def _reciprocal(a: Real) -> Found:
-    found = 1.0 / a
-    return found, (-found * found,)
+    inverse = 1.0 / a
+    return inverse, (-inverse * inverse,)
 
 
 def _exponential(a: Real) -> Found:
-    found = a.call("exp")
-    return found, (found,)
+    power = a.call("exp")
+    return power, (power,)
 
 
 def _hyperbolic_tangent(a: Real) -> Found:
@@ -112,8 +112,8 @@ def _hyperbolic_tangent(a: Real) -> Found:
 
 
 def _sigmoid(a: Real) -> Found:
-    found, rest = (1.0 / (1.0 + each.call("exp")) for each in (-a, a))
-    return found, (found * rest,)
+    sigmoid, rest = (1.0 / (1.0 + argument.call("exp")) for argument in (-a, a))
+    return sigmoid, (sigmoid * rest,)
 
 
 def _softplus(a: Real) -> Found:
@@ -123,10 +123,10 @@ def _softplus(a: Real) -> Found:
 
 
 def _power(a: Real, b: Real) -> Found:
-    found = a.call("pow", b)
+    power = a.call("pow", b)
     by_base = a.chosen(b.compared("==", 0.0), 0.0, b * a.call("pow", b - 1.0))
-    by_exponent = a.chosen(found.compared("==", 0.0), 0.0, found * a.call("log"))
-    return found, (by_base, by_exponent)
+    by_exponent = a.chosen(power.compared("==", 0.0), 0.0, power * a.call("log"))
+    return power, (by_base, by_exponent)
 
 
 def _larger(a: Real, b: Real) -> Real:
@@ -162,8 +162,8 @@ def _rectified(a: Real) -> Found:
 
 
 def _tangent(a: Real) -> Found:
-    found = a.call("tan")
-    return found, (1.0 + found * found,)
+    tangent = a.call("tan")
+    return tangent, (1.0 + tangent * tangent,)
 
 
 def _angle(a: Real, b: Real) -> Found:

@@ -42,7 +42,7 @@ class Writer:
         """Write into the builder's function from now on."""
         self.builder, self.emit = builder, Emitter(builder, types.float64)
         self.v, self.d, self.noise = values, rows, noise
-        self.place: Any = None  # in the noise
+        self.noise_index: Any = None
 
     def copy(self, source: Any, at: Any, target: Any, to: int, count: int) -> None:
         def move(index: Any) -> None:
@@ -66,21 +66,21 @@ class Writer:
         self.emit.loop(self.emit.index(0), self.emit.index(count), 1, [], turn)
 
     def rows_of(self, elements: np.ndarray) -> np.ndarray:
-        found = self.row_of[elements]
-        return np.where(found < 0, self.zero_row, found)
+        rows = self.row_of[elements]
+        return np.where(rows < 0, self.zero_row, rows)
 
     def row(self, number: Any) -> Any:
         return self.emit.pointer(self.d, self.builder.mul(number, self.emit.index(self.width)))
 
-    def value(self, place: Any) -> Real:
-        return Real(self.builder, self.builder.load(self.emit.pointer(self.v, place)))
+    def value(self, index: Any) -> Real:
+        return Real(self.builder, self.builder.load(self.emit.pointer(self.v, index)))
 
     def next_noise(self, operation: Operation) -> Callable[[Any], Any] | None:
         """How to find the factor of a result; None where nothing is disturbed."""
         if not self.disturbed or operation.exact:
             return None
-        grown = self.builder.add(self.builder.mul(self.place, self.emit.index(29)), self.emit.index(1013))
-        begin = self.place = self.builder.and_(grown, self.emit.index(NOISE - 1))
+        grown = self.builder.add(self.builder.mul(self.noise_index, self.emit.index(29)), self.emit.index(1013))
+        begin = self.noise_index = self.builder.and_(grown, self.emit.index(NOISE - 1))
         return lambda index: self.emit.pointer(self.noise, begin, index)
 
     def store(self, operation: Operation, index: Any, value: Real, factor: Any) -> None:
@@ -102,9 +102,9 @@ class Writer:
             def add(index: Any, sums: list[Any]) -> list[Any]:
                 for row, times in terms(index):
                     spread = emit.spread(times.value, self.lanes) if isinstance(times, Real) else None
-                    for each in range(registers):
-                        loaded = emit.load(emit.pointer(row, at, each * self.lanes), self.lanes)
-                        sums[each] = _added(emit, sums[each], loaded, spread, times)
+                    for register in range(registers):
+                        loaded = emit.load(emit.pointer(row, at, register * self.lanes), self.lanes)
+                        sums[register] = _added(emit, sums[register], loaded, spread, times)
                 return sums
 
             nothing = [None] * registers
@@ -113,11 +113,11 @@ class Writer:
             else:
                 zeros = [emit.zeros(self.lanes)] * registers
                 sums = emit.loop(emit.index(0), emit.index(count), 1, zeros, add)
-            for each, total in enumerate(sums):
-                found = emit.zeros(self.lanes) if total is None else total
+            for register, total in enumerate(sums):
+                result = emit.zeros(self.lanes) if total is None else total
                 if factor is not None:
-                    found = builder.fmul(found, emit.spread(factor, self.lanes))
-                emit.store(found, emit.pointer(target, at, each * self.lanes))
+                    result = builder.fmul(result, emit.spread(factor, self.lanes))
+                emit.store(result, emit.pointer(target, at, register * self.lanes))
 
         registers = self.width // self.lanes
         whole = registers // _TOGETHER * _TOGETHER if registers > _TOGETHER else 0

@@ -28,10 +28,10 @@ from aelle_core.foundation import vector_instructions as vector_code
 from aelle_core.lyapunov.kernels.householder import arguments, emitter, factor, push, reflectors, steps, vectors
 from aelle_core.lyapunov.kernels.householder.arguments import (
     Disturbance,
+    Numbers,
     Pairing,
     Record,
-    Sizes,
-    Tangents,
+    Reflectors,
     Terms,
     make_room,
     zeros,
@@ -65,11 +65,11 @@ def _jacobian_of(terms, number, per_network):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _move(number, terms, sizes, tangents, record, pairing, disturbance, room, spare):  # type: ignore[no-untyped-def]
+def _move(number, terms, numbers, tangents, record, pairing, disturbance, room, spare):  # type: ignore[no-untyped-def]
     """Move the tangents of one trajectory along all steps. `spare` is a v, y and order that a pair of steps writes."""
-    jacobian = _jacobian_of(terms, number, sizes.per_network)
+    jacobian = _jacobian_of(terms, number, numbers.per_network)
     labels, radii = tangents.labels[number], record.radii[number]
-    count, size, k = radii.shape[0], tangents.orders.shape[1], sizes.k
+    count, size, k = radii.shape[0], tangents.orders.shape[1], numbers.k
     random = np.uint64(disturbance.seed) * np.uint64(6364136223846793005) + np.uint64(number)
     noise = disturbance.noise if disturbance.disturbed[number] else disturbance.noise[:0]
     v, y, order = tangents.v[number], tangents.y[number], tangents.orders[number]
@@ -82,7 +82,7 @@ def _move(number, terms, sizes, tangents, record, pairing, disturbance, room, sp
         )
         if may_try_two(pairing, number, step):
             calm, random = take_two(
-                jacobian, step, sizes.dense_columns, room, other_v, other_y, other_order, noise, random
+                jacobian, step, numbers.dense_columns, room, other_v, other_y, other_order, noise, random
             )
             if calm:
                 v, other_v = other_v, v
@@ -124,7 +124,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
         first,
         stop,
         terms,
-        sizes,
+        numbers,
         tangents,
         record,
         pairing,
@@ -138,7 +138,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
         if fingerprint < 0:
             return
         v, y, orders, labels = tangents
-        per_network, k, stripe, dense_columns = sizes
+        per_network, k, stripe, dense_columns = numbers
         room = make_room(orders.shape[1], k, stripe, v)
         spare = (
             zeros(v[0].size, v).reshape(v[0].shape),
@@ -149,8 +149,8 @@ def _with_fingerprint(fingerprint: int) -> Any:
             _move(
                 number,
                 Terms(*terms),
-                Sizes(per_network, k, stripe, dense_columns),
-                Tangents(v, y, orders, labels),
+                Numbers(per_network, k, stripe, dense_columns),
+                Reflectors(v, y, orders, labels),
                 Record(*record),
                 Pairing(*pairing),
                 Disturbance(*disturbance),

@@ -26,7 +26,7 @@ class Terms(NamedTuple):
     ones: np.ndarray  # (units,)
 
 
-class Sizes(NamedTuple):
+class Numbers(NamedTuple):
     """Numbers that hold for all trajectories."""
 
     per_network: int  # trajectories of each network
@@ -35,7 +35,7 @@ class Sizes(NamedTuple):
     dense_columns: int  # of J; those behind them have entries on diagonals of blocks alone
 
 
-class Tangents(NamedTuple):
+class Reflectors(NamedTuple):
     """The tangents of all trajectories, as reflectors H = I - V Y^T behind an exchange of rows."""
 
     v: np.ndarray  # (trajectories, panels, size, PANEL)

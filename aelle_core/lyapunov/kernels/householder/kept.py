@@ -59,8 +59,8 @@ def _copy(source: Path, target: Path) -> bool:
     """The index last: what it names is there then."""
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for each in sorted(source.glob(_PATTERN), key=lambda path: path.suffix == ".nbi"):
-            shutil.copy2(each, target / each.name)
+        for file in sorted(source.glob(_PATTERN), key=lambda path: path.suffix == ".nbi"):
+            shutil.copy2(file, target / file.name)
     except OSError:
         return False
     return True

@@ -58,7 +58,7 @@ class HouseholderTangents:
         radii = self.v.new_empty(trajectories, steps, self.frame.k)
         lengths = self.v.new_empty(trajectories if self.frame.lengths else 0, steps, self.frame.k)
         self.calls += 1
-        arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Sizes, Tangents, Record, Pairing and Disturbance
+        arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Numbers, Reflectors, Record, Pairing and Disturbance
             _arrays(jacobians, self.dtype),
             (trajectories // jacobians.matrices.shape[0], self.frame.k, self.stripe, jacobians.dense_columns),
             (self.v.numpy(), self.y.numpy(), self.orders.numpy(), self.labels.numpy()),

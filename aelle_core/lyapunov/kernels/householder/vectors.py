@@ -142,10 +142,10 @@ def exchange(typing_context, array, first, second, count):  # type: ignore[no-un
         array, first, second, count = pointers(context, builder, signature, arguments)
 
         def swap(index: Any, _: list[Any]) -> list[Any]:
-            one, other = emit.pointer(array, first, index), emit.pointer(array, second, index)
-            kept, moved = emit.load(one, PANEL), emit.load(other, PANEL)
-            emit.store(moved, one)
-            emit.store(kept, other)
+            first_column, second_column = emit.pointer(array, first, index), emit.pointer(array, second, index)
+            kept, moved = emit.load(first_column, PANEL), emit.load(second_column, PANEL)
+            emit.store(moved, first_column)
+            emit.store(kept, second_column)
             return []
 
         emit.loop(emit.index(0), count, PANEL, [], swap)

@@ -38,7 +38,7 @@ def emit_cross_entropy(
         def add_bias(at: Any, width: int, largest: list[Any]) -> list[Any]:
             score = builder.fadd(emit.load(emit.pointer(own, at), width), emit.load(emit.pointer(bias, at), width))
             emit.store(score, emit.pointer(own, at))
-            return [reduce(lambda one, two: _larger(builder, one, two), numbers(builder, score), largest[0])]
+            return [reduce(lambda first, second: _larger(builder, first, second), numbers(builder, score), largest[0])]
 
         (largest,) = emit.over_columns(outputs, [ir.Constant(emit.number, float("-inf"))], add_bias)
         wanted = builder.load(chosen)
@@ -67,6 +67,6 @@ def emit_cross_entropy(
     builder.store(summed, total)
 
 
-def _larger(builder: Any, one: Any, two: Any) -> Any:
+def _larger(builder: Any, first: Any, second: Any) -> Any:
     """No number only where the second is none: what is none among the scores makes the sum none all the same."""
-    return builder.select(builder.fcmp_ordered(">", one, two), one, two)
+    return builder.select(builder.fcmp_ordered(">", first, second), first, second)

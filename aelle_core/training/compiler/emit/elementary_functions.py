@@ -48,8 +48,8 @@ class Functions:
             polynomial = self._fma(polynomial, f, self.number(1 / divisor))
         polynomial = self._fma(builder.fmul(f, f), polynomial, f)
         exponent = builder.shl(builder.bitcast(shifted, self._bits), ir.Constant(self._bits, [23] * self._width))
-        one = ir.Constant(self._bits, [0x3F800000] * self._width)
-        return builder.bitcast(builder.add(exponent, one), self._real), polynomial
+        bits_of_one = ir.Constant(self._bits, [0x3F800000] * self._width)
+        return builder.bitcast(builder.add(exponent, bits_of_one), self._real), polynomial
 
     def tanh(self, x: Any) -> Any:
         """(e^2x - 1) / (e^2x + 1); 1 from 9.02 on, where it rounds to that."""

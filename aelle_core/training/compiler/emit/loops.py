@@ -55,7 +55,7 @@ class CompiledLoop:
 
     def __init__(self, passes: Sequence[Pass], units: int) -> None:
         self._passes, self._units = passes, units
-        every = [operation for one in passes for operation in (*one.starts, *one.operations)]
+        every = [operation for part in passes for operation in (*part.starts, *part.operations)]
         self.arrays = tuple(dict.fromkeys(name for operation in every for name in operation.names))
         self.results = {
             operation.result: operation.sizes for operation in every if isinstance(operation, Gradient | ScatterAdd)
@@ -73,8 +73,8 @@ class CompiledLoop:
         builder = ir.IRBuilder(function.append_basic_block("entry"))
         emit = Emitter(builder, types.float32)
         by_network, by_row, by_tile = (
-            [builder.load(emit.pointer(strides, 3 * at + which)) for at in range(len(self.arrays))]
-            for which in range(3)
+            [builder.load(emit.pointer(strides, 3 * at + kind_at)) for at in range(len(self.arrays))]
+            for kind_at in range(3)
         )
 
         def network(index: Any, _: list[Any]) -> list[Any]:
@@ -82,8 +82,8 @@ class CompiledLoop:
                 left = builder.sub(rows, start)
                 count = builder.select(builder.icmp_signed("<", left, tile), left, tile)
                 offsets = [
-                    builder.add(builder.mul(index, one), builder.mul(start, other))
-                    for one, other in zip(by_network, by_tile, strict=True)
+                    builder.add(builder.mul(index, of_network), builder.mul(start, of_tile))
+                    for of_network, of_tile in zip(by_network, by_tile, strict=True)
                 ]
                 self._emit_tile(emit, addresses, offsets, by_row, count, steps)
                 return []
@@ -106,22 +106,22 @@ class CompiledLoop:
             return bases
 
         final = builder.sub(steps, emit.index(1))
-        for one in self._passes:
-            bases = bases_at(emit.index(0) if one.order == "forwards" else final) if one.starts else []
-            for start in one.starts:
+        for part in self._passes:
+            bases = bases_at(emit.index(0) if part.order == "forwards" else final) if part.starts else []
+            for start in part.starts:
                 if isinstance(start, Gather):
                     self._emit_gather(emit, start, bases_at, by_row, rows, steps)
                 else:
                     zero_rows(emit, bases[self.arrays.index(start.target)], rows, start.width)
 
-            def step(index: Any, _: list[Any], one: Pass = one) -> list[Any]:
-                time = index if one.order == "forwards" else builder.sub(final, index)
+            def step(index: Any, _: list[Any], part: Pass = part) -> list[Any]:
+                time = index if part.order == "forwards" else builder.sub(final, index)
                 bases = bases_at(time)
-                for operation in one.operations:
+                for operation in part.operations:
                     self._emit_operation(emit, operation, time, bases, by_row, rows)
                 return []
 
-            emit.loop(emit.index(0), emit.index(1) if one.order == "last" else steps, 1, [], step)
+            emit.loop(emit.index(0), emit.index(1) if part.order == "last" else steps, 1, [], step)
 
     def _emit_gather(self, emit: Emitter, gather: Gather, bases_at: Any, by_row: Any, rows: Any, steps: Any) -> None:
         target, source = (self.arrays.index(name) for name in gather.names)
@@ -146,7 +146,7 @@ class CompiledLoop:
             indices = [index(name) for name in operation.names]
             count, number = (
                 len(indices),
-                [candidate for one in self._passes for candidate in one.operations].index(operation),
+                [candidate for part in self._passes for candidate in part.operations].index(operation),
             )
 
             def pointwise(emit: Emitter, rows: Any, *given: Any) -> None:

@@ -36,7 +36,7 @@ class Compiled(NamedTuple):
 _codes: dict[tuple[bytes, bool], Compiled] = {}
 
 
-class Program:
+class MachineStep:
     """Trajectories of a traced step, with the Jacobian of every step, on arrays in float64.
 
     Code is compiled when it is first needed, for undisturbed and for disturbed trajectories apart, and kept in the
@@ -54,33 +54,33 @@ class Program:
         """Return the states (trajectories, size) after so many steps, and the transposed Jacobians (trajectories,
         steps, size, size). Inputs are (trajectories, steps, features); `first` is the number of the first step."""
         trajectories, size = states.shape
-        found = states.contiguous().clone()
+        ends = states.contiguous().clone()
         jacobians = states.new_empty(trajectories, steps, size, size)
         given = None if inputs is None else inputs.contiguous()
-        for each in set(disturbed):
-            self._code(each)
+        for kind in set(disturbed):
+            self._code(kind)
 
         def part(rows: Sequence[int]) -> None:
-            rooms = {each: _Room(self.graph, self._code(each).code, self.disturbance) for each in set(disturbed)}
+            rooms = {kind: _Room(self.graph, self._code(kind).code, self.disturbance) for kind in set(disturbed)}
             for row in rows:
                 room, function = rooms[disturbed[row]], self._code(disturbed[row]).function
-                room.values[1 : 1 + size] = found[row].numpy()
+                room.values[1 : 1 + size] = ends[row].numpy()
                 function(
-                    *(each.ctypes.data for each in (room.values, room.rows, room.noise)),
+                    *(array.ctypes.data for array in (room.values, room.rows, room.noise)),
                     None if given is None else given[row].data_ptr(),
                     jacobians[row].data_ptr(),
                     steps,
                     (first * 7919 + row * 104729) % NOISE,
                 )
-                found[row] = torch.from_numpy(room.values[1 : 1 + size])
+                ends[row] = torch.from_numpy(room.values[1 : 1 + size])
 
-        shares = [list(range(trajectories))[each::threads] for each in range(min(threads, trajectories))]
+        shares = [list(range(trajectories))[thread::threads] for thread in range(min(threads, trajectories))]
         if len(shares) == 1:
             part(shares[0])
         else:
             with ThreadPoolExecutor(len(shares)) as pool:
                 list(pool.map(part, shares))
-        return found, jacobians
+        return ends, jacobians
 
     def _code(self, disturbed: bool) -> Compiled:
         if disturbed not in self._codes:
@@ -101,7 +101,7 @@ class _Room:
         rows, width = code.rows
         self.rows = _aligned(rows * width)
         self.rows.reshape(rows, width)[range(graph.size), range(graph.size)] = 1
-        self.noise = _noise(max([NOISE, *(each.count for each in graph.operations)]), disturbance)
+        self.noise = _noise(max([NOISE, *(operation.count for operation in graph.operations)]), disturbance)
 
 
 def _aligned(count: int) -> np.ndarray:
