@@ -84,6 +84,7 @@ def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page",
     from playwright.sync_api import expect
 
     page.goto(served.sign_in)
+    page.wait_for_url("**/v2/deployments")
     open_form(page, served, "own-data")
     page.get_by_role("button", name="Submit").click()  # the file is required
     page.get_by_text("required property").first.wait_for()
