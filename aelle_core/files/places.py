@@ -185,10 +185,10 @@ def unreachable(where: Place, error: Exception) -> UserError:
             expected = "expected a bucket that exists"
         elif re.search("NETWORK_CONNECTION|UNAVAILABLE", reason) and "OAuth2" not in reason:
             expected = "expected an endpoint that answers"
-    return UserError(f"{str(where)!r} cannot be used ({_told(reason)}): {expected}")
+    return UserError(f"{str(where)!r} cannot be used ({_in_a_sentence(reason)}): {expected}")
 
 
-def _told(reason: str) -> str:
+def _in_a_sentence(reason: str) -> str:
     """Return the part of pyarrow's message that says what happened, in one line and without the request's number."""
     line = " ".join(reason.split())
     return re.sub(r" \(Request ID: [^)]*\)| error_info=.*", "", line)[:300]

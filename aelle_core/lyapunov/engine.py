@@ -85,9 +85,11 @@ def evolve(
             if abandon_above is not None and first == 0:
                 count = min(count, warmup + _TRIAL)
             state, jacobians, finite = system.linearise(first, count, state, columns, rounding)
-            told = tally.told(first, count)
-            logarithms, lengths = tangents.advance(jacobians, threads, told)
-            tally.add(first, logarithms.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians, told)
+            wanted = tally.wanted(first, count)
+            logarithms, lengths = tangents.advance(jacobians, threads, wanted)
+            tally.add(
+                first, logarithms.unflatten(0, shape), lengths, finite.unflatten(0, shape)[:, 0], jacobians, wanted
+            )
             first += count
             if on_step is not None:
                 on_step(first)

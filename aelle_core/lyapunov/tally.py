@@ -49,7 +49,7 @@ class Tally:
         self.records: list[Tensor] = []
         self.record_steps: list[int] = []
 
-    def told(self, first: int, steps: int) -> Tensor:
+    def wanted(self, first: int, steps: int) -> Tensor:
         """Return (steps,) whether sums up to the end of each step, from step `first` on, are needed."""
         counted = torch.arange(first, first + steps) + 1 - self.warmup  # at each end
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
@@ -62,7 +62,7 @@ class Tally:
         lengths: Tensor | None,
         finite: Tensor,
         jacobians: Jacobians,
-        told: Tensor,
+        wanted: Tensor,
     ) -> None:
         """Count a `stretch`, log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
         skipped = min(max(0, self.warmup - first), stretch.shape[3])
@@ -71,7 +71,7 @@ class Tally:
         steps = stretch.shape[3]
         logarithms = stretch[:, 0]
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
-        groups = _groups(told)[skipped:].to(stretch.device)
+        groups = _groups(wanted)[skipped:].to(stretch.device)
         groups = groups - groups[:1]
         residuals = self._residuals(counted, logarithms.sum(dim=-1), jacobians, groups)
         if self.errors is not None and lengths is None:
@@ -167,10 +167,10 @@ class Tally:
         )
 
 
-def _groups(told: Tensor) -> Tensor:
+def _groups(wanted: Tensor) -> Tensor:
     """Return (steps,) the number of the group of steps, of two at most, that a kernel may have put together."""
-    begins = torch.ones_like(told)
-    begins[1::2] = told[:-1:2]
+    begins = torch.ones_like(wanted)
+    begins[1::2] = wanted[:-1:2]
     return begins.cumsum(0) - 1
 
 

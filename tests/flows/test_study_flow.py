@@ -62,7 +62,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
     assert "http" not in text.replace("http-equiv", "")
     for name in ("AeLLE PC1", "cell and hyperparameters", SMALL.identity):
         assert name in text
-    flows, names, artifacts = told(state.state_details.flow_run_id, {"digits rnn 6", "digits lem 6"})
+    flows, names, artifacts = seen_by_the_server(state.state_details.flow_run_id, {"digits rnn 6", "digits lem 6"})
     assert flows == {"AeLLE study"}  # all of it belongs to the run that was started
     assert {"digits rnn 6", "digits lem 6"} <= names
     assert {"training", "analysing", "classifier-metrics", "report", "digits-rnn-6"} <= artifacts
@@ -75,7 +75,7 @@ def test_study_from_sweep_to_report(tmp_path: Path, undisturbed: RunDirectory, m
     assert {path: path.stat().st_mtime_ns for path in run.store.files()} == before
 
 
-def told(run: UUID, awaited: set[str]) -> tuple[set[str], set[str], set[str]]:
+def seen_by_the_server(run: UUID, awaited: set[str]) -> tuple[set[str], set[str], set[str]]:
     """The flows, tasks and artifacts of a flow run and of those below it, by name. The server is told of tasks later:
     waits for the awaited."""
     from prefect.client.orchestration import get_client

@@ -28,7 +28,7 @@ def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Tabl
                 if table.name == "end_of_training" and entry.row in _SAME_LEARNER and entry.metric == "f1"
             ]
             if printed:
-                remarks.append(_told(name, printed))
+                remarks.append(_in_words(name, printed))
         if known:
             compared.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
     return compared
@@ -40,7 +40,7 @@ def _entry(entry: Entry, study: str) -> Entry:
     return Entry(row, entry.metric, study, entry.mean, entry.low, entry.high, entry.paper)
 
 
-def _told(name: str, entries: Sequence[Entry]) -> str:
+def _in_words(name: str, entries: Sequence[Entry]) -> str:
     """In words how many of the paper's numbers our intervals hold, and on which side the others lie."""
     within = sum(entry.paper is not None and entry.low <= entry.paper <= entry.high for entry in entries)
     above = sum(entry.paper is not None and entry.paper > entry.high for entry in entries)

@@ -37,7 +37,7 @@ class ExtendedTangents:
         self.volumes = np.zeros((frame.trajectories, frame.k))
         self.labels = np.tile(np.arange(frame.k), (frame.trajectories, 1))
 
-    def advance(self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None) -> tuple[Tensor, None]:
+    def advance(self, jacobians: Jacobians, threads: int = 1, wanted: Tensor | None = None) -> tuple[Tensor, None]:
         if not isinstance(jacobians, BlockJacobians | FactoredJacobians):
             raise TypeError(f"tangents of many digits are moved by blocks, not by {type(jacobians).__name__}")
         own = jacobians.own if isinstance(jacobians, FactoredJacobians) else jacobians

@@ -34,12 +34,12 @@ class Tangents(Protocol):
     """k orthonormal tangent vectors of every trajectory, the leading columns of the identity at first."""
 
     def advance(
-        self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
+        self, jacobians: Jacobians, threads: int = 1, wanted: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Move along all steps, orthogonalising after each, on up to `threads` threads. Returns log |r|, of R's
         diagonal, in float64, (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q.
 
-        `told` (steps,) marks the steps at whose end the sum of log |r| so far is wanted, all by default. Elsewhere, a
+        `wanted` (steps,) marks the steps at whose end the sum of log |r| so far is wanted, all by default. Elsewhere, a
         step of even number (from 0) may leave its growth to the next."""
         ...
 
@@ -59,7 +59,7 @@ class TorchTangents:
         self.generator = Rounding.source(like.device)
 
     def advance(
-        self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
+        self, jacobians: Jacobians, threads: int = 1, wanted: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         radii, lengths = [], []
         for step in range(jacobians.steps):

@@ -205,7 +205,7 @@ class StepSystem:
             x = "None" if self.inputs is None else f"of shape {tuple(self.inputs[:, 0].shape)}"
             raise UserError(
                 f"step(x, state) failed on {state.dtype} tensors, x {x} and state of shape "
-                f"{tuple(state.shape)}: {_told(error)}; {_advice(error, state.dtype)}"
+                f"{tuple(state.shape)}: {_first_line_of(error)}; {_advice(error, state.dtype)}"
             ) from error
         if not isinstance(new, Tensor) or new.shape != state.shape or new.dtype != state.dtype:
             given = f"{new.dtype} {tuple(new.shape)}" if isinstance(new, Tensor) else type(new).__name__
@@ -217,8 +217,8 @@ class StepSystem:
             self._push(self.input_at(0), state, torch.zeros_like(state).unsqueeze(-1), self._arithmetic[0])
         except Exception as error:
             raise UserError(
-                f"step(x, state) cannot be differentiated in forward mode: {_told(error)}; expected torch operations "
-                "on whole dense tensors (no numpy, no sparse weights), without in-place changes of tensors that "
+                f"step(x, state) cannot be differentiated in forward mode: {_first_line_of(error)}; expected torch "
+                "operations on whole dense tensors (no numpy, no sparse weights), without in-place changes of tensors that "
                 "outlive the step"
             ) from error
         self._compare_with_finite_differences()
@@ -276,7 +276,7 @@ class StepSystem:
         return together.shape == alone.shape and torch.allclose(together, alone, rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
-def _told(error: Exception) -> str:
+def _first_line_of(error: Exception) -> str:
     """Return the first line of what an error says, with its kind where torch has not raised it."""
     bare = isinstance(error, RuntimeError) or not str(error)
     return first_line(error) if bare else f"{type(error).__name__}: {first_line(error)}"

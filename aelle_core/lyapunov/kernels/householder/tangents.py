@@ -50,7 +50,7 @@ class HouseholderTangents:
         self.stripe = max(width, min(_LARGEST_STRIPE, -(-size // width) * width))
 
     def advance(
-        self, jacobians: Jacobians, threads: int = 1, told: Tensor | None = None
+        self, jacobians: Jacobians, threads: int = 1, wanted: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         if not isinstance(jacobians, BlockJacobians):
             raise TypeError(f"the compiled kernel moves BlockJacobians, not {type(jacobians).__name__}")
@@ -64,7 +64,7 @@ class HouseholderTangents:
             (self.v.numpy(), self.y.numpy(), self.orders.numpy(), self.labels.numpy()),
             (radii.numpy(), lengths.numpy()),
             (
-                np.ones(steps, bool) if told is None or self.dtype != torch.float64 else told.numpy(),
+                np.ones(steps, bool) if wanted is None or self.dtype != torch.float64 else wanted.numpy(),
                 self.singly,
                 self.hopes,
             ),
