@@ -218,8 +218,8 @@ class StepSystem:
         except Exception as error:
             raise UserError(
                 f"step(x, state) cannot be differentiated in forward mode: {_first_line_of(error)}; expected torch "
-                "operations on whole dense tensors (no numpy, no sparse weights), without in-place changes of tensors that "
-                "outlive the step"
+                "operations on whole dense tensors (no numpy, no sparse weights), without in-place changes of tensors "
+                "that outlive the step"
             ) from error
         self._compare_with_finite_differences()
 
