@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from aelle_core import ClosedLoop, lyapunov_spectrum
 from aelle_core.foundation import machine_code
 from aelle_core.foundation.random_streams import generator
-from aelle_core.lyapunov.compiled import attempt, program
+from aelle_core.lyapunov.compiled import attempt, machine_step
 from aelle_core.lyapunov.compiled.attempt import compiled_step
 from aelle_core.lyapunov.compiled.graph import NotCompilableError
 from aelle_core.lyapunov.compiled.machine_step import MachineStep
@@ -218,7 +218,7 @@ def test_the_next_process_finds_the_code_and_a_cache_that_cannot_be_written_is_n
     def run(factor: float, place: str = str(tmp_path)) -> Tensor:
         """As in a process that has compiled nothing."""
         monkeypatch.setenv("AELLE_CACHE_DIR", place)
-        monkeypatch.setattr(program, "_codes", {})
+        monkeypatch.setattr(machine_step, "_codes", {})
         graph = trace(lambda _, s: factor * s * (1 - s.sin()), None, random(1, 2))
         return MachineStep(graph, 0.0).run(random(1, 2), None, 5, [False], 0)[0]
 
