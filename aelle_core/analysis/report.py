@@ -80,7 +80,7 @@ def shown(
         loss_name=loss_name or tasks[study.task].loss_name,
         summaries=summarise(measurements),
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
-        verdicts=[*filter(None, [analysis.missing]), *verdicts(measurements, study.epochs)],
+        verdicts=[*filter(None, [analysis.missing]), *verdicts(measurements, study.epochs, study.goal)],
         good_fraction_by_cell=good_fraction_by_cell(all_networks(analysis.examples), analysis.threshold),
         tables=[],
         illustration="The task's data were not asked for.",

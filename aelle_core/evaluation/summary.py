@@ -86,11 +86,12 @@ def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
     return sorted(standing.values(), key=lambda summary: -summary.metrics["f1"].mean)
 
 
-def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tuple[Summary, Summary] | None:
+def finalists(summaries: Sequence[Summary], epoch: int, outcome_epoch: int | None) -> tuple[Summary, Summary] | None:
     """Return the F1 at an epoch of the best classifier of spectra and of the best baseline; None where either is
     missing.
 
-    At the last epoch the current loss is the outcome itself, so what looks at it is left out of the contest there.
+    At `outcome_epoch` the current loss is the outcome itself, so what looks at it is left out of the contest there;
+    None where the outcome is no loss.
     """
     outcomes = {name for name, classifier in classifiers.items() if classifier.uses_loss}
     f1 = {
@@ -98,7 +99,7 @@ def finalists(summaries: Sequence[Summary], epoch: int, last_epoch: int) -> tupl
         for summary in summaries
         if summary.epoch == epoch and summary.metric == "f1"
     }
-    entries = [summary for summary in f1.values() if not (epoch == last_epoch and summary.classifier in outcomes)]
+    entries = [summary for summary in f1.values() if not (epoch == outcome_epoch and summary.classifier in outcomes)]
     spectrum = max(
         (summary for summary in entries if summary.kind == "spectrum"), key=lambda summary: summary.mean, default=None
     )

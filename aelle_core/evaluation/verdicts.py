@@ -42,16 +42,16 @@ def gain_sentence(difference: tuple[float, float, float], row: str, over: str, m
     return f"{verdict}: {metric} {mean:+.3f} ({low:+.3f} to {high:+.3f})."
 
 
-def verdicts(measurements: Sequence[Measurement], last_epoch: int) -> list[str]:
+def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "loss") -> list[str]:
     """Plain sentences: before training and at its end, what a person should conclude about spectra, then the numbers
     behind it: the best spectrum classifier against the best baseline on the same splits.
 
-    At the end the current loss is the outcome itself, so it is left out of the contest there.
+    Where the `goal` is the final loss, the loss at the end is the outcome itself, and is left out of the contest there.
     """
     summaries = summarise(measurements)
     sentences = conclusion(summaries, last_epoch)
     for epoch, moment in ((0, "before any training"), (last_epoch, f"after the last epoch ({last_epoch})")):
-        if (best := finalists(summaries, epoch, last_epoch)) is None:
+        if (best := finalists(summaries, epoch, last_epoch if goal == "loss" else None)) is None:
             continue
         spectrum, baseline = best
         mean, low, high = gain(measurements, spectrum.classifier, baseline.classifier, epoch)
@@ -67,9 +67,10 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int) -> list[str]:
             else f"The spectrum is as good as what is known without it {moment}, within these networks' noise"
         )
         sentences.append(f"{said}. {numbers}; on the same splits {mean:+.3f} ({low:+.3f} to {high:+.3f}).")
-    sentences.append(
-        "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."
-    )
+    if goal == "loss":
+        sentences.append(
+            "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."
+        )
     return sentences
 
 
@@ -88,7 +89,7 @@ def conclusion(summaries: Sequence[Summary], last_epoch: int) -> list[str]:
     )
     if not math.isnan(before.get("balanced_accuracy", math.nan)) and last_epoch > 0:
         sentence += f"; before any training about {_of_hundred(before)}"
-        best = finalists(summaries, 0, last_epoch)
+        best = finalists(summaries, 0, None)
         rival = {} if best is None else _metrics(summaries, best[1].classifier, 0)
         if best is not None and not math.isnan(rival["balanced_accuracy"]):
             sentence += f", and the best guess without spectra ({best[1].classifier}) about {_of_hundred(rival)}"

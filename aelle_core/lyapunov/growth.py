@@ -52,7 +52,7 @@ class Growth:
         return replace(self, **kept, batches=batches, running=running)
 
     def of_sequences(self, order: Tensor) -> "Growth":
-        """Return the growth along the sequences of those numbers, in that order; without `running`."""
+        """Return the growth along the sequences of those numbers, (sequences,), in that order; without `running`."""
         kept: dict[str, Any] = {
             name: values[:, order.to(values.device)] for name, values in self._by_sequence().items()
         }

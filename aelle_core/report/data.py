@@ -75,6 +75,11 @@ class ReportData:
         return max(self.examples_by_epoch)
 
     @property
+    def outcome_epoch(self) -> int | None:
+        """The epoch at which the current loss is the outcome itself; None where the study's goal is no loss."""
+        return self.last_epoch if self.final.goal == "loss" else None
+
+    @property
     def final(self) -> NetworkExamples:
         """The networks after the last epoch."""
         return self.examples_by_epoch[self.last_epoch]

@@ -32,6 +32,7 @@ from aelle_core.pretrained import MANIFEST, manifest, shipped_file
 from aelle_core.store.fragments import WRITING
 from aelle_core.study import RunDirectory, Study
 from aelle_core.tasks import get_task
+from aelle_core.tasks.forecast import Forecast
 
 HOME = Path(pretrained.__file__).parent
 SEED = 0
@@ -85,8 +86,8 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
     study, analysis = trained[0].study, _analysis(trained)
     final = analysis.examples[study.epochs]
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
-    steps = get_task(study.task, seed=study.seed, options=_without_places(study)).steps - study.warmup
-    aelle.takes_ = TakenSpectra(study.task, study.cells, study.spectra[0], final.spectra.shape[1], steps)
+    taken = (study.task, study.cells, study.spectra[0], final.spectra.shape[1], _counted_steps(study))
+    aelle.takes_ = TakenSpectra(*taken)
     rows = pa.concat_tables([_rows(part, called) for part in trained])
     model, spectra = HOME / f"{name}.safetensors", HOME / f"{name}.parquet"
     aelle.save(model)
@@ -103,6 +104,15 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
         "created": settings["created"],
         "versions": {package: version for package, version in settings["versions"].items() if package != "platform"},
     }
+
+
+def _counted_steps(study: Study) -> int:
+    """Return how many steps each exponent of the spectra that a study judges by is a mean over."""
+    task = get_task(study.task, seed=study.seed, options=_without_places(study))
+    if study.spectra[0] == "closed_loop":
+        assert isinstance(task, Forecast)
+        return task.loop_steps
+    return task.steps - study.warmup
 
 
 def enter_tables(name: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ ALWAYS = (
 
 def named(data: ReportData) -> list[str]:
     """Return the classifiers that the verdict names: the best of each kind before training and at its end."""
-    pairs = [finalists(data.summaries, epoch, data.last_epoch) for epoch in (0, data.last_epoch)]
+    pairs = [finalists(data.summaries, epoch, data.outcome_epoch) for epoch in (0, data.last_epoch)]
     return list(dict.fromkeys(summary.classifier for pair in pairs if pair for summary in pair))
 
 
@@ -28,8 +28,8 @@ class Early(ReportFigure):
     title = "How early it can be told"
     caption = (
         "F1 of telling the final outcome from each epoch's spectra; baselines that know no dynamics are dashed. Those "
-        "that the verdict names have their 95 % intervals over splits. At the last epoch the current loss is the "
-        "outcome itself."
+        "that the verdict names have their 95 % intervals over splits. Where the outcome is "
+        "the final loss, the current loss at the last epoch is the outcome itself."
     )
 
     @staticmethod

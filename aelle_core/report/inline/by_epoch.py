@@ -42,8 +42,8 @@ class EpochPicture:
 def epoch_picture(data: ReportData) -> EpochPicture | None:
     """Return the F1 by epoch of the main classifiers and of those that the verdicts name, best last value first.
 
-    What looks at the loss has no point after the last epoch: there it is the outcome itself. None where there is only
-    one epoch.
+    What looks at the loss has no point at the epoch where that is the outcome itself. None where there is only one
+    epoch.
     """
     epochs = sorted(data.examples_by_epoch)
     if len(epochs) < 2:
@@ -84,7 +84,7 @@ def epoch_picture(data: ReportData) -> EpochPicture | None:
 def _series(data: ReportData, name: str) -> list[Summary]:
     """Return a classifier's F1, epoch by epoch, where it says anything."""
     entry = classifiers.get(name)
-    outcome = data.last_epoch if entry is not None and entry.uses_loss else None
+    outcome = data.outcome_epoch if entry is not None and entry.uses_loss else None
     summaries = [
         summary
         for summary in data.summaries

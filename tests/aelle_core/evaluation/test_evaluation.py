@@ -132,6 +132,8 @@ def test_measurements_and_verdicts() -> None:
     assert sentences[0].startswith("From the spectrum alone")
     assert sentences[1].startswith("Use the spectrum before any training")
     assert "current loss (F1" not in sentences[2]
+    assert "the outcome itself" in sentences[3]
+    assert len(verdicts(measurements, 1, goal="climate")) == 3  # the loss is no outcome there, and takes part
 
 
 def test_interval_is_nadeau_and_bengios() -> None:
