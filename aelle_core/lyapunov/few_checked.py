@@ -20,6 +20,8 @@ from aelle_core.lyapunov.systems import System
 FEWEST = 8
 """Sequences from which on a few are checked for all."""
 CHECKED = 2
+SMALLEST = 48
+"""Dimensions below which two runs cost more than second copies of all."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
 _FURTHEST = math.log(1 / (1e3 * torch.finfo(torch.float64).eps))  # nats: a direction below that may be rounding alone
@@ -32,7 +34,7 @@ def growths_by_few(system: System, run: Callable[..., Growth]) -> list[tuple[Gro
 
     `run` follows the tangents of a system: run(system, check=True).
     """
-    if system.sequences < FEWEST or system.exact_zeros:
+    if system.sequences < FEWEST or system.size < SMALLEST or system.exact_zeros:
         return None
     few, rest = system.of_sequences(slice(None, CHECKED)), system.of_sequences(slice(CHECKED, None))
     if few is None or rest is None:

@@ -8,8 +8,8 @@ import torch
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
-from aelle_core.lyapunov import LyapunovSpectrum, engine, pack_spectra, precision
-from aelle_core.lyapunov.few_checked import CHECKED, FEWEST
+from aelle_core.lyapunov import LyapunovSpectrum, engine, few_checked, pack_spectra, precision
+from aelle_core.lyapunov.few_checked import CHECKED, FEWEST, SMALLEST
 from benchmarks.spectrum.cases import draw_inputs, draw_network
 
 SEQUENCES = 15
@@ -34,6 +34,11 @@ def trajectories(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(engine, "_kernel_for", counting)
     return counted
+
+
+@pytest.fixture(autouse=True)
+def small_systems_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(few_checked, "SMALLEST", 2)
 
 
 def drawn(name: str, gain: float = 1.0) -> tuple[Network, torch.Tensor]:
@@ -76,6 +81,12 @@ def test_few_sequences_all_have_copies(trajectories: list[int]) -> None:
     network, inputs = drawn("gru")
     lyapunov_spectrum(network, inputs[: FEWEST - 1])
     assert trajectories == [2 * (FEWEST - 1)]
+
+
+def test_small_systems_have_copies_of_all(monkeypatch: pytest.MonkeyPatch, trajectories: list[int]) -> None:
+    monkeypatch.setattr(few_checked, "SMALLEST", SMALLEST)
+    lyapunov_spectrum(*drawn("gru"))
+    assert trajectories == [2 * SEQUENCES]
 
 
 def lost_direction() -> np.ndarray:
