@@ -25,9 +25,13 @@ class TakenSpectra:
     steps: int
     unit: str = "nats per step"
 
+    @property
+    def _kind_in_words(self) -> str:
+        return "closed-loop" if self.kind == "closed_loop" else f"{self.kind}-state"
+
     def __str__(self) -> str:
         return (
-            f"{self.kind}-state spectra of {self.exponents} exponents, descending, {self.unit} over {self.steps} steps "
+            f"{self._kind_in_words} spectra of {self.exponents} exponents, descending, {self.unit} over {self.steps} steps "
             f"of {self.task!r}, of {', '.join(self.cells)}"
         )
 

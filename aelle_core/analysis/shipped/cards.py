@@ -82,7 +82,8 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def _dataset_card(name: str, entry: Mapping[str, Any], rows: pa.Table) -> str:
     diverged = pc.sum(pc.equal(rows["status"], "diverged")).as_py()
-    epochs = sorted(pc.unique(rows.filter(pc.is_valid(rows["spectrum_hidden"]))["epoch"]).to_pylist())
+    measured = f"spectrum_{entry['studies'][0]['spectra'][0]}"
+    epochs = sorted(pc.unique(rows.filter(pc.is_valid(rows[measured]))["epoch"]).to_pylist())
     share = 100 * entry["good_share"]
     front = _front_matter({
         "license": "mit",
