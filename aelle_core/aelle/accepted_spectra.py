@@ -31,8 +31,8 @@ class TakenSpectra:
 
     def __str__(self) -> str:
         return (
-            f"{self._kind_in_words} spectra of {self.exponents} exponents, descending, {self.unit} over {self.steps} steps "
-            f"of {self.task!r}, of {', '.join(self.cells)}"
+            f"{self._kind_in_words} spectra of {self.exponents} exponents, descending, {self.unit} over {self.steps} "
+            f"steps of {self.task!r}, of {', '.join(self.cells)}"
         )
 
     def check(
