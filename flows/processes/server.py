@@ -82,9 +82,9 @@ class PrefectServer:
     def _check_alive(self) -> None:
         if (code := self.process.poll()) is not None:
             raise UserError(
-                f"the Prefect server at {self.url} ended with exit code {code}: expected it to start; its last lines say "
-                "why. Where they name a revision, a newer Prefect has written its database: name another directory in "
-                "PREFECT_HOME"
+                f"the Prefect server at {self.url} ended with exit code {code}: expected it to start; its last lines "
+                "say why. Where they name a revision, a newer Prefect has written its database: name another directory "
+                "in PREFECT_HOME"
             )
 
     def _keep_alive(self) -> None:
