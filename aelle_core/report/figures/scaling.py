@@ -7,10 +7,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 _TICKS = [sign * level for sign in (-1, 1) for level in (0, 1, 3, 10, 30, 100, 300, 1000)]
 
 
+_WIDE = 1e3
+"""Largest over smallest number of an axis, from which on powers of ten alone have names."""
+
+
 def plain_numbers(axis: Axis) -> None:
-    """Tick a logarithmic axis with plain numbers: powers of ten, and 2 and 5 times them."""
+    """Tick a logarithmic axis with plain numbers: powers of ten, and where there is room 2 and 5 times them."""
+    low, high = axis.get_view_interval()
+    named = "25" if high < _WIDE * low else ""
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "25" else ""))
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in named else ""))
 
 
 def symmetric_logarithm(axes: Axes) -> None:
