@@ -80,9 +80,8 @@ def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
     standing: dict[str, Standing] = {}
     for summary in summaries:
         if summary.epoch == epoch:
-            standing.setdefault(summary.classifier, Standing(summary.classifier, summary.kind, {})).metrics[
-                summary.metric
-            ] = summary
+            of_classifier = standing.setdefault(summary.classifier, Standing(summary.classifier, summary.kind, {}))
+            of_classifier.metrics[summary.metric] = summary
     return sorted(standing.values(), key=lambda summary: -summary.metrics["f1"].mean)
 
 

@@ -14,7 +14,7 @@ from aelle_core.loading.torch_export.program import AbsentError, ExportedModule
 class ExportedStep(nn.Module):
     """step(x, state) -> state over a program that maps inputs and parts of a state, such as h and c, to the new parts.
 
-    States are (batch, state_size), the parts side by side. Export fixes the batch size unless told otherwise: such a
+    States are (batch, state_size), the parts side by side. Export fixes the batch size unless another is given: such a
     program sees a larger batch in pieces of that size, unless a trial shows that it does the same to all rows at once,
     which is faster. Everything runs in the type of the states: real types that were written into the graph are taken
     for that one.
