@@ -115,7 +115,7 @@ def accepted_system(
     elif callable(system):
         if hidden or initial_state is None:
             need = "jacobian='full'" if hidden else "initial_state (batch, state_size)"
-            raise UserError(f"a step function has one state and starts where it is told: expected {need}")
+            raise UserError(f"a step function has one state, from which it starts: expected {need}")
         state = _checked(initial_state, "initial_state", 2).double()
         built: DifferentiableSystem = DifferentiableStep(system, state, given)
         return built, given, built.start(state, len(state), state), length
