@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from aelle_core.analysis.prepare import check_enough_networks
 from aelle_core.files.places import resolved
 from aelle_core.study import RunDirectory
 from flows.analyse import run_analysis
@@ -29,8 +30,10 @@ def study(
         resources: Where packs run, and what each of them takes.
     """
     directory, resources = resolved(directory), resources or Resources()
+    planned = study.to_study()
+    check_enough_networks(planned)
     with ray_cluster(resources, {}):  # one cluster for both halves, which say what they need
-        train_networks(study.to_study(), directory, resources)
+        train_networks(planned, directory, resources)
         run_analysis(directory, parameters or AnalysisParameters(), resources)
     run = RunDirectory(directory)
     return completed(run, str(run.report), f"report: {run.report}")

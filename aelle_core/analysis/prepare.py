@@ -39,6 +39,11 @@ def prepare_analysis(
     return prepare_joint_analysis([Trained(store, study, quarantined)], splits=splits, seed=seed)
 
 
+def check_enough_networks(study: Study) -> None:
+    """Raise UserError where a study trains fewer networks than an analysis of it can split."""
+    protocol_of(study.task).end.check(study.total_networks)
+
+
 def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int) -> Analysis:
     """Read finished studies of one shape for an evaluation of all their networks.
 

@@ -29,6 +29,7 @@ from flows.command.options import (
     asked_analysis,
     asked_resources,
     asked_study,
+    check_can_be_analysed,
     check_forced_way,
     check_home,
     check_numbers,
@@ -67,6 +68,7 @@ def study(request: StudyRequest, splits: Splits = 10, regress: Regress = "rank")
     directory = request.directory(plan)
     check_numbers(request.cpus, request.gpus, splits, regress)
     check_forced_way(request.way, plan, request.device)
+    check_can_be_analysed(plan)
     if request.dry_run:
         _show_plan(plan, directory, request)
         return

@@ -139,6 +139,13 @@ def check_numbers(cpus: float, gpus: float, splits: int = 2, regress: str = "ran
         raise UserError(f"--regress {regress!r}: expected rank, log or loss")
 
 
+def check_can_be_analysed(plan: "Study") -> None:
+    """Refuse a study whose networks are too few for its analysis, before they are trained."""
+    from aelle_core.analysis.prepare import check_enough_networks
+
+    check_enough_networks(plan)
+
+
 def check_forced_way(way: str | None, plan: "Study", device: str) -> None:
     """Raise UserError where a forced way cannot train one of the study's cells."""
     if way is None:

@@ -80,6 +80,14 @@ def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
     assert "holds other files" in done.stderr
 
 
+@pytest.mark.parametrize("how", [[], ["--dry-run"]])
+def test_a_study_too_small_to_be_analysed_is_refused_before_it_trains(how: list[str], tmp_path: Path) -> None:
+    done = aelle("study", "digits", "--cells", "gru", "--networks", "2", "-o", str(tmp_path / "run"), *how)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "2 networks cannot be split into 70, 10 and 20 %: expected at least 3" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = aelle("study", "digits", "--cells", "rnn,lem", "--dry-run", "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr

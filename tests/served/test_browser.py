@@ -89,7 +89,7 @@ def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page",
     page.get_by_role("button", name="Submit").click()  # the file is required
     page.get_by_text("required property").first.wait_for()
     page.get_by_role("textbox", name="file or directory").fill("pulses.csv")
-    page.get_by_role("spinbutton", name="networks").fill("2")
+    page.get_by_role("spinbutton", name="networks").fill("6")
     page.get_by_role("button", name="Select cells").click()
     page.get_by_role("option", name="gru", exact=True).click()
     page.keyboard.press("Escape")
@@ -114,7 +114,7 @@ def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page",
     picture("form-screen")
 
     wait_blank(page, served, "own-data")
-    assert (run.study().cells, run.study().networks, run.study().epochs) == (("gru",), 2, 1)
+    assert (run.study().cells, run.study().networks, run.study().epochs) == (("gru",), 6, 1)
     options = run.study().task_options
     assert (options["sequence"], options["time"]) == ("patient", "day")
     assert (run.path / "report.html").exists()
