@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from aelle_core.lyapunov import sum_rule
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.systems import System
 
@@ -24,8 +25,6 @@ SMALLEST = 48
 """Dimensions below which two runs cost more than second copies of all."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
-_FURTHEST = math.log(1 / (1e3 * torch.finfo(torch.float64).eps))  # nats: a direction below that may be rounding alone
-_ALLOWED = 1e-7  # nats by which an elimination may be off
 
 
 def growths_by_few(system: System, run: Callable[..., Growth]) -> list[tuple[Growth, int]] | None:
@@ -84,8 +83,8 @@ def _estimated(known: Growth, others: Growth) -> Tensor:
 
 def _settled(others: Growth, errors: Tensor) -> Tensor:
     """Return (networks,) whether nothing speaks against estimated errors (networks, sequences, k)."""
-    small = (errors <= _SURE).all(dim=-1) & (others.spreads <= _FURTHEST)
-    obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= _ALLOWED
+    small = (errors <= _SURE).all(dim=-1) & (others.spreads <= sum_rule.FURTHEST)
+    obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= sum_rule.ALLOWED
     return (small & obeyed | ~others.finite).all(dim=1)
 
 

@@ -12,9 +12,10 @@ from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 SELDOM = 16  # steps between checks where a determinant would be dear
 _SMALL = 32  # dimensions up to which every step of every sequence is checked, beside second copies
 _ROOM = 2**23  # bytes for matrices that are eliminated at once
-_ALLOWED = 1e-7  # nats: an elimination rounds too
+ALLOWED = 1e-7  # nats: an elimination rounds too
 _WIDEST = 50.0  # nats: what is further off is lost as a whole
 _ROUNDINGS = 1e3  # of the last place, from which a small direction may be made
+FURTHEST = -math.log(_ROUNDINGS * torch.finfo(torch.float64).eps)  # nats: what is so far below may be rounding alone
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,8 @@ def contradicted(logarithms: Tensor, residual: Tensor, apart: Tensor) -> Tensor:
     """
     known = (10 * apart).sum(dim=-1) >= residual
     dead = logarithms.isneginf().any(dim=-1)
-    doubtful = (residual > _ALLOWED) & ~known & ~dead
-    size = residual.nan_to_num(nan=0.0).clamp(min=_ALLOWED, max=_WIDEST).unsqueeze(-1)
+    doubtful = (residual > ALLOWED) & ~known & ~dead
+    size = residual.nan_to_num(nan=0.0).clamp(min=ALLOWED, max=_WIDEST).unsqueeze(-1)
     below = logarithms.amax(dim=-1, keepdim=True) - logarithms
     small = below >= (size / (_ROUNDINGS * torch.finfo(torch.float64).eps)).log()
     small = small | ~small.any(dim=-1, keepdim=True)
