@@ -1,5 +1,6 @@
 """Fields of forms, made from the settings that they stand for."""
 
+from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -43,6 +44,11 @@ def entry(name: str, field: FieldInfo, of_preset: bool = False) -> tuple[Any, An
     given: Any = Annotated[bare, Field(), *field.metadata]
     empty = Field(None, title=title, description=description, json_schema_extra=_drop_default)
     return given | _Empty, empty
+
+
+def filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of fields that were not left empty."""
+    return {name: value for name, value in values.items() if value}
 
 
 def cells_of(task: str) -> Any:

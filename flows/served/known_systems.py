@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aelle_core.study import Study, changed_study, get_preset
 from aelle_core.systems import get_system, systems
 from flows.served.changes import Training
-from flows.served.fields import cells_of
+from flows.served.fields import cells_of, filled
 
 if TYPE_CHECKING:
     SystemName = str
@@ -23,5 +23,5 @@ def study_of_system(system: str, changes: Mapping[str, Any], training: Training)
     """
     preset = get_preset("lorenz")
     units = (max(*preset.units, get_system(system).features),)
-    changed = {"units": units, **{name: value for name, value in changes.items() if value}, **training.changed()}
+    changed = {"units": units, **filled(changes), **training.changed()}
     return changed_study(preset, None, {"system": system}, name=f"forecast-{system}", **changed)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from aelle_core.study import Study, changed_study, get_preset
 from flows.served.changes import Training
-from flows.served.fields import Group, cells_of
+from flows.served.fields import Group, cells_of, filled
 from flows.served.folding import Folded, folded_title, titled
 from flows.served.settings import ServedSettings
 
@@ -49,10 +49,9 @@ def own_study(
 
     `options` and `changes` count where they are not empty. Raises UserError where there are no such data.
     """
-    given = {name: value for name, value in ({**options} | columns.model_dump()).items() if value}
-    changed = {name: value for name, value in changes.items() if value}
-    place = settings.data_place(data)
-    return changed_study(get_preset("arrays"), place, given, name=named_after(data), **changed, **training.changed())
+    given, place = filled({**options, **columns.model_dump()}), settings.data_place(data)
+    changed = {**filled(changes), **training.changed()}
+    return changed_study(get_preset("arrays"), place, given, name=named_after(data), **changed)
 
 
 def named_after(data: str) -> str:
