@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aelle_core.files.places import check_regular
+from aelle_core.files.places import check_is_file
 from aelle_core.foundation.errors import UserError
 
 _UNSIGNED_BYTE = 0x08
@@ -28,7 +28,7 @@ def read_idx(path: Path) -> np.ndarray:
 
     Raises UserError naming the file when it is no IDX file, holds another type, or is truncated.
     """
-    check_regular(path)
+    check_is_file(path, "an IDX file")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
