@@ -15,6 +15,7 @@ from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.files.atomic import read_safetensors
 from aelle_core.files.npy import check_size
 from aelle_core.files.places import Place, check_is_file, local
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.study.directory import RunDirectory
@@ -261,10 +262,10 @@ def _title(system: Network | nn.Module) -> str:
     """Return a network in a few words."""
     if isinstance(system, Network):
         cell = system.cell
-        return f"{cell.name}, {cell.input_size} inputs, {cell.units} units"
+        return f"{cell.name}, {counted(cell.input_size, 'input')}, {counted(cell.units, 'unit')}"
     if isinstance(system, nn.RNNBase):
         kind = f"RNN ({getattr(system, 'nonlinearity', 'tanh')})" if system.mode.startswith("RNN") else system.mode
         layers = f", {system.num_layers} layers" if system.num_layers > 1 else ""
-        return f"{kind}, {system.input_size} inputs, {system.hidden_size} units{layers}"
+        return f"{kind}, {counted(system.input_size, 'input')}, {counted(system.hidden_size, 'unit')}{layers}"
     assert isinstance(system, ExportedStep)
-    return f"exported step function, state of {system.state_size} numbers"
+    return f"exported step function, state of {counted(system.state_size, 'number')}"

@@ -95,6 +95,8 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = aelle("study", "digits", "--cells", "rnn,lem", "--dry-run", "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "64 networks in 4 packs" in done.stdout
+    one = aelle("study", "--networks", "4", "--cells", "rnn", "--epochs", "1", "--dry-run")
+    assert "4 networks in 1 pack, 1 epoch of 22 steps, 2 fragments" in " ".join(one.stdout.split()), one.stdout
     assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
     assert not (tmp_path / "run").exists()
 
