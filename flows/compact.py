@@ -5,6 +5,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 
+from aelle_core.foundation.counting import counted
 from aelle_core.store.compaction import compact as merge
 from aelle_core.study import RunDirectory
 from aelle_core.study.nights import Nights
@@ -24,6 +25,6 @@ def compact(directory: str) -> Any:
     runs = [nights.run(night) for night in nights.begun()] or [run]
     done = [merge(member.store) for member in runs]
     before, after = sum(merged.before for merged in done), sum(merged.after for merged in done)
-    sentence = f"{run}: {before} files of spectra merged into {after}"
+    sentence = f"{run}: {counted(before, 'file')} of spectra merged into {after}"
     create_markdown_artifact(key="compaction", markdown=sentence)
     return Completed(message=sentence, data=str(run))

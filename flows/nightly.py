@@ -14,6 +14,7 @@ from aelle_core.analysis.nights.drift import Check, checks, network_summaries
 from aelle_core.analysis.nights.history import History
 from aelle_core.analysis.trained import Trained, joint_examples
 from aelle_core.evaluation import Summary
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study
 from aelle_core.study.nights import Nights, is_trained
@@ -126,7 +127,7 @@ def _night(plan: Study, directory: str, night: str, parameters: AnalysisParamete
     for check in compared:
         check_drift(check, series.path.name, night, before, return_state=True)
     drifted = [check.name for check in compared if check.drifted]
-    sentences = [f"night {night}: {len(finished)} nights analysed together"]
+    sentences = [f"night {night}: {counted(len(finished), 'night')} analysed" + " together" * (len(finished) > 1)]
     sentences += [f"not finished and left out: {', '.join(left_out)}"] if left_out else []
     sentences += [f"drifted: {', '.join(drifted)}"] if drifted else []
     return Completed(message="; ".join(sentences))

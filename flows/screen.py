@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import resolved
+from aelle_core.foundation.counting import counted
 from aelle_core.screening import SpectrumPredictor, Sweep
 from aelle_core.study import RunDirectory, Study
 from aelle_core.study.candidates import drawn_in_words
@@ -60,7 +61,8 @@ def screen(
     create_table_artifact(
         key="kept-networks",
         table=[{**row, "hyperparameters": drawn_in_words(row["hyperparameters"])} for row in chosen.rows()],
-        description=f"{len(chosen.ranked)} of {len(chosen.drawn)} untrained networks, best first by the expected loss",
+        description=f"{len(chosen.ranked)} of {counted(len(chosen.drawn), 'untrained network')}, "
+        "best first by the expected loss",
     )
     if parameters.train:
         train_networks(chosen.study, str(run), resources or Resources())

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 
@@ -31,8 +32,8 @@ class TakenSpectra:
 
     def __str__(self) -> str:
         return (
-            f"{self._kind_in_words} spectra of {self.exponents} exponents, descending, {self.unit} over {self.steps} "
-            f"steps of {self.task!r}, of {', '.join(self.cells)}"
+            f"{self._kind_in_words} spectra of {counted(self.exponents, 'exponent')}, descending, {self.unit} over "
+            f"{counted(self.steps, 'step')} of {self.task!r}, of {', '.join(self.cells)}"
         )
 
     def check(

@@ -21,6 +21,7 @@ from aelle_core.aelle.parameters import PUBLISHED, check_parameters
 from aelle_core.aelle.targets import Target, TargetName
 from aelle_core.aelle.training import Schedule, Shares, train
 from aelle_core.files.places import Place
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.pretrained import shipped_file
 
@@ -126,7 +127,9 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         )
         assert_all_finite(self._floored(X), input_name="X")
         if len(self.known) >= X.shape[1]:
-            raise UserError(f"known={self.known!r} with {X.shape[1]} columns: expected a spectrum before them")
+            raise UserError(
+                f"known={self.known!r} with {counted(X.shape[1], 'column')}: expected a spectrum before them"
+            )
         losses = np.asarray(y, dtype=np.float64)
         self.takes_: TakenSpectra | None = None
         self.target_ = Target.fitted(self.target, losses)

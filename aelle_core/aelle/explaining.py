@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.aelle.autoencoder import Autoencoders
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Explanation:
         chosen = np.asarray(good, dtype=bool)
         if chosen.shape != self.difference.shape or chosen.all() or not chosen.any():
             raise UserError(
-                f"good chooses {int(chosen.sum())} of {len(self.difference)} networks, in shape {chosen.shape}: "
-                "expected a mask with both sides"
+                f"good chooses {int(chosen.sum())} of {counted(len(self.difference), 'network')}, in shape "
+                f"{chosen.shape}: expected a mask with both sides"
             )
         return self.attributions[chosen].mean(axis=0) - self.attributions[~chosen].mean(axis=0)
 
@@ -87,7 +88,7 @@ def explain_predictions(model: "AeLLE", X: Any, *, reference: Any = None, points
     """
     inputs = model._inputs(X)
     if len(inputs) < 2:
-        raise UserError(f"explain was given {len(inputs)} spectra: expected at least 2")
+        raise UserError(f"explain was given {counted(len(inputs), 'spectrum', 'spectra')}: expected at least 2")
     start = inputs.mean(axis=0) if reference is None else model._inputs(np.asarray(reference)[None])[0]
     axes = torch.from_numpy(np.ascontiguousarray(model.pca_.components_))
     networks, deviations = model.autoencoder_, np.sqrt(model.pca_.explained_variance_)

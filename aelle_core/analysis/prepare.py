@@ -7,6 +7,7 @@ import numpy as np
 
 from aelle_core.analysis.trained import MISSING, Trained, joint_examples
 from aelle_core.evaluation import NetworkExamples, Split, all_networks, median_threshold, protocol_of, splits_by_network
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, Study
@@ -65,6 +66,7 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
     if count := status_counts.get(MISSING, 0):
         given_up = [pack for part in trained for pack in part.quarantined]
         networks = sum(part.study.total_networks for part in trained)
-        missing = f"{count} of {networks} networks are missing: {quarantined_sentence(given_up)}"
+        verb = "is" if count == 1 else "are"
+        missing = f"{count} of {counted(networks, 'network')} {verb} missing: {quarantined_sentence(given_up)}"
     drawn = splits_by_network(everyone, splits, seed=seed, shares=protocol_of(study.task).end)
     return Analysis(trained, examples, threshold, drawn, status_counts, missing)

@@ -15,6 +15,7 @@ from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, all_networks, classifiers, good_fraction_by_cell, summarise, verdicts
 from aelle_core.evaluation.tables.material import MINIMUM
 from aelle_core.files.places import Place
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, save_networks, write_report
 from aelle_core.study import RunDirectory, Study
@@ -93,7 +94,7 @@ def shown(
 
 def _title(study: Study, nights: Sequence[str], seeds: Sequence[int]) -> str:
     if nights:
-        return f"{study.name}, {len(nights)} nights from {nights[0]} to {nights[-1]}"
+        return f"{study.name}, {counted(len(nights), 'night')} from {nights[0]} to {nights[-1]}"
     return study.name if len(seeds) == 1 else f"{study.name}, seeds {', '.join(map(str, seeds))}"
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from aelle_core.evaluation import NetworkExamples
 from aelle_core.evaluation.free_runs import measures
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.store.dataset import SpectraStore
@@ -93,7 +94,9 @@ def joint_examples(
     outcome = _outcomes(last, study.goal)
     finite = [outcome[row["network"]] for row in last if row["status"] == "ok"]
     if not finite:
-        raise UserError(f"study {study.identity}: all {len(last)} networks diverged; expected some that did not")
+        raise UserError(
+            f"study {study.identity}: {counted(len(last), 'network')}, all diverged; expected some that did not"
+        )
     worst = max(finite)
     final_loss = {row["network"]: outcome[row["network"]] if row["status"] == "ok" else worst for row in last}
     accuracy = {row["network"]: row["validation_accuracy"] for row in last}

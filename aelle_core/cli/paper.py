@@ -20,6 +20,7 @@ from aelle_core.evaluation.tables.base import Table
 from aelle_core.evaluation.tables.paper_and_us import comparison
 from aelle_core.evaluation.tables.paper_numbers import paper_tasks
 from aelle_core.files.atomic import write_atomically
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import manifest
 from aelle_core.report.text_tables import comma_separated, grid, markdown
@@ -82,7 +83,7 @@ def show_paper(
         _write(output, study.file_name, study.title, tables, console)
         if figures is not None:
             drawn = draw_studies(study.trained, settings, figures / study.file_name)
-            console.print(f"drawn: {len(drawn)} files in {figures / study.file_name}", highlight=False)
+            console.print(f"drawn: {counted(len(drawn), 'file')} in {figures / study.file_name}", highlight=False)
     if beside := comparison([(study.task, study.file_name, tables) for study, tables in tables_by_study]):
         console.rule("The paper and us")
         for table in beside:
@@ -120,7 +121,7 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
         tables = partial(shipped_tables, name, settings, anew=anew)
     networks, task = sum(part.study.total_networks for part in trained), trained[0].study.task
     seeds = f", seeds {', '.join(str(part.study.seed) for part in trained)}" if len(trained) > 1 else ""
-    return Stored(f"{called}: {networks} networks on {task}{seeds}", file_name, trained, tables)
+    return Stored(f"{called}: {counted(networks, 'network')} on {task}{seeds}", file_name, trained, tables)
 
 
 def _write(output: Path | None, name: str, title: str, tables: list[Table], console: Console) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.cells import Network, from_torch
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.networks import Loaded
 from aelle_core.study.model import Study
@@ -29,7 +30,8 @@ def check_like_the_study(aelle: AeLLE, study: Study, loaded: Loaded, steps: int,
     takes.check(cell=cell, kind=kind, steps=steps)
     if features is not None and features != like.shape[2]:
         raise UserError(
-            f"a network of {features} inputs: this AeLLE takes networks of {like.shape[2]}, of {study.task!r}"
+            f"a network of {counted(features, 'input')}: this AeLLE takes networks of {like.shape[2]}, of "
+            f"{study.task!r}"
         )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aelle_core.files.atomic import write_atomically
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.screening import SpectrumPredictor, Sweep
 from aelle_core.screening.replay import Replay, replay
@@ -58,8 +59,8 @@ def run_screening(
     training = _training_seconds(whole, task)
     of_kept = training * len(ranked) / len(drawn)
     console.print(
-        f"{len(drawn)} candidates of {', '.join(whole.cells)} screened in {seconds:.1f} s; training them all would "
-        f"take about {_span(training)}, the {len(ranked)} kept ones about {_span(of_kept)}.",
+        f"{counted(len(drawn), 'candidate')} of {', '.join(whole.cells)} screened in {seconds:.1f} s; training them "
+        f"all would take about {_span(training)}, the {counted(len(ranked), 'kept one')} about {_span(of_kept)}.",
         highlight=False,
     )
     console.print(_table(ranked, drawn, predictor), _unlike(ranked), sep="\n", highlight=False)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aelle_core.files.atomic import kind_of, write_atomically
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov import LyapunovSpectrum
 
@@ -175,7 +176,7 @@ def _facts(result: LyapunovSpectrum, how: Computation) -> Iterator[tuple[str, st
         trend = "shrink" if total < 0 else "grow" if total > 0 else "stay as they are"
         yield "sum", f"{total:.6f} nats/step: volumes of states {trend}"
     else:
-        yield "sum", f"{total:.6f} nats/step, of the {followed} exponents that were followed of {result.size}"
+        yield "sum", f"{total:.6f} nats/step, of the {counted(followed, 'exponent')} followed of {result.size}"
     more = f"not known from {followed} of {result.size} exponents; raise --k"
     dimension, entropy = result.kaplan_yorke_dimension, result.entropy_rate
     filled = f"{dimension:.3f} of {result.size}" + ("" if dimension else ": no direction grows")
@@ -186,7 +187,7 @@ def _facts(result: LyapunovSpectrum, how: Computation) -> Iterator[tuple[str, st
     dead = result.dead_directions
     yield "dead directions", f"{dead}" + (" (exponents of -inf: disturbances there are gone at once)" if dead else "")
     yield "not resolved", unresolved(result)
-    warmup = f", after {how.warmup} steps of warm-up" if how.warmup else ""
+    warmup = f", after {counted(how.warmup, 'step')} of warm-up" if how.warmup else ""
     yield "sequences x steps", f"{len(result.per_sequence)} x {result.steps}{warmup}"
     kinds = {"exact": "exact (float64)", "fast": "fast (float32 tangents)", "extended": "extended (many digits)"}
     reasons = {
@@ -220,13 +221,14 @@ def reading(result: LyapunovSpectrum) -> str:
     if math.isinf(largest):
         return "every disturbance of the state is gone at once"
     if abs(largest) <= margin:
-        return f"about 0 (within {margin:.2g}): disturbances neither grow nor fade noticeably in {result.steps} steps"
+        over = counted(result.steps, "step")
+        return f"about 0 (within {margin:.2g}): disturbances neither grow nor fade noticeably in {over}"
     scale = 1 / abs(largest)
     if largest > 0:
-        return f"above 0, chaotic: nearby states separate, by a factor e every {scale:.3g} steps"
+        return f"above 0, chaotic: nearby states separate, by a factor e every {counted(f'{scale:.3g}', 'step')}"
     return (
-        f"below 0: nearby states merge; the network remembers a disturbance for about {scale:.3g} steps (it fades by a "
-        "factor e in so many)"
+        "below 0: nearby states merge; the network remembers a disturbance for about "
+        f"{counted(f'{scale:.3g}', 'step')} (it fades by a factor e in so many)"
     )
 
 

@@ -6,7 +6,7 @@ from aelle_core.evaluation.metrics import Measurement, measurements_from_table, 
 from aelle_core.evaluation.scoring import evaluate_split
 from aelle_core.evaluation.splits.by_network import Split, splits_by_network
 from aelle_core.evaluation.splits.protocol import Protocol, Shares, protocol_of
-from aelle_core.evaluation.summary import Summary, finalists, standings, summarise
+from aelle_core.evaluation.summary import Summary, epoch_of_outcome, finalists, standings, summarise
 from aelle_core.evaluation.verdicts import verdicts
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Summary",
     "all_networks",
     "classifiers",
+    "epoch_of_outcome",
     "evaluate_split",
     "finalists",
     "good_fraction_by_cell",

@@ -85,12 +85,17 @@ def standings(summaries: Sequence[Summary], epoch: int) -> list[Standing]:
     return sorted(standing.values(), key=lambda summary: -summary.metrics["f1"].mean)
 
 
+def epoch_of_outcome(goal: str, last_epoch: int) -> int | None:
+    """Return the epoch at which the current loss is the outcome itself: the last one where the study's goal is the
+    loss, None where it is something else."""
+    return last_epoch if goal == "loss" else None
+
+
 def finalists(summaries: Sequence[Summary], epoch: int, outcome_epoch: int | None) -> tuple[Summary, Summary] | None:
     """Return the F1 at an epoch of the best classifier of spectra and of the best baseline; None where either is
     missing.
 
-    At `outcome_epoch` the current loss is the outcome itself, so what looks at it is left out of the contest there;
-    None where the outcome is no loss.
+    At `outcome_epoch` (see `epoch_of_outcome`) what looks at the current loss is left out of the contest.
     """
     outcomes = {name for name, classifier in classifiers.items() if classifier.uses_loss}
     f1 = {

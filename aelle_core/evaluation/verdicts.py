@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aelle_core.evaluation.metrics import Measurement
-from aelle_core.evaluation.summary import Summary, corrected_interval, finalists, summarise
+from aelle_core.evaluation.summary import Summary, corrected_interval, epoch_of_outcome, finalists, summarise
 
 
 def gain(
@@ -46,12 +46,12 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
     """Plain sentences: before training and at its end, what a person should conclude about spectra, then the numbers
     behind it: the best spectrum classifier against the best baseline on the same splits.
 
-    Where the `goal` is the final loss, the loss at the end is the outcome itself, and is left out of the contest there.
+    Where the `goal` is the loss, the loss at the end is the outcome itself, and is left out of the contest there.
     """
-    summaries = summarise(measurements)
+    summaries, outcome_epoch = summarise(measurements), epoch_of_outcome(goal, last_epoch)
     sentences = conclusion(summaries, last_epoch)
     for epoch, moment in ((0, "before any training"), (last_epoch, f"after the last epoch ({last_epoch})")):
-        if (best := finalists(summaries, epoch, last_epoch if goal == "loss" else None)) is None:
+        if (best := finalists(summaries, epoch, outcome_epoch)) is None:
             continue
         spectrum, baseline = best
         mean, low, high = gain(measurements, spectrum.classifier, baseline.classifier, epoch)
@@ -67,7 +67,7 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
             else f"The spectrum is as good as what is known without it {moment}, within these networks' noise"
         )
         sentences.append(f"{said}. {numbers}; on the same splits {mean:+.3f} ({low:+.3f} to {high:+.3f}).")
-    if goal == "loss":
+    if outcome_epoch is not None:
         sentences.append(
             "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aelle_core.files.object_path import ObjectPath
-from aelle_core.files.places import Place, check_regular, place
+from aelle_core.files.places import Place, check_is_file, place
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def local_copy(path: Place) -> Iterator[Path]:
 def read_safetensors(path: Place | str, expected: str, label: str = "") -> tuple[dict[str, "Tensor"], dict[str, str]]:
     """Return the tensors of a safetensors file, and its metadata.
 
-    Raises UserError naming the file (with `label` in front) and what was `expected` when it cannot be read.
+    Raises UserError naming the file (with `label` in front) and what was `expected` when it is not there or cannot be
+    read.
     """
     with _opened(path, expected, label) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 - no mapping
@@ -150,7 +151,7 @@ def read_metadata(path: Place | str, expected: str, label: str = "") -> dict[str
 def _opened(path: Place | str, expected: str, label: str) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
-    check_regular(place(path))
+    check_is_file(place(path), expected, label)
     try:
         with local_copy(place(path)) as copy, safe_open(copy, framework="pt") as file:
             yield file

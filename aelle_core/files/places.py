@@ -89,17 +89,31 @@ def local(text: "str | os.PathLike[str]") -> Path:
         raise UserError(f"{str(path)!r}: there is no home directory of {path.parts[0]!r}; expected a path") from error
 
 
-def check_regular(where: Place) -> None:
-    """Raise UserError where a file is there that is a pipe, a device or a directory: reading it may never end. Objects
-    are none of these, and what is not there is left to whoever opens it."""
-    if not isinstance(where, Path):
-        return
+def check_is_file(where: Place, expected: str, label: str = "") -> None:
+    """Raise UserError where nothing is (from FileNotFoundError), and where a directory, a pipe or a device is: reading
+    it may never end.
+
+    To be called before anything is said of a file's name or content. `expected` is what the sentence ends with, and
+    `label` what it begins with. A place that does not answer is left to whoever opens the file.
+    """
     try:
-        mode = where.stat().st_mode
+        if not isinstance(where, Path):
+            if not where.is_file():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(where))
+        elif not stat.S_ISREG(where.stat().st_mode):
+            raise UserError(f"{label}{str(where)!r} is a directory, a pipe or a device: expected {expected}")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{label}{str(where)!r} is not there: expected {expected}") from error
     except OSError:
         return
-    if not stat.S_ISREG(mode):
-        raise UserError(f"{str(where)!r} is a directory, a pipe or a device: expected a file")
+
+
+def check_is_directory(where: Path, expected: str, label: str = "") -> None:
+    """Raise UserError where nothing is, and where something else than a directory is; see `check_is_file`."""
+    if not where.exists():
+        raise UserError(f"{label}{str(where)!r} is not there: expected {expected}")
+    if not where.is_dir():
+        raise UserError(f"{label}{str(where)!r} is no directory: expected {expected}")
 
 
 def resolved(address: "str | os.PathLike[str] | ObjectPath") -> str:

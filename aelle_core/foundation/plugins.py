@@ -142,7 +142,7 @@ def _resolved(name: str, known: Iterable[str] = ()) -> str:
     path = Path(name).expanduser()
     if path.suffix != ".py":
         script = path.with_name(f"{path.name}.py")
-        if not script.is_file() or find_spec(name.partition(".")[0]) is not None:
+        if os.sep not in name and (not script.is_file() or find_spec(name.partition(".")[0]) is not None):
             return name
         path = script
     if not path.is_file():

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.files.atomic import read_safetensors
 from aelle_core.files.npy import check_size
-from aelle_core.files.places import Place, check_regular, local
+from aelle_core.files.places import Place, check_is_file, local
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.loading.torch_export import ExportedStep, load_exported
 from aelle_core.study.directory import RunDirectory
@@ -24,6 +25,7 @@ _GATES: dict[int, Callable[..., nn.RNNBase]] = {1: nn.RNN, 3: nn.GRU, 4: nn.LSTM
 _DAMAGE = (ValueError, EOFError, SyntaxError, TypeError, OverflowError, KeyError, tokenize.TokenError)
 """What NumPy raises on damaged headers, which it reads as Python."""
 _PICKLES = {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".tar"}
+_A_FILE = "a network in a .safetensors or .pt2 file"
 _ENDINGS = (
     ".safetensors (safetensors.torch.save_file of a state_dict, or a checkpoint of this project) or .pt2 "
     "(torch.export.save)"
@@ -73,6 +75,7 @@ def load(
 
     Raises UserError naming what was given and expected. No pickle is ever loaded.
     """
+    check_is_file(path, _A_FILE)
     start: np.ndarray | Tensor | None
     start = None if initial_state is None else load_array(initial_state, "(batch, state_size)")
     if path.suffix == ".pt2":
@@ -103,6 +106,7 @@ def load_network(
     in the file's metadata. Raises UserError naming the file when it is neither, when a pack needs a name, an RNN a
     nonlinearity, and when the layer has tensors that torch's layer has not, lacks one, or holds no real numbers.
     """
+    check_is_file(path, _A_FILE)
     if path.suffix in _PICKLES:
         raise UserError(f"{str(path)!r} may be a pickle, which is never loaded: expected {_ENDINGS}")
     if path.suffix != ".safetensors":
@@ -229,9 +233,10 @@ def load_array(path: Path, shape: str) -> np.ndarray:
 
     Raises UserError naming the file when it is missing, no .npy file, an array of objects (a pickle), or no numbers.
     """
-    expected = f"expected an .npy of real numbers {shape}"
+    wanted = f"an .npy of real numbers {shape}"
+    expected = f"expected {wanted}"
     path = local(path)
-    check_regular(path)
+    check_is_file(path, wanted)
     try:
         with path.open("rb") as file:
             if file.read(6) != b"\x93NUMPY":
@@ -257,10 +262,10 @@ def _title(system: Network | nn.Module) -> str:
     """Return a network in a few words."""
     if isinstance(system, Network):
         cell = system.cell
-        return f"{cell.name}, {cell.input_size} inputs, {cell.units} units"
+        return f"{cell.name}, {counted(cell.input_size, 'input')}, {counted(cell.units, 'unit')}"
     if isinstance(system, nn.RNNBase):
         kind = f"RNN ({getattr(system, 'nonlinearity', 'tanh')})" if system.mode.startswith("RNN") else system.mode
         layers = f", {system.num_layers} layers" if system.num_layers > 1 else ""
-        return f"{kind}, {system.input_size} inputs, {system.hidden_size} units{layers}"
+        return f"{kind}, {counted(system.input_size, 'input')}, {counted(system.hidden_size, 'unit')}{layers}"
     assert isinstance(system, ExportedStep)
-    return f"exported step function, state of {system.state_size} numbers"
+    return f"exported step function, state of {counted(system.state_size, 'number')}"

@@ -93,8 +93,9 @@ def covariant_vectors(
             factors = Factors.of(linear.push(tangents))
             if bool((factors.radii == 0).any()):
                 alive = int((factors.radii > 0).sum(dim=-1).min())
+                verb = "is" if count - alive == 1 else "are"
                 raise UserError(
-                    f"k={count}: {count - alive} of these directions are dead at step {step + 1}; "
+                    f"k={count}: {count - alive} of these directions {verb} dead at step {step + 1}; "
                     f"expected at most {alive}"
                 )
             tangents = factors.q

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def to_html(spectrum: "LyapunovSpectrum") -> str:
     """Return what a notebook shows: a sentence, a small picture of the exponents, and the main numbers."""
     if spectrum.status != "ok":
         return f"<p><b>Lyapunov spectrum</b>: {html.escape(spectrum.summary())}</p>"
+    sequences = counted(len(spectrum.per_sequence), "sequence")
     rows = {
         "largest exponent": f"{spectrum.maximum:+.4g} nats per step",
         "mean exponent": f"{spectrum.mean:+.4g} nats per step",
@@ -53,11 +55,11 @@ def to_html(spectrum: "LyapunovSpectrum") -> str:
         "resolved": "not checked"
         if spectrum.resolved is None
         else f"{int(spectrum.resolved.sum())} of {len(spectrum.exponents)}",
-        "computed from": f"{len(spectrum.per_sequence)} sequences of {spectrum.steps_shown} counted steps",
+        "computed from": f"{sequences} of {counted(spectrum.steps_shown, 'counted step')}",
     }
     cells = "".join(f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>" for name, value in rows.items())
     return (
-        f"<div><p><b>Lyapunov spectrum</b>, {len(spectrum.exponents)} of {spectrum.size} exponents. "
+        f"<div><p><b>Lyapunov spectrum</b>, {len(spectrum.exponents)} of {counted(spectrum.size, 'exponent')}. "
         f"{html.escape(spectrum.summary())}</p>{_picture(spectrum.exponents)}<table>{cells}</table></div>"
     )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,37 +48,35 @@ def summary(spectrum: "LyapunovSpectrum", steps: int) -> str:
     growth = growth_over(exponents, steps)
     alive = int((growth >= SURVIVES).sum())
     of = (
-        f"{len(exponents)} directions"
+        counted(len(exponents), "direction")
         if len(exponents) == spectrum.size
-        else f"the {len(exponents)} directions followed"
+        else f"the {counted(len(exponents), 'direction')} followed"
     )
     reach = horizon(exponents)
+    over, reached = counted(steps, "step"), counted(f"{reach:.3g}", "step")
     largest = f"the largest exponent is {exponents[0]:+.3g} nats per step"
     if growth[0] > EXPLODES:
-        verdict = f"Gradients explode over {steps} steps: {largest}, a growth of e^{exponents[0] * steps:.0f}."
+        verdict = f"Gradients explode over {over}: {largest}, a growth of e^{exponents[0] * steps:.0f}."
         advice = (
             "To tame them: a smaller initial scale, clipping of gradients, or truncated backpropagation of at most "
-            f"{max(1, round(reach))} steps."
+            f"{counted(max(1, round(reach)), 'step')}."
         )
     elif alive == 0:
-        verdict = (
-            f"Gradients vanish over {steps} steps: {largest}, and no direction keeps even {SURVIVES:.0%} of a gradient."
-        )
+        verdict = f"Gradients vanish over {over}: {largest}, and no direction keeps even {SURVIVES:.0%} of a gradient."
         advice = (
             "To keep more: an orthogonal start with small input weights, a forget-gate bias of 1 or more (LSTM), a "
             "larger initial scale, or shorter sequences."
         )
     else:
-        verdict = (
-            f"Gradients reach back over {steps} steps: {alive} of {of} keep at least {SURVIVES:.0%} of a gradient."
-        )
+        keep = "keeps" if alive == 1 else "keep"
+        verdict = f"Gradients reach back over {over}: {alive} of {of} {keep} at least {SURVIVES:.0%} of a gradient."
         advice = "Nothing needs to change for the sake of gradients."
     if math.isinf(reach):
         far = "The slowest direction neither grows nor shrinks."
     elif exponents[0] > 0:
-        far = f"Along the fastest direction a gradient grows a hundredfold every {reach:.3g} steps."
+        far = f"Along the fastest direction a gradient grows a hundredfold every {reached}."
     else:
-        far = f"The horizon is {reach:.3g} steps: from there the slowest direction keeps {SURVIVES:.0%} of a gradient."
+        far = f"The horizon is {reached}: from there the slowest direction keeps {SURVIVES:.0%} of a gradient."
     dead = spectrum.dead_directions
     gone = f" {dead} {'direction is' if dead == 1 else 'directions are'} dead: no gradient passes." if dead else ""
     return f"{verdict} {far}{gone} {advice}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.instantaneous import instantaneous_exponents
 
@@ -44,7 +45,7 @@ def plot_spectrum(spectrum: "LyapunovSpectrum", axes: Any = None) -> Any:
     if spectrum.status != "ok":
         notes.append("weights or states are not finite: there is no spectrum")
     if spectrum.dead_directions:
-        notes.append(f"{spectrum.dead_directions} dead directions at -inf not shown")
+        notes.append(f"{counted(spectrum.dead_directions, 'dead direction')} at -inf not shown")
     if notes:
         axes.set_title("; ".join(notes), fontsize="small")
     axes.set_xlabel("index")
@@ -77,7 +78,7 @@ def plot_instantaneous(
     bars below zero are where the network forgets. `labels` name the inputs, one for each record."""
     steps, values = instantaneous_exponents(spectrum)
     if labels is not None and len(labels) != len(steps):
-        raise UserError(f"{len(labels)} labels for {len(steps)} records: expected one for each")
+        raise UserError(f"{counted(len(labels), 'label')} for {counted(len(steps), 'record')}: expected one for each")
     if not 0 <= leading <= values.shape[1]:
         raise UserError(f"leading={leading!r}: expected a whole number from 0 to {values.shape[1]}")
     axes = _axes(axes)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.lyapunov import export, horizon
 
@@ -158,5 +159,5 @@ class LyapunovSpectrum:
         more = f", ... {self.exponents[-1]:.4g}" if len(self.exponents) > 3 else ""
         return (
             f"LyapunovSpectrum([{shown}{more}] nats/step, k={len(self.exponents)} of {self.size}, "
-            f"{len(self.per_sequence)} x {self.steps_shown} steps)"
+            f"{len(self.per_sequence)} x {counted(self.steps_shown, 'step')})"
         )

@@ -1,6 +1,7 @@
 """What a study found, in one sentence."""
 
 from aelle_core.evaluation.verdicts import conclusion
+from aelle_core.foundation.counting import counted
 from aelle_core.report.data import ReportData
 
 
@@ -10,6 +11,6 @@ def headline(data: ReportData) -> str:
         return sentence[0]
     low, high = data.final.final_loss.min(), data.final.final_loss.max()
     return (
-        f"The {len(data.final)} networks ended with losses from {low:.3g} to {high:.3g}; they are too few to say how "
-        "well their spectra tell good from bad."
+        f"The {counted(len(data.final), 'network')} ended with losses from {low:.3g} to {high:.3g}; they are too few "
+        "to say how well their spectra tell good from bad."
     )

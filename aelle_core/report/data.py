@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.evaluation import NetworkExamples, Summary
+from aelle_core.evaluation import NetworkExamples, Summary, epoch_of_outcome
 from aelle_core.evaluation.tables.base import Table
 
 
@@ -76,8 +76,8 @@ class ReportData:
 
     @property
     def outcome_epoch(self) -> int | None:
-        """The epoch at which the current loss is the outcome itself; None where the study's goal is no loss."""
-        return self.last_epoch if self.final.goal == "loss" else None
+        """The epoch at which the current loss is the outcome itself; None where there is none."""
+        return epoch_of_outcome(self.final.goal, self.last_epoch)
 
     @property
     def final(self) -> NetworkExamples:

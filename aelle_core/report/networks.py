@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from aelle_core.foundation.counting import counted
 from aelle_core.report.data import ReportData
 
 
@@ -43,7 +44,7 @@ class NetworkRow:
         """Return what is known of the network, in four lines."""
         started = "" if self.initial_loss is None else f"before training {self.initial_loss:.3f}, "
         lines = [
-            f"{self.network}: {self.cell}, {self.units} units",
+            f"{self.network}: {self.cell}, {counted(self.units, 'unit')}",
             self.settings_text,
             f"loss: {started}final {self.final_loss:.3f}, predicted {self.predicted:.3f}",
             f"ended {'well' if self.good else 'badly'}; {'seen' if self.seen else 'not seen'} in the fit",

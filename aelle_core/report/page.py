@@ -20,6 +20,7 @@ from aelle_core.evaluation import protocol_of, standings
 from aelle_core.evaluation.classifiers.scalar import FLOOR
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
+from aelle_core.foundation.counting import counted
 from aelle_core.report.conclusion import headline
 from aelle_core.report.data import ReportData
 from aelle_core.report.downloads import downloads
@@ -92,6 +93,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    environment.globals["counted"] = counted
     rows = network_rows(data)
     lists = notable(rows, data.threshold)
     looked_at = [row.number for listed in lists for row in listed.rows]

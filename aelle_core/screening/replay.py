@@ -10,6 +10,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.model_selection import KFold
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.screening.predictor import SpectrumPredictor
 from aelle_core.screening.sweeps import Sweep
@@ -53,7 +54,10 @@ def replay(sweep: Sweep, *, price: float = 0.05, seed: int = 0, shares: tuple[fl
     """
     count, epochs = len(sweep), sweep.losses.shape[1] - 1
     if count < 40 or epochs < 2:
-        raise UserError(f"a replay on {count} networks and {epochs} epochs: expected at least 40 networks and 2 epochs")
+        raise UserError(
+            f"a replay on {counted(count, 'network')} and {counted(epochs, 'epoch')}: expected at least 40 networks "
+            "and 2 epochs"
+        )
     if not 0 <= price < np.inf:
         raise UserError(f"price={price!r}: expected epochs of training that one spectrum costs, 0 or more")
     regrets_by_method: dict[str, list[list[float]]] = {}

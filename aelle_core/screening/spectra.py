@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov import lyapunov_spectrum, pack_spectra
 
@@ -44,7 +45,9 @@ def candidate_spectra(candidates: Sequence[Any], inputs: Tensor) -> list[np.ndar
 def _single(candidate: Network | nn.Module, index: int) -> Network:
     networks = [candidate] if isinstance(candidate, Network) else from_torch(candidate)
     if len(networks) != 1 or networks[0].packed:
-        raise UserError(f"candidate {index} is a pack or has {len(networks)} layers: expected one network of one layer")
+        raise UserError(
+            f"candidate {index} is a pack or has {counted(len(networks), 'layer')}: expected one network of one layer"
+        )
     return networks[0]
 
 

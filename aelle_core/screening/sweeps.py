@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.pretrained import load_spectra, manifest
@@ -81,8 +82,8 @@ class Sweep:
         names = [network for network in before if network in ended]
         if len(names) < 2:
             raise UserError(
-                f"sweep {name!r} has {len(names)} finished networks with a spectrum before training: expected at least "
-                "2; its study must take hidden-state spectra at epoch 0"
+                f"sweep {name!r} has {counted(len(names), 'finished network')} with a spectrum before training: "
+                "expected at least 2; its study must take hidden-state spectra at epoch 0"
             )
         chosen = [before[network] for network in names]
         return cls(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from aelle_core.files.object_path import ObjectPath
 from aelle_core.files.places import Place, place
+from aelle_core.foundation.counting import counted
 from aelle_core.store.definitions import first_wrong
 from aelle_core.store.fragments import SUFFIX, check_store_name, write_fragment
 from aelle_core.store.listing import Contents, Directory
@@ -93,7 +94,9 @@ class SpectraStore:
         """
         keys = {(record.study, record.cell, record.pack, record.epoch) for record in records}
         if len(keys) != 1:
-            raise StoreError(f"{len(records)} records of {len(keys)} packs and epochs: expected those of one")
+            raise StoreError(
+                f"{counted(len(records), 'record')} of {len(keys)} packs and epochs: expected those of one"
+            )
         if len({record.network for record in records}) != len(records):
             raise StoreError(f"records of {records[0].pack!r} name a network twice: expected each once")
         where = keys.pop()

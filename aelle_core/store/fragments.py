@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place, arrow_file, has_no_answer, unreachable
+from aelle_core.foundation.counting import counted
 from aelle_core.store.schema import FILE_SCHEMA, REQUIRED, SCHEMA_VERSION, StoreError
 from aelle_core.store.statement import REMEDY, Identity, Statement, fragment_metadata, replaced_names, stated
 
@@ -116,7 +117,9 @@ def opened(path: Place, study: str, cell: str, epoch: int) -> Opened:
         pack = None if merged else path.name.removesuffix(SUFFIX)
         statement.check_identity(path, Identity(study, cell, epoch, pack))
         if statement.rows != footer.num_rows:
-            raise StoreError(f"{str(path)!r} has {footer.num_rows} rows: expected {statement.rows}; {REMEDY}")
+            raise StoreError(
+                f"{str(path)!r} has {counted(footer.num_rows, 'row')}: expected {statement.rows}; {REMEDY}"
+            )
     replaces = replaced_names(path, metadata) if merged else frozenset()
     return Opened(path, fragment, statement, footer.num_rows, replaces)
 

@@ -40,6 +40,8 @@ def check_marked(root: Place, *, create: bool) -> None:
             return
         if other := sorted(name for name in names if name.startswith(_STEM)):
             raise StoreError(f"{str(root / other[0])!r} says another version: expected {_MARKER}; use its own version")
+        if not create and not exists:
+            raise StoreError(f"{str(root)!r} is not there: expected a directory with spectra")
         if not create:
             raise StoreError(f"no spectra in {str(root)!r}: expected a directory with an empty file {_MARKER}")
         if any(not name.startswith(("_", ".")) for name in names):

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pds
 
 from aelle_core.files.places import each_of
+from aelle_core.foundation.counting import counted
 from aelle_core.store.definitions import first_wrong
 from aelle_core.store.digests import joined, range_digests
 from aelle_core.store.fragments import CHECKED, MERGED, SUFFIX, Opened, broken, opened, packs_of, read_whole
@@ -112,8 +113,8 @@ def _check_packs(table: pa.Table, opened_files: Sequence[Opened], lengths: Seque
             if present != (said := packs_of(file.replaces)):
                 odd = sorted(present ^ said)
                 raise StoreError(
-                    f"{str(file.path)!r} holds {len(present)} packs, not the {len(said)} that it replaces (differing "
-                    f"in {odd[0]}): {REMEDY}"
+                    f"{str(file.path)!r} holds {counted(len(present), 'pack')}, not the {len(said)} that it replaces "
+                    f"(differing in {odd[0]}): {REMEDY}"
                 )
             continue
         pack = file.path.name.removesuffix(SUFFIX)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, unknown_name
 from aelle_core.foundation.ranges import Choice, Range
 from aelle_core.foundation.whole_numbers import check_whole
@@ -109,7 +110,9 @@ class Study:
 
         task = get_task(self.task, seed=self.seed, options=self.task_options)
         if (steps := task.known_steps) is not None and self.warmup >= steps:
-            raise UserError(f"warmup={self.warmup}: sequences of {self.task!r} have {steps} steps; expected fewer")
+            raise UserError(
+                f"warmup={self.warmup}: sequences of {self.task!r} have {counted(steps, 'step')}; expected fewer"
+            )
         self._check_goal(task.trainer == "forecast")
         taken = trainers[task.trainer].trains
         for name in self.cells:

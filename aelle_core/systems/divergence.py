@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 _POINTS = 500  # states whose neighbours are followed
@@ -39,7 +40,7 @@ def estimated_exponent(series: np.ndarray, *, dimension: int | None = None, hori
     usable = steps - reach - horizon
     if usable < 20:
         raise UserError(
-            f"series of {steps} steps: expected at least {reach + horizon + 20} to estimate an exponent from"
+            f"series of {counted(steps, 'step')}: expected at least {reach + horizon + 20} to estimate an exponent from"
         )
     states = np.concatenate([values[:, at : steps - reach + at] for at in range(0, reach + 1, lag)], axis=-1)
     starts = np.stack(np.meshgrid(np.arange(count), np.arange(usable), indexing="ij"), axis=-1).reshape(-1, 2)
@@ -48,7 +49,7 @@ def estimated_exponent(series: np.ndarray, *, dimension: int | None = None, hori
     near = _neighbours(states, followed, known, apart=2 * lag)
     followed, near = followed[near[:, 0] >= 0], near[near[:, 0] >= 0]
     if len(followed) < 10:
-        raise UserError(f"series of {steps} steps: expected longer ones, with neighbours from other times")
+        raise UserError(f"series of {counted(steps, 'step')}: expected longer ones, with neighbours from other times")
     later = np.arange(horizon + 1)
     pair = [states[at[:, :1], at[:, 1:] + later] for at in (followed, near)]
     with np.errstate(divide="ignore"):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line, unknown_name
 from aelle_core.foundation.extras import require
 from aelle_core.systems.base import Flow, KnownSystem
@@ -125,7 +126,7 @@ def dysts_system(name: str) -> type[KnownSystem]:
     try:
         shown = kind()._evaluated(torch.tensor([start, start], dtype=torch.float64), *([0.0] if is_flow else []))
         if shown.shape != (2, len(start)):
-            raise ValueError(f"{shown.shape[-1]} numbers for {len(start)}")
+            raise ValueError(f"{counted(shown.shape[-1], 'number')} for {len(start)}")
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, NotImplementedError) as error:
         raise UserError(
             f"{PREFIX}{name} is not a function of tensors ({first_line(error)}): expected another system"

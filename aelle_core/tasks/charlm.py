@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import tasks
@@ -90,9 +91,10 @@ class CharacterLanguageModel(Classification):
         own = round(self.share * int(0.8 * sequences))
         if sequences < 10 or own < batch_size:
             raise UserError(
-                f"charlm: {len(self.text)} characters of text {self.source!r} are {max(own, 0)} sequences of "
-                f"{self.steps} steps for each network (share {self.share:g} of eight tenths): expected at least "
-                f"{batch_size}, one mini-batch, and 10 sequences in all"
+                f"charlm: {counted(len(self.text), 'character')} of text {self.source!r} make "
+                f"{counted(max(own, 0), 'sequence')} of {counted(self.steps, 'step')} for each network (share "
+                f"{self.share:g} of eight tenths): expected at least {batch_size}, one mini-batch, and 10 sequences in "
+                "all"
             )
 
     def load(self) -> Splits:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aelle_core.files.places import check_regular
+from aelle_core.files.places import check_is_file
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 _UNSIGNED_BYTE = 0x08
@@ -28,7 +29,7 @@ def read_idx(path: Path) -> np.ndarray:
 
     Raises UserError naming the file when it is no IDX file, holds another type, or is truncated.
     """
-    check_regular(path)
+    check_is_file(path, "an IDX file")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -39,14 +40,14 @@ def read_idx(path: Path) -> np.ndarray:
     if kind != _UNSIGNED_BYTE:
         raise UserError(f"{str(path)!r} holds IDX type 0x{kind:02x}: expected unsigned bytes (0x08)")
     if not 1 <= dimensions <= _MOST_DIMENSIONS:
-        raise UserError(f"{str(path)!r} has {dimensions} dimensions: expected 1 to {_MOST_DIMENSIONS}")
+        raise UserError(f"{str(path)!r} has {counted(dimensions, 'dimension')}: expected 1 to {_MOST_DIMENSIONS}")
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise UserError(f"{str(path)!r} ends within its header: expected {header} bytes, found {len(content)}")
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     if len(content) - header != math.prod(shape):
         raise UserError(
-            f"{str(path)!r} holds {len(content) - header} bytes of data: its header of shape {shape} "
+            f"{str(path)!r} holds {counted(len(content) - header, 'byte')} of data: its header of shape {shape} "
             f"expects {math.prod(shape)}"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from aelle_core.files.places import local
+from aelle_core.files.places import check_is_directory, local
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.base import tasks
@@ -74,8 +74,7 @@ class SequentialMNIST(Classification):
 
     def _arrays(self) -> dict[str, torch.Tensor]:
         directory = local(self.directory) if self.directory is not None else _download()
-        if not directory.is_dir():
-            raise UserError(f"smnist: {str(directory)!r} is not a directory: expected one with MNIST's four IDX files")
+        check_is_directory(directory, "one with MNIST's four IDX files", "smnist: ")
         arrays = {}
         for label, (name, shape) in _FILES.items():
             path = find_idx(directory, name)

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from aelle_core.files.places import check_regular, local
+from aelle_core.files.places import check_is_file, local
 from aelle_core.foundation.errors import UserError
 
 PYTHON = "python"
@@ -47,9 +47,7 @@ def read_text(source: str, sha256: str | None = None) -> str:
 
 def _read(path: Path) -> bytes:
     path = local(path)
-    if path.is_dir():
-        raise UserError(f"text {str(path)!r} is a directory: expected a file of UTF-8 text")
-    check_regular(path)
+    check_is_file(path, "a file of UTF-8 text", "text ")
     try:
         return path.read_bytes()
     except OSError as error:

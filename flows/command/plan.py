@@ -5,6 +5,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from aelle_core.cells import get_cell
+from aelle_core.foundation.counting import counted
 from aelle_core.store.schema import estimated_row_bytes
 from aelle_core.study import Study, cohorts
 from aelle_core.tasks import get_task
@@ -31,8 +32,8 @@ def show_plan(plan: Study, directory: str) -> None:
     kept = [(len(g.packs.numbers), min(g.units, plan.exponents or g.units) * len(plan.spectra)) for g in groups]
     spectra = epochs * sum(networks * estimated_row_bytes(exponents) for networks, exponents in kept)
     console.print(
-        f"{plan.total_networks} networks in {packs} packs, {plan.epochs} epochs of {task.steps} steps, "
-        f"{packs * (plan.epochs + 1)} fragments; on disk about {decimal(spectra)} of spectra and "
-        f"{decimal(weights)} of checkpoints in {directory}",
+        f"{counted(plan.total_networks, 'network')} in {counted(packs, 'pack')}, {counted(plan.epochs, 'epoch')} of "
+        f"{counted(task.steps, 'step')}, {counted(packs * (plan.epochs + 1), 'fragment')}; on disk about "
+        f"{decimal(spectra)} of spectra and {decimal(weights)} of checkpoints in {directory}",
         highlight=False,
     )

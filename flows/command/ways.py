@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Column, Table
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import Study, cohort_cost, cohorts
 from aelle_core.tasks import get_task
@@ -44,9 +45,10 @@ def show_ways(study: Study, *, threads: int, device: str, anew: bool = False) ->
     console = Console(markup=False)
     console.print(table)
     console.print(
-        f"{study.total_networks} networks, {study.epochs} epochs: about {_duration(total / side_by_side)} of training, "
-        f"validation and spectra on {device}, {side_by_side} packs of up to {decimal(memory)} side by side on "
-        f"{threads} threads each, beside what their processes take anyway",
+        f"{counted(study.total_networks, 'network')}, {counted(study.epochs, 'epoch')}: about "
+        f"{_duration(total / side_by_side)} of training, validation and spectra on {device}, "
+        f"{counted(side_by_side, 'pack')} of up to {decimal(memory)} side by side on {counted(threads, 'thread')} "
+        "each, beside what their processes take anyway",
         highlight=False,
     )
 

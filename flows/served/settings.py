@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from aelle_core.files.places import place, resolved
+from aelle_core.files.places import check_is_directory, place, resolved
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import check_study_name
 
@@ -29,8 +29,8 @@ class ServedSettings(BaseSettings):
     def check(self) -> None:
         """Raise UserError when a directory or the time zone cannot be."""
         check_timezone(self.timezone)
-        if self.data is not None and not self.data.expanduser().is_dir():
-            raise UserError(f"data {str(self.data)!r} is not a directory: expected the one below which data lie")
+        if self.data is not None:
+            check_is_directory(self.data.expanduser(), "the directory below which data lie", "data ")
         if isinstance(root := place(self.runs), Path) and root.exists() and not root.is_dir():
             raise UserError(f"runs {self.runs!r} is a file: expected a directory for results")
 

@@ -116,5 +116,5 @@ def test_smnist_truncated_gzip_is_named(mnist_directory: Path, tmp_path: Path) -
 
 
 def test_smnist_refuses_a_missing_directory(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a directory"):
+    with pytest.raises(UserError, match="nowhere' is not there"):
         get_task("smnist", options={"directory": str(tmp_path / "nowhere")}).check()

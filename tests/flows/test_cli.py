@@ -32,14 +32,14 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["study", "--networks", "0"], "networks=0"),
         (["study", "--units", "3,x"], "--units '3,x'"),
         (["study", "--units", "99999999"], "units=99999999"),
-        (["study", "--task", "smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["study", "--task", "smnist", "--data", "/nonexistent"], "'/nonexistent' is not there"),
         (["study", "paper-char"], "text 'war-and-peace' is not carried along: expected a file"),
-        (["study", "small-char", "--data", "/usr"], "text '/usr' is a directory: expected a file"),
+        (["study", "small-char", "--data", "/usr"], "text '/usr' is a directory, a pipe or a device: expected a file"),
         (
             ["study", "small-char", "--data", "/dev/null"],
             "'/dev/null' is a directory, a pipe or a device",
         ),
-        (["study", "small-smnist", "--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["study", "small-smnist", "--data", "/nonexistent"], "'/nonexistent' is not there"),
         (["study", "-o", "/proc/aelle"], "expected a directory that can be read and written"),
         (["study", "--cpus", "0"], "--cpus 0: expected a number above 0"),
         (["study", "--way", "fused"], "way 'fused' cannot train 'asrnn' on cpu: torch.nn has no such layer"),
@@ -49,7 +49,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["analyse", "a", "--together", "b"], "1 run with --together: expected one run, or several and a directory"),
         (["analyse", "/none", "/nor", "--together", "/nowhere"], "no study in '/none'"),
         (["report", "/nonexistent"], "no study in '/nonexistent'"),
-        (["spectrum", "/nonexistent.safetensors"], "cannot be read"),
+        (
+            ["spectrum", "/nonexistent.pt"],
+            "'/nonexistent.pt' is not there: expected a network in a .safetensors or .pt2",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(arguments: list[str], message: str) -> None:
@@ -92,6 +95,8 @@ def test_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     done = aelle("study", "digits", "--cells", "rnn,lem", "--dry-run", "-o", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "64 networks in 4 packs" in done.stdout
+    one = aelle("study", "--networks", "4", "--cells", "rnn", "--epochs", "1", "--dry-run")
+    assert "4 networks in 1 pack, 1 epoch of 22 steps, 2 fragments" in " ".join(one.stdout.split()), one.stdout
     assert "of training, validation and spectra on cpu" in " ".join(done.stdout.split())
     assert not (tmp_path / "run").exists()
 

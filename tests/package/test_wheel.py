@@ -61,7 +61,7 @@ def test_commands_of_the_core_work_without_extras(core: Installed, folder: Path)
     paper = core.run("paper", "digits", cwd=folder)
     assert "AeLLE" in paper.stdout, paper.stderr
     plan = core.run("study", "digits", "--networks", "4", "--cells", "rnn", "--dry-run", cwd=folder)
-    assert "4 networks in 1 packs" in plan.stdout.replace("\n", " "), plan.stderr
+    assert "4 networks in 1 pack," in plan.stdout.replace("\n", " "), plan.stderr
 
 
 @pytest.mark.parametrize("command", [["study"], ["sweep"], ["analyse", "runs/digits"], ["serve"]])

@@ -24,7 +24,7 @@ SMALL = {"cells": ["rnn"], "units": [4], "networks": 3, "epochs": 1}
             "lets other machines in: expected a loopback address, or PREFECT_SERVER_API_AUTH_STRING",
         ),
         (["--host", "somewhere"], "'somewhere': expected an address of this machine"),
-        (["--data", "/nonexistent"], "'/nonexistent' is not a directory"),
+        (["--data", "/nonexistent"], "'/nonexistent' is not there"),
         (["--runs", "/dev/null"], "'/dev/null' is a file"),
         (["--timezone", "Berlin"], "timezone='Berlin': expected a name such as UTC or Europe/Berlin"),
     ],

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 
@@ -42,7 +43,7 @@ class Shares:
         """Raise UserError where so few networks leave none for training; the other parts are rounded up."""
         if not self._leave_some(networks):
             least = next(count for count in itertools.count(2) if self._leave_some(count))
-            raise UserError(f"{networks} networks cannot be split into {self}: expected at least {least}")
+            raise UserError(f"{counted(networks, 'network')} cannot be split into {self}: expected at least {least}")
 
     def _leave_some(self, networks: int) -> bool:
         remaining = networks - math.ceil(self.test * networks)

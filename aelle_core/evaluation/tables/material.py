@@ -15,6 +15,7 @@ from aelle_core.evaluation.scoring import evaluate_classifiers, fit_to_training
 from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.splits.by_network import Split, splits_by_network
 from aelle_core.evaluation.splits.protocol import Protocol, Shares, protocol_of
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 MINIMUM = 20
@@ -43,7 +44,9 @@ class Material:
 
     def __post_init__(self) -> None:
         if len(self.final) < MINIMUM:
-            raise UserError(f"{len(self.final)} networks with a final spectrum: tables expect at least {MINIMUM}")
+            raise UserError(
+                f"{counted(len(self.final), 'network')} with a final spectrum: tables expect at least {MINIMUM}"
+            )
 
     @property
     def protocol(self) -> Protocol:

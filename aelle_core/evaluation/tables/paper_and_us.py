@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from aelle_core.evaluation.tables.base import Entry, Table
+from aelle_core.foundation.counting import counted
 
 _SAME_LEARNER = ("forest on spectrum", "cell and hyperparameters", "Gaussian process on hyperparameters")
 _CAPTION = (
@@ -45,6 +46,6 @@ def _in_words(name: str, entries: Sequence[Entry]) -> str:
     within = sum(entry.paper is not None and entry.low <= entry.paper <= entry.high for entry in entries)
     above = sum(entry.paper is not None and entry.paper > entry.high for entry in entries)
     return (
-        f"{name}: of {len(entries)} numbers of the paper {within} lie within our intervals, {above} above them and "
-        f"{len(entries) - within - above} below."
+        f"{name}: of {counted(len(entries), 'number')} of the paper {within} lie within our intervals, {above} above "
+        f"them and {len(entries) - within - above} below."
     )

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aelle_core.files.places import check_regular
+from aelle_core.files.places import check_is_file
 from aelle_core.foundation.errors import UserError
 
 SCHEMA = 8  # major version of the graph's JSON: what torch 2.13 writes
@@ -78,7 +78,7 @@ def read_archive(path: Path) -> Archive:
 
     Raises UserError naming the file when it is missing, is something else, or stores its weights as a pickle.
     """
-    check_regular(path)
+    check_is_file(path, "a .pt2 program")
     try:
         with zipfile.ZipFile(path) as file:
             return _read(path, file)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export.archive import Value
 from aelle_core.loading.torch_export.program import AbsentError, ExportedModule, Node, Values, value_names
@@ -164,8 +165,8 @@ def _start(program: ExportedModule, values: Values, argument: tuple[str, object]
         return None
     if any(part.shape[1] != batch and not torch.equal(part, part[:, :1].expand_as(part)) for part in parts):
         raise UserError(
-            f"{batch} sequences were given: {str(program.path)!r} starts its recurrent layer from the states of "
-            f"{parts[0].shape[1]}; expected as many, or --initial-state"
+            f"{counted(batch, 'sequence')} {'was' if batch == 1 else 'were'} given: {str(program.path)!r} starts its "
+            f"recurrent layer from the states of {parts[0].shape[1]}; expected as many, or --initial-state"
         )
     parts = [part if part.shape[1] == batch else part[:, :1].expand(-1, batch, -1) for part in parts]
     return parts[0] if len(parts) == 1 else (parts[0], parts[1])

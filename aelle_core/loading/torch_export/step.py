@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.loading.torch_export.archive import Value
 from aelle_core.loading.torch_export.program import AbsentError, ExportedModule
@@ -127,7 +128,8 @@ def starting_state(step: ExportedStep, path: str, inputs: np.ndarray | None, giv
     state = zeros if given is None else torch.from_numpy(given)
     if step.batch is not None and len(state) % step.batch:
         raise UserError(
-            f"{len(state)} sequences were given: {path!r} was exported for batches of {step.batch}; expected a "
-            "multiple of that, or a program exported with a batch of any size (dynamic_shapes)"
+            f"{counted(len(state), 'sequence')} {'was' if len(state) == 1 else 'were'} given: {path!r} was exported "
+            f"for batches of {step.batch}; expected a multiple of that, or a program exported with a batch of any size "
+            "(dynamic_shapes)"
         )
     return state

@@ -79,7 +79,7 @@ class _Reader:
             if self.graph.elements > MOST_ELEMENTS:
                 raise NotCompilableError(f"more than {MOST_ELEMENTS} numbers in a step")
         if len(self.graph.results) != self.graph.size:
-            raise NotCompilableError(f"a new state of {len(self.graph.results)} numbers for {self.graph.size}")
+            raise NotCompilableError(f"a new state of size {len(self.graph.results)}, not {self.graph.size}")
         return self.graph
 
     def _call(self, node: fx.Node, arguments: Any, options: dict[str, Any]) -> Any:

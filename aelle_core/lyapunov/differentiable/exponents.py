@@ -7,6 +7,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from aelle_core.cells import Network
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.accepting.checks import batch_first, checked_length, checked_whole, is_whole, joined_state
 from aelle_core.lyapunov.accepting.judge import check_it_runs_so
@@ -160,9 +161,9 @@ def _warn_of_chaos(exponents: Tensor, length: int) -> None:
     largest = float(exponents[:, 0].nan_to_num(neginf=-math.inf).max())
     if largest * length > _GROWTH:
         warnings.warn(
-            f"the largest exponent is {largest:.3g} nats per step: over {length} steps the exact gradient grows by a "
-            f"factor of about e^{largest * length:.0f} and says nothing about the exponents of other trajectories; "
-            "truncate= limits how far it flows back",
+            f"the largest exponent is {largest:.3g} nats per step: over {counted(length, 'step')} the exact gradient "
+            f"grows by a factor of about e^{largest * length:.0f} and says nothing about the exponents of other "
+            "trajectories; truncate= limits how far it flows back",
             stacklevel=3,
         )
 

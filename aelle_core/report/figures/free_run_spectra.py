@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from aelle_core.evaluation.classifiers.scalar import FLOOR
+from aelle_core.foundation.counting import counted
 from aelle_core.report.data import ReportData
 from aelle_core.report.figures.base import FreeRunFigure, figures
 from aelle_core.report.figures.scaling import symmetric_logarithm
@@ -44,7 +45,7 @@ class GoodAndBadSpectra(FreeRunFigure):
                 color=colour,
                 linewidth=2,
                 path_effects=outline,
-                label=f"{label} ({len(chosen)} networks): median",
+                label=f"{label} ({counted(len(chosen), 'network')}): median",
             )
         shown = {rank: value for rank, value in data.system_exponents.items() if rank < len(index)}
         if shown:

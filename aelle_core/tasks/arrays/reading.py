@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aelle_core.files.places import Place, arrow_file, check_regular, place, unreachable
+from aelle_core.files.places import Place, arrow_file, check_is_file, place, unreachable
 from aelle_core.foundation.errors import UserError, first_line, some_of
 from aelle_core.tasks.arrays.columns import Columns
 from aelle_core.tasks.arrays.recordings import Recordings, from_arrays
@@ -31,8 +31,6 @@ def read_recordings(address: str, columns: Columns) -> Recordings:
     try:
         if where.is_dir():
             return _read_directory(where, columns)
-        if not where.exists():
-            raise UserError(f"arrays: there is no {str(where)!r}: expected {_expected()}")
         return _read_file(where, columns)
     except OSError as error:
         raise unreachable(where, error) from error
@@ -43,9 +41,9 @@ def _expected() -> str:
 
 
 def _read_file(path: Place, columns: Columns) -> Recordings:
+    check_is_file(path, _expected(), "arrays: ")
     if path.suffix not in ENDINGS:
         raise UserError(f"arrays: {str(path)!r} ends with {path.suffix!r}: expected {_expected()}")
-    check_regular(path)
     source = repr(str(path))
     if path.suffix in _TABLES:
         return columns.recordings(_table(path), source)

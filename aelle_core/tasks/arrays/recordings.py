@@ -13,6 +13,7 @@ import numpy as np
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.object_path import ObjectPath
 from aelle_core.files.places import Place, place, unreachable
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 
 
@@ -68,8 +69,8 @@ class Recordings:
             return
         if len(self.targets) not in (len(self.lengths), len(self.values)):
             raise UserError(
-                f"arrays: {len(self.targets)} targets of {self.source}: expected {len(self.lengths)}, one for each "
-                f"sequence, or {len(self.values)}, one for each step"
+                f"arrays: {counted(len(self.targets), 'target')} of {self.source}: expected {len(self.lengths)}, one "
+                f"for each sequence, or {len(self.values)}, one for each step"
             )
         if self.targets.dtype.kind == "f" and not np.isfinite(self.targets).all():
             row, column = np.argwhere(~np.isfinite(self.targets))[0]

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.arrays.recordings import Recordings
 from aelle_core.tasks.examples import permutation
@@ -54,8 +55,8 @@ class Splitting:
         shortest = int(recordings.lengths.min())
         if shortest < 40:
             raise UserError(
-                f"arrays: a series of {recordings.source} has {shortest} steps: expected at least 40 to split it in "
-                f"time, or at least {FEWEST} sequences"
+                f"arrays: a series of {recordings.source} has {counted(shortest, 'step')}: expected at least 40 to "
+                f"split it in time, or at least {FEWEST} sequences"
             )
         return min(_WINDOW, shortest // 20)
 
@@ -71,7 +72,7 @@ class Splitting:
         count = len(recordings.lengths)
         if count < FEWEST:
             raise UserError(
-                f"arrays: {count} sequences of {recordings.source}: expected at least {FEWEST} to split them"
+                f"arrays: {counted(count, 'sequence')} of {recordings.source}: expected at least {FEWEST} to split them"
             )
         order = permutation(count, seed).numpy()
         if strata is not None:
@@ -97,8 +98,10 @@ class Splitting:
         needed = (window or 1) + ahead
         if steps < needed:
             raise UserError(
-                f"arrays: sequence {recordings.names[number]!r} of {recordings.source} has {steps} steps: expected at "
-                f"least {needed}, " + ("a window" if window else "one step") + " and the step after it" * bool(ahead)
+                f"arrays: sequence {recordings.names[number]!r} of {recordings.source} has {counted(steps, 'step')}: "
+                f"expected at least {needed}, "
+                + ("a window" if window else "one step")
+                + " and the step after it" * bool(ahead)
             )
         if window is None:
             return [Piece(number, rows)]

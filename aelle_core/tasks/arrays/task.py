@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.files.places import Place, unreachable
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, unknown_name
 from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.arrays.columns import Columns
@@ -137,11 +138,13 @@ class Arrays(Supervised):
     def check(self, batch_size: int = 1, warmup: int = 0) -> None:
         splits = self.splits
         if warmup >= (steps := self.spectrum_inputs(1).shape[1]):
-            raise UserError(f"warmup={warmup}: spectra of 'arrays' are taken along {steps} steps; expected fewer")
+            raise UserError(
+                f"warmup={warmup}: spectra of 'arrays' are taken along {counted(steps, 'step')}; expected fewer"
+            )
         if len(splits.training) < batch_size:
             raise UserError(
-                f"arrays: {len(splits.training)} training examples of {self.recordings.source}: expected at least "
-                f"{batch_size}, one mini-batch; or a smaller batch_size"
+                f"arrays: {counted(len(splits.training), 'training example')} of {self.recordings.source}: expected at "
+                f"least {batch_size}, one mini-batch; or a smaller batch_size"
             )
 
     def spectrum_inputs(self, sequences: int) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from aelle_core.cells import Cell
 from aelle_core.cells.base import State
 from aelle_core.cells.blocks import Blocks
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.tasks.losses import Loss
 from aelle_core.training.mini_batches import MiniBatch
@@ -110,8 +111,8 @@ class SparselyForced(Way):
         cell = plain.cell
         if cell.units < cell.input_size:
             raise UserError(
-                f"forcing: {cell.name!r} has {cell.units} units and reads {cell.input_size} features: expected at "
-                "least as many units"
+                f"forcing: {cell.name!r} has {counted(cell.units, 'unit')} and reads "
+                f"{counted(cell.input_size, 'feature')}: expected at least as many units"
             )
         self.name, self.rounded, self.own_threads = plain.name, plain.rounded, plain.own_threads  # type: ignore[misc]
         self._plain = plain

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aelle_core.cells import Cell, Network
 from aelle_core.cells.initialisers import initialisers
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.ranges import Choice, Range, WholeRange
 from aelle_core.foundation.threads import own_threads
@@ -209,8 +210,9 @@ class PackTrainer(Trainer):
             return in_parts(work, len(self.settings), self.networks_at_once, lessen)
         except MemoryError as error:
             raise UserError(
-                f"one {self.cell.name} of {self.cell.units} units with batch_size={self.batch_size} and "
-                f"{self.task.steps} steps does not fit into memory on {self.device.type}: expected a smaller batch"
+                f"one {self.cell.name} of {counted(self.cell.units, 'unit')} with batch_size={self.batch_size} and "
+                f"{counted(self.task.steps, 'step')} does not fit into memory on {self.device.type}: expected a "
+                "smaller batch"
             ) from error
 
     def _release(self) -> None:

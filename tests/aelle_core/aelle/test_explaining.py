@@ -80,7 +80,7 @@ def test_the_exponents_that_carry_the_loss_carry_the_explanation(fitted: tuple[A
 
 def test_what_cannot_be_explained_is_refused(fitted: tuple[AeLLE, np.ndarray, np.ndarray]) -> None:
     model, spectra, _ = fitted
-    with pytest.raises(UserError, match="explain was given 1 spectra: expected at least 2"):
+    with pytest.raises(UserError, match="explain was given 1 spectrum: expected at least 2"):
         model.explain(spectra[:1])
     with pytest.raises(UserError, match="good chooses 120 of 120 networks"):
         model.explain(spectra).contrast(np.ones(120, bool))

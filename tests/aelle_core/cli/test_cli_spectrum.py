@@ -63,6 +63,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, networks: dict[str, nn.Modul
     examples = {"inside": (torch.zeros(2, 5, 3),), "step": (torch.zeros(1, 1), torch.zeros(1, 40))}
     for name, example in examples.items():
         torch.export.save(torch.export.export(networks[name], example), directory / f"{name}.pt2")
+    for name in ("model.pt", "model.h5"):
+        (directory / name).touch()
     np.save(directory / "x.npy", inputs)
     np.save(directory / "small.npy", 0.1 * inputs[..., :1])
     np.save(directory / "state.npy", np.random.default_rng(1).standard_normal((4, 40)))
@@ -212,12 +214,14 @@ GOOD = ("lstm.safetensors", "--inputs", "x.npy")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("missing.safetensors", "--inputs", "x.npy"), "'missing.safetensors' cannot be read"),
-        (("missing.pt2", "--inputs", "x.npy"), "'missing.pt2' cannot be read (No such file or directory)"),
+        (("missing.safetensors", "--inputs", "x.npy"), "'missing.safetensors' is not there: expected a network"),
+        (("missing.pt2", "--inputs", "x.npy"), "'missing.pt2' is not there: expected a network"),
+        (("missing.pt", "--inputs", "x.npy"), "'missing.pt' is not there: expected a network"),
+        (("missing.pth", "--inputs", "y.npy"), "'missing.pth' is not there: expected a network"),
         (("model.pt", "--inputs", "x.npy"), "'model.pt' may be a pickle, which is never loaded: expected .safetensors"),
         (("model.h5", "--inputs", "x.npy"), "'model.h5' ends in '.h5': expected .safetensors"),
         (("lstm.safetensors",), "no inputs for 'lstm.safetensors': expected --inputs"),
-        (("lstm.safetensors", "--inputs", "y.npy"), "'y.npy' cannot be read"),
+        (("lstm.safetensors", "--inputs", "y.npy"), "'y.npy' is not there: expected an .npy"),
         (("lstm.safetensors", "--inputs", "lstm.safetensors"), "'lstm.safetensors' is no .npy file"),
         (("lstm.safetensors", "--inputs", "small.npy"), "inputs have shape (4, 30, 1): expected (batch, time, 3)"),
         (("lstm.safetensors", "--inputs", "state.npy"), "inputs have shape (4, 40): expected (batch, time, 3)"),

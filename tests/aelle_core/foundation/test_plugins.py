@@ -82,6 +82,7 @@ def test_a_script_travels_with_its_text(folder: Path) -> None:
     [
         ("absent.py", None, "plug-in 'absent.py' is not there: expected the name of a module, or the path of a script"),
         ("absent", None, "plug-in 'absent' cannot be loaded (ModuleNotFoundError: No module named 'absent')"),
+        ("folder/absent", None, "plug-in 'folder/absent' is not there: expected the name of a module, or the path"),
         ("broken.py", "import nowhere", "cannot be loaded (ModuleNotFoundError: No module named 'nowhere')"),
         ("broken.py", "def f(:", "cannot be loaded (SyntaxError:"),
         ("json.py", "", "a module 'json' is loaded already; rename the script"),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.foundation.errors import UserError
-from aelle_core.loading.networks import Loaded, load, load_array
+from aelle_core.loading.networks import Loaded, load, load_array, load_network
 
 pytestmark = pytest.mark.filterwarnings("ignore:The tensor attributes")  # of torch.export, about recurrent layers
 TOLERANCE = {"rtol": 0, "atol": 1e-9}
@@ -470,8 +470,6 @@ def test_a_damaged_or_foreign_archive(tmp_path: Path) -> None:
             new.writestr(name.replace("model_weights_config.json", "model.pt"), old.read(name))
     with pytest.raises(UserError, match="keeps its weights in the pickle of an older torch"):
         load(tmp_path / "old.pt2", x)
-    with pytest.raises(UserError, match=r"missing.pt2' cannot be read \(No such file or directory\)"):
-        load(tmp_path / "missing.pt2", x)
 
 
 def test_weights_of_a_state_dict_keep_their_digits(tmp_path: Path) -> None:
@@ -496,15 +494,24 @@ def test_state_dicts_without_a_spectrum(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             load(path, x)
     for name, message in (("w.pt", "may be a pickle, which is never loaded"), ("w.onnx", "ends in '.onnx'")):
+        (tmp_path / name).touch()
         with pytest.raises(UserError, match=message):
             load(tmp_path / name, x)
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".pt2", ".pt", ".pth", ".ckpt", ".onnx", ""])
+def test_a_network_that_is_not_there_is_not_judged_by_its_name(ending: str, tmp_path: Path) -> None:
+    for read in (lambda path: load(path, None), load_network):
+        with pytest.raises(UserError, match=f"w{ending}' is not there: expected a network in a .safetensors or .pt2"):
+            read(tmp_path / f"w{ending}")
+    (tmp_path / f"w{ending}").mkdir()
+    with pytest.raises(UserError, match="is a directory, a pipe or a device: expected a network"):
+        load(tmp_path / f"w{ending}", None)
+
+
 def test_arrays_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
-    with pytest.raises(
-        UserError, match=r"x.npy' cannot be read \(No such file or directory\): expected an .npy of real"
-    ):
+    with pytest.raises(UserError, match=r"x.npy' is not there: expected an .npy of real numbers \(batch\)"):
         load_array(path, "(batch)")
     path.write_text("1 2 3")
     with pytest.raises(UserError, match=r"is no \.npy file"):

@@ -14,6 +14,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov import pack_spectra
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems import ClosedLoopSystem, StepSystem
+from tests.helpers.spectra import stacked
 
 FEATURES, UNITS, NETWORKS = 2, 5, 3
 
@@ -24,9 +25,7 @@ def loop(request: pytest.FixtureRequest) -> ClosedLoop:
     source = torch.Generator().manual_seed(1)
     cell = get_cell(request.param, FEATURES, UNITS)
     drawn = [cell.initialise(source, 0.6) for _ in range(NETWORKS)]
-    parameters = {
-        name: torch.stack([drawn_parameters[name] for drawn_parameters in drawn]).double() for name in drawn[0]
-    }
+    parameters = {name: values.double() for name, values in stacked(drawn).items()}
     weight = 0.5 * torch.randn(NETWORKS, FEATURES, UNITS, generator=source, dtype=torch.float64)
     bias = 0.1 * torch.randn(NETWORKS, FEATURES, generator=source, dtype=torch.float64)
     return ClosedLoop(Network(cell, parameters), (weight, bias), residual=[0, 1, 1])

@@ -11,6 +11,7 @@ from aelle_core.cells import Network, cells
 from aelle_core.lyapunov import LyapunovSpectrum, engine, few_checked, pack_spectra, precision
 from aelle_core.lyapunov.few_checked import CHECKED, FEWEST, SMALLEST
 from benchmarks.spectrum.cases import draw_inputs, draw_network
+from tests.helpers.spectra import stacked
 
 SEQUENCES = 15
 SMOOTH = [name for name, cell in cells.items() if not cell.exact_zeros]
@@ -120,10 +121,7 @@ def test_sequences_keep_their_order() -> None:
 
 def test_an_ill_conditioned_network_of_a_pack_does_not_change_its_neighbours(trajectories: list[int]) -> None:
     parts = [draw_network("lstm", 6, scale=0.4, gain=gain, features=2, seed=3) for gain in (1.0, 200.0, 1.2)]
-    pack = Network(
-        parts[0].cell,
-        {name: torch.stack([part.parameters[name] for part in parts]) for name in parts[0].parameters},
-    )
+    pack = Network(parts[0].cell, stacked([part.parameters for part in parts]))
     inputs = draw_inputs(SEQUENCES, 20, 2, seed=4)
     spectra = pack_spectra(pack, inputs, check=True)
     assert trajectories == [6 * CHECKED, 2 * (SEQUENCES - CHECKED), 2 * (SEQUENCES - CHECKED)]

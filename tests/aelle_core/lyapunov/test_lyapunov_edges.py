@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, weight_norm
 
-from aelle_core import LyapunovSpectrum, lyapunov_spectrum
+from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, from_torch, get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov.accepting.checks import checked_device
 from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
+from tests.helpers.spectra import assert_same
 
 INPUTS = torch.randn(3, 8, 2, generator=generator(0, "test"))
 STARTS = torch.rand(2, 3, generator=generator(1, "test"), dtype=torch.float64)
@@ -31,10 +32,6 @@ def _seed() -> None:
 def network(name: str = "gru", units: int = 4) -> Network:
     cell = get_cell(name, 2, units)
     return Network(cell, cell.initialise(generator(0, "weights"), 0.5))
-
-
-def assert_same(spectrum: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(spectrum.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
 
 
 class Halved(nn.Module):

@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from aelle_core import LyapunovSpectrum, lyapunov_spectrum
+from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import engine, pack_spectra, precision
 from aelle_core.lyapunov import spectrum as spectrum_module
 from aelle_core.lyapunov.systems import StepSystem
+from tests.helpers.spectra import assert_same, stacked
 
 INPUTS = torch.randn(3, 40, 2, generator=generator(0, "test"))
 
@@ -24,12 +25,6 @@ INPUTS = torch.randn(3, 40, 2, generator=generator(0, "test"))
 def network(name: str = "gru", units: int = 12, scale: float = 0.5) -> Network:
     cell = get_cell(name, 2, units)
     return Network(cell, cell.initialise(generator(0, "weights"), scale))
-
-
-def assert_same(spectrum: LyapunovSpectrum, expected: LyapunovSpectrum, tolerance: float = 0.0) -> None:
-    np.testing.assert_allclose(spectrum.per_sequence, expected.per_sequence, rtol=0, atol=tolerance)
-    if tolerance == 0.0 and spectrum.rounding_error is not None:
-        np.testing.assert_array_equal(spectrum.resolved, expected.resolved)
 
 
 @pytest.mark.parametrize("stretch", [1, 3, 7])
@@ -95,7 +90,7 @@ def test_fast_falls_back_network_by_network() -> None:
     """Of a pack, the ill-conditioned alone; with the numbers that "exact" gives."""
     cell = get_cell("rnn", 2, 12)
     drawn = [cell.initialise(generator(seed, "weights"), scale) for seed, scale in ((0, 0.3), (1, 6.0), (2, 0.3))]
-    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
+    pack = Network(cell, stacked(drawn))
     fast = pack_spectra(pack, INPUTS, precision="fast", check=True)
     exact = pack_spectra(pack, INPUTS)
     assert [spectrum.precision for spectrum in fast] == ["fast", "exact", "fast"]
@@ -263,7 +258,7 @@ def test_chaos_leaves_exponents_unresolved_by_about_their_standard_error() -> No
 def test_packs_beyond_memory_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = get_cell("gru", 2, 6)
     drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(5)]
-    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
+    pack = Network(cell, stacked(drawn))
     expected = pack_spectra(pack, INPUTS, check=True)
     sizes = []
     real = engine.evolve

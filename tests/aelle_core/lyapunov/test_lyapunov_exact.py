@@ -14,6 +14,7 @@ from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import pack_spectra
 from aelle_core.lyapunov.kernels.orthogonalisation import by_elimination, by_sorted_householder
 from tests.helpers.references import reference_spectrum
+from tests.helpers.spectra import stacked
 
 
 def henon(_: Tensor | None, state: Tensor) -> Tensor:
@@ -187,7 +188,7 @@ def test_unresolved_exponents_are_told() -> None:
 def test_sum_rule_for_every_cell(name: str, kind: str) -> None:
     cell = get_cell(name, 3, 7)
     drawn = [cell.initialise(generator(seed, "weights"), 0.4) for seed in range(2)]
-    pack = Network(cell, {key: torch.stack([parameters[key] for parameters in drawn]) for key in drawn[0]})
+    pack = Network(cell, stacked(drawn))
     inputs = torch.randn(4, 20, 3, generator=generator(1, "test"))
     for index, spectrum in enumerate(pack_spectra(pack, inputs, jacobian=kind)):  # type: ignore[arg-type]
         assert spectrum.sum_rule_residual < 1e-9

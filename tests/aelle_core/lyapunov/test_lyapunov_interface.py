@@ -15,6 +15,7 @@ from aelle_core.cells import Network, get_cell
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.random_streams import generator
 from aelle_core.lyapunov import pack_spectra
+from tests.helpers.spectra import stacked
 
 INPUTS = torch.randn(3, 8, 2, generator=generator(0, "test"))
 
@@ -179,7 +180,7 @@ def test_non_finite_network_is_a_status_and_leaves_its_pack_alone() -> None:
     cell = get_cell("lstm", 2, 4)
     drawn = [cell.initialise(generator(seed, "weights"), 0.5) for seed in range(3)]
     drawn[1]["weight_hh"][0, 0] = float("nan")
-    pack = Network(cell, {name: torch.stack([parameters[name] for parameters in drawn]) for name in drawn[0]})
+    pack = Network(cell, stacked(drawn))
     results = pack_spectra(pack, INPUTS)
     assert [spectrum.status for spectrum in results] == ["ok", "non-finite", "ok"]
     assert np.isnan(results[1].exponents).all()

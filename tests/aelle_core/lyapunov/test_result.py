@@ -33,10 +33,18 @@ def test_exploding_gradients_are_named_with_what_tames_them() -> None:
 def test_surviving_directions_are_counted_over_the_length_that_is_asked_for() -> None:
     spectrum = spectrum_of([1.0, 0.99, 0.5])
     assert "2 of 3 directions keep at least 1%" in spectrum.summary()
-    assert "1 of 3 directions keep at least 1%" in spectrum.summary(steps=1000)
+    assert "1 of 3 directions keeps at least 1%" in spectrum.summary(steps=1000)
     assert spectrum.horizon() == pytest.approx(math.inf)
     with pytest.raises(UserError, match="steps=0"):
         spectrum.summary(0)
+
+
+def test_one_is_counted_as_one() -> None:
+    single = lyapunov_spectrum(nn.RNN(1, 1, batch_first=True), torch.zeros(1, 1, 1), check=False)
+    assert repr(single).endswith("k=1 of 1, 1 x 1 step)")
+    assert "over 1 step:" in single.summary()
+    assert "1 of 1 exponent." in single._repr_html_()
+    assert "<td>1 sequence of 1 counted step</td>" in single._repr_html_()
 
 
 def test_a_dead_direction_is_mentioned() -> None:

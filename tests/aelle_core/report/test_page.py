@@ -162,6 +162,12 @@ def test_what_looks_at_the_loss_says_nothing_at_the_end(report: ReportData) -> N
     assert lengths["current loss"] == 3
     assert lengths["AeLLE predictor"] == 4
     assert [epoch for _, epoch in drawn.epochs] == [0, 1, 2, 4]
+    final = dataclasses.replace(report.final, goal="climate")
+    running_free = dataclasses.replace(report, examples_by_epoch=report.examples_by_epoch | {4: final})
+    assert (report.outcome_epoch, running_free.outcome_epoch) == (4, None)
+    drawn = epoch_picture(running_free)
+    assert drawn is not None
+    assert {line.name: len(line.points) for line in drawn.lines}["current loss"] == 4
     alone = dataclasses.replace(report, examples_by_epoch={4: report.final})
     assert epoch_picture(alone) is None
     assert 'id="by-epoch"' not in rendered(alone, [])

@@ -200,8 +200,11 @@ def test_foreign_and_broken_files_are_named(tmp_path: Path) -> None:
 
 
 def test_other_directories_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no spectra in"):
+    with pytest.raises(StoreError, match="missing' is not there: expected a directory with spectra"):
         SpectraStore(tmp_path / "missing", create=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StoreError, match="no spectra in"):
+        SpectraStore(tmp_path / "empty", create=False)
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="is a file"):
         SpectraStore(tmp_path / "file")

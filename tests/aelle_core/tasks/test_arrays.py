@@ -219,7 +219,8 @@ def test_every_mistake_is_one_sentence(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({}, "no data: expected a file or directory, as --data"),
-        ({"data": "nowhere.csv"}, "there is no 'nowhere.csv'"),
+        ({"data": "nowhere.csv"}, "'nowhere.csv' is not there: expected a file that ends with"),
+        ({"data": "nowhere.xlsx"}, "'nowhere.xlsx' is not there: expected a file that ends with"),
         ({"data": "x", "learn": "classify"}, "did you mean 'classification'"),
         ({"data": "x", "window": 1}, "window=1: expected a whole number of at least 2"),
         ({"data": "x", "test": 0.6}, "test=0.6: expected a share"),

@@ -110,9 +110,9 @@ def test_texts_that_cannot_be_learnt_are_refused(tmp_path: Path, content: bytes,
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a directory: expected a file"):
+    with pytest.raises(UserError, match="is a directory, a pipe or a device: expected a file"):
         made(tmp_path).check()
-    with pytest.raises(UserError, match=r"nowhere.txt' cannot be read \(No such file"):
+    with pytest.raises(UserError, match=r"nowhere.txt' is not there: expected a file of UTF-8 text"):
         made(tmp_path / "nowhere.txt").check()
     with pytest.raises(UserError, match="'war-and-peace' is not carried along: expected a file"):
         made("war-and-peace").check()

@@ -114,5 +114,5 @@ def test_mistakes_are_said_in_one_sentence(task: Forecast) -> None:
     with pytest.raises(UserError, match="whole numbers of at least 1"):
         Study(task="forecast", task_options=OPTIONS, ranges={"*": {"forcing": 0}})
     settings = [NetworkSettings(0, 0.4, 0.01, options={"forcing": 3})]
-    with pytest.raises(UserError, match="has 1 units and reads 2 features: expected at least as many"):
+    with pytest.raises(UserError, match="has 1 unit and reads 2 features: expected at least as many"):
         ForecastTrainer(get_cell("gru", 2, 1), task, settings)

@@ -12,6 +12,7 @@ from aelle_core.training import NetworkSettings, PackTrainer
 from aelle_core.training.gradient.truncation import cuts
 from aelle_core.training.mini_batches import MiniBatch
 from aelle_core.training.ways import Readout, get_way
+from tests.helpers.spectra import stacked
 
 CPU = torch.device("cpu")
 STEPS = 7
@@ -58,7 +59,7 @@ def test_gradients_are_those_of_stretches(name: str, way: str, readout: Readout)
     cell = get_cell(name, 3, 6)
     truncations = [1, 3, 5]
     drawn = [cell.initialise(generator(seed, "weights"), 0.7) for seed in range(3)]
-    parameters = {key: torch.stack([values[key] for values in drawn]) for key in drawn[0]}
+    parameters = stacked(drawn)
     for key, shape in {"readout_weight": (3, 5, 6), "readout_bias": (3, 5)}.items():
         parameters[key] = torch.randn(shape, generator=generator(0, key))
     inputs = torch.randn(3, STEPS, 4, 3, generator=generator(0, "inputs"))
