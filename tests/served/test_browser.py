@@ -68,7 +68,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     page.go_back()
     page.go_back()
     open_artifact(page, "report")
-    figure = page.get_by_role("img", name="spectra by cell")
+    figure = page.get_by_role("img", name="Spectra by cell")
     figure.scroll_into_view_if_needed()
     drawn = "image => image.complete && image.naturalWidth > 300"
     page.wait_for_function(drawn, arg=figure.element_handle())
