@@ -20,6 +20,7 @@ from aelle_core.lyapunov.tally import Tally
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
 _LONGEST_STRETCH = 4096
+_LONG_ENOUGH = 8  # steps of a stretch: with fewer, calls take their share of the time
 _TOLD_STRETCH = 256  # steps from one report of progress to the next, at most
 _TRIAL = 4  # steps that show whether float32 is hopeless
 _FEW_TRAJECTORIES, _FEW_DIMENSIONS = 4, 64
@@ -96,6 +97,12 @@ def evolve(
             if abandon_above is not None and tally.all_above(abandon_above, first):
                 break
     return tally.growth(first)
+
+
+def networks_at_once(system: System, copies: int) -> int:
+    """Return of how many networks of the system a stretch is long enough."""
+    of_network = max(1, system.bytes_per_step(copies) // system.networks)
+    return max(1, _MEMORY[system.like.device.type] // (of_network * _LONG_ENOUGH))
 
 
 def _kernel_for(system: System, k: int, dtype: torch.dtype) -> Kernel:

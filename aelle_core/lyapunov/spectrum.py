@@ -17,6 +17,7 @@ from aelle_core.lyapunov.accepting.adapters import build_systems
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, checked_whole
 from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
+from aelle_core.lyapunov.engine import networks_at_once
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.lengths import growth_of_parts
 from aelle_core.lyapunov.precision import growth_of
@@ -265,6 +266,8 @@ def _parts_that_fit(system: Parts, copies: int) -> list[Parts]:
     room = torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else _HOST_MEMORY
     of_network = copies * system.sequences * system.size**2 * 8 * _MATRICES_AT_ONCE[device.type]
     at_once = max(1, room // of_network)
+    if isinstance(system, ClosedLoopSystem):  # many steps: parts of a pack are faster than short stretches
+        at_once = min(at_once, networks_at_once(system, copies))
     if at_once >= system.networks:
         return [system]
     everyone = list(range(system.networks))

@@ -8,6 +8,10 @@ from torch import Tensor
 
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
+
+Known = BlockJacobians | FactoredJacobians | ReadoutJacobians
+"""Jacobians whose determinants are known."""
 
 SELDOM = 16  # steps between checks where a determinant would be dear
 _SMALL = 32  # dimensions up to which every step of every sequence is checked, beside second copies
@@ -25,9 +29,7 @@ class Volumes:
     logarithms: Tensor
 
     @classmethod
-    def of(
-        cls, jacobians: BlockJacobians | FactoredJacobians, like: Tensor, counted: int, groups: Tensor, *, often: bool
-    ) -> "Volumes":
+    def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, *, often: bool) -> "Volumes":
         """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
         that number among those that count. One sequence after another at every 16th step, with all of its group; or,
         `often`, every sequence at every step."""

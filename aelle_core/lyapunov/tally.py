@@ -7,8 +7,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov import sum_rule
 from aelle_core.lyapunov.growth import Growth
-from aelle_core.lyapunov.kernels.factored import FactoredJacobians
-from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems import System
 
@@ -118,7 +117,7 @@ class Tally:
     def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor) -> Tensor | None:
         """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, are from
         log |det J|, group by group; NaN where that was not looked at, None where it cannot be."""
-        if self.k < self.system.size or not isinstance(jacobians, BlockJacobians | FactoredJacobians):
+        if self.k < self.system.size or not isinstance(jacobians, sum_rule.Known):
             return None
         often = self.errors is not None and sum_rule.looks_often(self.system.size)
         volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, often=often).logarithms

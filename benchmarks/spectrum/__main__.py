@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder = options.output or (None if options.quick else DOCS)
 
     start = time.perf_counter()
-    machine = page.describe_machine("scipy", "numba", "llvmlite", "clvlib", "mpmath", "gmpy2")
+    machine = page.describe_machine("scipy", "numba", "llvmlite", "clvlib", "gmpy2")
     total = len(plan.groups()) + 4 * len(plan.threads) + 5
     with progress_of(total) as steps:
         measured = _measure(plan, steps, start + MOST_SECONDS)
@@ -149,7 +149,7 @@ def _measure(plan: Plan, steps: Steps, until: float) -> Measured:
         growths = memory.measure_all(plan.memory_steps)
     every = [Case(cell, units, kind) for cell in CELLS for units in plan.sizes for kind in kinds(cell)]
     limits = {cell: plan.published_reference_size if cell in PUBLISHED else plan.reference_size for cell in CELLS}
-    with steps.step("mpmath"):
+    with steps.step("references"):
         plain = [accuracy.Question(case) for case in every if case.size <= limits[case.cell]]
         answers = accuracy.references([*plain, *accuracy.saturated_questions()])
     with steps.step("errors"):

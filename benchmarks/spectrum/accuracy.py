@@ -1,4 +1,4 @@
-"""Errors against arithmetic of many digits (mpmath, tests/helpers/references.py)."""
+"""Errors against arithmetic of many digits (MPFR, tests/helpers/references.py)."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -47,7 +47,7 @@ def published_table(measured: Iterable[Turns], threads: int, peaks: Peaks, error
         "is the same algorithm without matrices for diagonals. *Share of peak*: 10/3 n³ operations a step in n "
         "dimensions, as for a factorisation a step, over the time, in the machine's best rate (below); "
         "where two steps share a factorisation they take 8/3 n³ each. Errors are the largest of an exponent, nats "
-        "per step, against mpmath over 3 steps of one sequence, the published way moved by J; "
+        "per step, against MPFR over 3 steps of one sequence, the published way moved by J; "
         f"{DASH} beyond 64 dimensions, where a reference takes minutes.",
         (
             "cell, N",
@@ -185,7 +185,7 @@ def order_table(errors: Errors) -> Table:
     table = Table(
         "The order of the product",
         "As published, tangents move by the transposed Jacobian. On a driven network that is another product with "
-        "other exponents: the largest difference from mpmath over 3 steps, nats per step, beside what is left when the "
+        "other exponents: the largest difference from MPFR over 3 steps, nats per step, beside what is left when the "
         "same code moves by J.",
         ("cell, N", "published, by J^T", "published, by J", "ours"),
     )

@@ -1,4 +1,4 @@
-"""How often an exponent that is marked resolved is off: random networks against mpmath.
+"""How often an exponent that is marked resolved is off: random networks against many digits.
 
     python -m benchmarks.spectrum.honesty                    # 10,000 networks, about an hour on one core
     python -m benchmarks.spectrum.honesty --each 500         # the first 500 of either kind
@@ -55,7 +55,7 @@ class Drawn:
     jacobian: Any
 
     def reference(self, kept: Path | None) -> np.ndarray:
-        """(k,) descending, from mpmath, or from what an earlier run has kept in that folder."""
+        """(k,) descending, in many digits, or from what an earlier run has kept in that folder."""
         file = None if kept is None else kept / f"{self.label}.npy"
         if file is not None and file.exists():
             return np.load(file)

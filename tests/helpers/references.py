@@ -1,20 +1,22 @@
 """Lyapunov spectra in as many digits as they need, from the cells' equations alone.
 
 Nothing is shared with the product: the equations stand here a second time, in textbook form, over numpy arrays of
-mpmath numbers. Such a number has a mantissa of the working precision and an exponent without bounds, so a slope of
-e^-10000 is no underflow; what a sum loses by cancellation comes back with more digits.
+MPFR's numbers (gmpy2). Such a number has a mantissa of the working precision and an exponent nearly without bounds, so
+a slope of e^-10000 is no underflow; what a sum loses by cancellation comes back with more digits.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import mpmath
+import gmpy2
 import numpy as np
 import torch
 
 Numbers = np.ndarray
-"""An array of mpmath numbers."""
+"""An array of MPFR's numbers."""
 
 Step = Callable[[Mapping[str, Any], Numbers, Numbers], tuple[Numbers, Numbers, Numbers]]
 """(parameters and constants, input, joined state) -> the new state, its Jacobian by the old state, and the
@@ -24,11 +26,22 @@ FEWEST_DIGITS = 50
 MOST_DIGITS = 200_000
 TOLERANCE = 1e-12  # nats per step; relative for exponents above 1 in magnitude
 
-to_numbers = np.frompyfunc(mpmath.mpf, 1, 1)
-_exp = np.frompyfunc(mpmath.exp, 1, 1)
-_tanh = np.frompyfunc(mpmath.tanh, 1, 1)
-_cosh = np.frompyfunc(mpmath.cosh, 1, 1)
+to_numbers = np.frompyfunc(gmpy2.mpfr, 1, 1)
+_exp = np.frompyfunc(gmpy2.exp, 1, 1)
+_tanh = np.frompyfunc(gmpy2.tanh, 1, 1)
+_cosh = np.frompyfunc(gmpy2.cosh, 1, 1)
+_log = np.frompyfunc(gmpy2.log, 1, 1)
+_sqrt = np.frompyfunc(gmpy2.sqrt, 1, 1)
+_cos = np.frompyfunc(gmpy2.cos, 1, 1)
+_sin = np.frompyfunc(gmpy2.sin, 1, 1)
+_sign = np.frompyfunc(lambda number: gmpy2.mpfr(gmpy2.sign(number)), 1, 1)
 _NONE = np.zeros(0, dtype=object)
+
+
+def working_digits(digits: int) -> AbstractContextManager[Any]:
+    """Within: arithmetic of at least so many decimal digits."""
+    precision = math.ceil(digits * math.log2(10)) + 1
+    return gmpy2.context(precision=precision, emin=gmpy2.get_emin_min(), emax=gmpy2.get_emax_max())
 
 
 def arrays_of(network: Any) -> dict[str, np.ndarray]:
@@ -180,10 +193,9 @@ def _ornn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Number
 def _exprnn(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
     """h' = sign(a) max(|a| + b, 0), a = O h + V x."""
     a = p["O"] @ h + p["V"] @ x
-    size = np.array([abs(preactivation) + bias for preactivation, bias in zip(a, p["b"], strict=True)], dtype=object)
-    open_ = np.array([mpmath.mpf(1 if number > 0 else 0) for number in size], dtype=object)
-    signs = np.array([mpmath.sign(number) for number in a], dtype=object)
-    return signs * size * open_, _rows(open_, p["O"]), _NONE
+    size = abs(a) + p["b"]
+    open_ = to_numbers((size > 0).astype(float))
+    return _sign(a) * size * open_, _rows(open_, p["O"]), _NONE
 
 
 def _mingru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbers, Numbers]:
@@ -196,7 +208,7 @@ def _rglru(p: Mapping[str, Any], x: Numbers, h: Numbers) -> tuple[Numbers, Numbe
     """h' = a h + sqrt(1 - a^2) i u, a = sigma(Lambda)^(8 r)."""
     a_r, a_i, u = np.split(p["V"] @ x + p["b"], 3)
     a = _sigmoid(p["Lambda"]) ** (8 * _sigmoid(a_r))
-    rest = np.array([mpmath.sqrt(1 - gate**2) for gate in a], dtype=object)
+    rest = _sqrt(1 - a**2)
     return a * h + rest * _sigmoid(a_i) * u, np.diag(a), a_r
 
 
@@ -204,8 +216,7 @@ def _lru(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, Num
     """x' = exp(-exp(nu) + i exp(theta)) x + exp(log_gamma) B u."""
     re, im = np.split(state, 2)
     size, phase = _exp(-_exp(p["nu"])), _exp(p["theta"])
-    by_re = size * np.array([mpmath.cos(angle) for angle in phase], dtype=object)
-    by_im = size * np.array([mpmath.sin(angle) for angle in phase], dtype=object)
+    by_re, by_im = size * _cos(phase), size * _sin(phase)
     given = np.tile(_exp(p["log_gamma"]), 2) * (p["B"] @ x)
     new = given + np.concatenate([by_re * re - by_im * im, by_im * re + by_re * im])
     return new, np.block([[np.diag(by_re), np.diag(-by_im)], [np.diag(by_im), np.diag(by_re)]]), _NONE
@@ -220,7 +231,7 @@ def _slstm(p: Mapping[str, Any], x: Numbers, state: Numbers) -> tuple[Numbers, N
     i, f, z, o, n = _exp(a_i), _sigmoid(a_f), _tanh(a_z), _sigmoid(a_o), _exp(s)
     total = f * n + i
     new_y = (f * n * y + i * z) / total
-    new_s = np.array([mpmath.log(number) for number in total], dtype=object)
+    new_s = _log(total)
     share, slope_f = i / total, f * _sigmoid(-a_f)
     y_by_f, s_by_f = n * (y - new_y) / total, n / total
     y_by_h = _rows(share * (z - new_y), R_i) + _rows(y_by_f * slope_f, R_f) + _rows(share * _tanh_slope(a_z), R_z)
@@ -367,28 +378,28 @@ class _Problem:
         both, or where a direction is taken for dead in both: its vector shrinks by as much as e^-4|a| when there is
         nothing but slopes in the Jacobian. The Jacobians of relu and of the residual cells have neither.
         """
-        with mpmath.workdps(FEWEST_DIGITS):
-            largest = max((abs(a) for _, several in self.trajectory() for a in several), default=mpmath.mpf(0))
-            return FEWEST_DIGITS + int(4 * largest / mpmath.log(10))
+        with working_digits(FEWEST_DIGITS):
+            largest = max((abs(a) for _, several in self.trajectory() for a in several), default=gmpy2.mpfr(0))
+            return FEWEST_DIGITS + int(4 * largest / math.log(10))
 
     def exponents(self, hidden: bool, digits: int) -> np.ndarray:
         """The spectrum in arithmetic of that many digits."""
-        with mpmath.workdps(digits):
-            rounding = mpmath.mpf(10) ** -(9 * digits // 10)
+        with working_digits(digits):
+            rounding = gmpy2.mpfr(10) ** -(9 * digits // 10)
             size = self.units * (1 if hidden else self.equations.parts)
             frame = dict(enumerate(_identity(size)))
-            sums = [mpmath.mpf(0)] * size
+            sums = [gmpy2.mpfr(0)] * size
             for jacobian, _ in self.trajectory():
                 moved = {index: jacobian[:size, :size] @ vector for index, vector in frame.items()}
                 frame = {}
                 for index, vector in moved.items():
-                    length = mpmath.sqrt(vector @ vector)
+                    length = gmpy2.sqrt(vector @ vector)
                     for earlier in frame.values():
                         vector = vector - (earlier @ vector) * earlier
-                    left = mpmath.sqrt(vector @ vector)
+                    left = gmpy2.sqrt(vector @ vector)
                     if left <= rounding * length:
-                        sums[index] = mpmath.ninf
+                        sums[index] = gmpy2.mpfr("-inf")
                         continue
                     frame[index] = vector / left
-                    sums[index] += mpmath.log(left)
+                    sums[index] += gmpy2.log(left)
             return np.array([float(total / len(self.inputs)) for total in sums])

@@ -15,6 +15,7 @@ from torch import Tensor
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.tangents import Frame
 
 Numbers = np.ndarray
@@ -38,6 +39,8 @@ class ExtendedTangents:
         self.labels = np.tile(np.arange(frame.k), (frame.trajectories, 1))
 
     def advance(self, jacobians: Jacobians, threads: int = 1, wanted: Tensor | None = None) -> tuple[Tensor, None]:
+        if isinstance(jacobians, ReadoutJacobians):
+            jacobians = jacobians.dense()
         if not isinstance(jacobians, BlockJacobians | FactoredJacobians):
             raise TypeError(f"tangents of many digits are moved by blocks, not by {type(jacobians).__name__}")
         own = jacobians.own if isinstance(jacobians, FactoredJacobians) else jacobians

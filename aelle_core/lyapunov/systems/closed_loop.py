@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from aelle_core.cells import Blocks, Cell, Network
+from aelle_core.cells import Blocks, Cell, Network, dense_jacobian
 from aelle_core.cells.base import State
-from aelle_core.cells.blocks import gates_scaled, merged
-from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
+from aelle_core.cells.blocks import gates_scaled
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
+from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
 from aelle_core.lyapunov.systems.stack import StackSystem, carried_names, join_carried, split_carried
@@ -118,11 +119,12 @@ class ClosedLoopSystem:
 
     def bytes_per_step(self, copies: int) -> int:
         trajectories = self.networks * self.sequences * copies
-        return trajectories * self.like.itemsize * (3 * self.size**2 + 24 * self.size)
+        dense = 3 * self.size**2 if len(self.cells) > 1 or self.cells[0].dense_blocks else 0
+        return trajectories * self.like.itemsize * (dense + 24 * self.size)
 
     def linearise(
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
-    ) -> tuple[Tensor, BlockJacobians, Tensor]:
+    ) -> tuple[Tensor, ReadoutJacobians, Tensor]:
         rows = state.shape[1]
         widths = [cell.units * len(carried_names(cell)) for cell in self.cells]
         *layers, output = state.split([*widths, self.features], dim=-1)
@@ -142,11 +144,9 @@ class ClosedLoopSystem:
         joined = torch.cat([*layers, outputs[-1]], dim=-1)
         together = [_together(olds_of_layer) for olds_of_layer in olds]
         drive_rows = [_together(drives_of_layer) for drives_of_layer in drives]
-        jacobians, jacobians_finite = self._jacobians(
-            together, drive_rows, _together(outputs[:-1]), rows, steps, rounding
-        )
+        jacobians = self._jacobians(together, drive_rows, _together(outputs[:-1]), rows, steps, rounding)
         finite = self.weights_finite.repeat_interleave(rows) & joined.isfinite().all(dim=-1).flatten()
-        return joined, jacobians, finite & jacobians_finite
+        return joined, jacobians, finite & jacobians.finite()
 
     def _jacobians(
         self,
@@ -156,69 +156,67 @@ class ClosedLoopSystem:
         rows: int,
         steps: int,
         rounding: Rounding | None,
-    ) -> tuple[BlockJacobians, Tensor]:
-        """Along states, drives and inputs (networks, rows times steps, ...), step by step within a row; and
-        (networks times rows,) whether they are finite: what is not comes through the readout."""
-        batch = rows * steps
-        # Transposed, as the kernel reads them: [.., j, i] is d new state i / d old state j.
-        whole = x.new_empty(self.networks, batch, self.size, self.size)
-        if len(self.cells) > 1:
-            whole.zero_()
+    ) -> ReadoutJacobians:
+        """Along states, drives and inputs (networks, rows times steps, ...), step by step within a row."""
+        layers = list(zip(self.cells, self.weights, olds, drives, strict=True))
+        top = self.state_size - self.cells[-1].state_size
+        if len(layers) == 1:
+            blocks, by_input = self._of_layer(*layers[0], x, rows, steps, rounding)
+            inner = BlockJacobians.of_blocks(blocks, self.cells[0].parts, self.cells[0].units, steps)
+            by_output = by_input.mT
+        else:
+            whole = self._of_layers(layers, x, rows, steps, rounding)
+            of_states, by_output = whole.split([self.state_size, self.features], dim=-2)
+            inner = BlockJacobians.of_dense(of_states.reshape(-1, steps, self.state_size, self.state_size))
+        given = by_output.reshape(-1, steps, self.features, self.state_size)
+        jacobians = ReadoutJacobians(inner, given, self.weight, self.residual, top)
+        if rounding is None:
+            return jacobians
+        return jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
+
+    def _of_layer(
+        self,
+        cell: Cell,
+        weights: dict[str, Tensor],
+        old: Tensor,
+        drive: Tensor,
+        below: Tensor,
+        rows: int,
+        steps: int,
+        rounding: Rounding | None,
+    ) -> tuple[Blocks, Tensor]:
+        """Return a cell's blocks, and d new state / d what it reads, (networks, batch, state_size, features)."""
+        state = split_carried(cell, old)
+        exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
+        if type(cell).drive_slopes is not Cell.drive_slopes:
+            _, blocks, slopes = cell.linearise_driven(exact, drive, state)
+            return blocks, input_jacobian_by_slopes(cell, weights, slopes)
+        return cell.linearise(exact, drive, state)[1], input_jacobian(cell, weights, drive, below, state)
+
+    def _of_layers(
+        self,
+        layers: list[tuple[Cell, dict[str, Tensor], Tensor, Tensor]],
+        x: Tensor,
+        rows: int,
+        steps: int,
+        rounding: Rounding | None,
+    ) -> Tensor:
+        """Return the TRANSPOSED Jacobians of the layers' new states by all old ones and the output, (networks, batch,
+        size, state_size)."""
+        whole = x.new_zeros(self.networks, rows * steps, self.size, self.state_size)
         column, before = 0, None
-        for cell, weights, old, drive in zip(self.cells, self.weights, olds, drives, strict=True):
-            state = split_carried(cell, old)
+        for cell, weights, old, drive in layers:
             columns = slice(column, column + cell.state_size)
-            exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
             below = x if before is None else _new_hidden(*before)
-            if type(cell).drive_slopes is not Cell.drive_slopes:
-                _, blocks, slopes = cell.linearise_driven(exact, drive, state)
-                by_input = input_jacobian_by_slopes(cell, weights, slopes).mT
-            else:
-                blocks = cell.linearise(exact, drive, state)[1]
-                by_input = input_jacobian(cell, weights, drive, below, state).mT
-            _fill_transposed(whole[..., columns, columns], cell, blocks)
+            blocks, by_input = self._of_layer(cell, weights, old, drive, below, rows, steps, rounding)
+            whole[..., columns, columns] = dense_jacobian(blocks, cell.parts).mT
             if before is None:
-                whole[..., self.state_size :, columns] = by_input
+                whole[..., self.state_size :, columns] = by_input.mT
             else:
-                through = whole[..., columns.start - before[0].state_size :][..., : before[0].units]
-                whole[..., columns] += through @ by_input
-            column, before = columns.stop, (cell, weights, drive, state)
-        if rounding is not None:  # before the readout adds them up: what cancels there then shows
-            whole *= rounding.factors(batch, self.size, self.size, copies_at=0)
-        top = self.cells[-1]
-        hidden = whole[..., self.state_size - top.state_size :][..., : top.units]
-        by_output = (hidden.flatten(1, 2) @ self.weight.mT).unflatten(1, (batch, self.size))
-        finite = rows_finite(by_output.reshape(self.networks * rows, -1))
-        whole[..., self.state_size :] = by_output
-        corner = whole[..., self.state_size :, self.state_size :].diagonal(dim1=-2, dim2=-1)
-        corner += self.residual[:, None, None]
-        jacobians = whole.view(self.networks * rows, steps, self.size, self.size)
-        return BlockJacobians.of_dense(jacobians), finite
-
-
-def _fill_transposed(room: Tensor, cell: Cell, blocks: Blocks) -> None:
-    """Write the transposed Jacobian of a cell, (networks, batch, state_size, state_size), where it belongs."""
-    whole = merged(blocks, cell.parts)
-    for row, new in enumerate(cell.parts):
-        for column, old in enumerate(cell.parts):
-            target = room[
-                ..., column * cell.units : (column + 1) * cell.units, row * cell.units : (row + 1) * cell.units
-            ]
-            block = whole.get((new, old))
-            if block is None:
-                target.zero_()
-            elif block.dense is not None:
-                target.copy_(block.to_dense().mT)
-            else:
-                if block.slopes is not None and block.matrices is not None:
-                    turned = block.matrices.mT.contiguous()
-                    torch.mul(block.slopes[:, :, 0].unsqueeze(-2), turned[:, 0].unsqueeze(1), out=target)
-                    for gate in range(1, block.slopes.shape[2]):
-                        target.addcmul_(block.slopes[:, :, gate].unsqueeze(-2), turned[:, gate].unsqueeze(1))
-                else:
-                    target.zero_()
-                if block.diagonal is not None:
-                    target.diagonal(dim1=-2, dim2=-1).add_(block.diagonal)
+                hidden = columns.start - before[0].state_size
+                whole[..., columns] += whole[..., hidden : hidden + before[0].units] @ by_input.mT
+            column, before = columns.stop, (cell, weights, drive, split_carried(cell, old))
+        return whole
 
 
 def _new_hidden(cell: Cell, weights: dict[str, Tensor], drive: Tensor, state: State) -> Tensor:

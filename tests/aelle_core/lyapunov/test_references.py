@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import gmpy2
 import mpmath
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 
 from aelle_core.cells import cells, get_cell
-from tests.helpers.references import EQUATIONS, Equations, Numbers, reference_spectrum, to_numbers
+from tests.helpers.references import EQUATIONS, Equations, Numbers, reference_spectrum, to_numbers, working_digits
 
 UNITS, FEATURES = 3, 2
 DIGITS = 60
@@ -127,12 +128,12 @@ def test_jacobian_against_finite_differences(name: str, gain: float) -> None:
     """Central differences of the cell's own step: their error is that of a distance of 10^-20, squared."""
     equations = EQUATIONS[name]
     source = np.random.default_rng(2)
-    with mpmath.workdps(DIGITS):
+    with working_digits(DIGITS):
         p = numbers(equations, drawn(name, gain))
         x = to_numbers(source.standard_normal(FEATURES))
         state = to_numbers(source.uniform(-1, 1, equations.parts * UNITS))
         _, jacobian, _ = equations.step(p, x, state)
-        distance = mpmath.mpf(10) ** -20
+        distance = gmpy2.mpfr(10) ** -20
         for column in range(len(state)):
             shift = to_numbers(np.eye(len(state))[column]) * distance
             ahead, behind = (equations.step(p, x, state + sign * shift)[0] for sign in (1, -1))
@@ -151,12 +152,13 @@ def test_sum_rule(name: str, jacobian: Any) -> None:
         parameters["bias_ih"] = np.full(UNITS, 1e9)  # no unit at rest
         parameters["weight_hh"] = np.abs(parameters["weight_hh"])
     size = UNITS * (1 if jacobian == "hidden" else equations.parts)
-    with mpmath.workdps(600):
+    with working_digits(600), mpmath.workdps(600):
         p = numbers(equations, parameters)
         state, total = to_numbers(np.zeros(equations.parts * UNITS)), mpmath.mpf(0)
         for x in to_numbers(inputs):
             state, matrix, _ = equations.step(p, x, state)
-            total += mpmath.log(abs(mpmath.det(mpmath.matrix(matrix[:size, :size].tolist()))))
+            rows = [[mpmath.mpf(str(number)) for number in row] for row in matrix[:size, :size]]
+            total += mpmath.log(abs(mpmath.det(mpmath.matrix(rows))))
         expected = float(total / len(inputs))
     exponents = reference_spectrum(name, parameters, inputs, jacobian=jacobian)
     assert len(exponents) == size
@@ -176,7 +178,7 @@ def test_step_equals_torch(name: str) -> None:
     with torch.no_grad():
         expected = cell(torch.from_numpy(x)[None], tuple(parts) if name == "lstm" else parts[0])
     expected = torch.cat(expected, dim=1) if name == "lstm" else expected
-    with mpmath.workdps(DIGITS):
+    with working_digits(DIGITS):
         new_state, _, _ = EQUATIONS[name].step(numbers(EQUATIONS[name], parameters), to_numbers(x), to_numbers(state))
     np.testing.assert_allclose(new_state.astype(float), expected[0].numpy(), rtol=1e-14, atol=1e-15)
 

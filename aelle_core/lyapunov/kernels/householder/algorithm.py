@@ -61,6 +61,11 @@ def _jacobian_of(terms, number, per_network):  # type: ignore[no-untyped-def]
         terms.diagonals[number],
         terms.diagonal_positions,
         terms.ones,
+        terms.by_input[number],
+        terms.weight[number // per_network],
+        terms.residual[number // per_network],
+        terms.norm[number // per_network],
+        terms.top,
     )
 
 
@@ -138,8 +143,8 @@ def _with_fingerprint(fingerprint: int) -> Any:
         if fingerprint < 0:
             return
         v, y, orders, labels = tangents
-        per_network, k, stripe, dense_columns = numbers
-        room = make_room(orders.shape[1], k, stripe, v)
+        per_network, k, stripe, height, dense_columns = numbers
+        room = make_room(orders.shape[1], k, stripe, height, v)
         spare = (
             zeros(v[0].size, v).reshape(v[0].shape),
             zeros(v[0].size, v).reshape(v[0].shape),
@@ -149,7 +154,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
             _move(
                 number,
                 Terms(*terms),
-                Numbers(per_network, k, stripe, dense_columns),
+                Numbers(per_network, k, stripe, height, dense_columns),
                 Reflectors(v, y, orders, labels),
                 Record(*record),
                 Pairing(*pairing),

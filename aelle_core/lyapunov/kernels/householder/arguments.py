@@ -13,7 +13,8 @@ from aelle_core.lyapunov.kernels.householder.vectors import lanes_of
 
 
 class Terms(NamedTuple):
-    """The Jacobians of all trajectories in blocks of `units` rows; see aelle_core.lyapunov.kernels.jacobians."""
+    """The Jacobians of all trajectories in blocks of `units` rows, see aelle_core.lyapunov.kernels.jacobians, and what
+    a readout adds to them, see aelle_core.lyapunov.kernels.readout."""
 
     units: int
     matrices: np.ndarray  # (networks, terms, units, units)
@@ -24,6 +25,11 @@ class Terms(NamedTuple):
     diagonals: np.ndarray  # (trajectories, steps, terms, units)
     diagonal_positions: np.ndarray  # (terms, 2) int64
     ones: np.ndarray  # (units,)
+    by_input: np.ndarray  # (trajectories, steps, features, inner size); without a readout, of no features
+    weight: np.ndarray  # (networks, panels, units, PANEL): a readout's, its features in panels
+    residual: np.ndarray  # (networks,)
+    norm: np.ndarray  # (networks,): what the readout multiplies norms with, at most
+    top: int  # the first row that the readout reads
 
 
 class Numbers(NamedTuple):
@@ -31,7 +37,8 @@ class Numbers(NamedTuple):
 
     per_network: int  # trajectories of each network
     k: int  # tangents
-    stripe: int  # columns of a block
+    stripe: int  # tangents of a block
+    height: int  # rows of J that are made at once
     dense_columns: int  # of J; those behind them have entries on diagonals of blocks alone
 
 
@@ -70,7 +77,7 @@ class Disturbance(NamedTuple):
 class Room(NamedTuple):
     """Scratch arrays of one thread."""
 
-    block: np.ndarray  # (rows, stripe): some rows of J
+    block: np.ndarray  # (rows, height): some rows of J, transposed
     blocks: np.ndarray  # (stripes, rows, stripe): J Q
     kept: np.ndarray  # (stripes, rows, stripe): J Q before its factorisation, or J' (J Q)
     leading: np.ndarray  # (panels and stripes, size, PANEL): Q and J Q where tangents are few, otherwise none
@@ -90,15 +97,15 @@ def zeros(count, like):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def make_room(size, k, stripe, v):  # type: ignore[no-untyped-def]
+def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
     """Return the room of a thread that moves k tangents of `size` rows, in the dtype of v."""
     rows = (size + PANEL - 1) // PANEL * PANEL
     panels = (k + PANEL - 1) // PANEL
     stripes = (k + stripe - 1) // stripe
     # Few tangents: forming them and multiplying is cheaper than carrying all columns of J through reflections.
-    few = 0 if 2 * k > size else panels + (panels * stripe + size - 1) // size
+    few = 0 if 2 * k > size else panels + (panels * height + size - 1) // size
     return Room(
-        zeros(rows * stripe, v).reshape(rows, stripe),
+        zeros(rows * height, v).reshape(rows, height),
         zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
         zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
         zeros(few * size * PANEL, v).reshape(few, size, PANEL),

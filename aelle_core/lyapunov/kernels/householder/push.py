@@ -8,31 +8,57 @@ from aelle_core.lyapunov.kernels.householder.vectors import accumulate, multiply
 
 @compiled
 def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped-def]
-    """block (size, stripe) <- rows [first, stop) of the step's Jacobian, transposed, its columns in the given order."""
-    units, matrices, factors, factor_positions, dense, dense_positions, diagonals, diagonal_positions, ones = jacobian
-    stripe = block.shape[1]
+    """block (size, height) <- rows [first, stop) of the step's Jacobian, before its readout, transposed, its columns in
+    the given order."""
+    units, matrices, factors, factor_positions, dense, dense_positions, diagonals, diagonal_positions = jacobian[:8]
+    ones, by_input = jacobian.ones, jacobian.by_input
+    height, inner = block.shape[1], by_input.shape[2]
     for line in range(order.shape[0]):
         part = order[line] // units
         column = order[line] - part * units
-        for index in range(stripe):
+        for index in range(height):
             block[line, index] = 0
+        if order[line] >= inner:
+            feature = order[line] - inner
+            for row in range(first, min(stop, inner)):
+                block[line, row - first] = by_input[step, feature, row]
+            if first <= order[line] < stop:
+                block[line, order[line] - first] = jacobian.residual
+            continue
         for term in range(factor_positions.shape[0]):
             if factor_positions[term, 1] == part:
                 top = factor_positions[term, 0] * units
                 low, high = max(first, top), min(stop, top + units)
                 source = (term * units + column) * units + low - top
                 scale = (step * factor_positions.shape[0] + term) * units + low - top
-                accumulate(block, line * stripe + low - first, matrices, source, factors, scale, high - low)
+                accumulate(block, line * height + low - first, matrices, source, factors, scale, high - low)
         for term in range(dense_positions.shape[0]):
             if dense_positions[term, 1] == part:
                 top = dense_positions[term, 0] * units
                 low, high = max(first, top), min(stop, top + units)
                 source = ((step * dense_positions.shape[0] + term) * units + column) * units + low - top
-                accumulate(block, line * stripe + low - first, dense, source, ones, 0, high - low)
+                accumulate(block, line * height + low - first, dense, source, ones, 0, high - low)
         for term in range(diagonal_positions.shape[0]):
             row_of_term = diagonal_positions[term, 0] * units + column
             if diagonal_positions[term, 1] == part and first <= row_of_term < stop:
                 block[line, row_of_term - first] += diagonals[step, term, column]
+
+
+@compiled
+def _read_out(products, block, jacobian):  # type: ignore[no-untyped-def]
+    """Add W times the rows that are read to the readout's rows of products (stripes, rows, stripe). What stands in
+    block (rows, height) is lost."""
+    weight, stripe = jacobian.weight, products.shape[2]
+    features, first = jacobian.by_input.shape[1], jacobian.by_input.shape[2]
+    panels, units = weight.shape[0], weight.shape[1]
+    read = block.reshape(-1)[: PANEL * stripe].reshape(PANEL, stripe)
+    for number in range(products.shape[0]):
+        for panel in range(panels):
+            hidden = products[number, jacobian.top :]
+            multiply(read, 0, weight, panel * units * PANEL, PANEL, hidden, stripe, units, stripe)
+            for feature in range(panel * PANEL, min(features, (panel + 1) * PANEL)):
+                for column in range(stripe):
+                    products[number, first + feature, column] += read[feature - panel * PANEL, column]
 
 
 @compiled
@@ -89,12 +115,13 @@ def _form(size, k, v, y, block, formed):  # type: ignore[no-untyped-def]
     stripe = block.shape[1]
     for first in range(0, k, stripe):
         stop = min(k, first + stripe)
+        wide = min(stripe, (stop - first + PANEL - 1) // PANEL * PANEL)
         block[:] = 0
         for column in range(first, stop):
             block[column, column - first] = 1
         for panel in range((stop - 1) // PANEL, -1, -1):  # H is symmetric: V and Y change roles
             top = panel * PANEL
-            reflect(block, top * stripe, stripe, y, v, (panel * size + top) * PANEL, size - top, stripe)
+            reflect(block, top * stripe, stripe, y, v, (panel * size + top) * PANEL, size - top, wide)
         for column in range(first, stop):
             for row in range(size):
                 formed[column // PANEL, row, column % PANEL] = block[row, column - first]
@@ -102,28 +129,30 @@ def _form(size, k, v, y, block, formed):  # type: ignore[no-untyped-def]
 
 @compiled
 def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, noise, random):  # type: ignore[no-untyped-def]
-    """blocks <- J Q for the tangents in v, y and order, stripe of rows by stripe of rows."""
-    rows, stripe = block.shape
+    """blocks <- J Q for the tangents in v, y and order, some rows of J after the other."""
+    rows, height = block.shape
+    stripe = blocks.shape[2]
     few = leading.shape[0] > 0
     if few:
         formed = leading[: (k + PANEL - 1) // PANEL]
         _form(size, k, v, y, block, formed)
-        products = leading[formed.shape[0] :].reshape(-1)[: formed.shape[0] * PANEL * stripe].reshape(-1, stripe)
-    for first in range(0, size, stripe):
-        stop = min(size, first + stripe)
+        products = leading[formed.shape[0] :].reshape(-1)[: formed.shape[0] * PANEL * height].reshape(-1, height)
+    for first in range(0, size, height):
+        stop = min(size, first + height)
         _fill(block, order, first, stop, step, jacobian)
         if few:
             for panel in range(formed.shape[0]):
                 at = panel * PANEL
-                multiply(products, at * stripe, leading, panel * size * PANEL, PANEL, block, stripe, size, stripe)
+                multiply(products, at * height, leading, panel * size * PANEL, PANEL, block, height, size, height)
         else:
             for top in range(0, k, PANEL):
-                reflect(block, top * stripe, stripe, v, y, (top // PANEL * size + top) * PANEL, size - top, stripe)
+                reflect(block, top * height, height, v, y, (top // PANEL * size + top) * PANEL, size - top, height)
         for number in range(blocks.shape[0]):
             top = number * stripe
             source = products[top:] if few else block[top:]
             target = (number * rows + first) * stripe
-            transpose(source, stripe, blocks, target, stripe, min(k - top, stripe), stop - first)
+            transpose(source, height, blocks, target, stripe, min(k - top, stripe), stop - first)
+    _read_out(blocks, block, jacobian)
     if noise.shape[0]:
         random = _disturb(blocks, size, noise, random)
     return random
@@ -146,20 +175,20 @@ def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
 @compiled
 def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products, noise, random):  # type: ignore[no-untyped-def]
     """products <- J X for tangents X in blocks. Columns of J from `dense_lines` on have nothing but diagonals in them.
-    Returns the Frobenius norm of J, and the generator's next state."""
-    _, _, _, _, _, _, diagonals, diagonal_positions, _ = jacobian
-    units = jacobian[0]
-    rows, stripe = block.shape
+    Returns the Frobenius norm of J, or a bound of it where there is a readout, and the generator's next state."""
+    units, diagonals, diagonal_positions = jacobian.units, jacobian.diagonals, jacobian.diagonal_positions
+    rows, height = block.shape
+    stripe = blocks.shape[2]
     natural = np.arange(dense_lines)
-    squares = np.zeros(stripe, block.dtype)
-    for first in range(0, size, stripe):
-        stop = min(size, first + stripe)
+    squares = np.zeros(height, block.dtype)
+    for first in range(0, size, height):
+        stop = min(size, first + height)
         _fill(block, natural, first, stop, step, jacobian)
         add_squares(block, dense_lines, squares)
         for number in range(blocks.shape[0]):
             for top in range(0, stop - first, PANEL):
                 origin = (number * rows + first + top) * stripe
-                multiply(products, origin, block, top, stripe, blocks[number], stripe, dense_lines, stripe)
+                multiply(products, origin, block, top, height, blocks[number], stripe, dense_lines, stripe)
     total = squares.sum()
     for term in range(diagonal_positions.shape[0]):
         source, target = diagonal_positions[term, 1] * units, diagonal_positions[term, 0] * units
@@ -170,6 +199,7 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
                 for number in range(blocks.shape[0]):
                     for index in range(stripe):
                         products[number, target + column, index] += factor * blocks[number, source + column, index]
+    _read_out(products, block, jacobian)
     if noise.shape[0]:
         random = _disturb(products, size, noise, random)
-    return np.sqrt(total), random
+    return np.sqrt(total) * jacobian.norm, random

@@ -14,6 +14,7 @@ from aelle_core.lyapunov.kernels.householder.algorithm import advance
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, lanes
 from aelle_core.lyapunov.kernels.householder.kept import take_prepared
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
+from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 from aelle_core.lyapunov.kernels.tangents import Frame
 
@@ -47,20 +48,26 @@ class HouseholderTangents:
         self.hopes = np.full(trajectories, 1.0 if size <= _TRIED_AT_ONCE else 0.0)
         self.calls = 0
         width = max(PANEL, lanes(frame.like.itemsize))  # stripes are whole panels and whole registers
-        self.stripe = max(width, min(_LARGEST_STRIPE, -(-size // width) * width))
+        self.stripe, self.height = (max(width, min(_LARGEST_STRIPE, -(-count // width) * width)) for count in (k, size))
 
     def advance(
         self, jacobians: Jacobians, threads: int = 1, wanted: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        if not isinstance(jacobians, BlockJacobians):
-            raise TypeError(f"the compiled kernel moves BlockJacobians, not {type(jacobians).__name__}")
+        if not isinstance(jacobians, BlockJacobians | ReadoutJacobians):
+            raise TypeError(f"the compiled kernel moves blocks, not {type(jacobians).__name__}")
         trajectories, steps = jacobians.trajectories, jacobians.steps
         radii = self.v.new_empty(trajectories, steps, self.frame.k)
         lengths = self.v.new_empty(trajectories if self.frame.lengths else 0, steps, self.frame.k)
         self.calls += 1
         arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Numbers, Reflectors, Record, Pairing and Disturbance
             _arrays(jacobians, self.dtype),
-            (trajectories // jacobians.matrices.shape[0], self.frame.k, self.stripe, jacobians.dense_columns),
+            (
+                trajectories // jacobians.matrices.shape[0],
+                self.frame.k,
+                self.stripe,
+                self.height,
+                _dense_columns(jacobians),
+            ),
             (self.v.numpy(), self.y.numpy(), self.orders.numpy(), self.labels.numpy()),
             (radii.numpy(), lengths.numpy()),
             (
@@ -82,7 +89,12 @@ class HouseholderTangents:
         return radii.double().log_(), lengths if self.frame.lengths else None
 
 
-def _arrays(jacobians: BlockJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
+def _dense_columns(jacobians: BlockJacobians | ReadoutJacobians) -> int:
+    """From this column on, nothing but diagonals stands in the blocks."""
+    return jacobians.dense_columns if isinstance(jacobians, BlockJacobians) else jacobians.size
+
+
+def _arrays(jacobians: BlockJacobians | ReadoutJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
     """The Jacobians as the kernel takes them."""
 
     def array(tensor: Tensor) -> np.ndarray:
@@ -91,16 +103,33 @@ def _arrays(jacobians: BlockJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
     def positions(pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
+    readout = jacobians if isinstance(jacobians, ReadoutJacobians) else None
+    blocks = jacobians.inner if isinstance(jacobians, ReadoutJacobians) else jacobians
+    networks = blocks.matrices.shape[0]
+    if readout is None:
+        by_input = blocks.factors.new_empty(blocks.trajectories, blocks.steps, 0, blocks.size)
+        weight = blocks.factors.new_empty(networks, 0, 1, PANEL)
+        residual, norm = blocks.factors.new_zeros(networks), blocks.factors.new_ones(networks)
+    else:
+        by_input, residual = readout.by_input, readout.residual
+        padded = torch.nn.functional.pad(readout.weight, (0, 0, 0, -readout.features % PANEL))
+        weight = padded.unflatten(1, (-1, PANEL)).mT
+        norm = 1 + readout.weight.flatten(1).norm(dim=1)
     return (
-        jacobians.units,
-        array(jacobians.matrices),
-        array(jacobians.factors),
-        positions(jacobians.factor_positions),
-        array(jacobians.dense),
-        positions(jacobians.dense_positions),
-        array(jacobians.diagonals),
-        positions(jacobians.diagonal_positions),
-        np.ones(jacobians.units, dtype=array(jacobians.factors).dtype),
+        blocks.units,
+        array(blocks.matrices),
+        array(blocks.factors),
+        positions(blocks.factor_positions),
+        array(blocks.dense),
+        positions(blocks.dense_positions),
+        array(blocks.diagonals),
+        positions(blocks.diagonal_positions),
+        np.ones(blocks.units, dtype=array(blocks.factors).dtype),
+        array(by_input),
+        array(weight),
+        array(residual),
+        array(norm),
+        0 if readout is None else readout.top,
     )
 
 

@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from aelle_core.foundation.vector_instructions import REGISTERS
 from aelle_core.lyapunov.kernels.householder.emitter import (
     INDEX,
     LANE,
@@ -21,6 +22,33 @@ from aelle_core.lyapunov.kernels.householder.emitter import (
     pointers,
     returns_nothing,
 )
+
+
+def _products_with(
+    emit: Emitter, rows: Any, vectors: int, width: int, load_row: Callable[[Any], tuple[list[Any], Any]]
+) -> list[Any]:
+    """Sums over rows of the PANEL factors of a row times each of its vectors, panel by panel. `load_row` gives a row's
+    vectors and where its factors are.
+
+    Sums that do not fit into the registers cost a third of the speed. So where there are few registers, the rows are
+    read twice, for half of the factors each time.
+    """
+    fit = PANEL * vectors + vectors < REGISTERS
+    at_once = PANEL if fit else PANEL // 2
+    sums: list[Any] = []
+    for first in range(0, PANEL, at_once):
+
+        def add_row(row: Any, totals: list[Any], first: int = first) -> list[Any]:
+            values, factors = load_row(row)
+            for p in range(at_once):
+                factor = emit.load_spread(emit.pointer(factors, first + p), width)
+                for vector in range(vectors):
+                    at = p * vectors + vector
+                    totals[at] = emit.add_product(totals[at], factor, values[vector])
+            return totals
+
+        sums += emit.loop(emit.index(0), rows, 1, [emit.zeros(width)] * (at_once * vectors), add_row)
+    return sums
 
 
 @intrinsic
@@ -54,17 +82,11 @@ def reflect(typing_context, block, origin, stride, v, y, panel, rows, columns): 
                     values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
                     return at, values, emit.pointer(factors, builder.mul(row, emit.index(PANEL)))
 
-                def project_row(row: Any, sums: list[Any]) -> list[Any]:
+                def row_of_v(row: Any) -> tuple[list[Any], Any]:
                     _, values, factors = load_row(row, v)
-                    for p in range(PANEL):
-                        factor = emit.load_spread(emit.pointer(factors, p), width)
-                        for vector in range(vectors):
-                            at = p * vectors + vector
-                            sums[at] = emit.add_product(sums[at], factor, values[vector])
-                    return sums
+                    return values, factors
 
-                sums = emit.loop(zero, rows, 1, [emit.zeros(width)] * (PANEL * vectors), project_row)
-                sums = [builder.fneg(total) for total in sums]
+                sums = [builder.fneg(total) for total in _products_with(emit, rows, vectors, width, row_of_v)]
 
                 def subtract_row(row: Any, _: list[Any]) -> list[Any]:
                     at, values, factors = load_row(row, y)
@@ -105,18 +127,12 @@ def multiply(typing_context, out, origin, matrix, offset, matrix_stride, block, 
 
         def tiles(first: Any, stop: Any, vectors: int) -> None:
             def tile(column: Any, _: list[Any]) -> list[Any]:
-                def add_row(row: Any, sums: list[Any]) -> list[Any]:
+                def load_row(row: Any) -> tuple[list[Any], Any]:
                     at = emit.pointer(block, builder.mul(row, stride), column)
-                    factors = emit.pointer(matrix, builder.mul(row, matrix_stride))
                     values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
-                    for p in range(PANEL):
-                        factor = emit.load_spread(emit.pointer(factors, p), width)
-                        for vector in range(vectors):
-                            at_sum = p * vectors + vector
-                            sums[at_sum] = emit.add_product(sums[at_sum], factor, values[vector])
-                    return sums
+                    return values, emit.pointer(matrix, builder.mul(row, matrix_stride))
 
-                sums = emit.loop(emit.index(0), rows, 1, [emit.zeros(width)] * (PANEL * vectors), add_row)
+                sums = _products_with(emit, rows, vectors, width, load_row)
                 for p in range(PANEL):
                     line = emit.pointer(out, column, builder.mul(emit.index(p), stride))
                     for vector in range(vectors):
