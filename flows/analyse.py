@@ -15,8 +15,9 @@ from aelle_core.analysis.report import draw_report, report_data
 from aelle_core.analysis.saved import fit_aelle, save_analysis
 from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, standings
-from aelle_core.files.places import Place, resolved
+from aelle_core.files.places import resolved
 from aelle_core.report import ReportData
+from aelle_core.report.figures import figures
 from aelle_core.report.text_tables import METRICS
 from aelle_core.study import RunDirectory
 from flows.jobs import completed, job
@@ -92,7 +93,7 @@ def publish(directory: str, data: ReportData) -> None:
         table=metrics_table(data, data.last_epoch),
         description=f"{data.study['identity']}: predicting the final outcome, after epoch {data.last_epoch}",
     )
-    create_markdown_artifact(key="report", markdown=_markdown(data, run), description=f"Report: {run.report}")
+    create_markdown_artifact(key="report", markdown=report_markdown(data, run), description=f"Report: {run.report}")
     if link := report_link(run):
         create_link_artifact(link, "Open the report", key="open-the-report", description=data.title)
 
@@ -110,15 +111,16 @@ def metrics_table(data: ReportData, epoch: int) -> list[dict[str, str]]:
     ]
 
 
-def _markdown(data: ReportData, run: RunDirectory) -> str:
+def report_markdown(data: ReportData, run: RunDirectory) -> str:
+    """Return the verdicts and figures of a run as Markdown, with a link to its report where the server shows one."""
     link = report_link(run)
     lines = [f"# {data.title}", "", *([f"[Open the whole report]({link})", ""] if link else [])]
     lines += [*(f"- {sentence}" for sentence in data.verdicts), ""]
-    pictures: list[Place] = [*run.figures.glob("*.png")]
-    for picture in sorted(pictures, key=lambda drawn: drawn.name):
-        content = base64.b64encode(picture.read_bytes()).decode()
-        name = picture.stem.replace("_", " ")
-        lines += [f"## {name}", "", f"![{name}](data:image/png;base64,{content})", ""]
+    for name, figure in figures.items():
+        if (drawn := run.figures / f"{name}.png").exists():
+            content = base64.b64encode(drawn.read_bytes()).decode()
+            picture = f"![{figure.title}](data:image/png;base64,{content})"
+            lines += [f"## {figure.title}", "", figure.caption, "", picture, ""]
     return "\n".join(lines)
 
 

@@ -37,6 +37,20 @@ def rank(study: Study, parameters: ScreeningParameters) -> Screened:
     )
 
 
+def kept_table(chosen: Screened) -> list[dict[str, str]]:
+    """Return a row for each kept network, best first, under headings in words."""
+    return [
+        {
+            "network": row["network"],
+            "expected loss": f"{row['expected_loss']:.4g}",
+            "spread": f"{row['spread']:.2g}",
+            "distance to what is known": f"{row['distance']:.2g}",
+            "settings": drawn_in_words(row["hyperparameters"]),
+        }
+        for row in chosen.rows()
+    ]
+
+
 @job("AeLLE screening")
 def screen(
     study: StudyParameters,
@@ -60,7 +74,7 @@ def screen(
     chosen = rank(study.to_study(), parameters)
     create_table_artifact(
         key="kept-networks",
-        table=[{**row, "hyperparameters": drawn_in_words(row["hyperparameters"])} for row in chosen.rows()],
+        table=kept_table(chosen),
         description=f"{len(chosen.ranked)} of {counted(len(chosen.drawn), 'untrained network')}, "
         "best first by the expected loss",
     )

@@ -55,9 +55,9 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
             continue
         spectrum, baseline = best
         mean, low, high = gain(measurements, spectrum.classifier, baseline.classifier, epoch)
-        numbers = f"{_f1(spectrum)} against {_f1(baseline)}, each the best of its kind"
+        numbers = f"The best of each kind: {_f1(spectrum)} against {_f1(baseline)}"
         if math.isnan(low):
-            sentences.append(f"Too few splits to judge {moment}: {numbers}; difference {mean:+.3f}.")
+            sentences.append(f"Too few splits to judge {moment}. {numbers}; difference {mean:+.3f}.")
             continue
         said = (
             f"Use the spectrum {moment}: it predicts better than all that is known without it"

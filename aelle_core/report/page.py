@@ -35,6 +35,8 @@ from aelle_core.report.text_tables import METRICS, grid, has_intervals
 _MOST_ROWS = 1000
 """Of more networks the page lists these many, so that it stays small."""
 _MOST_EPOCHS = 7
+_ON_PAPER = 60
+"""Of the listed networks a print has these many."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def rendered(data: ReportData, pictures: Sequence[Picture], files: Sequence[str]
         data=data,
         rows=rows,
         listed=sorted(rows, key=lambda row: row.final_loss)[:_MOST_ROWS],
+        on_paper=_ON_PAPER,
         starts=any(row.initial_loss is not None for row in rows),
         accurate=any(row.accuracy is not None for row in rows),
         best_loss=data.final.final_loss.min(),

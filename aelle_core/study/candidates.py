@@ -12,7 +12,7 @@ from aelle_core.tasks import Task
 
 def drawn_in_words(hyperparameters: Mapping[str, float]) -> str:
     """Return what was drawn for a network, for people."""
-    return ", ".join(f"{name} {value:.3g}" for name, value in hyperparameters.items())
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in hyperparameters.items())
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,9 @@ def test_the_kept_networks_are_trained_and_no_others(monkeypatch: pytest.MonkeyP
     assert [row["network"] for row in held["kept"]] == [row["network"] for row in tables[0]]
     expected = [row["expected_loss"] for row in held["kept"]]
     assert expected == sorted(expected)
+    assert [row["expected loss"] for row in tables[0]] == [f"{loss:.4g}" for loss in expected]
+    assert all(heading == heading.replace("_", " ") for heading in tables[0][0])
+    assert "learning rate" in tables[0][0]["settings"]
     ranked = Path(screen.fn(asked, str(tmp_path / "other"), ScreeningParameters(candidates=8, keep=2, train=False)))
     assert len(json.loads(ranked.read_text())["kept"]) == 2
     assert len(trained) == 1

@@ -1,5 +1,6 @@
 """The forms as people see them: Prefect's own interface in a headless Chromium, from the deployment to the figures."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     page.go_back()
     page.go_back()
     open_artifact(page, "report")
-    figure = page.get_by_role("img", name="spectra by cell")
+    figure = page.get_by_role("img", name="Spectra by cell")
     figure.scroll_into_view_if_needed()
     drawn = "image => image.complete && image.naturalWidth > 300"
     page.wait_for_function(drawn, arg=figure.element_handle())
@@ -110,14 +111,32 @@ def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page",
     page.get_by_role("option", name="rossler", exact=True).click()
     expect(page.get_by_role("button", name="Select system")).to_have_text("rossler")
     picture("form-forecast")
-    open_form(page, served, "screen")
-    picture("form-screen")
-
     wait_blank(page, served, "own-data")
     assert (run.study().cells, run.study().networks, run.study().epochs) == (("gru",), 6, 1)
     options = run.study().task_options
     assert (options["sequence"], options["time"]) == ("patient", "day")
     assert (run.path / "report.html").exists()
+
+
+def test_networks_are_screened_from_their_form(served: Served, page: "Page", picture: Picture) -> None:
+    page.goto(served.sign_in)
+    page.wait_for_url("**/v2/deployments")
+    open_form(page, served, "screen")
+    picture("form-screen")
+    page.get_by_role("spinbutton", name="candidates").fill("20")
+    page.get_by_role("spinbutton", name="keep").fill("3")
+    page.get_by_role("switch", name="train").click()  # only ranked
+    run = page.get_by_role("textbox", name="Run Name").input_value()
+    submit(page)
+    wait_blank(page, served, "screen")
+    kept = json.loads((served.runs / "digits-screened" / "kept.json").read_text())["kept"]
+    page.get_by_role("link", name=run).first.click()
+    open_artifact(page, "kept-networks")
+    page.get_by_role("columnheader", name="expected loss").wait_for()
+    rows = [row.inner_text().split()[0] for row in page.get_by_role("row").all()[1:]]
+    assert rows == [row["network"] for row in kept]
+    assert len(rows) == 3
+    picture("kept")
 
 
 def fill_study(page: "Page", picture: Picture) -> str:

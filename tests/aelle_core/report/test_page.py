@@ -22,7 +22,7 @@ from aelle_core.report.inline.plane import MOST_POINTS, plane_picture
 from aelle_core.report.networks import network_rows
 from aelle_core.report.notable import notable
 from aelle_core.report.page import picture, rendered
-from tests.aelle_core.report.conftest import random_report
+from tests.helpers.reports import random_report
 
 HOSTILE = '<script>alert("1")</script>\'"&'
 
@@ -195,6 +195,23 @@ def test_a_page_of_many_networks_stays_below_three_megabytes() -> None:
     assert drawn.points[-1].mark == "A"
     assert drawn.left_out == 4000 - len(drawn.points)
     assert " networks are not drawn, chosen evenly" in html
+
+
+def test_letters_cover_neither_each_other_nor_marked_networks(report: ReportData) -> None:
+    """All networks to look at in one place, in the plane's corner: each letter finds room."""
+    rows = network_rows(report)
+    letters = dict(zip(range(8), "ABCDEFGH", strict=True))
+    crowded = np.array(report.final.spectra)
+    crowded[:8] = crowded[0]
+    together = dataclasses.replace(report.final, spectra=crowded)
+    drawn = plane_picture(
+        dataclasses.replace(report, examples_by_epoch=report.examples_by_epoch | {4: together}), rows, letters
+    )
+    places = [(point.letter_x, point.letter_y) for point in drawn.points if point.mark]
+    assert len(places) == 8
+    for index, (x, y) in enumerate(places):
+        assert 0 < x < drawn.width and 0 < y < drawn.height
+        assert all(max(abs(x - other), abs(y - down)) > 9 for other, down in places[:index])
 
 
 def test_numbers_have_their_place_on_an_axis() -> None:

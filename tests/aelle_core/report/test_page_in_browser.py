@@ -1,6 +1,7 @@
 """The report in a headless Chromium: on a desk, on a phone, in the dark, on paper, and without scripts."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from aelle_core.report import ReportData, draw_figures, write_report
+from aelle_core.report.page import rendered
 from tests.helpers.browser import chromium
+from tests.helpers.reports import random_report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -105,3 +108,26 @@ def test_without_scripts_and_on_paper_everything_is_there(browser: "Browser", ad
     assert page.locator("#settings code").first.is_visible()
     assert not page.locator("nav.contents").is_visible()
     context.close()
+
+
+def test_a_print_is_whole_and_short(browser: "Browser", tmp_path: Path) -> None:
+    """On paper pictures stand side by side, nothing is cut off at the right, and of many networks the first are
+    listed."""
+    path = tmp_path / "report.html"
+    path.write_text(rendered(random_report(400), []))
+    page = browser.new_page(viewport={"width": 700, "height": 1000})
+    page.goto(path.as_uri())
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700
+    assert page.evaluate("[...document.querySelectorAll('.wide')].every(e => e.scrollWidth <= e.clientWidth)")
+    plane, by_epoch = (page.locator(f"#{name}").bounding_box() for name in ("plane", "by-epoch"))
+    assert plane is not None and by_epoch is not None
+    assert plane["y"] == by_epoch["y"]
+    rows = page.locator("#all-networks tbody tr")
+    assert (rows.count(), rows.locator("visible=true").count()) == (400, 60)
+    assert rows.first.evaluate("row => row.offsetHeight") < 30  # no column is a word wide
+    assert page.get_by_text("On paper the first 60").is_visible()
+    sheets = len(re.findall(rb"/Type ?/Page\b", page.pdf(format="A4")))
+    assert 3 <= sheets <= 12, sheets
+    page.close()
