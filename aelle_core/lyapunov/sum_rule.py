@@ -65,21 +65,26 @@ def residuals(sums: Tensor, volumes: Tensor) -> Tensor:
     return torch.where(sums.isneginf() & volumes.isneginf(), 0.0, (sums - volumes).abs())
 
 
-def contradicted(logarithms: Tensor, residual: Tensor, apart: Tensor) -> Tensor:
+def contradicted(logarithms: Tensor, residual: Tensor, errors: Tensor, apart: Tensor) -> Tensor:
     """Return what the sum rule withdraws from each direction, in nats, (networks, sequences, groups, k).
 
     logarithms  (networks, sequences, groups, k) log |r|
     residual    (networks, sequences, groups)
-    apart       (networks, sequences, groups, k) how far copies are apart: a residual that they show is known already
+    errors      (networks, sequences, groups, k) nats that copies say rounding may have changed: a residual of that
+                size is known already
+    apart       (networks, sequences, groups, k) nats that disturbed copies are apart, by far more than rounding
 
     A direction is contradicted when the residual may be made of its rounding: those so far below the largest that
-    1,000 units of the last place of that reach it. Where none is, all are. A dead direction's zero is no rounding.
+    1,000 units of the last place of that reach it, and of these the ones that a disturbance moves by as much. Where no
+    copy shows which, all so far below are; where none is, all are. A dead direction's zero is no rounding.
     """
-    known = (10 * apart).sum(dim=-1) >= residual
+    known = (10 * errors).sum(dim=-1) >= residual
     dead = logarithms.isneginf().any(dim=-1)
     doubtful = (residual > ALLOWED) & ~known & ~dead
     size = residual.nan_to_num(nan=0.0).clamp(min=ALLOWED, max=_WIDEST).unsqueeze(-1)
     below = logarithms.amax(dim=-1, keepdim=True) - logarithms
     small = below >= (size / (_ROUNDINGS * torch.finfo(torch.float64).eps)).log()
+    moved = small & (10 * apart * apart.shape[-1] >= residual.unsqueeze(-1))
+    small = torch.where(moved.any(dim=-1, keepdim=True), moved, small)
     small = small | ~small.any(dim=-1, keepdim=True)
     return torch.where(doubtful.unsqueeze(-1) & small, size, 0.0)

@@ -84,7 +84,7 @@ class Tally:
             if (
                 residuals is not None and self.underflow > -math.inf
             ):  # float64's determinants know less than many digits
-                apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], residuals, raw))
+                apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], residuals, apart, raw))
             # What is wrong with a direction is wrong with those made orthogonal to it.
             apart = apart.cummax(dim=-1).values
             lost = self.errors.unsqueeze(2) + apart.cumsum(dim=2) > _LOST
