@@ -13,6 +13,7 @@ from aelle_core.tasks.examples import permutation
 PARTS = ("training", "validation", "test")
 FEWEST = 10  # sequences that can be split as wholes
 _WINDOW = 50
+_TRAINED_WINDOWS = 128  # of series that are split in time: four mini-batches
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Splitting:
                 validates, the end tests; None: by sequence where there are at least ten
     window      steps of an example; None for whole sequences (by sequence), or 50 or a twentieth of a shorter series
                 (by time)
-    stride      steps from one window to the next; None for the window's
+    stride      steps from one window to the next; None for the window's, or so few that a series split in time gives
+                128 windows to train on
     gap         steps that are left out between the parts (by time); None for the window's
     validation  share of the sequences, or of the time
     test        the same
@@ -93,7 +95,15 @@ class Splitting:
         validation = _every(len(rest), self.validation / (1 - self.test))
         return [rest[~validation], rest[validation], order[test]]
 
-    def _windows(self, recordings: Recordings, number: int, rows: slice, window: int | None, ahead: int) -> list[Piece]:
+    def _windows(
+        self,
+        recordings: Recordings,
+        number: int,
+        rows: slice,
+        window: int | None,
+        ahead: int,
+        stride: int | None = None,
+    ) -> list[Piece]:
         steps = rows.stop - rows.start
         needed = (window or 1) + ahead
         if steps < needed:
@@ -105,7 +115,7 @@ class Splitting:
             )
         if window is None:
             return [Piece(number, rows)]
-        starts = range(rows.start, rows.stop - needed + 1, self.stride or window)
+        starts = range(rows.start, rows.stop - needed + 1, self.stride or stride or window)
         return [Piece(number, slice(start, start + needed)) for start in starts]
 
     def _by_time(self, recordings: Recordings, window: int, ahead: int) -> dict[str, list[Piece]]:
@@ -125,8 +135,15 @@ class Splitting:
                         + " and the step after it"
                         * bool(ahead)
                     )
-                pieces[part] += self._windows(recordings, number, stretch, window, ahead)
+                stride = self._overlapping(stretch, window, len(recordings.lengths)) if part == PARTS[0] else None
+                pieces[part] += self._windows(recordings, number, stretch, window, ahead, stride)
         return pieces
+
+    @staticmethod
+    def _overlapping(stretch: slice, window: int, series: int) -> int:
+        """Return the stride at which windows of a stretch, one of so many series, are enough to train on."""
+        wanted = max(1, _TRAINED_WINDOWS // series)
+        return max(1, min(window, (stretch.stop - stretch.start - window) // wanted))
 
 
 def _every(count: int, share: float) -> np.ndarray:
