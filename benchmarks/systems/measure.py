@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.foundation.errors import UserError
+from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.systems import Flow, KnownSystem
 
 TRAJECTORIES, PERIODS = 16, 32
@@ -34,6 +35,10 @@ def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
     the tangents (maps: 600 steps, 150)."""
     flow, stored = isinstance(system, Flow), tuple(getattr(system, "stored", ()))
     steps = PERIODS * per_period if flow else MAP_STEPS
+    one_by_one = system
+    if isinstance(system, Flow):  # a Runge-Kutta step at a time: what is compiled is short
+        steps *= system.substeps
+        one_by_one = type(system)(interval=system.interval / system.substeps)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -41,11 +46,11 @@ def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
             start = start[torch.isfinite(start).all(dim=-1)]
             if len(start) < TRAJECTORIES // 2:
                 raise UserError(f"{TRAJECTORIES - len(start)} of {TRAJECTORIES} trajectories leave all bounds")
-            spectrum = lyapunov_spectrum(system, initial_state=start, steps=steps, warmup=steps // 4, check=False)
-            divergence = mean_divergence(system, start, steps)
+            spectrum = lyapunov_spectrum(one_by_one, initial_state=start, steps=steps, warmup=steps // 4, check=False)
+            divergence = mean_divergence(one_by_one, start, steps)
     except (UserError, RuntimeError) as error:
         return Measured(system.name, stored=stored, flow=flow, obstacle=str(error).split("\n")[0][:150])
-    scale = system.interval
+    scale = one_by_one.interval
     values, errors = (
         tuple((np.asarray(per_step) / scale).tolist()) for per_step in (spectrum.exponents, spectrum.stderr)
     )
@@ -55,22 +60,27 @@ def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
 def mean_divergence(system: KnownSystem, state: Tensor, steps: int) -> float:
     """Return the mean of the trace of the equation's Jacobian along trajectories (of a map, of log |det J|), in nats
     per unit of time: what the exponents add up to, found without following any direction."""
-    means, every = [], max(1, steps // 60)
-    flow = isinstance(system, Flow)
-    for step in range(steps):
-        if step >= steps // 4 and step % every == 0:
-            means.append(_traces(system, state) if flow else _log_volumes(system, state))
-        state = system.advance(state)
+    means, every = [], max(1, steps // 400)
+    walk = StepSystem(system, None, state)
+    walk.compile(steps)
+    for step in range(0, steps, every):
+        if step >= steps // 4:
+            means.append(_traces(system, state) if isinstance(system, Flow) else _log_volumes(system, state))
+        if walk.program is None:
+            for _ in range(every):
+                state = system.advance(state)
+        else:
+            state, _ = walk.program.run(state, None, every, [False] * len(state), step)
     return float(torch.cat(means).mean())
 
 
 def _traces(system: Flow, state: Tensor) -> Tensor:
-    total = torch.zeros(len(state), dtype=state.dtype)
-    for column in range(system.size):
-        direction = torch.zeros_like(state)
-        direction[:, column] = 1
-        total += torch.func.jvp(system.velocity, (state,), (direction,))[1][:, column]
-    return total
+    """By central differences of all columns at once: forward mode takes a hundred times as long."""
+    distance = 1e-5 * (1 + state.abs())
+    shifts = torch.diag_embed(distance)  # (trajectories, size, size): a shift of each coordinate
+    both = torch.cat([state.unsqueeze(1) + shifts, state.unsqueeze(1) - shifts]).flatten(0, 1)
+    ahead, behind = system.velocity(both).unflatten(0, (2, len(state), system.size)).unbind(0)
+    return ((ahead - behind) / (2 * distance).unsqueeze(-1)).diagonal(dim1=-2, dim2=-1).sum(dim=-1)
 
 
 def _log_volumes(system: KnownSystem, state: Tensor) -> Tensor:
