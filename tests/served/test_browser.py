@@ -126,10 +126,12 @@ def test_networks_are_screened_from_their_form(served: Served, page: "Page", pic
     page.get_by_role("spinbutton", name="candidates").fill("20")
     page.get_by_role("spinbutton", name="keep").fill("3")
     page.get_by_role("switch", name="train").click()  # only ranked
+    run = page.get_by_role("textbox", name="Run Name").input_value()
     submit(page)
-    run = wait_blank(page, served, "screen")
+    page.get_by_role("link", name=run).first.click()
+    page.wait_for_url("**/flow-run/**")
+    wait_blank(page, served, "screen")
     kept = json.loads((served.runs / "digits-screened" / "kept.json").read_text())["kept"]
-    page.goto(f"{served.url.removesuffix('/api')}/v2/runs/flow-run/{run}")
     open_artifact(page, "kept-networks")
     page.get_by_role("columnheader", name="expected loss").wait_for()
     rows = [row.inner_text().split()[0] for row in page.get_by_role("row").all()[1:]]
@@ -211,16 +213,15 @@ def submit(page: "Page") -> None:
     assert created.value.ok, created.value.text()
 
 
-def wait_blank(page: "Page", served: Served, deployment: str) -> str:
+def wait_blank(page: "Page", served: Served, deployment: str) -> None:
     """Wait until the run of a deployment is done, on an empty page: one that is drawn again and again takes the cores
-    that the run needs. Returns the run's id."""
+    that the run needs."""
     shown = page.url
     page.goto("about:blank")
     (run,) = served.post("flow_runs/filter", deployments={"name": {"any_": [deployment]}})
     state = served.wait(run["id"], 1200)
     assert state["type"] == "COMPLETED", state
     page.goto(shown)
-    return str(run["id"])
 
 
 def look_at_report(page: "Page", picture: Picture) -> None:
