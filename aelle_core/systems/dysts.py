@@ -1,8 +1,7 @@
 """The systems of the package dysts, by name: `get_system("dysts:Halvorsen")`."""
 
-import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,15 +15,18 @@ from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line, unknown_name
 from aelle_core.foundation.extras import require
 from aelle_core.systems.base import Flow, KnownSystem
+from aelle_core.systems.dysts_equations import as_constant, classes_of
 
 PREFIX = "dysts:"
 SAMPLES_PER_PERIOD = 50
-_STEPS_PER_SAMPLE = 4
+_STEPS_PER_SAMPLE = (4, 8, 16, 32, 64, 128, 256)
+_CLOSE = 1e-5  # of the attractor's size: how far a sample may be from that of half the step
 _FILES = {"flows.py": "chaotic_attractors.json", "maps.py": "discrete_maps.json"}
 
 
 class _Equation:
     """Mixin: states are columns of the package's equation, which is a Python function of numbers; here of tensors.
+    Where it is a function of a vector, `by_vectors`, torch maps it over the batch.
 
     stored  the exponents that the package keeps for its default parameters, nats per unit of time: not `known`, since
             they are estimates with errors that it does not state
@@ -37,6 +39,7 @@ class _Equation:
     stored: ClassVar[tuple[float, ...]]
     source: ClassVar[str]
     size: ClassVar[int]
+    by_vectors: ClassVar[bool] = False
     parameters: dict[str, float]
 
     @property
@@ -46,6 +49,8 @@ class _Equation:
         return made
 
     def _evaluated(self, state: Tensor, *time: float) -> Tensor:
+        if self.by_vectors:
+            return torch.func.vmap(lambda vector: self._of_vector(vector, *time))(state)
         system, columns = self._instance, state.unbind(dim=-1)
         if (static := getattr(system, "_rhs", None)) is not None:
             derivatives = static(*columns, *time, **vars(system))
@@ -53,6 +58,18 @@ class _Equation:
             derivatives = system.rhs(columns, *time)
         derivatives = derivatives if isinstance(derivatives, tuple | list) else (derivatives,)
         return torch.stack([derivative + torch.zeros_like(columns[0]) for derivative in derivatives], dim=-1)
+
+    def _of_vector(self, vector: Tensor, *time: float) -> Tensor:
+        """Return the same of one state (size,)."""
+        system: Any = self._instance
+        vars(system).update({name: as_constant(value) for name, value in self.constants.items()})
+        if (static := getattr(system, "_rhs", None)) is not None:
+            derivatives = static(*vector, *time, **vars(system))
+        else:
+            derivatives = system.rhs(vector, *time)
+        if isinstance(derivatives, Tensor):
+            return derivatives
+        return torch.stack([derivative + torch.zeros_like(vector[0]) for derivative in derivatives])
 
     def draw(self, count: int, source: torch.Generator) -> Tensor:
         noise = torch.randn(count, self.size, generator=source, dtype=torch.float64)
@@ -121,17 +138,47 @@ def dysts_system(name: str) -> type[KnownSystem]:
     }
     if is_flow:
         attributes["interval"] = entry["period"] / SAMPLES_PER_PERIOD
-        attributes["longest_step"] = attributes["interval"] / _STEPS_PER_SAMPLE
-    kind = type(f"Dysts{name}", (DystsFlow if is_flow else DystsMap,), attributes)
-    try:
-        shown = kind()._evaluated(torch.tensor([start, start], dtype=torch.float64), *([0.0] if is_flow else []))
-        if shown.shape != (2, len(start)):
-            raise ValueError(f"{counted(shown.shape[-1], 'number')} for {len(start)}")
-    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, NotImplementedError) as error:
-        raise UserError(
-            f"{PREFIX}{name} is not a function of tensors ({first_line(error)}): expected another system"
-        ) from error
+    kind: Any = type(f"Dysts{name}", (DystsFlow if is_flow else DystsMap,), attributes)
+    for kind.by_vectors in (False, True):
+        try:
+            _check_shape(kind(), is_flow)
+            break
+        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, NotImplementedError) as error:
+            if kind.by_vectors:
+                raise UserError(
+                    f"{PREFIX}{name} is not a function of tensors ({first_line(error)}): expected another system"
+                ) from error
+    if is_flow:
+        kind.longest_step = _longest_step(kind)
     return kind
+
+
+def _check_shape(system: Any, is_flow: bool) -> None:
+    start = torch.tensor([system.start, system.start], dtype=torch.float64)
+    shown = system._evaluated(start, *([0.0] if is_flow else []))
+    if shown.shape != start.shape:
+        raise ValueError(f"{counted(shown.shape[-1], 'number')} for {start.shape[-1]}")
+
+
+def _longest_step(kind: type[DystsFlow]) -> float:
+    """Return the longest Runge-Kutta step with which every sample of one period is within 1e-5 of the attractor's size
+    of what half the step gives."""
+    system, size = kind(), torch.tensor(kind.scale, dtype=torch.float64).clamp(min=1e-9)
+
+    def after(state: Tensor, steps: int) -> Tensor:
+        system.substeps = steps
+        return system.advance(state)
+
+    def close_enough(steps: int) -> bool:
+        state = torch.tensor([kind.start], dtype=torch.float64)
+        for _ in range(SAMPLES_PER_PERIOD):
+            coarse, state = after(state, steps), after(state, 2 * steps)
+            if not bool(((coarse - state).abs() <= _CLOSE * size).all()):
+                return False
+        return True
+
+    steps = next(filter(close_enough, _STEPS_PER_SAMPLE), _STEPS_PER_SAMPLE[-1])
+    return kind.interval / steps
 
 
 def _is_plain(definition: type) -> bool:
@@ -148,7 +195,7 @@ def _definitions() -> Mapping[str, tuple[bool, Mapping[str, Any], type]]:
     require("systems", "a system of dysts")
     definitions = {}
     for file, data in _FILES.items():
-        classes = _classes((_home() / file).read_text())
+        classes = classes_of((_home() / file).read_text())
         entries = json.loads((_home() / "data" / data).read_text())
         for name, entry in entries.items():
             if isinstance(kind := classes.get(name), type):
@@ -160,45 +207,3 @@ def _home() -> Path:
     spec = find_spec("dysts")
     assert spec is not None and spec.submodule_search_locations
     return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _classes(source: str) -> dict[str, Any]:
-    """Return what a file of equations defines, with torch's functions in place of NumPy's and without its imports."""
-    tree = ast.parse(source)
-    tree.body = [statement for statement in tree.body if not isinstance(statement, ast.Import | ast.ImportFrom)]
-    names: dict[str, Any] = {
-        "__name__": __name__,
-        "np": _Functions(),
-        "staticjit": staticmethod,
-        **{base: type(base, (), {}) for base in ("DynSys", "DynMap", "DynSysDelay")},
-    }
-    exec(compile(tree, "dysts", "exec"), names)
-    return names
-
-
-class _Functions:
-    """NumPy's names for torch's functions, on tensors; on numbers NumPy's own."""
-
-    _called: ClassVar[Mapping[str, str]] = {"arctan2": "atan2", "arccos": "acos", "arctan": "atan", "arcsin": "asin"}
-
-    def __getattr__(self, name: str) -> Any:
-        plain = getattr(np, name)
-        if not callable(plain):
-            return plain
-
-        def function(*given: Any, **options: Any) -> Any:
-            if not any(isinstance(argument, Tensor) for argument in _flat(given)):
-                return plain(*given, **options)
-            like = next(argument for argument in _flat(given) if isinstance(argument, Tensor))
-            if name in ("array", "asarray", "hstack"):
-                return list(given[0])
-            values = [
-                argument if isinstance(argument, Tensor) else torch.full_like(like, argument) for argument in given
-            ]
-            return getattr(torch, self._called.get(name, name))(*values, **options)
-
-        return function
-
-
-def _flat(given: Sequence[Any]) -> list[Any]:
-    return [leaf for entry in given for leaf in (_flat(entry) if isinstance(entry, list | tuple) else [entry])]

@@ -11,7 +11,7 @@ from aelle_core import lyapunov_spectrum
 from aelle_core.foundation.errors import UserError
 from aelle_core.systems import Flow, KnownSystem
 
-TRAJECTORIES, PERIODS, WARMUP = 64, 12, 3
+TRAJECTORIES, PERIODS = 16, 60
 MAP_STEPS = 600
 
 
@@ -30,8 +30,8 @@ class Measured:
 
 
 def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
-    """Return the spectrum of `system`, over trajectories from states of their own, 12 periods long of which 3 turn the
-    tangents (maps: 600 steps, 150)."""
+    """Return the spectrum of `system`, over trajectories from states of their own, 60 periods long of which 15 turn
+    the tangents (maps: 600 steps, 150)."""
     flow, stored = isinstance(system, Flow), tuple(getattr(system, "stored", ()))
     steps = PERIODS * per_period if flow else MAP_STEPS
     try:

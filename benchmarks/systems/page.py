@@ -42,8 +42,8 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
         "# Spectra of many known systems",
         "",
         f"Lyapunov exponents of {len(done)} of the {asked} flows and maps of the package `dysts` that are equations "
-        "without delay, in nats per unit of time, mean and standard error over 64 trajectories (12 "
-        f"periods each, the first 3 not counted; seed 0), beside those that the package keeps. Made by `{command}`; "
+        "without delay, in nats per unit of time, mean and standard error over 16 trajectories (60 "
+        f"periods each, the first 15 not counted; seed 0), beside those that the package keeps. Made by `{command}`; "
         "`get_system(\"dysts:NAME\")` returns a system (`pip install 'aelle[systems]'`).",
         "",
         f"- Kept exponents exist for {len(compared)} of them; {len(same)} agree within three standard errors or 5 % of "

@@ -35,6 +35,40 @@ def test_equations_are_the_ones_that_are_written_here(theirs: str, ours: str, pa
 
 
 @needs_dysts
+def test_equations_on_vectors_floors_and_jumps_are_the_ones_that_are_written_down() -> None:
+    state = torch.tensor([[0.3, -0.2, 0.7], [-0.4, 0.1, 0.2]], dtype=torch.float64)
+    mu, eta = 1.2, 0.5
+    x, y, z = state.unbind(-1)
+    expected = torch.stack([mu * x + y - x * z, -x, -eta * z + eta * (x > 0) * x**2], dim=-1)
+    jumping = get_system("dysts:AnishchenkoAstakhov", mu=mu, eta=eta)
+    torch.testing.assert_close(jumping.velocity(state), expected)  # type: ignore[attr-defined]
+
+    hopfield = get_system("dysts:Hopfield")
+    weights = torch.tensor(hopfield.constants["k"], dtype=torch.float64)  # type: ignore[attr-defined]
+    vector = torch.linspace(-1, 1, 6, dtype=torch.float64)
+    expected = -vector / 2.5 + (1 + torch.tanh(10 * (weights @ vector))) / 2 - 0.5
+    velocity = hopfield.velocity(vector.expand(2, -1))  # type: ignore[attr-defined]
+    torch.testing.assert_close(velocity, expected.expand(2, -1))
+
+    baker = get_system("dysts:Baker")
+    (moved,) = baker.advance(torch.tensor([[0.7, 0.4]], dtype=torch.float64))
+    torch.testing.assert_close(
+        moved, torch.tensor([0.4, 0.5 + 0.2 * baker.parameters["a"]], dtype=torch.float64), atol=1e-9, rtol=0
+    )
+
+
+@needs_dysts
+def test_stiff_equations_take_shorter_steps() -> None:
+    """Samples are the same with a tenth of the step."""
+    system = get_system("dysts:BeerRNN")
+    assert isinstance(system, Flow) and system.substeps > get_system("dysts:Lorenz").substeps  # type: ignore[attr-defined]
+    state = system.draw(2, torch.Generator().manual_seed(0))
+    sample = system.advance(state)
+    system.substeps *= 10
+    torch.testing.assert_close(sample, system.advance(state), rtol=0, atol=1e-5)
+
+
+@needs_dysts
 def test_samples_are_near_the_start_that_the_package_keeps_and_angles_are_folded() -> None:
     system = get_system("dysts:DoublePendulum")
     drawn = system.draw(50, torch.Generator().manual_seed(0))
@@ -62,7 +96,7 @@ def test_mistakes_are_said_in_one_sentence() -> None:
     with pytest.raises(UserError, match="has a delay"):
         get_system("dysts:IkedaDelay")
     with pytest.raises(UserError, match="is not a function of tensors"):
-        get_system("dysts:Hopfield")
+        get_system("dysts:BlinkingVortexMap")
     with pytest.raises(UserError, match="has no parameter 'gamma'"):
         get_system("dysts:Lorenz", gamma=1.0)
 
