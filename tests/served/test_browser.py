@@ -128,9 +128,10 @@ def test_networks_are_screened_from_their_form(served: Served, page: "Page", pic
     page.get_by_role("switch", name="train").click()  # only ranked
     run = page.get_by_role("textbox", name="Run Name").input_value()
     submit(page)
+    page.get_by_role("link", name=run).first.click()
+    page.wait_for_url("**/flow-run/**")
     wait_blank(page, served, "screen")
     kept = json.loads((served.runs / "digits-screened" / "kept.json").read_text())["kept"]
-    page.get_by_role("link", name=run).first.click()
     open_artifact(page, "kept-networks")
     page.get_by_role("columnheader", name="expected loss").wait_for()
     rows = [row.inner_text().split()[0] for row in page.get_by_role("row").all()[1:]]

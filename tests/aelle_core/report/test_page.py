@@ -103,6 +103,15 @@ def test_nothing_only_says_that_nothing_was_made(html: str) -> None:
     assert "Cell by cell" in html
 
 
+def test_a_way_to_flatten_spectra_that_is_not_installed_has_no_panel(
+    report: ReportData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aelle_core.report.figures.embeddings.find_spec", lambda name: None)
+    axes = figures["9_embeddings"].draw(report).axes
+    assert [panel.get_title() for panel in axes if panel.collections and panel.get_title()] == ["PCA", "t-SNE", "AeLLE"]
+    assert not any(text.get_text() for panel in axes for text in panel.texts)
+
+
 def test_every_point_names_its_network_its_cell_settings_and_losses(html: str, report: ReportData) -> None:
     titles = [text for text in Page(html).texts["title"] if "in the fit" in text]
     assert len(titles) == len(report.final)
