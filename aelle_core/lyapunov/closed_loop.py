@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from aelle_core.cells import Network, from_torch
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.lyapunov.accepting.checks import checked_inputs, is_whole, joined_state
 from aelle_core.lyapunov.accepting.modules import RECURRENT
@@ -233,6 +234,18 @@ class ClosedLoop:
         output = output + residual * inputs[:, 0] if float(residual) else output
         return self._free(run, inputs[:, 1:], join(state), output)
 
+    @staticmethod
+    def _ran(run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        try:
+            return run(x, state)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a person's readout raises
+            raise UserError(
+                f"ClosedLoop: the readout failed on {state.dtype} states of {counted(len(state), 'sequence')}: "
+                f"{first_line(error)}; expected a function (batch, units) -> (batch, features) of that dtype"
+            ) from error
+
     def _free(
         self,
         run: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
@@ -245,7 +258,7 @@ class ClosedLoop:
         state = start
         with torch.no_grad():
             for x in inputs.unbind(1):
-                output, state = run(x, state)
+                output, state = self._ran(run, x, state)
                 output = output + residual * x if float(residual) else output
         assert output is not None
         self._features = features = output.shape[-1]

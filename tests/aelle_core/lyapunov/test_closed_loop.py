@@ -207,6 +207,8 @@ def test_mistakes_are_said_in_one_sentence() -> None:
         lyapunov_spectrum(ClosedLoop(layer, readout), inputs[..., :2], steps=5)
     with pytest.raises(UserError, match=r"forward\(x, state\) -> \(y, state\)"):
         lyapunov_spectrum(ClosedLoop(nn.Linear(3, 3)), inputs, steps=5)
+    with pytest.raises(UserError, match=r"the readout failed on torch.float64 states of .* sequences: .*dtype"):
+        lyapunov_spectrum(ClosedLoop(layer, lambda h: h @ torch.ones(h.shape[-1], 3)), inputs, steps=5)
 
 
 def test_the_example_in_the_documentation_runs() -> None:
