@@ -21,7 +21,7 @@ from aelle_core.lyapunov.systems import System
 FEWEST = 8
 """Sequences from which on a few are checked for all."""
 CHECKED = 2
-SMALLEST = 48
+SMALLEST = 24
 """Dimensions below which two runs cost more than second copies of all."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
