@@ -89,7 +89,7 @@ def _dataset_card(name: str, entry: Mapping[str, Any], rows: pa.Table) -> str:
         "license": "mit",
         "pretty_name": f"AeLLE spectra, {name}",
         "tags": ["lyapunov-exponents", "recurrent-neural-networks", "hyperparameters"],
-        "size_categories": ["1K<n<10K"],
+        "size_categories": ["1K<n<10K" if len(rows) < 10_000 else "10K<n<100K"],
         "configs": [f"{{config_name: default, data_files: {entry['spectra']['file']}}}"],
     })  # fmt: skip
     described = _table(
