@@ -79,5 +79,5 @@ def test_clvlib_finds_the_same_vectors_of_a_constant_map() -> None:
 
 def test_a_dead_direction_is_refused_by_number() -> None:
     matrix = torch.diag(torch.tensor([0.5, 0.0], dtype=torch.float64))
-    with pytest.raises(UserError, match=r"k=2: 1 of these directions are dead at step 1; expected at most 1"):
+    with pytest.raises(UserError, match=r"k=2: 1 of these directions is dead at step 1; expected at most 1"):
         covariant_vectors(lambda _, s: s @ matrix.mT, steps=5, initial_state=torch.ones(1, 2))
