@@ -75,13 +75,14 @@ def test_a_study_from_its_form_to_its_figures(served: Served, page: "Page", pict
     page.wait_for_function(drawn, arg=figure.element_handle())
     picture("report", width=850)  # beside it stands where the report lies: a path of this machine
     page.get_by_role("link", name="Open the whole report").click()
-    look_at_report(page, picture)
+    look_at_report(page, "from-the-form")
+    picture("whole-report")
     study = RunDirectory(served.runs / "from-the-form").study()
     assert (study.networks, study.epochs, study.cells) == (8, 2, ("gru", "rnn"))
     assert {study.cell_ranges(cell)["scale"].high for cell in study.cells} == {2}
 
 
-def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page", picture: Picture) -> None:
+def test_own_data_from_its_form(served: Served, page: "Page", picture: Picture) -> None:
     from playwright.sync_api import expect
 
     page.goto(served.sign_in)
@@ -106,16 +107,47 @@ def test_own_data_and_forecasters_from_their_forms(served: Served, page: "Page",
     submit(page)
     run = RunDirectory(served.runs / "pulses")
 
-    open_form(page, served, "forecast")
-    page.get_by_role("button", name="Select system").click()
-    page.get_by_role("option", name="rossler", exact=True).click()
-    expect(page.get_by_role("button", name="Select system")).to_have_text("rossler")
-    picture("form-forecast")
     wait_blank(page, served, "own-data")
     assert (run.study().cells, run.study().networks, run.study().epochs) == (("gru",), 6, 1)
     options = run.study().task_options
     assert (options["sequence"], options["time"]) == ("patient", "day")
     assert (run.path / "report.html").exists()
+
+
+def test_forecasters_from_their_form_to_their_report(served: Served, page: "Page", picture: Picture) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(served.sign_in)
+    page.wait_for_url("**/v2/deployments")
+    open_form(page, served, "forecast")
+    page.get_by_role("button", name="Select system").click()
+    page.get_by_role("option", name="rossler", exact=True).click()
+    expect(page.get_by_role("button", name="Select system")).to_have_text("rossler")
+    picture("form-forecast")
+    page.get_by_role("button", name="Select cells").click()
+    page.get_by_role("option", name="gru", exact=True).click()
+    page.keyboard.press("Escape")
+    page.get_by_role("spinbutton", name="networks").fill("6")
+    unfold(page, "training", "changed")
+    page.get_by_role("spinbutton", name="epochs").fill("1")
+    unfold(page, "analysis", "changed")
+    page.get_by_role("spinbutton", name="splits").fill("2")
+    choose_packed(page)
+    started = page.get_by_role("textbox", name="Run Name").input_value()
+    submit(page)
+
+    page.get_by_role("link", name=started).first.click()
+    page.wait_for_url("**/flow-run/**")
+    wait_blank(page, served, "forecast")
+    open_artifact(page, "open-the-report")
+    page.get_by_role("link", name=started).wait_for()  # it is this run's
+    page.get_by_role("main").get_by_role("link", name="Open the report", exact=True).click()
+    look_at_report(page, "forecast-rossler")
+    run = RunDirectory(served.runs / "forecast-rossler")
+    study = run.study()
+    assert (study.cells, study.networks, study.epochs) == (("gru",), 6, 1)
+    assert study.task_options["system"] == "rossler"
+    assert json.loads((run.analysis / "analysis.json").read_text())["splits"] == 2
 
 
 def test_networks_are_screened_from_their_form(served: Served, page: "Page", picture: Picture) -> None:
@@ -224,9 +256,9 @@ def wait_blank(page: "Page", served: Served, deployment: str) -> None:
     page.goto(shown)
 
 
-def look_at_report(page: "Page", picture: Picture) -> None:
+def look_at_report(page: "Page", results: str) -> None:
     """The report itself, from the server: its own script and pictures run, and the password is out of its reach."""
-    page.wait_for_url("**/reports/from-the-form/report.html")
+    page.wait_for_url(f"**/reports/{results}/report.html")
     page.get_by_role("heading", level=1).wait_for()
     drawn = "Array.from(document.images).every(image => image.complete && image.naturalWidth > 0)"
     page.wait_for_function(drawn)
@@ -234,7 +266,6 @@ def look_at_report(page: "Page", picture: Picture) -> None:
     assert page.evaluate("() => { try { return localStorage.length } catch (error) { return error.name } }") == (
         "SecurityError"
     )
-    picture("whole-report")
 
 
 def open_artifact(page: "Page", key: str) -> None:
