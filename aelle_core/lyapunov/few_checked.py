@@ -21,7 +21,7 @@ from aelle_core.lyapunov.systems import System
 FEWEST = 8
 """Sequences from which on a few are checked for all."""
 CHECKED = 2
-SMALLEST = 24
+SMALLEST = 32
 """Dimensions below which two runs cost more than second copies of all."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
@@ -41,6 +41,7 @@ def growths_by_few(system: System, run: Callable[..., Growth]) -> list[tuple[Gro
     checked = run(few, check=True, disturbed=1, on_step=None)
     assert checked.errors is not None
     sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= _SURE)
+    sound &= checked.spreads.amax(dim=1) <= sum_rule.FURTHEST  # else the others' would hardly be less
     growths: dict[int, tuple[Growth, int]] = {}
     doubtful = (~sound).nonzero().flatten().tolist()
     trusted = [network for network in range(system.networks) if network not in doubtful]

@@ -1,6 +1,6 @@
 """How often an exponent that is marked resolved is off: random networks against many digits.
 
-    python -m benchmarks.spectrum.honesty                    # 10,000 networks, about an hour on one core
+    python -m benchmarks.spectrum.honesty                    # 10,000 networks, half an hour on one core
     python -m benchmarks.spectrum.honesty --each 500         # the first 500 of either kind
     python -m benchmarks.spectrum.honesty --sequences 10     # so many that few of them have second copies
 
