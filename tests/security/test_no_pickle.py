@@ -21,7 +21,7 @@ PICKLE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib
 HARMLESS = {"joblib.Parallel", "joblib.delayed", "joblib.parallel_config"}
 # A script that the user names with --plugin is a program to run, as Python runs one; and the equations of dysts are
 # definitions in files of an installed package, which an import would run, too. No file of a run leads there.
-PROGRAMS = {"aelle_core/foundation/plugins.py": ["exec"], "aelle_core/systems/dysts.py": ["exec"]}
+PROGRAMS = {"aelle_core/foundation/plugins.py": ["exec"], "aelle_core/systems/dysts_equations.py": ["exec"]}
 
 
 def loads_of_pickles(source: str) -> list[str]:
