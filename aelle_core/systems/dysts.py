@@ -51,11 +51,8 @@ class _Equation:
     def _evaluated(self, state: Tensor, *time: float) -> Tensor:
         if self.by_vectors:
             return torch.func.vmap(lambda vector: self._of_vector(vector, *time))(state)
-        system, columns = self._instance, state.unbind(dim=-1)
-        if (static := getattr(system, "_rhs", None)) is not None:
-            derivatives = static(*columns, *time, **vars(system))
-        else:
-            derivatives = system.rhs(columns, *time)
+        columns = state.unbind(dim=-1)
+        derivatives = _right_hand_side(self._instance, columns, *time)
         derivatives = derivatives if isinstance(derivatives, tuple | list) else (derivatives,)
         return torch.stack([derivative + torch.zeros_like(columns[0]) for derivative in derivatives], dim=-1)
 
@@ -63,10 +60,7 @@ class _Equation:
         """Return the same of one state (size,)."""
         system: Any = self._instance
         vars(system).update({name: as_constant(value) for name, value in self.constants.items()})
-        if (static := getattr(system, "_rhs", None)) is not None:
-            derivatives = static(*vector, *time, **vars(system))
-        else:
-            derivatives = system.rhs(vector, *time)
+        derivatives = _right_hand_side(system, vector, *time)
         if isinstance(derivatives, Tensor):
             return derivatives
         return torch.stack([derivative + torch.zeros_like(vector[0]) for derivative in derivatives])
@@ -82,6 +76,13 @@ class _Equation:
         if not hasattr(system, "_postprocessing"):
             return state
         return torch.stack(list(system._postprocessing(*state.unbind(dim=-1))), dim=-1)
+
+
+def _right_hand_side(system: Any, state: Any, *time: float) -> Any:
+    """Return what the package's equation gives for the coordinates of a state."""
+    if (static := getattr(system, "_rhs", None)) is not None:
+        return static(*state, *time, **vars(system))
+    return system.rhs(state, *time)
 
 
 class DystsFlow(_Equation, Flow):

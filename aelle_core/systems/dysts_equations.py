@@ -71,11 +71,7 @@ class _Functions:
                 return torch.from_numpy(made).double() if isinstance(made, np.ndarray) else made
             if name in self._of_vectors:
                 return self._of_vectors[name](*given, **options)
-            like = next(argument for argument in _flat(given) if isinstance(argument, Tensor))
-            values = [
-                argument if isinstance(argument, Tensor) else torch.full_like(like, argument) for argument in given
-            ]
-            return getattr(torch, self._called.get(name, name))(*values, **options)
+            return getattr(torch, self._called.get(name, name))(*_as_tensors(given), **options)
 
         return function
 
@@ -86,11 +82,15 @@ def _extreme(plain: Callable[..., Any], of_tensors: Callable[[Tensor, Tensor], T
     def function(*given: Any) -> Any:
         if len(given) != 2 or not _has_tensor(given):
             return plain(*given)
-        like = next(argument for argument in given if isinstance(argument, Tensor))
-        left, right = (value if isinstance(value, Tensor) else torch.full_like(like, value) for value in given)
-        return of_tensors(left, right)
+        return of_tensors(*_as_tensors(given))
 
     return function
+
+
+def _as_tensors(given: Sequence[Any]) -> list[Tensor]:
+    """Numbers among tensors, as tensors of their shape."""
+    like = next(argument for argument in _flat(given) if isinstance(argument, Tensor))
+    return [argument if isinstance(argument, Tensor) else torch.full_like(like, argument) for argument in given]
 
 
 def _has_tensor(given: Sequence[Any]) -> bool:

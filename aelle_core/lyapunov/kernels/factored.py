@@ -8,12 +8,12 @@ from torch import Tensor
 
 from aelle_core.cells import Blocks
 from aelle_core.cells.blocks import Through
-from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, OnBlocks, rows_finite
 from aelle_core.lyapunov.kernels.rounding import Rounding
 
 
 @dataclass(frozen=True)
-class FactoredJacobians:
+class FactoredJacobians(OnBlocks):
     """J = (I + F) G: G are the blocks' own terms, and F carries new parts into others, as h' = o tanh(c') needs c'.
 
     own      G, of the whole state
@@ -22,7 +22,6 @@ class FactoredJacobians:
     kept     size of J; less than the state's where only the first parts count
     """
 
-    own: BlockJacobians
     through: tuple[tuple[int, int, Tensor, Tensor | None], ...]
     kept: int
 
@@ -43,28 +42,12 @@ class FactoredJacobians:
     def size(self) -> int:
         return self.kept
 
-    @property
-    def trajectories(self) -> int:
-        return self.own.trajectories
-
-    @property
-    def steps(self) -> int:
-        return self.own.steps
-
-    @property
-    def matrices(self) -> Tensor:
-        return self.own.matrices
-
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "FactoredJacobians":
         """Return what `BlockJacobians.disturbed` returns, with F disturbed too."""
         own = self.own.disturbed(rounding, copies, floor=floor)
-        networks = own.matrices.shape[0]
-
-        def of(slopes: Tensor) -> Tensor:
-            shape = (networks, copies, slopes.shape[0] // networks // copies, *slopes.shape[1:])
-            return slopes * rounding.factors(*shape, copies_at=1).flatten(0, 2)
-
-        through = tuple((row, by, of(slopes), matrix) for row, by, slopes, matrix in self.through)
+        through = tuple(
+            (row, by, rounding.disturbed(slopes, len(own.matrices)), matrix) for row, by, slopes, matrix in self.through
+        )
         return replace(self, own=own, through=through)
 
     def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
@@ -77,9 +60,6 @@ class FactoredJacobians:
                 carried = (matrix.unsqueeze(1) @ carried.unflatten(0, (len(matrix), -1))).flatten(0, 1)
             whole[:, row * units : (row + 1) * units] += slopes[chosen, step].unsqueeze(-1) * carried
         return whole[:, : self.kept, : self.kept]
-
-    def push(self, step: int, tangents: Tensor) -> Tensor:
-        return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
         """Return log |det J| of the chosen trajectories, (trajectories,), as many of every network. I + F is triangular

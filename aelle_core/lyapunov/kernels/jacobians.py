@@ -1,5 +1,6 @@
 """Jacobians of many trajectories over a stretch of time, in whatever structure they have."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -176,6 +177,32 @@ class BlockJacobians:
     def finite(self) -> Tensor:
         """(trajectories,) whether every number that changes from step to step is finite; matrices are the networks'."""
         return rows_finite(self.factors) & rows_finite(self.dense) & rows_finite(self.diagonals)
+
+
+@dataclass(frozen=True)
+class OnBlocks(ABC):
+    """Products of matrices of which one is made of blocks, `own`."""
+
+    own: BlockJacobians
+
+    @property
+    def trajectories(self) -> int:
+        return self.own.trajectories
+
+    @property
+    def steps(self) -> int:
+        return self.own.steps
+
+    @property
+    def matrices(self) -> Tensor:
+        return self.own.matrices
+
+    @abstractmethod
+    def at(self, step: int | Tensor, chosen: Tensor | slice = slice(None)) -> Tensor:
+        """Return the Jacobians of one step as dense matrices (trajectories, size, size); see `BlockJacobians.at`."""
+
+    def push(self, step: int, tangents: Tensor) -> Tensor:
+        return self.at(step).to(tangents.dtype) @ tangents
 
 
 def rows_finite(numbers: Tensor) -> Tensor:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, rows_finite
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, OnBlocks, rows_finite
 from aelle_core.lyapunov.kernels.rounding import Rounding
 
 
 @dataclass(frozen=True)
-class ReadoutJacobians:
+class ReadoutJacobians(OnBlocks):
     """Jacobians of h' = f(h, y), y' = W h'_top + b + r y, by (h, y), as products of two matrices:
 
         J = L M,    L = [ I  0 ]    M = [ A   B  ]
@@ -18,14 +18,13 @@ class ReadoutJacobians:
 
     W stands at the columns of h_top, the hidden state that is read. L has determinant 1.
 
-    inner     A (trajectories, steps, inner size, inner size)
+    own       A (trajectories, steps, inner size, inner size)
     by_input  B TRANSPOSED, (trajectories, steps, features, inner size)
     weight    W (networks, features, units)
     residual  r (networks,)
     top       the number of h_top's first row
     """
 
-    inner: BlockJacobians
     by_input: Tensor
     weight: Tensor
     residual: Tensor
@@ -37,33 +36,23 @@ class ReadoutJacobians:
 
     @property
     def size(self) -> int:
-        return self.inner.size + self.features
+        return self.own.size + self.features
 
     @property
-    def trajectories(self) -> int:
-        return self.inner.trajectories
-
-    @property
-    def steps(self) -> int:
-        return self.inner.steps
-
-    @property
-    def matrices(self) -> Tensor:
-        return self.inner.matrices
+    def dense_columns(self) -> int:
+        """All: from this column on, nothing but diagonals stands in the blocks."""
+        return self.size
 
     def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "ReadoutJacobians":
         """Return what `BlockJacobians.disturbed` returns, with B disturbed too, before W adds rows up."""
-        shape = (len(self.weight), copies, -1, *self.by_input.shape[1:])
-        by_input = self.by_input.reshape(shape)
-        by_input = by_input * rounding.factors(*by_input.shape, copies_at=1)
-        inner = self.inner.disturbed(rounding, copies, floor=floor)
-        return replace(self, inner=inner, by_input=by_input.flatten(0, 2))
+        by_input = rounding.disturbed(self.by_input, len(self.weight))
+        return replace(self, own=self.own.disturbed(rounding, copies, floor=floor), by_input=by_input)
 
     def _without_readout(self, step: int | Tensor, chosen: Tensor | slice) -> Tensor:
         """M as a dense matrix, (trajectories, size, size)."""
-        rows = self.inner.at(step, chosen)
+        rows = self.own.at(step, chosen)
         whole = rows.new_zeros(len(rows), self.size, self.size)
-        inner = self.inner.size
+        inner = self.own.size
         whole[:, :inner, :inner] = rows
         whole[:, :inner, inner:] = self.by_input[chosen, step].mT
         corner = whole[:, inner:, inner:].diagonal(dim1=-2, dim2=-1)
@@ -74,11 +63,8 @@ class ReadoutJacobians:
         """Return the Jacobians of one step as dense matrices (trajectories, size, size); see `BlockJacobians.at`."""
         whole = self._without_readout(step, chosen)
         read = whole[:, self.top : self.top + self.weight.shape[2]].unflatten(0, (len(self.weight), -1))
-        whole[:, self.inner.size :] += (self.weight.unsqueeze(1) @ read).flatten(0, 1)
+        whole[:, self.own.size :] += (self.weight.unsqueeze(1) @ read).flatten(0, 1)
         return whole
-
-    def push(self, step: int, tangents: Tensor) -> Tensor:
-        return self.at(step).to(tangents.dtype) @ tangents
 
     def log_volumes(self, step: int | Tensor, chosen: Tensor) -> Tensor:
         """Return log |det J| = log |det M| of the chosen trajectories, (trajectories,), as many of every network."""
@@ -86,7 +72,7 @@ class ReadoutJacobians:
 
     def finite(self) -> Tensor:
         """(trajectories,) whether every number that changes from step to step is finite."""
-        return self.inner.finite() & rows_finite(self.by_input)
+        return self.own.finite() & rows_finite(self.by_input)
 
     def dense(self) -> BlockJacobians:
         """Return the same as one dense term."""

@@ -44,6 +44,11 @@ class Rounding:
         in_proportion = apart * (16.0 / cls.shown / cls.units)
         return torch.where(apart > cls.proportional, apart / cls.shown, in_proportion)
 
+    def disturbed(self, terms: Tensor, networks: int) -> Tensor:
+        """Return terms (trajectories, ...), of each network all copies in turn, disturbed in all but the first copy."""
+        parts = terms.unflatten(0, (networks, self.copies, -1))
+        return (parts * self.factors(*parts.shape, copies_at=1)).flatten(0, 2)
+
     def factors(self, *shape: int, copies_at: int) -> Tensor:
         """Return factors near 1 of any shape, exactly 1 in the first of the copies in dimension `copies_at`."""
         factors = around_one(self._like.new_empty(shape), self.size, self.generator)

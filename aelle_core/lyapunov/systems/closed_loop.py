@@ -8,12 +8,17 @@ from torch import Tensor
 
 from aelle_core.cells import Blocks, Cell, Network, dense_jacobian
 from aelle_core.cells.base import State
-from aelle_core.cells.blocks import gates_scaled
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.systems.stack import StackSystem, carried_names, join_carried, split_carried
+from aelle_core.lyapunov.systems.stack import (
+    StackSystem,
+    carried_names,
+    input_jacobian_by_slopes,
+    join_carried,
+    split_carried,
+)
 
 
 class ClosedLoopSystem:
@@ -190,7 +195,7 @@ class ClosedLoopSystem:
         exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
         if type(cell).drive_slopes is not Cell.drive_slopes:
             _, blocks, slopes = cell.linearise_driven(exact, drive, state)
-            return blocks, input_jacobian_by_slopes(cell, weights, slopes)
+            return blocks, input_jacobian_by_slopes(cell, weights, slopes, cell.parts)
         return cell.linearise(exact, drive, state)[1], input_jacobian(cell, weights, drive, below, state)
 
     def _of_layers(
@@ -234,12 +239,6 @@ def _disturbed(values: Tensor, rounding: Rounding | None) -> Tensor:
     return values * rounding.factors(values.shape[1], values.shape[2], copies_at=0)
 
 
-def input_jacobian_by_slopes(cell: Cell, weights: dict[str, Tensor], slopes: dict[str, Tensor]) -> Tensor:
-    """Return d new state / d input, (networks, batch, state_size, features), from a cell's `drive_slopes`."""
-    by_drive = weights["W"].unflatten(1, (-1, cell.units))
-    return torch.cat([gates_scaled(slopes[part], by_drive) for part in cell.parts], dim=-2)
-
-
 def input_jacobian(cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Tensor, state: State) -> Tensor:
     """Return d new state / d input, (networks, batch, state_size, features), at inputs x (networks, batch, features).
 
@@ -247,7 +246,7 @@ def input_jacobian(cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Ten
     time, with derivatives of tanh and sigmoid that keep their digits in saturation.
     """
     if type(cell).drive_slopes is not Cell.drive_slopes:
-        return input_jacobian_by_slopes(cell, weights, cell.drive_slopes(weights, drive, state))
+        return input_jacobian_by_slopes(cell, weights, cell.drive_slopes(weights, drive, state), cell.parts)
     arithmetic = WatchedArithmetic(x)
 
     def step(given: Tensor) -> Tensor:

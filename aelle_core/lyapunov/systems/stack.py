@@ -124,8 +124,7 @@ class StackSystem:
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
                 slopes = cell.drive_slopes(weights, drive, old)
-                by_drive = weights["W"].unflatten(1, (-1, cell.units))
-                by_input = torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)
+                by_input = input_jacobian_by_slopes(cell, weights, slopes, kept)
                 row = torch.cat([by_input @ layers[-1][..., : cell.units, :], row], dim=-1)
             layers.append(row)
             below = along[:, :, 1:, : cell.units]  # the read-out part comes first
@@ -154,6 +153,14 @@ class StackSystem:
             return weights
         disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
         return {**weights, **{name: weight.repeat_interleave(steps, dim=1) for name, weight in disturbed.items()}}
+
+
+def input_jacobian_by_slopes(
+    cell: Cell, weights: dict[str, Tensor], slopes: dict[str, Tensor], parts: Sequence[str]
+) -> Tensor:
+    """Return d new parts / d input, (networks, batch, parts times units, features), from a cell's `drive_slopes`."""
+    by_drive = weights["W"].unflatten(1, (-1, cell.units))
+    return torch.cat([gates_scaled(slopes[part], by_drive) for part in parts], dim=-2)
 
 
 def carried_names(cell: Cell) -> tuple[str, ...]:

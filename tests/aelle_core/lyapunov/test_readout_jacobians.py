@@ -53,7 +53,7 @@ def test_a_step_is_the_product_of_the_readout_and_the_rest(units: int, features:
         lower, rest = torch.eye(size, dtype=torch.float64), torch.zeros(size, size, dtype=torch.float64)
         lower[2 * units :, top : top + units] = jacobians.weight[network]
         number = network * SEQUENCES
-        rest[: 2 * units, : 2 * units] = jacobians.inner.at(1)[number]
+        rest[: 2 * units, : 2 * units] = jacobians.own.at(1)[number]
         rest[: 2 * units, 2 * units :] = jacobians.by_input[number, 1].T
         rest[2 * units :, 2 * units :] = jacobians.residual[network] * torch.eye(features)
         torch.testing.assert_close(jacobians.at(1)[number], lower @ rest, rtol=1e-14, atol=1e-15)
@@ -95,9 +95,9 @@ def test_second_copies_are_disturbed_in_every_term_but_the_readout() -> None:
     jacobians = drawn(5, 3)
     doubled = replace(
         jacobians,
-        inner=replace(
-            jacobians.inner,
-            **{name: _twice(getattr(jacobians.inner, name)) for name in ("factors", "dense", "diagonals")},
+        own=replace(
+            jacobians.own,
+            **{name: _twice(getattr(jacobians.own, name)) for name in ("factors", "dense", "diagonals")},
         ),
         by_input=_twice(jacobians.by_input),
     )
@@ -106,7 +106,7 @@ def test_second_copies_are_disturbed_in_every_term_but_the_readout() -> None:
     for step in range(STEPS):
         first, second = disturbed.at(step).unflatten(0, (NETWORKS, 2, SEQUENCES)).unbind(dim=1)
         torch.testing.assert_close(first.flatten(0, 1), jacobians.at(step), rtol=0, atol=0)
-        assert bool((first != second)[..., : jacobians.inner.size, :].any(dim=-1).all())
+        assert bool((first != second)[..., : jacobians.own.size, :].any(dim=-1).all())
         torch.testing.assert_close(first, second, rtol=0, atol=20 * rounding.size)
 
 

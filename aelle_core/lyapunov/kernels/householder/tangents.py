@@ -66,7 +66,7 @@ class HouseholderTangents:
                 self.frame.k,
                 self.stripe,
                 self.height,
-                _dense_columns(jacobians),
+                jacobians.dense_columns,
             ),
             (self.v.numpy(), self.y.numpy(), self.orders.numpy(), self.labels.numpy()),
             (radii.numpy(), lengths.numpy()),
@@ -89,11 +89,6 @@ class HouseholderTangents:
         return radii.double().log_(), lengths if self.frame.lengths else None
 
 
-def _dense_columns(jacobians: BlockJacobians | ReadoutJacobians) -> int:
-    """From this column on, nothing but diagonals stands in the blocks."""
-    return jacobians.dense_columns if isinstance(jacobians, BlockJacobians) else jacobians.size
-
-
 def _arrays(jacobians: BlockJacobians | ReadoutJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
     """The Jacobians as the kernel takes them."""
 
@@ -104,7 +99,7 @@ def _arrays(jacobians: BlockJacobians | ReadoutJacobians, dtype: torch.dtype) ->
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
     readout = jacobians if isinstance(jacobians, ReadoutJacobians) else None
-    blocks = jacobians.inner if isinstance(jacobians, ReadoutJacobians) else jacobians
+    blocks = jacobians.own if isinstance(jacobians, ReadoutJacobians) else jacobians
     networks = blocks.matrices.shape[0]
     if readout is None:
         by_input = blocks.factors.new_empty(blocks.trajectories, blocks.steps, 0, blocks.size)
