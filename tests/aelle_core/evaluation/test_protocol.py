@@ -10,6 +10,7 @@ from aelle_core.evaluation.splits.protocol import PROTOCOLS
 from aelle_core.evaluation.tables.base import table_makers
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.tables.paper_numbers import paper_tasks
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import presets
 from aelle_core.tasks import tasks
@@ -66,7 +67,9 @@ def test_parts_that_are_no_whole_are_refused(parts: tuple[float, float, float]) 
 )
 def test_too_few_networks_for_the_parts_are_refused(shares: Shares, least: int) -> None:
     few, enough = networks().select(np.arange(least - 1)), networks().select(np.arange(least))
-    with pytest.raises(UserError, match=f"{least - 1} networks? cannot be split into .*: expected at least {least}$"):
+    with pytest.raises(
+        UserError, match=f"^{counted(least - 1, 'network')} cannot be split into .*: expected at least {least}$"
+    ):
         splits_by_network(few, 1, seed=0, shares=shares)
     assert splits_by_network(enough, 1, seed=0, shares=shares)[0].train
 
