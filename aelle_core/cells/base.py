@@ -98,12 +98,27 @@ class Cell(ABC):
         """
         raise UserError(f"cell {self.name!r} cannot be stacked in layers: expected one of torch.nn's")
 
+    def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """Return what a step and its Jacobian have in common, name -> (networks, batch, numbers): by default the drive
+        alone. ActivatedCell says which cells give more."""
+        return {"drive": drive}
+
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        """Return what `step_accompanied` does, from the `activations` of the same state."""
+        return self.step_accompanied(weights, activations["drive"], state)
+
+    def linearise_activated(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Blocks:
+        """Return the Jacobian that `linearise` does, from the `activations` of the same state."""
+        return self.linearise(weights, activations["drive"], state)[1]
+
     def linearise_driven(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
-    ) -> tuple[State, Blocks, dict[str, Tensor]]:
-        """Return what `linearise` and `drive_slopes` do, for drive (networks, batch, rows); cells whose two share their
-        work do it once."""
-        return *self.linearise(weights, drive, state), self.drive_slopes(weights, drive, state)
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
+        """Return the Jacobian and what `drive_slopes` does, from the `activations` of the same state."""
+        drive = activations["drive"]
+        return self.linearise(weights, drive, state)[1], self.drive_slopes(weights, drive, state)
 
     def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
         """Parameters of one network, float32, drawn by the registered `initialiser`: every entry U(-scale, scale) by

@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 
 
-def tanh_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
-    """Return tanh(a) and sech^2(a) = 4 e / (1 + e)^2 with e = exp(-2 |a|), for a of any shape."""
+def tanh_derivative(a: Tensor) -> Tensor:
+    """Return sech^2(a) = 4 e / (1 + e)^2 with e = exp(-2 |a|), for a of any shape."""
     e = torch.exp(-2.0 * a.abs())
-    return torch.tanh(a), 4.0 * e / (1.0 + e).square()
+    return 4.0 * e / (1.0 + e).square()
+
+
+def tanh_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tanh(a) and sech^2(a), for a of any shape."""
+    return torch.tanh(a), tanh_derivative(a)
 
 
 def tanh_complements(a: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +37,6 @@ def sigmoid_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
     return value, value * torch.sigmoid(-a)
 
 
-def relu_with_derivative(a: Tensor) -> tuple[Tensor, Tensor]:
-    """max(a, 0) and the indicator of a > 0."""
-    return torch.relu(a), (a > 0).to(a.dtype)
+def relu_derivative(a: Tensor) -> Tensor:
+    """Return the indicator of a > 0 as numbers, for a of any shape."""
+    return (a > 0).to(a.dtype)

@@ -6,19 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.activated import ActivatedCell
+from aelle_core.cells.base import State, cells
 from aelle_core.cells.blocks import Block, Blocks
-from aelle_core.cells.derivatives import (
-    difference,
-    sigmoid_with_derivative,
-    tanh_complements,
-    tanh_with_derivative,
-)
+from aelle_core.cells.derivatives import difference, tanh_complements
 from aelle_core.foundation.ranges import Range
 
 
 @cells.register("gru")
-class GRU(Cell):
+class GRU(ActivatedCell):
     """torch.nn.GRU's conventions and parameter layout, gates in the order r, z, n:
 
         r = sigma(W_r x + b_ir + U_r h + b_hr)
@@ -61,59 +57,49 @@ class GRU(Cell):
         candidate = torch.tanh(torch.addcmul(drive[..., 2 * n :], r, recurrent[..., 2 * n :]))
         return {"h": torch.lerp(candidate, h, z)}
 
-    def _pre_activations(
-        self, weights: Mapping[str, Tensor], drive: Tensor, h: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of r and of z, and the two summands of n's: from the drive, and from h before the reset gate."""
-        recurrent_r, recurrent_z, recurrent_n = torch.baddbmm(weights["b_h"], h, weights["U"].mT).chunk(3, dim=-1)
-        drive_r, drive_z, drive_n = drive.chunk(3, dim=-1)
-        return drive_r + recurrent_r, drive_z + recurrent_z, drive_n, recurrent_n
-
     def accompany(self, state: State) -> State:
         return {"h": state["h"], "one_minus_h": 1 - state["h"], "one_plus_h": 1 + state["h"]}
 
-    def step_accompanied(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> State:
-        # 1 -+ h' = (1 - z) (1 -+ n) + z (1 -+ h): sums of positive terms, which lose nothing.
-        h = state["h"]
-        a_r, a_z, drive_n, recurrent_n = self._pre_activations(weights, drive, h)
-        z, one_minus_z = torch.sigmoid(a_z), torch.sigmoid(-a_z)
-        a = torch.addcmul(drive_n, torch.sigmoid(a_r), recurrent_n)
-        one_minus_n, one_plus_n = tanh_complements(a)
+    def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """Return the gates r and z side by side, 1 - r and 1 - z, U_n h + b_hn before the reset gate, and n, 1 - n
+        and 1 + n, all with full relative accuracy."""
+        n = self.units
+        recurrent = torch.baddbmm(weights["b_h"], state["h"], weights["U"].mT)
+        a = drive[..., : 2 * n] + recurrent[..., : 2 * n]
+        gates, before_reset = torch.sigmoid(a), recurrent[..., 2 * n :]
+        a_n = torch.addcmul(drive[..., 2 * n :], gates[..., :n], before_reset)
+        one_minus_n, one_plus_n = tanh_complements(a_n)
         return {
-            "h": torch.addcmul(one_minus_z * torch.tanh(a), z, h),
-            "one_minus_h": torch.addcmul(one_minus_z * one_minus_n, z, state["one_minus_h"]),
-            "one_plus_h": torch.addcmul(one_minus_z * one_plus_n, z, state["one_plus_h"]),
+            "gates": gates,
+            "one_minus_gates": torch.sigmoid(-a),
+            "before_reset": before_reset,
+            "n": torch.tanh(a_n),
+            "one_minus_n": one_minus_n,
+            "one_plus_n": one_plus_n,
         }
 
-    def _linear_parts(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """h', d h' / d drive as (networks, batch, 3, units), and the gates r and z."""
-        h = state["h"]
-        a_r, a_z, drive_n, recurrent_n = self._pre_activations(weights, drive, h)
-        r, slope_r = sigmoid_with_derivative(a_r)
-        z, slope_z = sigmoid_with_derivative(a_z)
-        one_minus_z = torch.sigmoid(-a_z)  # keeps its digits where z rounds to 1
-        a = drive_n + r * recurrent_n
-        n, slope_n = tanh_with_derivative(a)
-        h_minus_n = h - n
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        # 1 -+ h' = (1 - z) (1 -+ n) + z (1 -+ h): sums of positive terms, which lose nothing.
+        z, one_minus_z = (activations[name][..., self.units :] for name in ("gates", "one_minus_gates"))
+        by_name = {"h": "n", "one_minus_h": "one_minus_n", "one_plus_h": "one_plus_n"}
+        return {name: torch.addcmul(one_minus_z * activations[by_name[name]], z, old) for name, old in state.items()}
+
+    def _by_drive(self, activations: Mapping[str, Tensor], state: State) -> Tensor:
+        """Return d h' / d drive, gate by gate, (networks, batch, 3, units)."""
+        r, z = activations["gates"].chunk(2, dim=-1)
+        one_minus_r, one_minus_z = activations["one_minus_gates"].chunk(2, dim=-1)
+        complements = activations["one_minus_n"], activations["one_plus_n"]
+        h_minus_n = state["h"] - activations["n"]
         if "one_minus_h" in state:
-            h_minus_n = difference((state["one_minus_h"], state["one_plus_h"]), tanh_complements(a))
-        by_n = one_minus_z * slope_n
-        slopes = torch.stack([by_n * recurrent_n * slope_r, h_minus_n * slope_z, by_n], dim=2)
-        return one_minus_z * n + z * h, slopes, r, z
-
-    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        return {"h": self._linear_parts(weights, drive, state)[1]}
-
-    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        return self.linearise_driven(weights, drive, state)[:2]
+            h_minus_n = difference((state["one_minus_h"], state["one_plus_h"]), complements)
+        by_n = one_minus_z * (complements[0] * complements[1])
+        by_r = by_n * activations["before_reset"] * (r * one_minus_r)
+        return torch.stack([by_r, h_minus_n * (z * one_minus_z), by_n], dim=2)
 
     def linearise_driven(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
-    ) -> tuple[State, Blocks, dict[str, Tensor]]:
-        h, by_drive, r, z = self._linear_parts(weights, drive, state)
-        slopes = by_drive.clone()
-        slopes[:, :, 2] *= r  # U_n h enters through the reset gate, the drive does not
-        blocks = {("h", "h"): Block(slopes, weights["U"].unflatten(1, (3, -1)), diagonal=z)}
-        return {"h": h}, blocks, {"h": by_drive}
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
+        by_drive = self._by_drive(activations, state)
+        r, z = activations["gates"].chunk(2, dim=-1)
+        slopes = torch.cat([by_drive[:, :, :2], (by_drive[:, :, 2] * r).unsqueeze(2)], dim=2)  # r stands before U_n h
+        return {("h", "h"): Block(slopes, weights["U"].unflatten(1, (3, -1)), diagonal=z)}, {"h": by_drive}

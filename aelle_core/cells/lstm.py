@@ -6,14 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.activated import ActivatedCell
+from aelle_core.cells.base import State, cells
 from aelle_core.cells.blocks import Block, Blocks, Through
-from aelle_core.cells.derivatives import sigmoid_with_derivative, tanh_with_derivative
+from aelle_core.cells.derivatives import tanh_derivative
 from aelle_core.foundation.ranges import Range
 
 
 @cells.register("lstm")
-class LSTM(Cell):
+class LSTM(ActivatedCell):
     """torch.nn.LSTM's conventions and parameter layout, gates in the order i, f, g, o:
 
         i, f, o = sigma(W_. x + U_. h + b_.)        g = tanh(W_g x + U_g h + b_g)
@@ -52,47 +53,54 @@ class LSTM(Cell):
         c = f * state["c"] + i * torch.tanh(gates[..., 2 * n : 3 * n])
         return {"h": torch.sigmoid(gates[..., 3 * n :]) * torch.tanh(c), "c": c}
 
-    def _linear_parts(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
-    ) -> tuple[State, Tensor, Tensor, Tensor, Tensor]:
-        """Return the new state; d c' / d drive of i, f, g, (networks, batch, 3, units); and, (networks, batch, units)
-        each, d h' / d drive of o, the gate f itself, and d h' / d c'."""
-        a_i, a_f, a_g, a_o = torch.baddbmm(drive, state["h"], weights["U"].mT).chunk(4, dim=-1)
-        i, slope_i = sigmoid_with_derivative(a_i)
-        f, slope_f = sigmoid_with_derivative(a_f)
-        g, slope_g = tanh_with_derivative(a_g)
-        o, slope_o = sigmoid_with_derivative(a_o)
-        c = f * state["c"] + i * g
-        tanh_c, slope_c = tanh_with_derivative(c)
-        c_slopes = torch.stack([g * slope_i, state["c"] * slope_f, i * slope_g], dim=2)
-        return {"h": o * tanh_c, "c": c}, c_slopes, tanh_c * slope_o, f, o * slope_c
+    def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """Return all pre-activations; i and f side by side, g and o; c' and its tanh."""
+        a, n = torch.baddbmm(drive, state["h"], weights["U"].mT), self.units
+        i_f, g, o = torch.sigmoid(a[..., : 2 * n]), torch.tanh(a[..., 2 * n : 3 * n]), torch.sigmoid(a[..., 3 * n :])
+        c = torch.addcmul(i_f[..., n:] * state["c"], i_f[..., :n], g)
+        return {"a": a, "i_f": i_f, "g": g, "o": o, "c": c, "tanh_c": torch.tanh(c)}
 
-    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        _, c_slopes, o_slope, _, h_by_c = self._linear_parts(weights, drive, state)
-        return _by_drive(c_slopes, o_slope, h_by_c)
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        return {"h": activations["o"] * activations["tanh_c"], "c": activations["c"]}
 
-    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        return self._linearised(weights, *self._linear_parts(weights, drive, state))
+    def _slopes(self, activations: Mapping[str, Tensor], state: State) -> tuple[Tensor, Tensor, Tensor]:
+        """Return d c' / d drive of i, f, g, (networks, batch, 3, units), and, (networks, batch, units) each, d h' / d
+        drive of o, and d h' / d c'."""
+        n = self.units
+        (i, f), g, o, a = activations["i_f"].chunk(2, dim=-1), activations["g"], activations["o"], activations["a"]
+        one_minus_i, one_minus_f = torch.sigmoid(-a[..., : 2 * n]).chunk(2, dim=-1)
+        slope_o = o * torch.sigmoid(-a[..., 3 * n :])
+        by_i, by_f = g * (i * one_minus_i), state["c"] * (f * one_minus_f)
+        c_slopes = torch.stack([by_i, by_f, i * tanh_derivative(a[..., 2 * n : 3 * n])], dim=2)
+        return c_slopes, activations["tanh_c"] * slope_o, o * tanh_derivative(activations["c"])
+
+    def linearise_activated(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Blocks:
+        return self._blocks(weights, activations, *self._slopes(activations, state))
 
     def linearise_driven(
-        self, weights: Mapping[str, Tensor], drive: Tensor, state: State
-    ) -> tuple[State, Blocks, dict[str, Tensor]]:
-        parts = self._linear_parts(weights, drive, state)
-        _, c_slopes, o_slope, _, h_by_c = parts
-        return *self._linearised(weights, *parts), _by_drive(c_slopes, o_slope, h_by_c)
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
+        slopes = self._slopes(activations, state)
+        return self._blocks(weights, activations, *slopes), _by_drive(*slopes)
 
-    def _linearised(
-        self, weights: Mapping[str, Tensor], new: State, c_slopes: Tensor, o_slope: Tensor, f: Tensor, h_by_c: Tensor
-    ) -> tuple[State, Blocks]:
+    def _blocks(
+        self,
+        weights: Mapping[str, Tensor],
+        activations: Mapping[str, Tensor],
+        c_slopes: Tensor,
+        o_slope: Tensor,
+        h_by_c: Tensor,
+    ) -> Blocks:
         gates = weights["U"].unflatten(1, (4, -1))
         through_c = Through("c", h_by_c)
-        blocks = {
+        return {
             ("h", "h"): Block(o_slope.unsqueeze(2), gates[:, 3:], through=through_c),
             ("h", "c"): Block(through=through_c),
             ("c", "h"): Block(c_slopes, gates[:, :3]),  # o is not in c'
-            ("c", "c"): Block(diagonal=f),
+            ("c", "c"): Block(diagonal=activations["i_f"][..., self.units :]),
         }
-        return new, blocks
 
 
 def _by_drive(c_slopes: Tensor, o_slope: Tensor, h_by_c: Tensor) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.base import Cell, State, cells
 from aelle_core.cells.blocks import Block, Blocks, rows_scaled
-from aelle_core.cells.derivatives import relu_with_derivative
+from aelle_core.cells.derivatives import relu_derivative
 from aelle_core.foundation.ranges import Range
 
 
@@ -46,7 +46,7 @@ class PiecewiseLinearRNN(Cell):
         return {"z": torch.baddbmm(drive, torch.relu(z), weights["W_transposed"]) + weights["A"] * z}
 
     def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        slope = relu_with_derivative(state["z"])[1]
+        slope = relu_derivative(state["z"])
 
         # d z' / d z = A + W diag(slope): the slopes scale columns, rows of the transposed.
         def by_rectified() -> Tensor:

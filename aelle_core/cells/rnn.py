@@ -7,18 +7,23 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.activated import ActivatedCell
+from aelle_core.cells.base import State, cells
 from aelle_core.cells.blocks import Block, Blocks
-from aelle_core.cells.derivatives import relu_with_derivative, tanh_with_derivative
+from aelle_core.cells.derivatives import relu_derivative, tanh_derivative
 from aelle_core.foundation.ranges import Range
 
 
-class _Elman(Cell):
+class _Elman(ActivatedCell):
     input_weights: ClassVar[str | None] = "weight_ih"
 
     @abstractmethod
-    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        """Return phi and its derivative at the pre-activation."""
+    def phi(self, a: Tensor) -> Tensor:
+        """Return the new state from the pre-activation, of any shape."""
+
+    @abstractmethod
+    def slope(self, a: Tensor) -> Tensor:
+        """Return phi's derivative at the pre-activation, of any shape."""
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size
@@ -38,12 +43,21 @@ class _Elman(Cell):
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.baddbmm(weights["b"], inputs, weights["W"].mT)
 
-    def drive_slopes(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        return {"h": self.activate(self._pre_activation(weights, drive, state))[1].unsqueeze(2)}
+    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
+        return {"h": self.phi(self._pre_activation(weights, drive, state))}
 
-    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        h, slope = self.activate(self._pre_activation(weights, drive, state))
-        return {"h": h}, {("h", "h"): Block(slope.unsqueeze(2), weights["U"].unsqueeze(1))}
+    def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """Return the pre-activation."""
+        return {"a": self._pre_activation(weights, drive, state)}
+
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        return {"h": self.phi(activations["a"])}
+
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
+        slopes = self.slope(activations["a"]).unsqueeze(2)
+        return {("h", "h"): Block(slopes, weights["U"].unsqueeze(1))}, {"h": slopes}
 
     def _pre_activation(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
         return torch.baddbmm(drive, state["h"], weights["U"].mT)
@@ -58,11 +72,11 @@ class TanhRNN(_Elman):
 
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.06, 1.0)}
 
-    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
-        return {"h": torch.tanh(self._pre_activation(weights, drive, state))}
+    def phi(self, a: Tensor) -> Tensor:
+        return torch.tanh(a)
 
-    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        return tanh_with_derivative(a)
+    def slope(self, a: Tensor) -> Tensor:
+        return tanh_derivative(a)
 
 
 @cells.register("rnn_relu")
@@ -77,8 +91,8 @@ class ReluRNN(_Elman):
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.15, 0.9)}
     exact_zeros: ClassVar[bool] = True
 
-    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
-        return {"h": torch.relu(self._pre_activation(weights, drive, state))}
+    def phi(self, a: Tensor) -> Tensor:
+        return torch.relu(a)
 
-    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        return relu_with_derivative(a)
+    def slope(self, a: Tensor) -> Tensor:
+        return relu_derivative(a)

@@ -91,6 +91,19 @@ def _exact_jacobian(cell: Cell) -> None:
             )
 
 
+def _activations(cell: Cell) -> None:
+    weights, drive, joined = random_step(cell)
+    state = cell.accompany(cell.split(joined))
+    activations = cell.activations(weights, drive, state)
+    stepped = cell.step_activated(weights, activations, state)
+    new = cell.join({part: stepped[part] for part in cell.parts})
+    sentence = "step_activated gives another state than step"
+    require_close(new, _advance(cell, weights, drive, joined), sentence, rtol=1e-12, atol=1e-13)
+    jacobian = dense_jacobian(cell.linearise_activated(weights, activations, state), cell.parts)
+    whole = dense_jacobian(cell.linearise(weights, drive, state)[1], cell.parts)
+    require_close(jacobian, whole, "linearise_activated gives another Jacobian than linearise", rtol=0, atol=0)
+
+
 def _finite_differences(cell: Cell) -> None:
     weights, drive, state = random_step(cell)
     direction = torch.randn(state.shape, generator=generator(2, "test"), dtype=torch.float64)
@@ -162,6 +175,7 @@ def _refusals(cell: Cell) -> None:
 CELL_CHECKS: Mapping[str, Callable[[Cell], None]] = {
     "shapes": _shapes,
     "jacobian equals automatic differentiation": _exact_jacobian,
+    "what step and jacobian share gives the same of both": _activations,
     "jacobian times vector equals finite differences": _finite_differences,
     "jacobian of the read out part is its block": _hidden_jacobian,
     "networks of a pack do not touch each other": _networks_apart,

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
 from aelle_core.lyapunov.systems.stack import (
     StackSystem,
+    activations_along,
+    along_stretch,
     carried_names,
     input_jacobian_by_slopes,
     join_carried,
@@ -134,39 +137,34 @@ class ClosedLoopSystem:
         widths = [cell.units * len(carried_names(cell)) for cell in self.cells]
         *layers, output = state.split([*widths, self.features], dim=-1)
         olds: list[list[Tensor]] = [[] for _ in self.cells]
-        drives: list[list[Tensor]] = [[] for _ in self.cells]
+        activations: list[list[dict[str, Tensor]]] = [[] for _ in self.cells]
         outputs = [output]
         for _ in range(steps):
             below = x = outputs[-1]
             for number, (cell, weights) in enumerate(zip(self.cells, self.weights, strict=True)):
-                drive = cell.drive(weights, below)
-                new = cell.step_accompanied(weights, drive, split_carried(cell, layers[number]))
+                old = split_carried(cell, layers[number])
+                of_step = cell.activations(weights, cell.drive(weights, below), old)
                 olds[number].append(layers[number])
-                drives[number].append(drive)
-                layers[number] = _disturbed(join_carried(cell, new), rounding)
+                activations[number].append(of_step)
+                layers[number] = _disturbed(join_carried(cell, cell.step_activated(weights, of_step, old)), rounding)
                 below = layers[number][..., : cell.units]
             outputs.append(_disturbed(self._read(below, x), rounding))
         joined = torch.cat([*layers, outputs[-1]], dim=-1)
-        together = [_together(olds_of_layer) for olds_of_layer in olds]
-        drive_rows = [_together(drives_of_layer) for drives_of_layer in drives]
-        jacobians = self._jacobians(together, drive_rows, _together(outputs[:-1]), rows, steps, rounding)
+        whole = [
+            _Along(cell, weights, activations_along(activated), split_carried(cell, along_stretch(old_states)))
+            for cell, weights, activated, old_states in zip(self.cells, self.weights, activations, olds, strict=True)
+        ]
+        jacobians = self._jacobians(whole, along_stretch(outputs[:-1]), rows, steps, rounding)
         finite = self.weights_finite.repeat_interleave(rows) & joined.isfinite().all(dim=-1).flatten()
         return joined, jacobians, finite & jacobians.finite()
 
     def _jacobians(
-        self,
-        olds: list[Tensor],
-        drives: list[Tensor],
-        x: Tensor,
-        rows: int,
-        steps: int,
-        rounding: Rounding | None,
+        self, layers: list["_Along"], x: Tensor, rows: int, steps: int, rounding: Rounding | None
     ) -> ReadoutJacobians:
-        """Along states, drives and inputs (networks, rows times steps, ...), step by step within a row."""
-        layers = list(zip(self.cells, self.weights, olds, drives, strict=True))
+        """Along layers and what the lowest reads, (networks, rows times steps, features)."""
         top = self.state_size - self.cells[-1].state_size
         if len(layers) == 1:
-            blocks, by_input = self._of_layer(*layers[0], x, rows, steps, rounding)
+            blocks, by_input = layers[0].linearised(x, rows, steps, rounding)
             inner = BlockJacobians.of_blocks(blocks, self.cells[0].parts, self.cells[0].units, steps)
             by_output = by_input.mT
         else:
@@ -179,58 +177,47 @@ class ClosedLoopSystem:
             return jacobians
         return jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
 
-    def _of_layer(
-        self,
-        cell: Cell,
-        weights: dict[str, Tensor],
-        old: Tensor,
-        drive: Tensor,
-        below: Tensor,
-        rows: int,
-        steps: int,
-        rounding: Rounding | None,
-    ) -> tuple[Blocks, Tensor]:
-        """Return a cell's blocks, and d new state / d what it reads, (networks, batch, state_size, features)."""
-        state = split_carried(cell, old)
-        exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
-        if type(cell).drive_slopes is not Cell.drive_slopes:
-            _, blocks, slopes = cell.linearise_driven(exact, drive, state)
-            return blocks, input_jacobian_by_slopes(cell, weights, slopes, cell.parts)
-        return cell.linearise(exact, drive, state)[1], input_jacobian(cell, weights, drive, below, state)
-
-    def _of_layers(
-        self,
-        layers: list[tuple[Cell, dict[str, Tensor], Tensor, Tensor]],
-        x: Tensor,
-        rows: int,
-        steps: int,
-        rounding: Rounding | None,
-    ) -> Tensor:
+    def _of_layers(self, layers: list["_Along"], x: Tensor, rows: int, steps: int, rounding: Rounding | None) -> Tensor:
         """Return the TRANSPOSED Jacobians of the layers' new states by all old ones and the output, (networks, batch,
         size, state_size)."""
         whole = x.new_zeros(self.networks, rows * steps, self.size, self.state_size)
         column, before = 0, None
-        for cell, weights, old, drive in layers:
-            columns = slice(column, column + cell.state_size)
-            below = x if before is None else _new_hidden(*before)
-            blocks, by_input = self._of_layer(cell, weights, old, drive, below, rows, steps, rounding)
-            whole[..., columns, columns] = dense_jacobian(blocks, cell.parts).mT
+        for layer in layers:
+            columns = slice(column, column + layer.cell.state_size)
+            below = x if before is None else before.new_hidden()
+            blocks, by_input = layer.linearised(below, rows, steps, rounding)
+            whole[..., columns, columns] = dense_jacobian(blocks, layer.cell.parts).mT
             if before is None:
                 whole[..., self.state_size :, columns] = by_input.mT
             else:
-                hidden = columns.start - before[0].state_size
-                whole[..., columns] += whole[..., hidden : hidden + before[0].units] @ by_input.mT
-            column, before = columns.stop, (cell, weights, drive, split_carried(cell, old))
+                hidden = columns.start - before.cell.state_size
+                whole[..., columns] += whole[..., hidden : hidden + before.cell.units] @ by_input.mT
+            column, before = columns.stop, layer
         return whole
 
 
-def _new_hidden(cell: Cell, weights: dict[str, Tensor], drive: Tensor, state: State) -> Tensor:
-    return cell.step_accompanied(weights, drive, state)[cell.parts[0]]
+@dataclass(frozen=True)
+class _Along:
+    """One layer along a stretch: its activations and old states (networks, rows times steps, ...), step by step within
+    a row."""
 
+    cell: Cell
+    weights: dict[str, Tensor]
+    activations: dict[str, Tensor]
+    old: State
 
-def _together(along: Sequence[Tensor]) -> Tensor:
-    """(networks, rows, ...) of each step -> (networks, rows times steps, ...), step by step within a row."""
-    return torch.stack(list(along), dim=2).flatten(1, 2)
+    def linearised(self, below: Tensor, rows: int, steps: int, rounding: Rounding | None) -> tuple[Blocks, Tensor]:
+        """Return the cell's blocks, and d new state / d what it reads, (networks, batch, state_size, features)."""
+        cell, weights = self.cell, self.weights
+        exact = StackSystem.constants_disturbed(cell, weights, rows, steps, rounding)
+        if type(cell).drive_slopes is not Cell.drive_slopes:
+            blocks, slopes = cell.linearise_driven(exact, self.activations, self.old)
+            return blocks, input_jacobian_by_slopes(cell, weights, slopes, cell.parts)
+        blocks = cell.linearise_activated(exact, self.activations, self.old)
+        return blocks, input_jacobian(cell, weights, cell.drive(weights, below), below, self.old)
+
+    def new_hidden(self) -> Tensor:
+        return self.cell.step_activated(self.weights, self.activations, self.old)[self.cell.parts[0]]
 
 
 def _disturbed(values: Tensor, rounding: Rounding | None) -> Tensor:

@@ -1,14 +1,14 @@
 """Layers of this project's cells."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from aelle_core.cells import Cell, Network, dense_jacobian
 from aelle_core.cells.base import State
-from aelle_core.cells.blocks import gates_scaled
+from aelle_core.cells.blocks import gates_scaled_transposed
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
@@ -100,17 +100,17 @@ class StackSystem:
             if rounding is not None:
                 drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0)
                 disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
-            trajectory = [joined]
+            trajectory, activations = [joined], []
             for time in range(steps):
-                new = join_carried(
-                    cell, cell.step_accompanied(weights, drive[:, :, time], split_carried(cell, trajectory[-1]))
-                )
+                before = split_carried(cell, trajectory[-1])
+                activations.append(cell.activations(weights, drive[:, :, time], before))
+                new = join_carried(cell, cell.step_activated(weights, activations[-1], before))
                 trajectory.append(new if disturb is None else new * disturb[time])
             states.append(trajectory[-1])
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
-            drive = drive.flatten(1, 2)
-            blocks = cell.linearise(self.constants_disturbed(cell, weights, rows, steps, rounding), drive, old)[1]
+            exact = self.constants_disturbed(cell, weights, rows, steps, rounding)
+            blocks = cell.linearise_activated(exact, activations_along(activations), old)
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
                 jacobians: BlockJacobians | FactoredJacobians
@@ -123,7 +123,7 @@ class StackSystem:
                 return states[0], jacobians, self._finite(states[0], jacobians)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
-                slopes = cell.drive_slopes(weights, drive, old)
+                slopes = cell.drive_slopes(weights, drive.flatten(1, 2), old)
                 by_input = input_jacobian_by_slopes(cell, weights, slopes, kept)
                 row = torch.cat([by_input @ layers[-1][..., : cell.units, :], row], dim=-1)
             layers.append(row)
@@ -158,9 +158,20 @@ class StackSystem:
 def input_jacobian_by_slopes(
     cell: Cell, weights: dict[str, Tensor], slopes: dict[str, Tensor], parts: Sequence[str]
 ) -> Tensor:
-    """Return d new parts / d input, (networks, batch, parts times units, features), from a cell's `drive_slopes`."""
+    """Return d new parts / d input, (networks, batch, parts times units, features), from a cell's `drive_slopes`, as
+    the transposed of a contiguous tensor."""
     by_drive = weights["W"].unflatten(1, (-1, cell.units))
-    return torch.cat([gates_scaled(slopes[part], by_drive) for part in parts], dim=-2)
+    return torch.cat([gates_scaled_transposed(slopes[part], by_drive) for part in parts], dim=-1).mT
+
+
+def along_stretch(steps: Sequence[Tensor]) -> Tensor:
+    """(networks, rows, ...) of each step -> (networks, rows times steps, ...), step by step within a row."""
+    return torch.stack(list(steps), dim=2).flatten(1, 2)
+
+
+def activations_along(steps: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the activations of each step as those of a stretch, see `along_stretch`."""
+    return {name: along_stretch([activations[name] for activations in steps]) for name in steps[0]}
 
 
 def carried_names(cell: Cell) -> tuple[str, ...]:

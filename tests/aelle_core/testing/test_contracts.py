@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells import Blocks, State, cells
+from aelle_core.cells.asrnn import AntisymmetricRNN
 from aelle_core.cells.gru import GRU
 from aelle_core.cells.rnn import TanhRNN
 from aelle_core.tasks import Splits
@@ -42,24 +43,31 @@ def test_a_registered_cell_is_named() -> None:
 class WrongSlope(TanhRNN):
     """Its Jacobian forgets that tanh saturates."""
 
-    def activate(self, a: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.tanh(a), torch.ones_like(a)
+    def slope(self, a: Tensor) -> Tensor:
+        return torch.ones_like(a)
+
+
+class OtherActivations(AntisymmetricRNN):
+    """Spectra would follow another state than training does."""
+
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        return {"h": 1.01 * super().step_activated(weights, activations, state)["h"]}
 
 
 class Mixed(TanhRNN):
     """Each network uses the weights of all."""
 
-    def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        weights = super().prepare(parameters, constants)
-        return weights | {"U": weights["U"]}
+    def _pre_activation(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> Tensor:
+        return super()._pre_activation(self._mixed(weights), drive, state)
 
-    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
-        return super().linearise(
-            weights | {"U": weights["U"].mean(dim=0, keepdim=True).expand_as(weights["U"])}, drive, state
-        )
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
+        return super().linearise_driven(self._mixed(weights), activations, state)
 
-    def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
-        return self.linearise(weights, drive, state)[0]
+    @staticmethod
+    def _mixed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {**weights, "U": weights["U"].mean(dim=0, keepdim=True).expand_as(weights["U"])}
 
 
 class Deaf(TanhRNN):
@@ -79,6 +87,7 @@ class Unseeded(GRU):
     ("kind", "sentence"),
     [
         (WrongSlope, "the Jacobian of network 0 is not step's"),
+        (OtherActivations, "step_activated gives another state than step"),
         (Mixed, "network 0 steps otherwise in a pack than alone"),
         (Deaf, "expected step to use its noise"),
         (Unseeded, "expected the same draw from the same seed"),
@@ -88,6 +97,14 @@ class Unseeded(GRU):
 def test_a_broken_cell_is_named(kind: type, sentence: str) -> None:
     with pytest.raises(ContractError, match=sentence):
         check_cell(kind)
+
+
+def test_a_jacobian_that_spectra_would_pass_by_is_refused() -> None:
+    with pytest.raises(TypeError, match="Own defines linearise: expected activations"):
+
+        class Own(GRU):
+            def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+                return super().linearise(weights, drive, state)
 
 
 def test_a_task_of_ours_keeps_the_contract() -> None:

@@ -37,10 +37,13 @@ from aelle_core.lyapunov.kernels.householder.arguments import (
     zeros,
 )
 from aelle_core.lyapunov.kernels.householder.emitter import COMPILED, compiled
+from aelle_core.lyapunov.kernels.householder.factor import copy
 from aelle_core.lyapunov.kernels.householder.kept import in_users_cache
 from aelle_core.lyapunov.kernels.householder.push import disturb_reflectors, push_tangents
 from aelle_core.lyapunov.kernels.householder.steps import (
     count_failure,
+    largest_of,
+    least_of,
     lengths_of_columns,
     may_try_two,
     take_one,
@@ -82,9 +85,7 @@ def _move(number, terms, numbers, tangents, record, pairing, disturbance, room, 
     elsewhere = False
     step = 0
     while step < count:
-        random = push_tangents(
-            jacobian, step, size, k, v, y, order, room.block, room.blocks, room.leading, noise, random
-        )
+        random = push_tangents(jacobian, step, size, k, v, y, order, room, noise, random)
         if may_try_two(pairing, number, step):
             calm, random = take_two(
                 jacobian, step, numbers.dense_columns, room, other_v, other_y, other_order, noise, random
@@ -106,7 +107,7 @@ def _move(number, terms, numbers, tangents, record, pairing, disturbance, room, 
         take_one(labels, room, v, y, order)
         if noise.shape[0]:
             random = disturb_reflectors(v, y, noise, random)
-        pairing.hopes[number] = room.line.min() / room.line.max()
+        pairing.hopes[number] = least_of(room.line) / largest_of(room.line)
         for column in range(k):
             radii[step, labels[column]] = room.line[column]
         if record.lengths.shape[0]:
@@ -114,10 +115,11 @@ def _move(number, terms, numbers, tangents, record, pairing, disturbance, room, 
             for column in range(k):
                 record.lengths[number, step, labels[column]] = room.line[column]
         step += 1
-    if elsewhere:
-        tangents.v[number] = v
-        tangents.y[number] = y
-        tangents.orders[number] = order
+    if elsewhere:  # the pair stands in `spare`, which the next trajectory needs
+        copy(v, tangents.v[number])
+        copy(y, tangents.y[number])
+        for row in range(size):
+            tangents.orders[number, row] = order[row]
 
 
 def _with_fingerprint(fingerprint: int) -> Any:
@@ -150,18 +152,11 @@ def _with_fingerprint(fingerprint: int) -> Any:
             zeros(v[0].size, v).reshape(v[0].shape),
             np.zeros(orders.shape[1], np.int64),
         )
+        of_terms, numbers = Terms(*terms), Numbers(per_network, k, stripe, height, dense_columns)
+        reflectors, told = Reflectors(v, y, orders, labels), Record(*record)
+        pairs, disturbed = Pairing(*pairing), Disturbance(*disturbance)
         for number in range(first, stop):
-            _move(
-                number,
-                Terms(*terms),
-                Numbers(per_network, k, stripe, height, dense_columns),
-                Reflectors(v, y, orders, labels),
-                Record(*record),
-                Pairing(*pairing),
-                Disturbance(*disturbance),
-                room,
-                spare,
-            )
+            _move(number, of_terms, numbers, reflectors, told, pairs, disturbed, room, spare)
 
     return advance
 

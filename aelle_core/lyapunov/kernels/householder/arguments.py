@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
+from aelle_core.lyapunov.kernels.householder.emitter import PANEL, allocating
 from aelle_core.lyapunov.kernels.householder.vectors import lanes_of
 
 
@@ -85,10 +85,14 @@ class Room(NamedTuple):
     pivots: np.ndarray  # (size,) int64
     line: np.ndarray  # (k,): |r| of the last factorisation
     longest: np.ndarray  # (k,): lengths of columns
+    largest: np.ndarray  # (stripe,): the largest entry of each column of a block
+    shares: np.ndarray  # (rows,): the largest share of its column that a row's entries have had so far
+    squares: np.ndarray  # (height,): sums of squares of the rows of J
+    natural: np.ndarray  # (size,) int64: 0, 1, ...
     width: int  # lanes of a register
 
 
-@compiled
+@allocating
 def zeros(count, like):  # type: ignore[no-untyped-def]
     """Return `count` zeros, (count,), aligned to cache lines: rows of whole registers then never cross one."""
     room = np.zeros(count + 64, like.dtype)
@@ -96,7 +100,7 @@ def zeros(count, like):  # type: ignore[no-untyped-def]
     return room[skip : skip + count]
 
 
-@compiled
+@allocating
 def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
     """Return the room of a thread that moves k tangents of `size` rows, in the dtype of v."""
     rows = (size + PANEL - 1) // PANEL * PANEL
@@ -113,5 +117,9 @@ def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
         np.zeros(size, np.int64),
         np.zeros(k, v.dtype),
         np.zeros(k, v.dtype),
+        zeros(stripe, v),
+        zeros(rows, v),
+        zeros(height, v),
+        np.arange(size),
         lanes_of(v),
     )

@@ -92,6 +92,15 @@ def factorise(blocks, size, k, v, y, pivots, order, radii, compact, lanes):  # t
 
 
 @compiled
+def copy(source, target):  # type: ignore[no-untyped-def]
+    """target <- source, both (stripes, rows, stripe)."""
+    for number in range(source.shape[0]):
+        for row in range(source.shape[1]):
+            for column in range(source.shape[2]):
+                target[number, row, column] = source[number, row, column]
+
+
+@compiled
 def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[no-untyped-def]
     """Move a dead column (r = 0) that stands before others which may live, and its label in `columns`, to the end; fill
     the blocks again from `kept`. Returns whether there was one. `moved` columns stand there already.
@@ -119,6 +128,7 @@ def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[
     columns[k - 1] = label
     for column in range(k):
         target = column if column < first else (first if column == k - 1 else column + 1)
-        blocks[column // stripe, :, column % stripe] = kept[target // stripe, :, target % stripe]
-    kept[:] = blocks
+        for row in range(size):
+            blocks[column // stripe, row, column % stripe] = kept[target // stripe, row, target % stripe]
+    copy(blocks, kept)
     return True

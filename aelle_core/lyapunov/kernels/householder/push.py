@@ -68,7 +68,7 @@ def _next(random):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _disturb(blocks, rows, noise, random):  # type: ignore[no-untyped-def]
+def _disturb(blocks, rows, room, noise, random):  # type: ignore[no-untyped-def]
     """Disturb what is about to be orthogonalised by as much as orthogonalising it rounds. Returns the generator's next
     state.
 
@@ -77,8 +77,8 @@ def _disturb(blocks, rows, noise, random):  # type: ignore[no-untyped-def]
     largest of these, are added.
     """
     count, _, stripe = blocks.shape
-    so_far = np.zeros(rows, blocks.dtype)
-    largest = np.zeros(stripe, blocks.dtype)
+    so_far, largest = room.shares, room.largest
+    so_far[:] = 0
     for number in range(count):
         largest[:] = 0
         for row in range(rows):
@@ -128,8 +128,9 @@ def _form(size, k, v, y, block, formed):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, noise, random):  # type: ignore[no-untyped-def]
-    """blocks <- J Q for the tangents in v, y and order, some rows of J after the other."""
+def push_tangents(jacobian, step, size, k, v, y, order, room, noise, random):  # type: ignore[no-untyped-def]
+    """room.blocks <- J Q for the tangents in v, y and order, some rows of J after the other."""
+    block, blocks, leading = room.block, room.blocks, room.leading
     rows, height = block.shape
     stripe = blocks.shape[2]
     few = leading.shape[0] > 0
@@ -154,7 +155,7 @@ def push_tangents(jacobian, step, size, k, v, y, order, block, blocks, leading, 
             transpose(source, height, blocks, target, stripe, min(k - top, stripe), stop - first)
     _read_out(blocks, block, jacobian)
     if noise.shape[0]:
-        random = _disturb(blocks, size, noise, random)
+        random = _disturb(blocks, size, room, noise, random)
     return random
 
 
@@ -173,14 +174,15 @@ def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products, noise, random):  # type: ignore[no-untyped-def]
-    """products <- J X for tangents X in blocks. Columns of J from `dense_lines` on have nothing but diagonals in them.
-    Returns the Frobenius norm of J, or a bound of it where there is a readout, and the generator's next state."""
+def multiply_tangents(jacobian, step, size, dense_lines, room, noise, random):  # type: ignore[no-untyped-def]
+    """room.kept <- J X for tangents X in room.blocks. Columns of J from `dense_lines` on have nothing but diagonals in
+    them. Returns the Frobenius norm of J, or a bound of it where there is a readout, and the generator's next state."""
+    block, blocks, products = room.block, room.blocks, room.kept
     units, diagonals, diagonal_positions = jacobian.units, jacobian.diagonals, jacobian.diagonal_positions
     rows, height = block.shape
     stripe = blocks.shape[2]
-    natural = np.arange(dense_lines)
-    squares = np.zeros(height, block.dtype)
+    natural, squares = room.natural[:dense_lines], room.squares
+    squares[:] = 0
     for first in range(0, size, height):
         stop = min(size, first + height)
         _fill(block, natural, first, stop, step, jacobian)
@@ -189,7 +191,9 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
             for top in range(0, stop - first, PANEL):
                 origin = (number * rows + first + top) * stripe
                 multiply(products, origin, block, top, height, blocks[number], stripe, dense_lines, stripe)
-    total = squares.sum()
+    total = squares[0]
+    for index in range(1, height):
+        total += squares[index]
     for term in range(diagonal_positions.shape[0]):
         source, target = diagonal_positions[term, 1] * units, diagonal_positions[term, 0] * units
         if source >= dense_lines:
@@ -201,5 +205,5 @@ def multiply_tangents(jacobian, step, size, dense_lines, block, blocks, products
                         products[number, target + column, index] += factor * blocks[number, source + column, index]
     _read_out(products, block, jacobian)
     if noise.shape[0]:
-        random = _disturb(products, size, noise, random)
+        random = _disturb(products, size, room, noise, random)
     return np.sqrt(total) * jacobian.norm, random

@@ -3,12 +3,32 @@
 import numpy as np
 
 from aelle_core.lyapunov.kernels.householder.emitter import compiled
-from aelle_core.lyapunov.kernels.householder.factor import dead_to_the_end, factorise
+from aelle_core.lyapunov.kernels.householder.factor import copy, dead_to_the_end, factorise
 from aelle_core.lyapunov.kernels.householder.push import add_squares, multiply_tangents
 
 CALM = 2e7
 SMALLEST = 1e-200  # of |r| over two steps: far from underflow
 PATIENCE = 64
+
+
+@compiled
+def least_of(line):  # type: ignore[no-untyped-def]
+    """Return the least of the numbers (k,), or nan where one of them is that."""
+    least = line[0]
+    for value in line:
+        if value < least or value != value:
+            least = value
+    return least
+
+
+@compiled
+def largest_of(line):  # type: ignore[no-untyped-def]
+    """Return the largest of the numbers (k,), or nan where one of them is that."""
+    largest = line[0]
+    for value in line:
+        if value > largest or value != value:
+            largest = value
+    return largest
 
 
 @compiled
@@ -50,12 +70,10 @@ def take_two(jacobian, step, dense_columns, room, v, y, order, noise, random):  
     """
     size, k = order.shape[0], room.line.shape[0]
     lengths_of_columns(room.blocks, size, room.longest)
-    norm, after = multiply_tangents(
-        jacobian, step + 1, size, dense_columns, room.block, room.blocks, room.kept, noise, random
-    )
-    bound = norm / np.sqrt(size) * room.longest.max()
+    norm, after = multiply_tangents(jacobian, step + 1, size, dense_columns, room, noise, random)
+    bound = norm / np.sqrt(size) * largest_of(room.longest)
     factorise(room.kept, size, k, v, y, room.pivots, order, room.line, room.compact, room.width)
-    least = room.line.min()
+    least = least_of(room.line)
     if least * CALM >= bound and least > SMALLEST:
         return True, after
     return False, random
@@ -68,7 +86,7 @@ def take_one(labels, room, v, y, order):  # type: ignore[no-untyped-def]
     Directions that die go to the end, with their labels (k,).
     """
     size, k = order.shape[0], labels.shape[0]
-    room.kept[:] = room.blocks
+    copy(room.blocks, room.kept)
     factorise(room.blocks, size, k, v, y, room.pivots, order, room.line, room.compact, room.width)
     moved = 0
     while dead_to_the_end(room.line, labels, room.kept, room.blocks, size, moved):
