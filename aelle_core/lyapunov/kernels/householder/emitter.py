@@ -25,7 +25,8 @@ PANEL = 8  # reflectors that are applied together
 COMPILED: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 allocating = njit(**COMPILED)
 # Arrays live as long as the entry point's call. To count who refers to them takes a tenth of the time of small systems.
-compiled = njit(_nrt=False, **COMPILED)
+_UNCOUNTED: dict[str, Any] = {"_nrt": False, **COMPILED}
+compiled = njit(**_UNCOUNTED)
 
 
 def pointers(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> list[Any]:
