@@ -105,11 +105,11 @@ class DystsMap(_Equation, KnownSystem):
 
 
 def dysts_names() -> list[str]:
-    """Return the names of all flows and maps of the package that are equations without delay or random draws.
+    """Return the names of all flows and maps of the package whose next state follows from the present one alone.
 
     Raises UserError where the package is not installed.
     """
-    return sorted(name for name, (_, _, definition) in _definitions().items() if _is_plain(definition))
+    return sorted(name for name, (_, _, definition) in _definitions().items() if not _beside_the_state(definition))
 
 
 @cache
@@ -122,8 +122,8 @@ def dysts_system(name: str) -> type[KnownSystem]:
     if name not in definitions:
         raise unknown_name("system of dysts", name, definitions)
     is_flow, entry, definition = definitions[name]
-    if not _is_plain(definition):
-        raise UserError(f"{PREFIX}{name} has a delay: expected a system whose state is a few numbers")
+    if obstacle := _beside_the_state(definition):
+        raise UserError(f"{PREFIX}{name} {obstacle}: expected a system whose next state follows from the present one")
     start = tuple(map(float, np.ravel(entry["initial_conditions"])))
     numbers = {key: value for key, value in entry["parameters"].items() if isinstance(value, int | float)}
     attributes: dict[str, Any] = {
@@ -182,8 +182,11 @@ def _longest_step(kind: type[DystsFlow]) -> float:
     return kind.interval / steps
 
 
-def _is_plain(definition: type) -> bool:
-    return not any(base.__name__ == "DynSysDelay" for base in definition.__mro__)
+def _beside_the_state(definition: type) -> str:
+    """Return what the next state hangs on beside the present one, or nothing."""
+    if any(base.__name__ == "DynSysDelay" for base in definition.__mro__):
+        return "has a delay"
+    return "changes its parameters at every step" if hasattr(definition, "_param_update") else ""
 
 
 @cache

@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks.systems.measure import Measured
 
 _ABSOLUTE, _RELATIVE = 0.02, 0.02  # of the largest exponent's size, and of the sum's
+_ROUNDING = 1e-12  # nats per unit of time: what is smaller is zero but for rounding
 
 
 def agrees(row: Measured) -> bool:
@@ -19,10 +20,10 @@ def agrees(row: Measured) -> bool:
 def broken_rules(row: Measured, exponents: Sequence[float]) -> list[str]:
     """Return what `exponents` of that system do not obey: their sum is the mean divergence, and of a flow one is zero.
     What is wrong by less than three standard errors, or 2 % of the largest exponent in size, is not counted."""
-    size = max(map(abs, row.exponents))
+    size = max(_ROUNDING, *map(abs, row.exponents))
     broken = []
     error = 3 * float(np.sqrt(np.sum(np.square(row.errors))))
-    if abs(sum(exponents) - row.divergence) > max(error, _RELATIVE * size):
+    if abs(sum(exponents) - row.divergence) > max(error, _RELATIVE * size, _ROUNDING):
         broken.append(f"sum {sum(exponents):.3g}, not {row.divergence:.3g}")
     if row.flow:
         nearest = min(range(len(exponents)), key=lambda index: abs(exponents[index]))
@@ -42,7 +43,7 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
         "# Spectra of many known systems",
         "",
         f"Lyapunov exponents of {len(done)} of the {asked} flows and maps of the package `dysts` that are equations "
-        "without delay, in nats per unit of time, mean and standard error over 16 trajectories (32 "
+        "without delay and with constant parameters, in nats per unit of time, mean and standard error over 16 trajectories (32 "
         f"periods each, the first 8 not counted; seed 0), beside those that the package keeps. Made by `{command}`; "
         "`get_system(\"dysts:NAME\")` returns a system (`pip install 'aelle[systems]'`).",
         "",
@@ -56,11 +57,16 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in done:
-        own = ", ".join(f"{value:.3g} ± {error:.1g}" for value, error in zip(row.exponents, row.errors, strict=True))
-        kept = ", ".join(f"{value:.3g}" for value in row.stored) or "-"
+        pairs = zip(row.exponents, row.errors, strict=True)
+        own = ", ".join(f"{_shown(value, 3)} ± {_shown(error, 1)}" for value, error in pairs)
+        kept = ", ".join(_shown(value, 3) for value in row.stored) or "-"
         broken = "; ".join(broken_rules(row, row.exponents)) or "-"
         broken_kept = "; ".join(broken_rules(row, row.stored)) or "-" if row in compared else ""
         name = row.name.removeprefix("dysts:")
-        lines.append(f"| {name} | {own} | {kept} | {row.divergence:.3g} | {broken} | {broken_kept} |")
+        lines.append(f"| {name} | {own} | {kept} | {_shown(row.divergence, 3)} | {broken} | {broken_kept} |")
     lines += ["", *(f"- {row.name.removeprefix('dysts:')}: {row.obstacle}" for row in rows if row.obstacle), ""]
     return "\n".join(lines)
+
+
+def _shown(value: float, digits: int) -> str:
+    return "0" if abs(value) < _ROUNDING else f"{value:.{digits}g}"

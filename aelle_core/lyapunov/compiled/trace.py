@@ -222,7 +222,7 @@ class _Reader:
         return self._made("div", [self._operation("sum", [rows], shape), rows.shape[1]])
 
     def power(self, base: Any, exponent: Any) -> _Numbered:
-        if exponent in (2, 3) and not isinstance(exponent, _Numbered | Tensor):
+        if not isinstance(exponent, _Numbered | Tensor) and exponent in (2, 3):
             square = self._made("mul", [base, base])
             return square if exponent == 2 else self._made("mul", [square, base])
         return self._made("pow", [base, exponent])

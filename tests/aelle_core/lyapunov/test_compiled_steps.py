@@ -96,6 +96,7 @@ STEPS: dict[str, tuple[Callable[..., Tensor], int, int]] = {
     "in place": (in_place, 3, 0),
     "pieces": (pieces, 3, 0),
     "matrices": (squared, 4, 0),
+    "powers": (lambda _, s: 0.3 * s ** torch.tensor([2.0, 1.5, 0.5], dtype=torch.float64), 3, 0),
     "unmoved": (lambda _, s: torch.cat([s[:, 1:], torch.ones_like(s[:, :1])], 1), 3, 0),
 }
 

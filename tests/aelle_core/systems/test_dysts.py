@@ -95,7 +95,7 @@ def test_mistakes_are_said_in_one_sentence() -> None:
         get_system("dysts:Lorentz")
     with pytest.raises(UserError, match="has a delay"):
         get_system("dysts:IkedaDelay")
-    with pytest.raises(UserError, match="is not a function of tensors"):
+    with pytest.raises(UserError, match="changes its parameters at every step"):
         get_system("dysts:BlinkingVortexMap")
     with pytest.raises(UserError, match="has no parameter 'gamma'"):
         get_system("dysts:Lorenz", gamma=1.0)
