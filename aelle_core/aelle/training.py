@@ -42,37 +42,52 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Shares:
-    """What each member trains on: inputs (members, m, D), targets and weights (members, m, 1), and the examples of all,
-    inputs (n, D) and targets (n,), with which of them each member was kept from, (members, n) bool."""
+class Share:
+    """Examples of each member: inputs (members, m, D), targets and weights (members, m, 1). Weights are 1 / count, and
+    0 where a smaller share is filled up."""
 
     inputs: Tensor
     targets: Tensor
     weights: Tensor
+
+    @classmethod
+    def of(cls, inputs: Tensor, targets: Tensor, chosen: Sequence[Tensor]) -> "Share":
+        """Return the share of inputs (n, D) and targets (n,) that is `chosen`, by index, for each member."""
+        longest = max(map(len, chosen))
+        index = torch.stack([torch.cat([rows, rows.new_zeros(longest - len(rows))]) for rows in chosen])
+        weights = torch.stack([(torch.arange(longest) < len(rows)).to(inputs.dtype) / len(rows) for rows in chosen])
+        return cls(inputs[index], targets[index].unsqueeze(-1), weights.unsqueeze(-1))
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each member trains on and what it was kept from, or all where it was kept from nothing; and the examples of
+    all, inputs (n, D) and targets (n,), with which of them each member was kept from, (members, n) bool."""
+
+    trained: Share
+    judged: Share
     all_inputs: Tensor
-    all_targets: Tensor
     held_out: Tensor
 
     @classmethod
     def folded(cls, inputs: Tensor, targets: Tensor, parts: Sequence[Tensor]) -> "Shares":
         """Return the shares of inputs (n, D) and targets (n,) in which each member trains on all examples but those of
-        its part, given by index. Smaller shares are filled up with examples of weight zero."""
+        its part, given by index."""
         everyone = torch.arange(len(targets))
         held_out = torch.stack([torch.isin(everyone, part) for part in parts])
-        chosen = [everyone[~held] for held in held_out]
-        longest = max(map(len, chosen))
-        index = torch.stack([torch.cat([rows, rows.new_zeros(longest - len(rows))]) for rows in chosen])
-        weights = torch.stack([(torch.arange(longest) < len(rows)).to(inputs.dtype) / len(rows) for rows in chosen])
-        return cls(inputs[index], targets[index].unsqueeze(-1), weights.unsqueeze(-1), inputs, targets, held_out)
+        judged = [everyone[held] if held.any() else everyone for held in held_out]
+        trained = [everyone[~held] for held in held_out]
+        return cls(Share.of(inputs, targets, trained), Share.of(inputs, targets, judged), inputs, held_out)
 
     def batch(self, size: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Return inputs (members, m, D), targets and weights (members, m, 1) of one update, with m = `size`, or all."""
-        count = self.weights.shape[1]
+        share = self.trained
+        count = share.weights.shape[1]
         if size is None or size >= count:
-            return self.inputs, self.targets, self.weights
+            return share.inputs, share.targets, share.weights
         chosen = torch.randperm(count, generator=generator)[:size]
-        weights = self.weights[:, chosen]
-        return self.inputs[:, chosen], self.targets[:, chosen], weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
+        inputs, targets, weights = (part[:, chosen] for part in (share.inputs, share.targets, share.weights))
+        return inputs, targets, weights / weights.sum(1, keepdim=True).clamp_min(1e-12)
 
     @torch.no_grad()
     def held_out_predictions(self, model: Autoencoders) -> np.ndarray:
@@ -83,15 +98,15 @@ class Shares:
         kept = counts > 0
         return ((predicted * self.held_out).sum(0)[kept] / counts[kept]).double().numpy()
 
+    @torch.no_grad()
     def held_out_error(self, model: Autoencoders, alpha: float) -> float:
-        """Return the objective on the examples that members were kept from; on all where none was kept from any."""
-        with torch.no_grad():
-            codes = model.encode(self.all_inputs)
-            wrong = (model.predict(codes) - self.all_targets).square()
-            rebuilt = (model.decode(codes) - self.all_inputs).square().mean(-1)
-        held = self.held_out if self.held_out.any() else torch.ones_like(self.held_out)
-        prediction, reconstruction = wrong[held].mean().item(), rebuilt[held].mean().item()
-        return (reconstruction + alpha * prediction) / (1 + alpha)
+        """Return the mean over members of the objective on the examples that they were kept from, or on all."""
+        share = self.judged
+        codes = model.encode(share.inputs)
+        wrong = (model.predictor(codes) - share.targets).square()
+        rebuilt = (model.decode(codes) - share.inputs).square().mean(-1, keepdim=True)
+        each = (rebuilt + alpha * wrong).mul_(share.weights)
+        return each.sum().item() / (model.members * (1 + alpha))
 
 
 def train(
