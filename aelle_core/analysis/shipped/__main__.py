@@ -2,7 +2,7 @@
 
 RUN is the directory of a finished study, or of a joint one. Its spectra become one Parquet file, an AeLLE is fitted to
 all final spectra, the tables are made, and all are entered in the manifest with what they were made by.
-`python -m aelle_core.analysis.shipped NAME` makes the tables of a shipped study again from its spectra. Either way the
+`python -m aelle_core.analysis.shipped NAME` makes model and tables of a shipped study again from its spectra. Either way the
 cards of its dataset and of its model, and its Croissant metadata, are written beside them. Without arguments the cards
 of all that ships are written again, and the data card's table is printed.
 """
@@ -57,8 +57,9 @@ def ship(
         return
     if run is not None:
         _register(name, enter(name, RunDirectory(run), command, machine, called))
-    tables = enter_tables(name)  # from what ships, so that whoever has it gets the same
-    _register(name, {**manifest()[name], "tables": tables})
+    trained = shipped_studies(name)  # from what ships, so that whoever has it gets the same
+    model, tables = enter_model(name, trained), enter_tables(name, trained)
+    _register(name, {**manifest()[name], "model": model, "tables": tables})
     write_cards(name)
 
 
@@ -76,7 +77,7 @@ def _register(name: str, entry: Mapping[str, Any]) -> None:
 
 
 def enter(name: str, run: RunDirectory, command: str, machine: str, called: str | None = None) -> dict[str, Any]:
-    """Write model and spectra of one study, or of several that were joined, and return their entry.
+    """Write the spectra of one study, or of several that were joined, and return their entry.
 
     Raises UserError when one is not finished, or was completed without some of its packs.
     """
@@ -85,15 +86,10 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
         raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
     study, analysis = trained[0].study, _analysis(trained)
     final = analysis.examples[study.epochs]
-    aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
-    taken = (study.task, study.cells, study.spectra[0], final.spectra.shape[1], _counted_steps(study))
-    aelle.takes_ = TakenSpectra(*taken)
     rows = pa.concat_tables([_rows(part, called) for part in trained])
-    model, spectra = HOME / f"{name}.safetensors", HOME / f"{name}.parquet"
-    aelle.save(model)
+    spectra = HOME / f"{name}.parquet"
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
     return {
-        "model": _file(model),
         "spectra": {**_file(spectra), "rows": rows.num_rows},
         "studies": [_anywhere(part.study, called).to_dict() for part in trained],
         "networks": len(final),
@@ -115,9 +111,20 @@ def _counted_steps(study: Study) -> int:
     return task.steps - study.warmup
 
 
-def enter_tables(name: str) -> dict[str, str]:
+def enter_model(name: str, trained: list[Trained]) -> dict[str, str]:
+    """Fit an AeLLE to the final spectra of what ships under that name, write it, and return its entry."""
+    path, study = HOME / f"{name}.safetensors", trained[0].study
+    final = _analysis(trained).examples[study.epochs]
+    aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
+    taken = (study.task, study.cells, study.spectra[0], final.spectra.shape[1], _counted_steps(study))
+    aelle.takes_ = TakenSpectra(*taken)
+    aelle.save(path)
+    return _file(path)
+
+
+def enter_tables(name: str, trained: list[Trained]) -> dict[str, str]:
     """Make and write the tables of what ships under that name, and return their entry."""
-    path, trained = HOME / f"{name}.tables.json", shipped_studies(name)
+    path = HOME / f"{name}.tables.json"
     analysis = _analysis(trained)
     write_tables(path, tables_recipe(trained[0].study, analysis, SETTINGS), tables_of(analysis, SETTINGS))
     return _file(path)
