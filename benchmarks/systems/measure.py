@@ -13,13 +13,15 @@ from aelle_core.lyapunov.systems import StepSystem
 from aelle_core.systems import Flow, KnownSystem
 
 TRAJECTORIES, PERIODS = 16, 32
+LONGER = 10  # times as long are systems followed whose exponents break a rule
 MAP_STEPS = 600
 
 
 @dataclass(frozen=True)
 class Measured:
     """Of a system: exponents with standard errors and the mean divergence, in nats per unit of time; what the package
-    keeps; in a sentence why there is no spectrum, where there is none."""
+    keeps; in a sentence why there is no spectrum, where there is none; how many times the usual length it ran;
+    the divergence's standard error."""
 
     name: str
     exponents: tuple[float, ...] = ()
@@ -28,13 +30,15 @@ class Measured:
     stored: tuple[float, ...] = ()
     flow: bool = True
     obstacle: str = ""
+    times: int = 1
+    divergence_error: float = 0.0
 
 
-def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
-    """Return the spectrum of `system`, over trajectories from states of their own, 32 periods long of which 8 turn
-    the tangents (maps: 600 steps, 150)."""
+def measure(system: KnownSystem, per_period: int, seed: int = 0, times: int = 1) -> Measured:
+    """Return the spectrum of `system`, over trajectories from states of their own, 32 periods long (maps: 600 steps),
+    or so many times that; in the first quarter tangents turn."""
     flow, stored = isinstance(system, Flow), tuple(getattr(system, "stored", ()))
-    steps = PERIODS * per_period if flow else MAP_STEPS
+    steps = times * (PERIODS * per_period if flow else MAP_STEPS)
     one_by_one = system
     if isinstance(system, Flow):  # a Runge-Kutta step at a time: what is compiled is short
         steps *= system.substeps
@@ -47,19 +51,19 @@ def measure(system: KnownSystem, per_period: int, seed: int = 0) -> Measured:
             if len(start) < TRAJECTORIES // 2:
                 raise UserError(f"{TRAJECTORIES - len(start)} of {TRAJECTORIES} trajectories leave all bounds")
             spectrum = lyapunov_spectrum(one_by_one, initial_state=start, steps=steps, warmup=steps // 4, check=False)
-            divergence = mean_divergence(one_by_one, start, steps)
+            divergence, spread = mean_divergence(one_by_one, start, steps)
     except (UserError, RuntimeError) as error:
         return Measured(system.name, stored=stored, flow=flow, obstacle=str(error).split("\n")[0][:150])
     scale = one_by_one.interval
     values, errors = (
         tuple((np.asarray(per_step) / scale).tolist()) for per_step in (spectrum.exponents, spectrum.stderr)
     )
-    return Measured(system.name, values, errors, divergence, stored, flow)
+    return Measured(system.name, values, errors, divergence, stored, flow, times=times, divergence_error=spread)
 
 
-def mean_divergence(system: KnownSystem, state: Tensor, steps: int) -> float:
-    """Return the mean of the trace of the equation's Jacobian along trajectories (of a map, of log |det J|), in nats
-    per unit of time: what the exponents add up to, found without following any direction."""
+def mean_divergence(system: KnownSystem, state: Tensor, steps: int) -> tuple[float, float]:
+    """Return the mean, and its standard error over trajectories, of the trace of the equation's Jacobian (of a map, of
+    log |det J|), in nats per unit of time: what the exponents add up to, found without following any direction."""
     means, every = [], max(1, steps // 400)
     walk = StepSystem(system, None, state)
     walk.compile(steps)
@@ -71,7 +75,8 @@ def mean_divergence(system: KnownSystem, state: Tensor, steps: int) -> float:
                 state = system.advance(state)
         else:
             state, _ = walk.program.run(state, None, every, [False] * len(state), step)
-    return float(torch.cat(means).mean())
+    each = torch.stack(means).mean(dim=0)
+    return float(each.mean()), float(each.std() / len(each) ** 0.5)
 
 
 def _traces(system: Flow, state: Tensor) -> Tensor:

@@ -42,10 +42,11 @@ def test_every_example_is_kept_from_exactly_one_member() -> None:
     inputs, targets = torch.randn(23, 4), torch.arange(23.0)
     shares = Shares.folded(inputs, targets, torch.randperm(23).tensor_split(5))
     assert shares.held_out.sum(0).tolist() == [1] * 23
-    for member in range(5):
-        counted = shares.trained.weights[member, :, 0] > 0
-        assert set(shares.trained.targets[member, counted, 0].tolist()) == set(targets[~shares.held_out[member]].tolist())
-        assert shares.trained.weights[member].sum().item() == pytest.approx(1)
+    for share, kept in ((shares.trained, ~shares.held_out), (shares.judged, shares.held_out)):
+        for member in range(5):
+            counted = share.weights[member, :, 0] > 0
+            assert set(share.targets[member, counted, 0].tolist()) == set(targets[kept[member]].tolist())
+            assert share.weights[member].sum().item() == pytest.approx(1)
 
 
 def test_the_best_state_is_kept_as_a_copy() -> None:
