@@ -9,7 +9,7 @@ from torch import Tensor
 from aelle_core.cells.activated import ActivatedCell
 from aelle_core.cells.base import State, cells
 from aelle_core.cells.blocks import Block, Blocks
-from aelle_core.cells.derivatives import difference, tanh_complements
+from aelle_core.cells.derivatives import difference
 from aelle_core.foundation.ranges import Range
 
 
@@ -61,34 +61,38 @@ class GRU(ActivatedCell):
         return {"h": state["h"], "one_minus_h": 1 - state["h"], "one_plus_h": 1 + state["h"]}
 
     def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        """Return the gates r and z side by side, 1 - r and 1 - z, U_n h + b_hn before the reset gate, and n, 1 - n
-        and 1 + n, all with full relative accuracy."""
+        """Return the gates r and z side by side, 1 - r and 1 - z, U_n h + b_hn before the reset gate, n, and halves of
+        1 - n and 1 + n, all with full relative accuracy."""
         n = self.units
         recurrent = torch.baddbmm(weights["b_h"], state["h"], weights["U"].mT)
         a = drive[..., : 2 * n] + recurrent[..., : 2 * n]
         gates, before_reset = torch.sigmoid(a), recurrent[..., 2 * n :]
         a_n = torch.addcmul(drive[..., 2 * n :], gates[..., :n], before_reset)
-        one_minus_n, one_plus_n = tanh_complements(a_n)
+        candidate, twice = torch.tanh(a_n), a_n.mul_(2)  # 1 -+ tanh(a) = 2 sigma(-+ 2 a)
         return {
             "gates": gates,
-            "one_minus_gates": torch.sigmoid(-a),
+            "one_minus_gates": a.neg_().sigmoid_(),
             "before_reset": before_reset,
-            "n": torch.tanh(a_n),
-            "one_minus_n": one_minus_n,
-            "one_plus_n": one_plus_n,
+            "n": candidate,
+            "half_one_plus_n": torch.sigmoid(twice),
+            "half_one_minus_n": twice.neg_().sigmoid_(),
         }
 
     def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
         # 1 -+ h' = (1 - z) (1 -+ n) + z (1 -+ h): sums of positive terms, which lose nothing.
         z, one_minus_z = (activations[name][..., self.units :] for name in ("gates", "one_minus_gates"))
-        by_name = {"h": "n", "one_minus_h": "one_minus_n", "one_plus_h": "one_plus_n"}
-        return {name: torch.addcmul(one_minus_z * activations[by_name[name]], z, old) for name, old in state.items()}
+        new = {"h": torch.addcmul(one_minus_z * activations["n"], z, state["h"])}
+        if "one_minus_h" in state:
+            double = 2 * one_minus_z
+            for name, half in (("one_minus_h", "half_one_minus_n"), ("one_plus_h", "half_one_plus_n")):
+                new[name] = torch.addcmul(double * activations[half], z, state[name])
+        return new
 
     def _by_drive(self, activations: Mapping[str, Tensor], state: State) -> Tensor:
         """Return d h' / d drive, gate by gate, (networks, batch, 3, units)."""
         r, z = activations["gates"].chunk(2, dim=-1)
         one_minus_r, one_minus_z = activations["one_minus_gates"].chunk(2, dim=-1)
-        complements = activations["one_minus_n"], activations["one_plus_n"]
+        complements = 2 * activations["half_one_minus_n"], 2 * activations["half_one_plus_n"]
         h_minus_n = state["h"] - activations["n"]
         if "one_minus_h" in state:
             h_minus_n = difference((state["one_minus_h"], state["one_plus_h"]), complements)

@@ -2,9 +2,9 @@
 
 RUN is the directory of a finished study, or of a joint one. Its spectra become one Parquet file, an AeLLE is fitted to
 all final spectra, the tables are made, and all are entered in the manifest with what they were made by.
-`python -m aelle_core.analysis.shipped NAME` makes model and tables of a shipped study again from its spectra. Either way the
-cards of its dataset and of its model, and its Croissant metadata, are written beside them. Without arguments the cards
-of all that ships are written again, and the data card's table is printed.
+`python -m aelle_core.analysis.shipped NAME` makes model and tables of a shipped study again from its spectra. Either
+way the cards of its dataset and of its model, and its Croissant metadata, are written beside them. Without arguments
+the cards of all that ships are written again, and the data card's table is printed.
 """
 
 import hashlib

@@ -128,7 +128,7 @@ class ClosedLoopSystem:
     def bytes_per_step(self, copies: int) -> int:
         trajectories = self.networks * self.sequences * copies
         dense = 3 * self.size**2 if len(self.cells) > 1 or self.cells[0].dense_blocks else 0
-        return trajectories * self.like.itemsize * (dense + 24 * self.size)
+        return trajectories * self.like.itemsize * (dense + 12 * self.size)
 
     def linearise(
         self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
