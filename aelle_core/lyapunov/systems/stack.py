@@ -110,7 +110,11 @@ class StackSystem:
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             exact = self.constants_disturbed(cell, weights, rows, steps, rounding)
-            blocks = cell.linearise_activated(exact, activations_along(activations), old)
+            along_steps, slopes = activations_along(activations), {}
+            if layers:  # the layer below is read: how the new state hangs on it is wanted too
+                blocks, slopes = cell.linearise_driven(exact, along_steps, old)
+            else:
+                blocks = cell.linearise_activated(exact, along_steps, old)
             kept = cell.parts[:1] if self.hidden else cell.parts
             if len(self.cells) == 1:
                 jacobians: BlockJacobians | FactoredJacobians
@@ -123,7 +127,6 @@ class StackSystem:
                 return states[0], jacobians, self._finite(states[0], jacobians)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
-                slopes = cell.drive_slopes(weights, drive.flatten(1, 2), old)
                 by_input = input_jacobian_by_slopes(cell, weights, slopes, kept)
                 row = torch.cat([by_input @ layers[-1][..., : cell.units, :], row], dim=-1)
             layers.append(row)
