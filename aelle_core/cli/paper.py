@@ -117,7 +117,8 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
     else:
         trained = shipped_studies(name)
         called = f"{name} ({trained[0].study.identity})"
-        file_name = trained[0].study.name
+        preset = trained[0].study.name
+        file_name = preset if shipped_name(preset) == name else name.replace("_", "-")
         tables = partial(shipped_tables, name, settings, anew=anew)
     networks, task = sum(part.study.total_networks for part in trained), trained[0].study.task
     seeds = f", seeds {', '.join(str(part.study.seed) for part in trained)}" if len(trained) > 1 else ""

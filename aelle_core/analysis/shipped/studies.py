@@ -32,8 +32,9 @@ class ShippedSpectra:
 def shipped_name(given: str) -> str | None:
     """Return the name under which a study ships: its own, or that of the preset that it was made by; None where none
     does."""
-    by_preset = {entry["studies"][0]["name"]: name for name, entry in manifest().items()}
-    return given if given in manifest() else by_preset.get(given)
+    if given in manifest():
+        return given
+    return next((name for name, entry in manifest().items() if entry["studies"][0]["name"] == given), None)
 
 
 def shipped_studies(name: str) -> list[Trained]:
