@@ -30,7 +30,7 @@ def check_parameters(model: "AeLLE") -> None:
         raise UserError(f"steps={model.steps!r}: expected a whole number above 0, or several")
     for steps in offered:  # type: ignore[union-attr]
         _whole("steps", steps)
-    if model.batch_size is not None:
+    if model.batch_size not in (None, "auto"):
         _whole("batch_size", model.batch_size)
     for name, low, high, expected in (
         ("learning_rate", 0.0, 1.0, "a number above 0, below 1"),

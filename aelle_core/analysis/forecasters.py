@@ -56,6 +56,7 @@ def beside_its_median(trained: Trained, scaled: bool) -> NetworkExamples:
     examples = joint_examples([trained])[0][study.epochs]
     task = get_task(study.task, seed=study.seed, options=study.task_options)
     assert isinstance(task, Forecast)
+    assert task.system is not None
     name, known = task.system.name, task.system.published
     if scaled and (known is None or not known.largest):
         raise UserError(f"{name} has no published largest exponent: expected one to measure spectra by")

@@ -21,9 +21,7 @@ def exponents_of_system(study: Study) -> dict[int, float]:
         task = get_task(study.task, seed=study.seed, options=study.task_options)
     except UserError:  # a plug-in's task, or data that are not on this machine
         return {}
-    if not isinstance(task, Forecast) or (known := task.system.published) is None:
-        return {}
-    return {rank: value * task.system.interval for rank, value in known.exponents.items()}
+    return task.exponents_per_step if isinstance(task, Forecast) else {}
 
 
 def shown_runs(run: RunDirectory, study: Study, final: NetworkExamples) -> ShownRuns | str:

@@ -27,13 +27,13 @@ def forecast(
 ) -> Any:
     """Train forecasters, analyse their Lyapunov spectra, and write a report.
 
-    Forecasters of a system are judged by how well they keep its statistics when they run on their own output, those of
-    your own series by their error at the next step.
+    Forecasters are judged by how well they keep the statistics of the system, or of the end of your own series, which
+    none was trained on, when they run on their own output.
 
     Args:
         system: The dynamical system whose next step networks learn.
         data: In place of the system: a file or directory by its name below the server's data.
-        cells: Which cells to compare; empty for gru, lstm, plrnn and esn, with your own series rnn, gru, lstm and lem.
+        cells: Which cells to compare; empty for gru, lstm, plrnn and esn.
         networks: How many networks of each cell, each with its own learning rate and initial scale.
         results: Letters, digits, - and _; empty for forecast- and the system, or the name of the data.
         columns: Of your own series: which column names the series, which one orders its rows, and which are left out.
@@ -44,7 +44,7 @@ def forecast(
     settings = ServedSettings()
     changes = {"cells": cells, "networks": networks}
     study = (
-        own_study(data, {"learn": "forecasting"}, columns, changes, training, settings)
+        own_study("own-series", data, {}, columns, changes, training, settings)
         if data
         else study_of_system(system, changes, training)
     )

@@ -41,6 +41,6 @@ def own_data(
     """
     settings = ServedSettings()
     options = {"learn": "" if learn == SUGGESTED else learn, "target": target}
-    study = own_study(data, options, columns, {"cells": cells, "networks": networks}, training, settings)
+    study = own_study("arrays", data, options, columns, {"cells": cells, "networks": networks}, training, settings)
     asked = as_submitted(study, results, packs, settings)
     return flow.fn(asked.study, asked.directory, analysis, asked.resources)

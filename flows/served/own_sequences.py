@@ -38,6 +38,7 @@ Learn = Annotated[
 
 
 def own_study(
+    preset: str,
     data: str,
     options: Mapping[str, str],
     columns: Columns,
@@ -45,13 +46,13 @@ def own_study(
     training: Training,
     settings: ServedSettings,
 ) -> Study:
-    """Return a study of the file or directory `data` below the server's data, named after it.
+    """Return the preset's study on the file or directory `data` below the server's data, named after it.
 
     `options` and `changes` count where they are not empty. Raises UserError where there are no such data.
     """
     given, place = filled({**options, **columns.model_dump()}), settings.data_place(data)
     changed = {**filled(changes), **training.changed()}
-    return changed_study(get_preset("arrays"), place, given, name=named_after(data), **changed)
+    return changed_study(get_preset(preset), place, given, name=named_after(data), **changed)
 
 
 def named_after(data: str) -> str:

@@ -31,6 +31,11 @@ class StateSpaceDivergence(Measure):
         own = _log_density(points, data)
         return np.array([float(np.mean(own - _log_density(points, _chosen(run / spread)))) for run in runs.runs])
 
+    @classmethod
+    def as_loss(cls, values: np.ndarray) -> np.ndarray:
+        """Return log(1 + e^D), positive where the estimate of a divergence near zero is below it."""
+        return np.logaddexp(0.0, np.asarray(values, dtype=float))
+
 
 def _chosen(states: np.ndarray, between: bool = False) -> np.ndarray:
     """Up to 500 of the states (sequences, steps, features), or those in the middle between them, (states, features)."""

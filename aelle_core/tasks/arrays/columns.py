@@ -138,3 +138,11 @@ def _once_a_sequence(targets: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     first = targets[starts]
     same = (targets == np.repeat(first, lengths, axis=0)).all()
     return first if same and len(lengths) > 1 else targets
+
+
+def names_of(label: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that an option names, as a list or separated by commas. Raises UserError on other things."""
+    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+    if not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"arrays: {label}={given!r}: expected names of columns")
+    return tuple(np.unique(names)) if label == "ignore" else tuple(names)

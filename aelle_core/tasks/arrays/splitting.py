@@ -7,6 +7,7 @@ import numpy as np
 
 from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.tasks.arrays.recordings import Recordings
 from aelle_core.tasks.examples import permutation
 
@@ -46,6 +47,28 @@ class Splitting:
     validation: float = 0.2
     test: float = 0.2
 
+    @classmethod
+    def checked(
+        cls,
+        task: str,
+        split: str | None,
+        window: int | None,
+        stride: int | None,
+        gap: int | None,
+        validation: float,
+        test: float,
+    ) -> "Splitting":
+        """Return the splitting that a task's options name. Raises UserError for one that is out of its range."""
+        if split not in (None, "sequence", "time"):
+            raise UserError(f"{task}: split={split!r}: expected 'sequence' or 'time'")
+        for label, value, low in (("window", window, 2), ("stride", stride, 1), ("gap", gap, 0)):
+            if value is not None:
+                check_whole(f"{task}: {label}", value, low)
+        for label, share in (("validation", validation), ("test", test)):
+            if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < 0.5:
+                raise UserError(f"{task}: {label}={share!r}: expected a share above 0 and below 0.5")
+        return cls(split, window, stride, gap, float(validation), float(test))  # type: ignore[arg-type]
+
     def kind(self, recordings: Recordings) -> Literal["sequence", "time"]:
         """Return how these recordings are split."""
         return self.by or ("sequence" if len(recordings.lengths) >= FEWEST else "time")
@@ -71,6 +94,34 @@ class Splitting:
         if self.kind(recordings) == "time":
             assert window is not None
             return self._by_time(recordings, window, ahead)
+        rows = list(recordings.sequences())
+        pieces: dict[str, list[Piece]] = {}
+        for part, chosen in self._by_sequence(recordings, seed, strata).items():
+            pieces[part] = []
+            for sequence in permutation(len(chosen), seed).numpy():
+                number = int(chosen[sequence])
+                pieces[part] += self._windows(recordings, number, rows[number], window, ahead)
+        return pieces
+
+    def stretches(self, recordings: Recordings, seed: int) -> dict[str, list[slice]]:
+        """Return the rows of each part, uncut: whole sequences, or a stretch of time of each. Raises UserError where
+        sequences are too few."""
+        rows = list(recordings.sequences())
+        if self.kind(recordings) == "time":
+            gap = self._gap(self.steps(recordings))
+            by_series = [self._stretches(whole, gap) for whole in rows]
+            for name, whole, parts in zip(recordings.names, rows, by_series, strict=True):
+                if min(part.stop - part.start for part in parts) < 2:
+                    raise UserError(
+                        f"arrays: series {name!r} of {recordings.source} has {whole.stop - whole.start} steps: "
+                        f"expected more, for three parts beside two gaps of {gap}"
+                    )
+            return {part: [parts[index] for parts in by_series] for index, part in enumerate(PARTS)}
+        chosen = self._by_sequence(recordings, seed, None)
+        return {part: [rows[int(number)] for number in numbers] for part, numbers in chosen.items()}
+
+    def _by_sequence(self, recordings: Recordings, seed: int, strata: np.ndarray | None) -> dict[str, np.ndarray]:
+        """Return the numbers of the sequences of each part."""
         count = len(recordings.lengths)
         if count < FEWEST:
             raise UserError(
@@ -79,14 +130,7 @@ class Splitting:
         order = permutation(count, seed).numpy()
         if strata is not None:
             order = order[np.argsort(strata[order], kind="stable")]
-        rows = list(recordings.sequences())
-        pieces: dict[str, list[Piece]] = {}
-        for part, chosen in zip(PARTS, self._shared(order), strict=True):
-            pieces[part] = []
-            for sequence in permutation(len(chosen), seed).numpy():
-                number = int(chosen[sequence])
-                pieces[part] += self._windows(recordings, number, rows[number], window, ahead)
-        return pieces
+        return dict(zip(PARTS, self._shared(order), strict=True))
 
     def _shared(self, order: np.ndarray) -> list[np.ndarray]:
         """Share sequences among the parts so that each stretch of the order has its share in each."""
@@ -119,14 +163,10 @@ class Splitting:
         return [Piece(number, slice(start, start + needed)) for start in starts]
 
     def _by_time(self, recordings: Recordings, window: int, ahead: int) -> dict[str, list[Piece]]:
-        gap = window if self.gap is None else self.gap
+        gap = self._gap(window)
         pieces: dict[str, list[Piece]] = {part: [] for part in PARTS}
         for number, rows in enumerate(recordings.sequences()):
-            steps = rows.stop - rows.start - 2 * gap
-            ends = [round(steps * (1 - self.validation - self.test)), round(steps * (1 - self.test)), steps]
-            starts = [0, ends[0] + gap, ends[1] + 2 * gap]
-            for index, part in enumerate(PARTS):
-                stretch = slice(rows.start + starts[index], rows.start + ends[index] + index * gap)
+            for part, stretch in zip(PARTS, self._stretches(rows, gap), strict=True):
                 if stretch.stop - stretch.start < window + ahead:
                     raise UserError(
                         f"arrays: series {recordings.names[number]!r} of {recordings.source} has "
@@ -138,6 +178,19 @@ class Splitting:
                 stride = self._overlapping(stretch, window, len(recordings.lengths)) if part == PARTS[0] else None
                 pieces[part] += self._windows(recordings, number, stretch, window, ahead, stride)
         return pieces
+
+    def _gap(self, window: int | None) -> int:
+        return (window or 0) if self.gap is None else self.gap
+
+    def _stretches(self, rows: slice, gap: int) -> list[slice]:
+        """Return the rows of a series that train, validate and test, with gaps between them."""
+        steps = rows.stop - rows.start - 2 * gap
+        ends = [round(steps * (1 - self.validation - self.test)), round(steps * (1 - self.test)), steps]
+        starts = [0, ends[0] + gap, ends[1] + 2 * gap]
+        return [
+            slice(rows.start + first, rows.start + end + index * gap)
+            for index, (first, end) in enumerate(zip(starts, ends, strict=True))
+        ]
 
     @staticmethod
     def _overlapping(stretch: slice, window: int, series: int) -> int:

@@ -3,31 +3,25 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from aelle_core.files.places import Place, unreachable
 from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, unknown_name
-from aelle_core.foundation.whole_numbers import check_whole
-from aelle_core.tasks.arrays.columns import Columns
+from aelle_core.tasks.arrays.columns import Columns, names_of
+from aelle_core.tasks.arrays.own_data import OwnData
 from aelle_core.tasks.arrays.prepare import Prepared, prepare
-from aelle_core.tasks.arrays.reading import read_recordings
-from aelle_core.tasks.arrays.recordings import Recordings, write_once
 from aelle_core.tasks.arrays.splitting import Splitting
 from aelle_core.tasks.arrays.targets import LEARN, Learn
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Splits
 from aelle_core.tasks.supervised import Readout, Supervised
 
-_KEPT = "data.npz"
-
 
 @tasks.register("arrays")
-class Arrays(Supervised):
+class Arrays(OwnData, Supervised):
     """Sequences from a file, a directory or an address, with classes, real numbers or nothing as targets.
 
     data         .npz, .npy, Parquet or CSV, or a directory of them; see docs/guide/your-data.md for what they hold
@@ -40,8 +34,6 @@ class Arrays(Supervised):
 
     Sequences of different lengths are padded, and what lies behind them counts for nothing.
     """
-
-    data_option: ClassVar[str] = "data"
 
     def __init__(
         self,
@@ -64,14 +56,6 @@ class Arrays(Supervised):
         super().__init__(seed=seed)
         if learn is not None and learn not in LEARN:
             raise unknown_name("learn of arrays", learn, LEARN)
-        if split not in (None, "sequence", "time"):
-            raise UserError(f"arrays: split={split!r}: expected 'sequence' or 'time'")
-        for label, value, low in (("window", window, 2), ("stride", stride, 1), ("gap", gap, 0)):
-            if value is not None:
-                check_whole(f"arrays: {label}", value, low)
-        for label, share in (("validation", validation), ("test", test)):
-            if not isinstance(share, int | float) or isinstance(share, bool) or not 0 < share < 0.5:
-                raise UserError(f"arrays: {label}={share!r}: expected a share above 0 and below 0.5")
         for label, text in (("data", data), ("sequence", sequence), ("time", time)):
             if text is not None and (not isinstance(text, str) or not text):
                 raise UserError(f"arrays: {label}={text!r}: expected a text")
@@ -80,19 +64,9 @@ class Arrays(Supervised):
         self.data, self._standardise = data, standardise
         self._learn: Learn | None = learn
         self._columns = Columns(
-            sequence, time, None if target is None else _names("target", target), _names("ignore", ignore)
+            sequence, time, None if target is None else names_of("target", target), names_of("ignore", ignore)
         )
-        self._splitting = Splitting(split, window, stride, gap, float(validation), float(test))  # type: ignore[arg-type]
-        self._kept: Place | None = None
-
-    @cached_property
-    def recordings(self) -> Recordings:
-        """The sequences as they were given. Raises UserError where they cannot be had."""
-        if self._kept is not None:
-            return read_recordings(str(self._kept), Columns())
-        if self.data is None:
-            raise UserError("arrays: no data: expected a file or directory, as --data or task option data=")
-        return read_recordings(self.data, self._columns)
+        self._splitting = Splitting.checked("arrays", split, window, stride, gap, validation, test)
 
     @cached_property
     def _prepared(self) -> Prepared:
@@ -190,23 +164,6 @@ class Arrays(Supervised):
         standardised = held.targets.statement() if self._standardise and held.targets is not None else None
         return statement | {"output_names": list(held.goal.outputs), "target_standardisation": standardised}
 
-    def keep_with(self, run: Place) -> None:
-        path, content = run / _KEPT, self.recordings.content()
-        try:
-            if path.exists() and path.read_bytes() != content:
-                raise UserError(
-                    f"arrays: {self.recordings.source} has changed since {str(run)!r} was begun: expected the same "
-                    "data; name another output directory"
-                )
-            write_once(path, content)
-        except OSError as error:
-            raise unreachable(path, error) from error
-
-    def found_with(self, run: Place) -> "Arrays":
-        if (path := run / _KEPT).exists():
-            self._kept = path
-        return self
-
 
 def _counted(values: Tensor, lengths: Tensor | None, readout: Readout) -> Tensor:
     """Targets (rows, ...) that count in a loss."""
@@ -215,10 +172,3 @@ def _counted(values: Tensor, lengths: Tensor | None, readout: Readout) -> Tensor
     if lengths is None:
         return values.flatten(0, 1)
     return values[torch.arange(values.shape[1]) < lengths.unsqueeze(1)]
-
-
-def _names(label: str, given: str | Sequence[str]) -> tuple[str, ...]:
-    names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
-    if not all(isinstance(name, str) and name for name in names):
-        raise UserError(f"arrays: {label}={given!r}: expected names of columns")
-    return tuple(np.unique(names)) if label == "ignore" else tuple(names)

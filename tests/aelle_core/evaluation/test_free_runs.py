@@ -8,6 +8,7 @@ import pytest
 from aelle_core.evaluation.free_runs import FreeRuns, measure_all, measures
 from aelle_core.evaluation.free_runs.exponents import exponents_error
 from aelle_core.foundation.errors import UserError
+from aelle_core.pretrained import load_spectra
 
 
 def series(seed: int = 0, sequences: int = 3, steps: int = 400, features: int = 2) -> np.ndarray:
@@ -97,3 +98,15 @@ def test_exponents_are_compared_where_they_are_not_negative() -> None:
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="expected \\(networks, sequences, steps, features\\)"):
         FreeRuns(np.zeros((2, 3, 4, 1)), np.zeros((3, 5, 1)))
+
+
+@pytest.mark.parametrize("goal", ["climate", "valid_prediction_time", "d_stsp", "d_h"])
+def test_whatever_a_good_network_is_the_outcome_is_positive_and_keeps_the_order(goal: str) -> None:
+    rows = load_spectra("lorenz")
+    given = np.array([value for value in rows[goal].to_pylist() if value is not None])
+    outcome = measures[goal].as_loss(given)
+    assert bool((outcome > 0).all())
+    assert bool(np.isfinite(np.log(outcome)).all())
+    order = np.argsort(-given if measures[goal].higher else given, kind="stable")
+    assert bool((np.diff(outcome[order]) >= 0).all())
+    assert len(np.unique(outcome)) == len(np.unique(given))

@@ -33,7 +33,7 @@ def pack(task: Forecast, cell: str = "gru", **options: float | str) -> ForecastT
 def test_windows_hold_the_next_step_and_are_standardised_by_the_training_series(task: Forecast) -> None:
     examples = task.splits.training
     torch.testing.assert_close(examples.inputs[:, 1:], examples.targets[:, :-1])
-    whole = task._standardised(task._training_series).flatten(0, 1)
+    whole = task._standardised(torch.cat(list(task._training_series)))
     torch.testing.assert_close(whole.mean(dim=0), torch.zeros(2), atol=1e-6, rtol=0)
     torch.testing.assert_close(whole.std(dim=0), torch.ones(2), atol=1e-5, rtol=0)
     held = task.held_out
