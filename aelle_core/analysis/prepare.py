@@ -55,7 +55,8 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
     examples, status_counts = joint_examples(trained)
     everyone = all_networks(examples)
     losses = everyone.final_loss
-    threshold = median_threshold(losses) if study.threshold is None else study.threshold
+    own = study.threshold if trained[0].goal == study.goal else None
+    threshold = median_threshold(losses) if own is None else own
     if not 0 < np.count_nonzero(losses < threshold) < len(losses):
         low, high = losses.min(), losses.max()
         raise UserError(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +17,8 @@ from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study, cohorts
 from aelle_core.study.joint import check_joinable, members
 from aelle_core.study.nights import Nights
+from aelle_core.tasks import tasks
+from aelle_core.tasks.forecast import Forecast
 
 MISSING = "missing"
 """The status of networks that are not there because their pack was quarantined."""
@@ -31,13 +33,27 @@ class StoredSpectra(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """A study whose networks have been trained, where they are stored, the packs that it was completed without, and
-    its date (ISO 8601) where it is a night of a series."""
+    """A study whose networks have been trained, where they are stored, the packs that it was completed without, its
+    date (ISO 8601) where it is a night of a series, and by what its networks are judged where not by its own goal."""
 
     store: StoredSpectra
     study: Study
     quarantined: Sequence[QuarantinedPack] = ()
     night: str | None = None
+    judged_by: str | None = None
+
+    @property
+    def goal(self) -> str:
+        """What a good network is: "loss", or a measure of free runs."""
+        return self.judged_by or self.study.goal
+
+    def by(self, goal: str) -> "Trained":
+        """Return the same networks, judged by that measure of their free runs. Raises UserError where there is no such
+        measure, or the study has no free runs."""
+        _ = measures[goal]
+        if not issubclass(tasks[self.study.task], Forecast):
+            raise UserError(f"--goal {goal!r}: task {self.study.task!r} has no free runs: expected a study that has")
+        return replace(self, judged_by=goal)
 
     @classmethod
     def of(cls, run: RunDirectory, night: str | None = None) -> "Trained":
@@ -91,7 +107,8 @@ def joint_examples(
         rows += finished
         missing += absent
     last = [row for row in rows if row["epoch"] == study.epochs]
-    outcome = _outcomes(last, study.goal)
+    goal = trained[0].goal
+    outcome = _outcomes(last, goal)
     finite = [outcome[row["network"]] for row in last if row["status"] == "ok"]
     if not finite:
         raise UserError(
@@ -121,7 +138,7 @@ def joint_examples(
             },
             networks=np.array([row["network"] for row in chosen]),
             epoch=epoch,
-            goal=study.goal,
+            goal=goal,
         )
     counts = Counter(row["status"] for row in last)
     return examples, dict(counts) | ({MISSING: missing} if missing else {})

@@ -39,6 +39,17 @@ class ScalarLSTM(Cell):
         n, f = self.units, self.input_size
         return {"W": (4 * n, f), "R": (4 * n, n), "b": (4 * n,)}
 
+    def author_parameters(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """W normal with variance 2 / (5 features), R zero, and biases zero but the forget gate's, which fall from 5 to
+        -7 as 5 - 12 (j / (units - 1))^0.3 does from unit to unit j: the defaults of the authors' program for a single
+        block, github.com/NX-AI/xlstm."""
+        n, f = self.units, self.input_size
+        places = torch.arange(n) / max(1, n - 1)
+        bias = torch.zeros(4, n)
+        bias[1] = 5 - 12 * places**0.3
+        W = torch.empty(4 * n, f).normal_(0, (0.4 / f) ** 0.5, generator=generator)
+        return {"W": W, "R": torch.zeros(4 * n, n), "b": bias.flatten()}
+
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {"W": parameters["W"], "R": parameters["R"], "b": parameters["b"].unsqueeze(1)}
 

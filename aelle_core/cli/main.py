@@ -103,6 +103,10 @@ def paper(
         bool,
         typer.Option("--anew", help="Make the tables that ship with the package again, from its spectra: minutes."),
     ] = False,
+    goal: Annotated[
+        str | None,
+        typer.Option(help="Judge forecasters by another measure of their free runs, such as valid_prediction_time."),
+    ] = None,
 ) -> None:
     """Show the paper's tables beside those of finished studies, and the tables that the paper does not have.
 
@@ -117,10 +121,13 @@ def paper(
     `aelle paper char --figures pictures`
 
     `aelle paper runs/seed-0 runs/seed-1 runs/seed-2 --together runs/three-seeds`
+
+    `aelle paper lorenz --goal valid_prediction_time`
     """
     from aelle_core.cli.paper import show_paper
 
-    show_paper(runs, output, figures=figures, together=together, anew=anew, splits=splits, seed=seed, regress=regress)
+    options = {"splits": splits, "seed": seed, "regress": regress}
+    show_paper(runs, output, figures=figures, together=together, anew=anew, goal=goal, **options)
 
 
 @app.command()

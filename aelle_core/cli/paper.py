@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 
 from aelle_core.aelle.targets import TARGETS
 from aelle_core.analysis.figures import draw_studies
-from aelle_core.analysis.kept_tables import study_tables
+from aelle_core.analysis.kept_tables import study_tables, tables_of
 from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.shipped.studies import shipped_name, shipped_studies, shipped_tables
 from aelle_core.analysis.trained import Trained, trained_studies
@@ -49,13 +49,15 @@ def show_paper(
     figures: Path | None = None,
     together: str | None = None,
     anew: bool = False,
+    goal: str | None = None,
     **settings: Any,
 ) -> None:
     """Print the tables of studies, and write them as Markdown and CSV into the directory `output`; draw their
     figures into the directory `figures`, in one of each study's name.
 
     `given` are runs, or names of what ships with the package; when there are none, all that ships and all in runs/.
-    Runs that are read `together` become a joint one in that directory. Tables that ship are made `anew` on demand.
+    Runs that are read `together` become a joint one in that directory. Tables that ship are made `anew` on demand,
+    and for another `goal` than the studies' own.
     Raises UserError, before anything is computed, when one of them is neither.
     """
     if settings["regress"] not in TARGETS:
@@ -67,6 +69,8 @@ def show_paper(
         given = [together]
     names = given or [*manifest(), *sorted(str(path.parent) for path in Path("runs").glob("*/study.json"))]
     studies = [_stored(name, settings, anew) for name in names]
+    if goal is not None:
+        studies = [_judged_by(goal, study, settings) for study in studies]
     for option, directory in (("--output", output), ("--figures", figures)):
         if directory is not None:
             _make(option, directory)
@@ -123,6 +127,17 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
     networks, task = sum(part.study.total_networks for part in trained), trained[0].study.task
     seeds = f", seeds {', '.join(str(part.study.seed) for part in trained)}" if len(trained) > 1 else ""
     return Stored(f"{called}: {counted(networks, 'network')} on {task}{seeds}", file_name, trained, tables)
+
+
+def _judged_by(goal: str, study: Stored, settings: dict[str, Any]) -> Stored:
+    """Return a study whose good networks are the better half by that measure."""
+    trained = [part.by(goal) for part in study.trained]
+
+    def tables() -> list[Table]:
+        analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
+        return tables_of(analysis, settings)
+
+    return Stored(f"{study.title}, by {goal}", f"{study.file_name}-{goal.replace('_', '-')}", trained, tables)
 
 
 def _write(output: Path | None, name: str, title: str, tables: list[Table], console: Console) -> None:

@@ -145,3 +145,14 @@ def test_networks_of_a_study_draw_input_gain_and_forget_bias() -> None:
         get_cell("esn", 2, 4).shaped({}, input_gain=2.0)
     with pytest.raises(UserError, match="cell 'rnn' has no forget gate"):
         get_cell("rnn", 2, 4).shaped({}, forget_bias=1.0)
+
+
+def test_authors_slstm_forgets_at_every_rate_and_reads_no_past_state_at_first() -> None:
+    drawn = get_cell("slstm", 10, 200).initialise(generator(0, "weights"), 7.0, "author")
+    assert drawn["W"].var().item() == pytest.approx(2 / 50, rel=0.05)
+    assert not drawn["R"].any()
+    bias = drawn["b"].view(4, 200)
+    assert not bias[[0, 2, 3]].any()
+    assert (bias[1, 0].item(), bias[1, -1].item()) == pytest.approx((5, -7))
+    assert bias[1, 100].item() == pytest.approx(5 - 12 * (100 / 199) ** 0.3)
+    assert get_cell("slstm", 1, 1).initialise(generator(0, "weights"), 1.0, "author")["b"].isfinite().all()
