@@ -45,7 +45,8 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
         f"Lyapunov exponents of {'all' if len(done) == asked else f'{len(done)} of the'} {asked} flows and maps of the "
         "package `dysts` that are equations without delay and with constant parameters, in nats per unit of time, mean "
         "and standard error over 16 trajectories (32 periods each, the first 8 not counted; ten times as long where * "
-        f"stands, because a rule below was broken; seed 0), beside those that its release 0.96 keeps. Made by `{command}`; "
+        "stands, because a rule below was broken; seed 0), beside those that its release 0.96 keeps. Made by "
+        f"`{command}`; "
         "`get_system(\"dysts:NAME\")` returns a system (`pip install 'aelle[systems]'`).",
         "",
         f"- Kept exponents exist for {len(compared)} of them; {len(same)} agree within three standard errors or 5 % of "
