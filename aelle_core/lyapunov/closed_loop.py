@@ -143,8 +143,8 @@ class ClosedLoop:
         return self._of_function(given, state, dtype)
 
     def outputs(self, inputs: Any, steps: int, *, initial_state: Any = None) -> Tensor:
-        """Return the free run after `inputs`, (networks, batch, steps, features): the first output is the one that
-        follows the output on the last input."""
+        """Return the forecast of the steps that come after `inputs` (batch, time, features): (networks, batch, steps,
+        features). The first is the output on the last input, the others follow as the network reads its own outputs."""
         if not is_whole(steps) or steps < 1:
             raise UserError(f"steps={steps!r}: expected a whole number of at least 1")
         with torch.no_grad():
@@ -153,8 +153,8 @@ class ClosedLoop:
                 return system.outputs(steps)
             assert isinstance(system, StepSystem)
             state, features = system.initial_state, self._features
-            chosen = []
-            for _ in range(steps):
+            chosen = [state[:, -features:]]
+            for _ in range(steps - 1):
                 state = system.step(None, state)
                 chosen.append(state[:, -features:])
             return torch.stack(chosen, dim=1).unsqueeze(0)

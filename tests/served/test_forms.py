@@ -200,14 +200,25 @@ def test_the_form_for_own_data_asks_for_the_preset_arrays_on_a_file(settings: Se
     (settings.data / "Own rates.csv").write_text("price,day\n" + "".join(f"{step % 7},{step}\n" for step in range(400)))
     options = {"learn": "regression", "target": ""}
     changes = {"cells": ("gru",), "networks": 3}
-    study = own_study("Own rates.csv", options, Columns(time="day"), changes, Training(epochs=2), settings)
+    study = own_study("arrays", "Own rates.csv", options, Columns(time="day"), changes, Training(epochs=2), settings)
     data = str(settings.data / "Own rates.csv")
     assert study.task_options == {"data": data, "learn": "regression", "time": "day"}
     assert (study.name, study.cells, study.networks, study.epochs) == ("Own-rates", ("gru",), 3, 2)
-    unchanged = own_study("Own rates.csv", {}, Columns(), {"cells": ()}, Training(), settings)
+    unchanged = own_study("arrays", "Own rates.csv", {}, Columns(), {"cells": ()}, Training(), settings)
     assert unchanged == get_preset("arrays").replace(name="Own-rates", task_options={"data": data})
     with pytest.raises(UserError, match="below the server's data"):
-        own_study("/etc/passwd", {}, Columns(), {}, Training(), settings)
+        own_study("arrays", "/etc/passwd", {}, Columns(), {}, Training(), settings)
+
+
+def test_the_form_for_forecasters_judges_those_of_own_series_by_their_free_runs(settings: ServedSettings) -> None:
+    assert settings.data is not None
+    (settings.data / "Own rates.csv").write_text("price\n" + "".join(f"{step % 7}\n" for step in range(400)))
+    study = own_study(
+        "own-series", "Own rates.csv", {}, Columns(ignore="comment"), {"networks": 3}, Training(), settings
+    )
+    assert (study.task, study.goal, study.networks) == ("forecast", "climate", 3)
+    assert study.task_options["ignore"] == "comment"
+    assert str(study.task_options["data"]).endswith("Own rates.csv")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,17 @@
 """Every number that the paper has, beside ours: one short table for each task."""
 
+import math
 from collections.abc import Sequence
 
 from aelle_core.evaluation.tables.base import Entry, Table
 from aelle_core.foundation.counting import counted
 
-_SAME_LEARNER = ("forest on spectrum", "cell and hyperparameters", "Gaussian process on hyperparameters")
+_SAME_LEARNER = (
+    "ridge on spectrum",
+    "forest on spectrum",
+    "cell and hyperparameters",
+    "Gaussian process on hyperparameters",
+)
 _CAPTION = (
     "The paper's numbers come from one split; ours are means over splits with their 95 % intervals. The last "
     "rows are one learner on the spectrum and on what was drawn for a network that never ran, and the Gaussian process."
@@ -28,7 +34,7 @@ def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Tabl
                 for entry in table.entries
                 if table.name == "end_of_training" and entry.row in _SAME_LEARNER and entry.metric == "f1"
             ]
-            if printed:
+            if any(not math.isnan(entry.low) for entry in printed):
                 remarks.append(_in_words(name, printed))
         if known:
             compared.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
@@ -42,7 +48,9 @@ def _entry(entry: Entry, study: str) -> Entry:
 
 
 def _in_words(name: str, entries: Sequence[Entry]) -> str:
-    """In words how many of the paper's numbers our intervals hold, and on which side the others lie."""
+    """In words how many of the paper's numbers our intervals hold, and on which side the others lie; what has no
+    interval is not counted."""
+    entries = [entry for entry in entries if not (math.isnan(entry.low) or math.isnan(entry.high))]
     within = sum(entry.paper is not None and entry.low <= entry.paper <= entry.high for entry in entries)
     above = sum(entry.paper is not None and entry.paper > entry.high for entry in entries)
     return (

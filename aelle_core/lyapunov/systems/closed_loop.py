@@ -85,13 +85,12 @@ class ClosedLoopSystem:
         return torch.baddbmm(self.bias.unsqueeze(1), hidden, self.weight.mT) + self.residual[:, None, None] * x
 
     def outputs(self, steps: int) -> Tensor:
-        """Return the free run, (networks, sequences, steps, features) in float64: y after 1, ..., `steps` steps of
-        the networks on their own output."""
+        """Return the forecast of the steps behind the inputs, (networks, sequences, steps, features) in float64: the
+        output on the last input, and what follows it when the networks read their own outputs."""
         outputs = self.first_output.new_empty(self.networks, self.sequences, steps, self.features)
-        states, output = self.first_states, self.first_output
-        for time in range(steps):
-            states, output = self._advance(states, output)
-            outputs[:, :, time] = output
+        states, outputs[:, :, 0] = self.first_states, self.first_output
+        for time in range(1, steps):
+            states, outputs[:, :, time] = self._advance(states, outputs[:, :, time - 1])
         return outputs
 
     @property

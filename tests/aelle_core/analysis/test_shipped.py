@@ -5,6 +5,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
 from aelle_core.analysis.kept_tables import MAKERS_VERSION, read_tables, tables_recipe
@@ -12,6 +13,7 @@ from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.shipped import studies as shipped
 from aelle_core.analysis.shipped.__main__ import SETTINGS
 from aelle_core.analysis.shipped.studies import shipped_name, shipped_studies, shipped_tables
+from aelle_core.analysis.trained import joint_examples
 from aelle_core.cli.main import app
 from aelle_core.evaluation.tables.base import Entry, Table, table_makers
 from aelle_core.evaluation.tables.material import Material
@@ -109,3 +111,19 @@ def test_the_comparison_counts_on_which_side_the_paper_lies() -> None:
     assert [row for row, _ in tables[0].rows()] == [
         "a, at the end", "b, at the end", "c, at the end", "d, at the end", "cell and hyperparameters, at the end",
     ]  # fmt: skip
+
+
+def test_forecasters_are_judged_by_another_measure_on_demand() -> None:
+    own, other = (
+        [part.by(goal) for part in shipped_studies("lorenz")] for goal in ("climate", "valid_prediction_time")
+    )
+    by_climate, by_time = (joint_examples(trained)[0][8] for trained in (own, other))
+    assert by_climate.goal == "climate"
+    assert by_time.goal == "valid_prediction_time"
+    assert by_time.networks.tolist() == by_climate.networks.tolist()
+    assert bool((by_time.final_loss <= 1).all())  # 1 / (1 + time)
+    assert abs(spearmanr(by_time.final_loss, by_climate.final_loss).statistic) < 0.99
+    with pytest.raises(UserError, match="task 'digits' has no free runs"):
+        shipped_studies("digits")[0].by("climate")
+    with pytest.raises(UserError, match="did you mean 'climate'"):
+        shipped_studies("lorenz")[0].by("climat")

@@ -1,6 +1,7 @@
 """Closed loops: Jacobians against automatic differentiation and finite differences, spectra against step functions."""
 
 import doctest
+import math
 import sys
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from aelle_core import ClosedLoop, lyapunov_spectrum
 from aelle_core.cells import Network, cells, get_cell
+from aelle_core.cells.rnn import TanhRNN
 from aelle_core.foundation.errors import UserError
 from aelle_core.lyapunov import pack_spectra
 from aelle_core.lyapunov.kernels.rounding import Rounding
@@ -84,11 +86,30 @@ def test_second_copies_differ_by_a_few_roundings_alone(loop: ClosedLoop) -> None
     assert not torch.equal(copies[:, 1], copies[:, 0])
 
 
+def test_a_forecast_begins_with_the_step_behind_the_last_input() -> None:
+    """A network that knows the system exactly forecasts the data, step by step in their place."""
+    turn = torch.tensor([[math.cos(0.3), -math.sin(0.3)], [math.sin(0.3), math.cos(0.3)]], dtype=torch.float64)
+    series = torch.stack([torch.linalg.matrix_power(turn, step)[:, 0] for step in range(30)])[None]
+    context, after = series[:, :12], series[:, 12:]
+
+    class Turning(nn.Module):
+        def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+            return x @ turn.T, torch.zeros(len(x), 1, dtype=x.dtype)
+
+    small = 1e-4  # where tanh is a line
+    linear = Network(TanhRNN(2, 2), {"weight_ih": small * turn, "weight_hh": torch.zeros(2, 2).double(),
+                                     "bias_ih": torch.zeros(2).double(), "bias_hh": torch.zeros(2).double()})  # fmt: skip
+    readout = (torch.eye(2).double() / small, torch.zeros(2).double())
+    for loop in (ClosedLoop(Turning()), ClosedLoop(linear, readout)):
+        torch.testing.assert_close(loop.outputs(context, after.shape[1])[0], after, rtol=0, atol=1e-6)
+
+
 def test_the_free_run_is_the_step_repeated(loop: ClosedLoop) -> None:
     inputs = torch.randn(2, 6, FEATURES, generator=torch.Generator().manual_seed(2))
     system = driven(loop)
-    state, expected = plain(system, system.start(1)), []
-    for _ in range(4):
+    state = plain(system, system.start(1))
+    expected = [state[..., -FEATURES:]]
+    for _ in range(3):
         state = advanced(system, state)
         expected.append(state[..., -FEATURES:])
     torch.testing.assert_close(loop.outputs(inputs, 4), torch.stack(expected, dim=2))
@@ -160,9 +181,9 @@ def test_outputs_are_what_torch_gives_when_it_is_fed_by_hand() -> None:
         readout.double()
         y = readout(hidden[:, -1]) + inputs[:, -1].double()
         for step in range(5):
+            torch.testing.assert_close(outputs[:, step], y)
             hidden, state = layer(y.unsqueeze(1), state)
             y = readout(hidden[:, 0]) + y
-            torch.testing.assert_close(outputs[:, step], y)
 
 
 def test_networks_of_a_pack_have_the_spectra_that_they_have_alone() -> None:
