@@ -97,9 +97,10 @@ def test_a_forecast_begins_with_the_step_behind_the_last_input() -> None:
             return x @ turn.T, torch.zeros(len(x), 1, dtype=x.dtype)
 
     small = 1e-4  # where tanh is a line
-    linear = Network(TanhRNN(2, 2), {"weight_ih": small * turn, "weight_hh": torch.zeros(2, 2).double(),
-                                     "bias_ih": torch.zeros(2).double(), "bias_hh": torch.zeros(2).double()})  # fmt: skip
-    readout = (torch.eye(2).double() / small, torch.zeros(2).double())
+    none = torch.zeros(2, dtype=torch.float64)
+    weights = {"weight_ih": small * turn, "weight_hh": torch.zeros_like(turn), "bias_ih": none, "bias_hh": none}
+    linear = Network(TanhRNN(2, 2), weights)
+    readout = (torch.eye(2).double() / small, none)
     for loop in (ClosedLoop(Turning()), ClosedLoop(linear, readout)):
         torch.testing.assert_close(loop.outputs(context, after.shape[1])[0], after, rtol=0, atol=1e-6)
 
