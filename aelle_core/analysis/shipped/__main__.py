@@ -25,12 +25,13 @@ from aelle_core.analysis.kept_tables import read_tables, tables_of, tables_recip
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.shipped.cards import METRICS, cards_of, f1_of
 from aelle_core.analysis.shipped.studies import shipped_studies
-from aelle_core.analysis.trained import Trained, trained_studies
+from aelle_core.analysis.trained import Trained, joint_examples, trained_studies
+from aelle_core.evaluation import median_threshold
 from aelle_core.files.atomic import write_atomically
 from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import MANIFEST, manifest, shipped_file
 from aelle_core.store.fragments import WRITING
-from aelle_core.study import RunDirectory, Study
+from aelle_core.study import RunDirectory, Study, get_preset
 from aelle_core.tasks import get_task
 from aelle_core.tasks.forecast import Forecast
 
@@ -84,8 +85,10 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
     trained, settings = trained_studies(run), run.read_settings()
     if any(part.quarantined for part in trained):
         raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
-    study, analysis = trained[0].study, _analysis(trained)
-    final = analysis.examples[study.epochs]
+    study = trained[0].study
+    final = joint_examples(trained)[0][study.epochs]
+    own = _anywhere(study, called).threshold
+    threshold = median_threshold(final.final_loss) if own is None else own
     rows = pa.concat_tables([_rows(part, called) for part in trained])
     spectra = HOME / f"{name}.parquet"
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
@@ -93,8 +96,8 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
         "spectra": {**_file(spectra), "rows": rows.num_rows},
         "studies": [_anywhere(part.study, called).to_dict() for part in trained],
         "networks": len(final),
-        "threshold": analysis.threshold,
-        "good_share": float((final.final_loss < analysis.threshold).mean()),
+        "threshold": threshold,
+        "good_share": float((final.final_loss < threshold).mean()),
         "command": command,
         "machine": machine,
         "created": settings["created"],
@@ -144,8 +147,9 @@ def _rows(trained: Trained, called: str | None) -> pa.Table:
 
 def _anywhere(study: Study, called: str | None) -> Study:
     """Return the study without the place where its data lay on the machine that ran it, under the name that it has
-    there."""
-    return study.replace(name=called or study.name, task_options=_without_places(study))
+    there, with the threshold that the preset of that name has: training knows none."""
+    threshold = study.threshold if called is None else get_preset(called).threshold
+    return study.replace(name=called or study.name, task_options=_without_places(study), threshold=threshold)
 
 
 def _without_places(study: Study) -> dict[str, Any]:

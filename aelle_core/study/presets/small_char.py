@@ -2,7 +2,6 @@
 
 from aelle_core.study.model import Study
 from aelle_core.study.presets.base import Preset, registry
-from aelle_core.study.presets.paper_char import RANGES
 
 
 @registry.register("small-char")
@@ -23,5 +22,5 @@ class SmallChar(Preset):
             networks=80,
             epochs=10,
             batch_size=32,
-            ranges=RANGES,
+            ranges={"lstm": {"scale": [0.04, 0.4, "linear"], "learning_rate": 2e-3}},
         )

@@ -2,7 +2,6 @@
 
 from aelle_core.study.model import Study
 from aelle_core.study.presets.base import Preset, registry
-from aelle_core.study.presets.paper_target import RANGES
 
 
 @registry.register("small-target")
@@ -21,7 +20,6 @@ class SmallTarget(Preset):
             units=(128,),
             networks=240,
             epochs=15,
-            ranges=RANGES,
             spectrum_epochs=(0, 1, 2, 3, 8, 15),
             threshold=0.57,
         )
