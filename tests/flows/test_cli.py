@@ -24,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             ["study", "digts"],
-            "paper-target, scaled-smnist, small-char, small-smnist, small-target, wide-smnist (did you mean 'digits'?)",
+            "scaled-target, small-char, small-smnist, small-target, wide-smnist (did you mean 'digits'?)",
         ),
         (["study", "--cells", "rnn,grue"], "unknown cell 'grue'"),
         (["study", "--task", "mnist"], "unknown task 'mnist'"),
