@@ -62,7 +62,7 @@ class GRU(ActivatedCell):
 
     def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
         """Return the gates r and z side by side, 1 - r and 1 - z, U_n h + b_hn before the reset gate, n, and halves of
-        1 - n and 1 + n, all with full relative accuracy."""
+        1 - n and 1 + n, all with full relative accuracy: (networks, batch, units) each, the gates twice that."""
         n = self.units
         recurrent = torch.baddbmm(weights["b_h"], state["h"], weights["U"].mT)
         a = drive[..., : 2 * n] + recurrent[..., : 2 * n]

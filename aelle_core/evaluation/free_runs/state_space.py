@@ -33,7 +33,7 @@ class StateSpaceDivergence(Measure):
 
     @classmethod
     def as_loss(cls, values: np.ndarray) -> np.ndarray:
-        """Return log(1 + e^D), positive where the estimate of a divergence near zero is below it."""
+        """Return log(1 + e^D), (networks,), positive where the estimate of a divergence near zero is below it."""
         return np.logaddexp(0.0, np.asarray(values, dtype=float))
 
 

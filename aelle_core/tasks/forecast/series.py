@@ -32,11 +32,12 @@ class Series(Protocol):
     def features(self) -> int: ...
 
     def training(self) -> Sequence[Tensor]:
-        """Return what networks learn from."""
+        """Return what networks learn from, (steps, features) each."""
         ...
 
     def judged(self, part: Judged, longest: int) -> Sequence[Tensor]:
-        """Return what one-step losses are measured on; no more than so many steps of a series are used."""
+        """Return what one-step losses are measured on, (steps, features) each; no more than so many steps of a series
+        are used."""
         ...
 
     def free(self, context: int | None, steps: int | None) -> tuple[Tensor, int]:
@@ -112,7 +113,8 @@ class RecordedSeries:
         return self._of(part)
 
     def free(self, context: int | None, steps: int | None) -> tuple[Tensor, int]:
-        """Return what follows where, cut from the test part. Raises UserError where that is too short."""
+        """Return (sequences, context + steps, features), cut from the test part, and the context's steps. Raises
+        UserError where that is too short."""
         series = self._of("test")
         room = max(map(len, series))
         read = min(100, room // 5) if context is None else context
