@@ -54,8 +54,8 @@ class LSTM(ActivatedCell):
         return {"h": torch.sigmoid(gates[..., 3 * n :]) * torch.tanh(c), "c": c}
 
     def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        """Return all pre-activations, (networks, batch, 4 units), as `a`; the gates i and f side by side; and, (networks,
-        batch, units) each, g, o, c' and its tanh."""
+        """Return all pre-activations, (networks, batch, 4 units), as `a`; the gates i and f side by side; and of shape
+        (networks, batch, units) g, o, c' and its tanh."""
         a, n = torch.baddbmm(drive, state["h"], weights["U"].mT), self.units
         i_f, g, o = torch.sigmoid(a[..., : 2 * n]), torch.tanh(a[..., 2 * n : 3 * n]), torch.sigmoid(a[..., 3 * n :])
         c = torch.addcmul(i_f[..., n:] * state["c"], i_f[..., :n], g)
