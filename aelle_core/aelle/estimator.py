@@ -19,14 +19,13 @@ from aelle_core.aelle.familiarity import Familiarity
 from aelle_core.aelle.inputs import Inputs, stack_spectra
 from aelle_core.aelle.parameters import PUBLISHED, check_parameters
 from aelle_core.aelle.targets import Target, TargetName
-from aelle_core.aelle.training import Schedule, Shares, train
+from aelle_core.aelle.training import BatchSize, Schedule, Shares, train
 from aelle_core.files.places import Place
 from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.pretrained import shipped_file
 
 _FEW = 20
-_FULL_BATCH, _BATCH = 512, 256  # spectra of an update, see `batch_size`
 """With fewer spectra than these nothing is held out."""
 
 
@@ -79,7 +78,7 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         learning_rate: float = 5e-3,
         decays: bool = True,
         weight_decay: float = 20.0,
-        batch_size: int | Literal["auto"] | None = "auto",
+        batch_size: BatchSize = "auto",
         scale: float | None = 0.05,
         floor: float = -40.0,
         target: TargetName = "rank",
@@ -161,7 +160,7 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         for steps in offered if held_out else offered[-1:]:
             model = Autoencoders.drawn(self.members, inputs.shape[1], self.latent_size, generator, torch.float32)
             schedule = Schedule(
-                tuple(self.alphas), steps, self.learning_rate, self.decays, self.weight_decay, self._drawn(shares)
+                tuple(self.alphas), steps, self.learning_rate, self.decays, self.weight_decay, self.batch_size
             )
             every = max(1, steps // 20)
             history = train(model, shares, schedule, generator, keep_best=self.keep == "best", every=every)
@@ -176,12 +175,6 @@ class AeLLE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             return Shares.folded(inputs, targets, order.tensor_split(self.members))
         held_out = int(self.validation_fraction * len(order)) if self._holds_out(len(order)) else 0
         return Shares.folded(inputs, targets, [order[:held_out]] * self.members)
-
-    def _drawn(self, shares: Shares) -> int | None:
-        """Return how many spectra an update draws; None for all."""
-        if self.batch_size != "auto":
-            return self.batch_size
-        return _BATCH if shares.trained.weights.shape[1] > _FULL_BATCH else None
 
     def _holds_out(self, count: int) -> bool:
         choosing = self.keep == "best" or not (isinstance(self.steps, int) or len(self.steps) == 1)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from aelle_core.aelle.autoencoder import Autoencoders, Gradients
 from aelle_core.foundation.errors import UserError
 
 _MEAN_RATE, _SQUARE_RATE, _EPSILON = 0.9, 0.999, 1e-8  # Adam's
+_FULL_BATCH, _PART_BATCH = 512, 256  # examples: with more than the first, "auto" draws the second
+
+BatchSize = int | Literal["auto"] | None
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Schedule:
     steps          updates in all
     learning_rate  of AdamW, falling to zero as a half cosine where `decays`
     weight_decay   of the predictor's weights alone
-    batch_size     examples of an update; None for all
+    batch_size     examples of an update; None for all; "auto" for all up to 512, and 256 of more
     """
 
     alphas: Sequence[float]
@@ -30,7 +34,7 @@ class Schedule:
     learning_rate: float
     decays: bool
     weight_decay: float
-    batch_size: int | None
+    batch_size: BatchSize
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -79,10 +83,12 @@ class Shares:
         trained = [everyone[~held] for held in held_out]
         return cls(Share.of(inputs, targets, trained), Share.of(inputs, targets, judged), inputs, held_out)
 
-    def batch(self, size: int | None, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, size: BatchSize, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Return inputs (members, m, D), targets and weights (members, m, 1) of one update, with m = `size`, or all."""
         share = self.trained
         count = share.weights.shape[1]
+        if size == "auto":
+            size = _PART_BATCH if count > _FULL_BATCH else None
         if size is None or size >= count:
             return share.inputs, share.targets, share.weights
         chosen = torch.randperm(count, generator=generator)[:size]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from aelle_core.analysis.prepare import Analysis
-from aelle_core.analysis.trained import joint_examples
+from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
+from aelle_core.analysis.trained import Trained, joint_examples
 from aelle_core.evaluation import NetworkExamples, protocol_of
 from aelle_core.evaluation.tables.base import Entry, Table, make_tables
 from aelle_core.evaluation.tables.material import Material
@@ -52,6 +52,11 @@ def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
     parameters = {"target": settings["regress"]}
     how = (settings["splits"], settings["seed"], parameters)
     return make_tables(Material(study.task, kinds, analysis.threshold, *how, jobs=-1))
+
+
+def tables_of_studies(trained: Sequence[Trained], settings: dict[str, Any]) -> list[Table]:
+    """Read finished studies of one shape and make every table; see `study_tables`."""
+    return tables_of(prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"]), settings)
 
 
 def _digest(examples: Mapping[int, NetworkExamples]) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table as Grid
 
 from aelle_core.aelle.targets import TARGETS
 from aelle_core.analysis.figures import draw_studies
-from aelle_core.analysis.kept_tables import study_tables, tables_of
+from aelle_core.analysis.kept_tables import study_tables, tables_of_studies
 from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.shipped.studies import shipped_name, shipped_studies, shipped_tables
 from aelle_core.analysis.trained import Trained, trained_studies
@@ -132,12 +132,8 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
 def _judged_by(goal: str, study: Stored, settings: dict[str, Any]) -> Stored:
     """Return a study whose good networks are the better half by that measure."""
     trained = [part.by(goal) for part in study.trained]
-
-    def tables() -> list[Table]:
-        analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
-        return tables_of(analysis, settings)
-
-    return Stored(f"{study.title}, by {goal}", f"{study.file_name}-{goal.replace('_', '-')}", trained, tables)
+    file_name = f"{study.file_name}-{goal.replace('_', '-')}"
+    return Stored(f"{study.title}, by {goal}", file_name, trained, partial(tables_of_studies, trained, settings))
 
 
 def _write(output: Path | None, name: str, title: str, tables: list[Table], console: Console) -> None:

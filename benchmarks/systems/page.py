@@ -42,11 +42,11 @@ def page(rows: Sequence[Measured], command: str, asked: int) -> str:
     lines = [
         "# Spectra of many known systems",
         "",
-        f"Lyapunov exponents of {'all' if len(done) == asked else f'{len(done)} of the'} {asked} flows and maps of the "
-        "package `dysts` that are equations without delay and with constant parameters, in nats per unit of time, mean "
-        "and standard error over 16 trajectories (32 periods each, the first 8 not counted; ten times as long where * "
-        "stands, because a rule below was broken; seed 0), beside those that its release 0.96 keeps. Made by "
-        f"`{command}`; "
+        f"The package `dysts` has {asked} flows and maps without delay and with constant parameters. Here are the "
+        f"Lyapunov exponents of {'all' if len(done) == asked else len(done)}, in nats per unit of time, beside those "
+        "that its release 0.96 keeps. Each is a mean over 16 trajectories of 32 periods, the first 8 not counted, with "
+        "its standard error (seed 0). A * marks systems that ran ten times as long, because they broke a rule below. "
+        f"Made by `{command}`; "
         "`get_system(\"dysts:NAME\")` returns a system (`pip install 'aelle[systems]'`).",
         "",
         f"- Kept exponents exist for {len(compared)} of them; {len(same)} agree within three standard errors or 5 % of "

@@ -22,11 +22,10 @@ from aelle_core import pretrained
 from aelle_core.aelle.accepted_spectra import TakenSpectra
 from aelle_core.aelle.estimator import AeLLE
 from aelle_core.analysis.kept_tables import read_tables, tables_of, tables_recipe, write_tables
-from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
+from aelle_core.analysis.prepare import prepare_joint_analysis
 from aelle_core.analysis.shipped.cards import METRICS, cards_of, f1_of
 from aelle_core.analysis.shipped.studies import shipped_studies
-from aelle_core.analysis.trained import Trained, joint_examples, trained_studies
-from aelle_core.evaluation import median_threshold
+from aelle_core.analysis.trained import Trained, trained_studies
 from aelle_core.files.atomic import write_atomically
 from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import MANIFEST, manifest, shipped_file
@@ -58,9 +57,7 @@ def ship(
         return
     if run is not None:
         _register(name, enter(name, RunDirectory(run), command, machine, called))
-    trained = shipped_studies(name)  # from what ships, so that whoever has it gets the same
-    model, tables = enter_model(name, trained), enter_tables(name, trained)
-    _register(name, {**manifest()[name], "model": model, "tables": tables})
+    _register(name, {**manifest()[name], **made_of(name)})
     write_cards(name)
 
 
@@ -85,19 +82,12 @@ def enter(name: str, run: RunDirectory, command: str, machine: str, called: str 
     trained, settings = trained_studies(run), run.read_settings()
     if any(part.quarantined for part in trained):
         raise UserError(f"{str(run)!r} was completed without some of its packs: expected all networks")
-    study = trained[0].study
-    final = joint_examples(trained)[0][study.epochs]
-    own = _anywhere(study, called).threshold
-    threshold = median_threshold(final.final_loss) if own is None else own
     rows = pa.concat_tables([_rows(part, called) for part in trained])
     spectra = HOME / f"{name}.parquet"
     write_atomically(spectra, lambda temporary: pq.write_table(rows, temporary, **{**WRITING, "use_dictionary": True}))
     return {
         "spectra": {**_file(spectra), "rows": rows.num_rows},
         "studies": [_anywhere(part.study, called).to_dict() for part in trained],
-        "networks": len(final),
-        "threshold": threshold,
-        "good_share": float((final.final_loss < threshold).mean()),
         "command": command,
         "machine": machine,
         "created": settings["created"],
@@ -114,27 +104,25 @@ def _counted_steps(study: Study) -> int:
     return task.steps - study.warmup
 
 
-def enter_model(name: str, trained: list[Trained]) -> dict[str, str]:
-    """Fit an AeLLE to the final spectra of what ships under that name, write it, and return its entry."""
-    path, study = HOME / f"{name}.safetensors", trained[0].study
-    final = _analysis(trained).examples[study.epochs]
+def made_of(name: str) -> dict[str, Any]:
+    """Make what follows from the spectra that ship under that name, so that whoever has them gets the same: the model
+    and the tables, written, and the numbers of their entry."""
+    trained = shipped_studies(name)
+    analysis, study = prepare_joint_analysis(trained, splits=SETTINGS["splits"], seed=SEED), trained[0].study
+    final = analysis.examples[study.epochs]
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
     taken = (study.task, study.cells, study.spectra[0], final.spectra.shape[1], _counted_steps(study))
     aelle.takes_ = TakenSpectra(*taken)
-    aelle.save(path)
-    return _file(path)
-
-
-def enter_tables(name: str, trained: list[Trained]) -> dict[str, str]:
-    """Make and write the tables of what ships under that name, and return their entry."""
-    path = HOME / f"{name}.tables.json"
-    analysis = _analysis(trained)
-    write_tables(path, tables_recipe(trained[0].study, analysis, SETTINGS), tables_of(analysis, SETTINGS))
-    return _file(path)
-
-
-def _analysis(trained: list[Trained]) -> Analysis:
-    return prepare_joint_analysis(trained, splits=SETTINGS["splits"], seed=SEED)
+    model, tables = HOME / f"{name}.safetensors", HOME / f"{name}.tables.json"
+    aelle.save(model)
+    write_tables(tables, tables_recipe(study, analysis, SETTINGS), tables_of(analysis, SETTINGS))
+    return {
+        "model": _file(model),
+        "tables": _file(tables),
+        "networks": len(final),
+        "threshold": analysis.threshold,
+        "good_share": float((final.final_loss < analysis.threshold).mean()),
+    }
 
 
 def _rows(trained: Trained, called: str | None) -> pa.Table:

@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aelle_core.analysis.kept_tables import read_tables, tables_of
-from aelle_core.analysis.prepare import prepare_joint_analysis
+from aelle_core.analysis.kept_tables import read_tables, tables_of_studies
 from aelle_core.analysis.trained import Trained
 from aelle_core.evaluation import protocol_of
 from aelle_core.evaluation.tables.base import Table
@@ -57,5 +56,4 @@ def shipped_tables(name: str, settings: dict[str, Any], *, anew: bool = False) -
             origin, tables = read_tables(path)
         if {key: origin.get(key) for key in wanted} == wanted:
             return tables
-    analysis = prepare_joint_analysis(trained, splits=settings["splits"], seed=settings["seed"])
-    return tables_of(analysis, settings)
+    return tables_of_studies(trained, settings)

@@ -14,7 +14,8 @@ _SAME_LEARNER = (
 )
 _CAPTION = (
     "The paper's numbers come from one split; ours are means over splits with their 95 % intervals. The last "
-    "rows are one learner on the spectrum and on what was drawn for a network that never ran, and the Gaussian process."
+    "rows are not the paper's: ridge and a forest on the spectrum, and the forest and a Gaussian process on what was "
+    "drawn for a network that never ran."
 )
 
 
@@ -34,8 +35,8 @@ def comparison(studies: Sequence[tuple[str, str, Sequence[Table]]]) -> list[Tabl
                 for entry in table.entries
                 if table.name == "end_of_training" and entry.row in _SAME_LEARNER and entry.metric == "f1"
             ]
-            if any(not math.isnan(entry.low) for entry in printed):
-                remarks.append(_in_words(name, printed))
+            if told := [entry for entry in printed if not math.isnan(entry.low)]:  # with an interval
+                remarks.append(_in_words(name, told))
         if known:
             compared.append(Table(f"comparison_{task}", f"The paper and us: {task}", _CAPTION, known + beside, remarks))
     return compared
@@ -48,9 +49,7 @@ def _entry(entry: Entry, study: str) -> Entry:
 
 
 def _in_words(name: str, entries: Sequence[Entry]) -> str:
-    """In words how many of the paper's numbers our intervals hold, and on which side the others lie; what has no
-    interval is not counted."""
-    entries = [entry for entry in entries if not (math.isnan(entry.low) or math.isnan(entry.high))]
+    """In words how many of the paper's numbers our intervals hold, and on which side the others lie."""
     within = sum(entry.paper is not None and entry.low <= entry.paper <= entry.high for entry in entries)
     above = sum(entry.paper is not None and entry.paper > entry.high for entry in entries)
     return (

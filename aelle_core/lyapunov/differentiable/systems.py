@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from aelle_core.cells import Network, dense_jacobian, from_torch
 from aelle_core.cells.base import Cell, State
-from aelle_core.cells.blocks import gates_scaled
 from aelle_core.lyapunov.differentiable.linear import DenseLinear, Linear, MapLinear
-from aelle_core.lyapunov.systems.stack import carried_names, join_carried, split_carried
+from aelle_core.lyapunov.systems.stack import carried_names, input_jacobian_by_slopes, join_carried, split_carried
 
 Advance = Callable[[Tensor | None, Tensor], tuple[Tensor, Linear]]
 """(inputs of a step (batch, features), carried state (batch, carried)) -> the next carried state and the Jacobian."""
@@ -167,9 +166,7 @@ def _input_jacobian(
 ) -> Tensor:
     """Return d new state / d input, (1, batch, units times parts, features), at inputs x (1, batch, features)."""
     if type(cell).drive_slopes is not Cell.drive_slopes:
-        slopes = cell.drive_slopes(weights, drive, state)
-        by_drive = weights["W"].unflatten(1, (-1, cell.units))
-        return torch.cat([gates_scaled(slopes[part], by_drive) for part in kept], dim=-2)
+        return input_jacobian_by_slopes(cell, weights, cell.drive_slopes(weights, drive, state), kept)
 
     def step(given: Tensor) -> Tensor:
         new = cell.step_accompanied(weights, cell.drive(weights, given), state)

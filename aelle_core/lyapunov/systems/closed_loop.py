@@ -213,7 +213,7 @@ class _Along:
             blocks, slopes = cell.linearise_driven(exact, self.activations, self.old)
             return blocks, input_jacobian_by_slopes(cell, weights, slopes, cell.parts)
         blocks = cell.linearise_activated(exact, self.activations, self.old)
-        return blocks, input_jacobian(cell, weights, cell.drive(weights, below), below, self.old)
+        return blocks, _input_jacobian(cell, weights, below, self.old)
 
     def new_hidden(self) -> Tensor:
         return self.cell.step_activated(self.weights, self.activations, self.old)[self.cell.parts[0]]
@@ -225,14 +225,10 @@ def _disturbed(values: Tensor, rounding: Rounding | None) -> Tensor:
     return values * rounding.factors(values.shape[1], values.shape[2], copies_at=0)
 
 
-def input_jacobian(cell: Cell, weights: dict[str, Tensor], drive: Tensor, x: Tensor, state: State) -> Tensor:
-    """Return d new state / d input, (networks, batch, state_size, features), at inputs x (networks, batch, features).
-
-    Cells that know their slopes by the drive give them; all others are differentiated in forward mode, a feature at a
-    time, with derivatives of tanh and sigmoid that keep their digits in saturation.
-    """
-    if type(cell).drive_slopes is not Cell.drive_slopes:
-        return input_jacobian_by_slopes(cell, weights, cell.drive_slopes(weights, drive, state), cell.parts)
+def _input_jacobian(cell: Cell, weights: dict[str, Tensor], x: Tensor, state: State) -> Tensor:
+    """Return d new state / d input, (networks, batch, state_size, features), at inputs x (networks, batch, features),
+    of a cell that does not know its slopes by the drive: in forward mode, a feature at a time, with derivatives of
+    tanh and sigmoid that keep their digits in saturation."""
     arithmetic = WatchedArithmetic(x)
 
     def step(given: Tensor) -> Tensor:

@@ -110,7 +110,8 @@ class StackSystem:
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             exact = self.constants_disturbed(cell, weights, rows, steps, rounding)
-            along_steps, slopes = activations_along(activations), dict[str, Tensor]()
+            along_steps = activations_along(activations)
+            slopes: dict[str, Tensor] = {}
             if layers:  # the layer below is read: how the new state hangs on it is wanted too
                 blocks, slopes = cell.linearise_driven(exact, along_steps, old)
             else:

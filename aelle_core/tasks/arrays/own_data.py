@@ -13,6 +13,13 @@ from aelle_core.tasks.base import Task
 _KEPT = "data.npz"
 
 
+def check_texts(task: str, **given: object) -> None:
+    """Raise UserError for an option of the task that is given and is no text, or an empty one."""
+    for label, text in given.items():
+        if text is not None and (not isinstance(text, str) or not text):
+            raise UserError(f"{task}: {label}={text!r}: expected a text")
+
+
 class OwnData(Task):
     """A task with an option `data`, an address, and `_columns`, which say what the columns of tables are."""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError, unknown_name
 from aelle_core.tasks.arrays.columns import Columns, names_of
-from aelle_core.tasks.arrays.own_data import OwnData
+from aelle_core.tasks.arrays.own_data import OwnData, check_texts
 from aelle_core.tasks.arrays.prepare import Prepared, prepare
 from aelle_core.tasks.arrays.splitting import Splitting
 from aelle_core.tasks.arrays.targets import LEARN, Learn
@@ -56,9 +56,7 @@ class Arrays(OwnData, Supervised):
         super().__init__(seed=seed)
         if learn is not None and learn not in LEARN:
             raise unknown_name("learn of arrays", learn, LEARN)
-        for label, text in (("data", data), ("sequence", sequence), ("time", time)):
-            if text is not None and (not isinstance(text, str) or not text):
-                raise UserError(f"arrays: {label}={text!r}: expected a text")
+        check_texts("arrays", data=data, sequence=sequence, time=time)
         if not isinstance(standardise, bool):
             raise UserError(f"arrays: standardise={standardise!r}: expected true or false")
         self.data, self._standardise = data, standardise

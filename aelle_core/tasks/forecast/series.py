@@ -16,6 +16,7 @@ from aelle_core.tasks.arrays.scaling import Scaling
 from aelle_core.tasks.arrays.splitting import Splitting
 
 Judged = Literal["validation", "test"]
+JUDGED: tuple[Judged, ...] = ("validation", "test")
 
 _MOST_FREE_RUNS = 32
 

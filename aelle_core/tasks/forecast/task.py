@@ -16,11 +16,11 @@ from aelle_core.foundation.whole_numbers import check_whole
 from aelle_core.systems import KnownSystem, get_system
 from aelle_core.systems.divergence import estimated_exponent
 from aelle_core.tasks.arrays.columns import Columns, names_of
-from aelle_core.tasks.arrays.own_data import OwnData
+from aelle_core.tasks.arrays.own_data import OwnData, check_texts
 from aelle_core.tasks.arrays.splitting import Splitting
 from aelle_core.tasks.base import tasks
 from aelle_core.tasks.examples import Examples, Splits
-from aelle_core.tasks.forecast.series import RecordedSeries, Series, SystemSeries
+from aelle_core.tasks.forecast.series import JUDGED, Judged, RecordedSeries, Series, SystemSeries
 from aelle_core.tasks.supervised import Regression
 
 _WINDOW, _STRIDE = 40, 10
@@ -95,8 +95,9 @@ class Forecast(OwnData, Regression):
         loop_warmup: int = 100,
     ) -> None:
         super().__init__(seed=seed)
-        _check_source(data, sequence, time, system=system, parameters=parameters, interval=interval, noise=noise,
-                      series=series, length=length)  # fmt: skip
+        check_texts("forecast", data=None if data == "" else data, sequence=sequence, time=time)
+        _check_one_source(data, system=system, parameters=parameters, interval=interval, noise=noise, series=series,
+                          length=length)  # fmt: skip
         noise, series, length = 0.0 if noise is None else noise, _or(series, 16), _or(length, 1200)
         if data is None:
             window, stride = _or(window, _WINDOW), _or(stride, _STRIDE)
@@ -155,9 +156,7 @@ class Forecast(OwnData, Regression):
             return self._window
         shortest = min(map(len, self._training_series))
         window = max(2, min(_WINDOW, shortest // 20)) if self._window is None else self._window
-        shortest = min(
-            shortest, *(len(series) for part in ("validation", "test") for series in self._judged(part, window))
-        )
+        shortest = min(shortest, *(len(series) for part in JUDGED for series in self._judged(part, window)))
         if shortest <= window:
             raise UserError(
                 f"forecast: a training, validation or test part of {self.source.name} has {counted(shortest, 'step')}: "
@@ -177,13 +176,19 @@ class Forecast(OwnData, Regression):
     def _training_series(self) -> Sequence[Tensor]:
         return self.source.training()
 
-    def _judged(self, part: str, window: int) -> Sequence[Tensor]:
-        return self.source.judged(part, 10 * (window + 1))  # type: ignore[arg-type]
+    def _judged(self, part: Judged, window: int) -> Sequence[Tensor]:
+        return self.source.judged(part, 10 * (window + 1))
 
-    def _standardised(self, series: Tensor) -> Tensor:
+    @cached_property
+    def _scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and spread of each training feature, (features,) each."""
         known = torch.cat(list(self._training_series))
         spread = known.std(dim=0)
-        return ((series - known.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)).float()
+        return known.mean(dim=0), torch.where(spread > 0, spread, 1.0)
+
+    def _standardised(self, series: Tensor) -> Tensor:
+        mean, spread = self._scale
+        return ((series - mean) / spread).float()
 
     def _windows(self, series: Sequence[Tensor], stride: int) -> Examples:
         cut = torch.cat([self._standardised(whole).unfold(0, self.window + 1, stride) for whole in series]).mT
@@ -192,7 +197,7 @@ class Forecast(OwnData, Regression):
     def load(self) -> Splits:
         return Splits(
             self._windows(self._training_series, self.stride),
-            *(self._windows(self._judged(part, self.window), self.window + 1) for part in ("validation", "test")),
+            *(self._windows(self._judged(part, self.window), self.window + 1) for part in JUDGED),
         )
 
     def check(self, batch_size: int = 1, warmup: int = 0) -> None:
@@ -251,11 +256,8 @@ def _or(given: int | None, default: int) -> int:
     return default if given is None else given
 
 
-def _check_source(data: str | None, sequence: str | None, time: str | None, **of_systems: Any) -> None:
-    """Raise UserError where data are named beside options that are a system's, or what names them is no text."""
-    for label, text in (("data", data), ("sequence", sequence), ("time", time)):
-        if text is not None and not isinstance(text, str):
-            raise UserError(f"forecast: {label}={text!r}: expected a text")
+def _check_one_source(data: str | None, **of_systems: Any) -> None:
+    """Raise UserError where data are named beside options that are a system's."""
     given = {name: value for name, value in of_systems.items() if value is not None}
     if data is not None and given:
         name, value = next(iter(given.items()))

@@ -71,7 +71,7 @@ def test_a_study_that_ships_is_its_preset_but_for_the_place_of_its_data() -> Non
 
 def test_other_settings_make_the_tables_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[dict[str, object]] = []
-    monkeypatch.setattr(shipped, "tables_of", lambda analysis, settings: made.append(settings) or [])
+    monkeypatch.setattr(shipped, "tables_of_studies", lambda trained, settings: made.append(settings) or [])
     assert shipped_tables("target", SETTINGS)
     assert made == []
     assert shipped_tables("target", {**SETTINGS, "splits": 3}) == []
