@@ -15,10 +15,10 @@ from aelle_core.analysis.report import draw_report, report_data
 from aelle_core.analysis.saved import fit_aelle, save_analysis
 from aelle_core.analysis.trained import trained_studies
 from aelle_core.evaluation import Measurement, standings
+from aelle_core.evaluation.metrics import METRICS
 from aelle_core.files.places import resolved
 from aelle_core.report import ReportData
 from aelle_core.report.figures import figures
-from aelle_core.report.text_tables import METRICS
 from aelle_core.study import RunDirectory
 from flows.jobs import completed, job
 from flows.parameters import AnalysisParameters, Request, Resources

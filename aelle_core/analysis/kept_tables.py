@@ -13,7 +13,9 @@ from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.trained import Trained, joint_examples
 from aelle_core.evaluation import NetworkExamples, protocol_of
 from aelle_core.evaluation.tables.base import Entry, Table, make_tables
+from aelle_core.evaluation.tables.free_runs import LOOP
 from aelle_core.evaluation.tables.material import Material
+from aelle_core.evaluation.tables.system_left_out import NATS
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
 from aelle_core.foundation.child_processes import joblib_bound_to_this_process
@@ -22,7 +24,7 @@ from aelle_core.study import RunDirectory, Study
 
 _FORMAT = "aelle-tables-3"
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch")
-MAKERS_VERSION = 4
+MAKERS_VERSION = 5
 """The version of what computes tables. Raise it when a change of code changes a number of a table: kept tables of
 another version are then made again, and the tables that ship must be made again before the tests pass."""
 
@@ -49,6 +51,8 @@ def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
         kind: analysis.examples if kind == study.spectra[0] else joint_examples(analysis.trained, kind)[0]
         for kind in study.spectra
     }
+    if analysis.across_systems:
+        kinds[NATS] = joint_examples(analysis.trained, LOOP, in_nats=True)[0]
     parameters = {"target": settings["regress"]}
     how = (settings["splits"], settings["seed"], parameters)
     return make_tables(Material(study.task, kinds, analysis.threshold, *how, jobs=-1))

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aelle_core.analysis.across_systems import UNIT
 from aelle_core.analysis.trained import MISSING, Trained, joint_examples
 from aelle_core.evaluation import NetworkExamples, Split, all_networks, median_threshold, protocol_of, splits_by_network
 from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, Study
+from aelle_core.study.joint import across_systems
 from aelle_core.study.quarantine import quarantined_sentence
 
 
@@ -25,6 +27,16 @@ class Analysis:
     splits: list[Split]
     status_counts: dict[str, int]
     missing: str = ""
+
+    @property
+    def across_systems(self) -> bool:
+        """Whether the studies forecast several systems."""
+        return across_systems([part.study for part in self.trained])
+
+    @property
+    def unit(self) -> str:
+        """The unit of the exponents."""
+        return UNIT if self.across_systems else "nats per step"
 
     @property
     def nights(self) -> list[str]:
@@ -48,8 +60,8 @@ def check_enough_networks(study: Study) -> None:
 def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int) -> Analysis:
     """Read finished studies of one shape for an evaluation of all their networks.
 
-    Raises UserError when one is not finished, when they differ in more than their seeds and numbers of networks, and
-    when all networks ended on one side of the threshold.
+    Raises UserError when one is not finished, where `check_joinable` does, and when all networks ended on one side of
+    the threshold.
     """
     study = trained[0].study
     examples, status_counts = joint_examples(trained)

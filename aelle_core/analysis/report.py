@@ -88,7 +88,8 @@ def shown(
         status_counts=analysis.status_counts,
         data_location="",
         command="",
-        system_exponents=exponents_of_system(study) if study.goal != "loss" else {},
+        system_exponents={} if study.goal == "loss" or analysis.across_systems else exponents_of_system(study),
+        exponent_unit=analysis.unit,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from aelle_core.analysis.across_systems import beside_their_systems
 from aelle_core.evaluation import NetworkExamples
 from aelle_core.evaluation.free_runs import measures
 from aelle_core.foundation.counting import counted
@@ -15,7 +16,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.store.dataset import SpectraStore
 from aelle_core.study import QuarantinedPack, RunDirectory, Study, cohorts
-from aelle_core.study.joint import check_joinable, members
+from aelle_core.study.joint import across_systems, check_joinable, members
 from aelle_core.study.nights import Nights
 from aelle_core.tasks import tasks
 from aelle_core.tasks.forecast import Forecast
@@ -82,21 +83,32 @@ def load_examples(
 
 
 def joint_examples(
-    trained: Sequence[Trained], kind: str | None = None
+    trained: Sequence[Trained], kind: str | None = None, *, in_nats: bool = False
 ) -> tuple[dict[int, NetworkExamples], dict[str, int]]:
     """Return the stored networks of studies of one shape as arrays, epoch by epoch, and how many ended with which
     status; with spectra of that kind, "hidden" or "full", by default the first that the studies name.
+
+    Where they forecast several systems, exponents and outcomes are beside those of each system, see
+    `beside_their_systems`; `in_nats` leaves the exponents in nats per step.
 
     Networks of quarantined packs may be missing: they are counted under the status "missing" and in no epoch's
     arrays. Networks of several studies are different networks: the study's identity goes before their names.
 
     An epoch is there when spectra were taken after it, and a network in it when its own could be computed. One that
     diverged before the end counts, at the epochs that it reached, with the largest final loss of those that did not.
-    Spectra of several sizes are
-    interpolated to the largest. Raises UserError when not all else that was planned is stored, and when the studies
-    differ in more than their seeds and numbers of networks.
+    Spectra of several sizes are interpolated to the largest. Raises UserError when not all else that was planned is
+    stored, and where `check_joinable` does.
     """
-    check_joinable([part.study for part in trained])
+    studies = [part.study for part in trained]
+    check_joinable(studies)
+    if not across_systems(studies):
+        return _examples(trained, kind)
+    examples, counts = zip(*(_examples([part], kind) for part in trained), strict=True)
+    return beside_their_systems(studies, examples, in_nats=in_nats), dict(sum(map(Counter, counts), Counter()))
+
+
+def _examples(trained: Sequence[Trained], kind: str | None = None) -> tuple[dict[int, NetworkExamples], dict[str, int]]:
+    """Return what `joint_examples` does, of studies with the same task options."""
     study = trained[0].study
     rows: list[dict[str, Any]] = []
     missing = 0

@@ -148,14 +148,14 @@ def _write(output: Path | None, name: str, title: str, tables: list[Table], cons
 def _print(table: Table, console: Console) -> None:
     console.print(f"\n{table.title}", style="bold", highlight=False)
     console.print(table.caption, style="dim", highlight=False)
+    for remark in table.remarks:
+        console.print(f"- {remark}", highlight=False)
     if table.entries:
         for header, rows in _blocks(table, console.width):
             shown = Grid(*(Column(title, no_wrap=True) for title in header), box=None, pad_edge=False)
             for row in rows:
                 shown.add_row(*row)
             console.print(shown)
-    for remark in table.remarks:
-        console.print(f"- {remark}", highlight=False)
 
 
 def _blocks(table: Table, width: int) -> Iterator[tuple[list[str], list[list[str]]]]:

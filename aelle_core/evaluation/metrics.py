@@ -10,7 +10,17 @@ import pyarrow as pa
 from scipy.stats import spearmanr
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support
 
-METRICS = ("precision", "recall", "f1", "balanced_accuracy", "rank_correlation", "overall_rank_correlation")
+METRICS = {
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "balanced_accuracy": "balanced accuracy",
+    "overall_rank_correlation": "rank correlation",
+    "rank_correlation": "rank correlation within cells",
+}
+"""A metric's name in a measurement, and what people call it."""
+COMPARED = ("f1", "overall_rank_correlation", "rank_correlation")
+"""What a table shows, and what two classifiers are compared by, on the same splits."""
 
 
 @dataclass(frozen=True)

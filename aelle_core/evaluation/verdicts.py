@@ -1,11 +1,11 @@
 """Which classifier does better on the same splits, in numbers and in plain words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from aelle_core.evaluation.metrics import Measurement
+from aelle_core.evaluation.metrics import COMPARED, METRICS, Measurement
 from aelle_core.evaluation.summary import Summary, corrected_interval, epoch_of_outcome, finalists, summarise
 
 
@@ -28,18 +28,35 @@ def gain(
     return (mean, low, high) if math.isnan(low) else (mean, max(low, least), min(high, -least))
 
 
-def gain_sentence(difference: tuple[float, float, float], row: str, over: str, metric: str) -> str:
-    """In words which of the two does better, with the gain and its interval."""
+def difference_in_words(
+    measurements: Sequence[Measurement], row: str, over: str, epoch: int, metrics: Sequence[str] = COMPARED
+) -> str:
+    """In words which of the two does better at an epoch, with what it gains by each metric; see `gains_in_words`."""
+    return gains_in_words({metric: gain(measurements, row, over, epoch, metric) for metric in metrics}, row, over)
+
+
+def gains_in_words(gains: Mapping[str, tuple[float, float, float]], row: str, over: str) -> str:
+    """In words which of the two does better, with the gain by each metric (mean and interval, as `gain` returns).
+
+    A metric that neither has, such as the rank within cells of whoever says the same of a whole cell, is left out.
+    """
+    known = {METRICS[metric]: difference for metric, difference in gains.items() if not math.isnan(difference[0])}
+    numbers = ", ".join(f"{name} {_signed(difference)}" for name, difference in known.items())
+    if all(math.isnan(low) for _, low, _ in known.values()):
+        return f"Too few splits to tell {row!r} and {over!r} apart: {numbers or 'nothing was measured'}."
+    better = [name for name, (_, low, _) in known.items() if low > 0]
+    worse = [name for name, (_, _, high) in known.items() if high < 0]
+    if not better and not worse:
+        return f"{row!r} and {over!r} cannot be told apart: {numbers}."
+    word, first = ("better", better) if better else ("worse", worse)
+    by = "" if len(first) == len(known) else f" by {' and '.join(first)}"
+    but = f", but worse by {' and '.join(worse)}" if better and worse else ""
+    return f"{row!r} does {word} than {over!r}{by}{but}: {numbers}."
+
+
+def _signed(difference: tuple[float, float, float]) -> str:
     mean, low, high = difference
-    if math.isnan(low):
-        return f"Too few splits to tell {row!r} and {over!r} apart: {metric} {mean:+.3f} on average."
-    if low > 0:
-        verdict = f"{row!r} does better than {over!r}"
-    elif high < 0:
-        verdict = f"{row!r} does worse than {over!r}"
-    else:
-        verdict = f"{row!r} and {over!r} cannot be told apart"
-    return f"{verdict}: {metric} {mean:+.3f} ({low:+.3f} to {high:+.3f})."
+    return f"{mean:+.3f}" + ("" if math.isnan(low) else f" ({low:+.3f} to {high:+.3f})")
 
 
 def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "loss") -> list[str]:
@@ -54,10 +71,14 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
         if (best := finalists(summaries, epoch, outcome_epoch)) is None:
             continue
         spectrum, baseline = best
-        mean, low, high = gain(measurements, spectrum.classifier, baseline.classifier, epoch)
-        numbers = f"The best of each kind: {_f1(spectrum)} against {_f1(baseline)}"
+        difference = gain(measurements, spectrum.classifier, baseline.classifier, epoch)
+        ranks = gain(measurements, spectrum.classifier, baseline.classifier, epoch, "overall_rank_correlation")
+        numbers = f"The best of each kind: {_f1(spectrum)} against {_f1(baseline)}; on the same splits "
+        numbers += f"{_signed(difference)}"
+        numbers += "" if math.isnan(ranks[0]) else f", rank correlation {_signed(ranks)}"
+        _, low, high = difference
         if math.isnan(low):
-            sentences.append(f"Too few splits to judge {moment}. {numbers}; difference {mean:+.3f}.")
+            sentences.append(f"Too few splits to judge {moment}. {numbers}.")
             continue
         said = (
             f"Use the spectrum {moment}: it predicts better than all that is known without it"
@@ -66,7 +87,7 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
             if high < 0
             else f"The spectrum is as good as what is known without it {moment}, within these networks' noise"
         )
-        sentences.append(f"{said}. {numbers}; on the same splits {mean:+.3f} ({low:+.3f} to {high:+.3f}).")
+        sentences.append(f"{said}. {numbers}.")
     if outcome_epoch is not None:
         sentences.append(
             "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."

@@ -45,6 +45,7 @@ class ReportData:
     status_counts          how many networks ended with which status
     free_runs              networks on their own output beside the data; or, in one sentence, why none are shown
     system_exponents       published exponents of the system that is forecast, by rank (from 0), nats per step
+    exponent_unit          the unit of the networks' exponents
     """
 
     title: str
@@ -68,6 +69,7 @@ class ReportData:
     command: str
     free_runs: ShownRuns | str = "No checkpoints were asked for: networks cannot be run again."
     system_exponents: Mapping[int, float] = field(default_factory=dict)
+    exponent_unit: str = "nats per step"
 
     @property
     def last_epoch(self) -> int:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from aelle_core.evaluation import protocol_of, standings
 from aelle_core.evaluation.classifiers.scalar import FLOOR
+from aelle_core.evaluation.metrics import METRICS
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
 from aelle_core.foundation.counting import counted
@@ -30,7 +31,7 @@ from aelle_core.report.inline.plane import plane_picture
 from aelle_core.report.inline.spectra import spectra_picture
 from aelle_core.report.networks import network_rows
 from aelle_core.report.notable import notable, unseen_or_all
-from aelle_core.report.text_tables import METRICS, grid, has_intervals
+from aelle_core.report.text_tables import grid, has_intervals
 
 _MOST_ROWS = 1000
 """Of more networks the page lists these many, so that it stays small."""

@@ -5,16 +5,8 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 
+from aelle_core.evaluation.metrics import METRICS
 from aelle_core.evaluation.tables.base import Entry, Table
-
-METRICS = {
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-    "balanced_accuracy": "balanced accuracy",
-    "overall_rank_correlation": "rank correlation",
-    "rank_correlation": "rank correlation within cells",
-}
 
 
 def grid(table: Table) -> tuple[list[str], list[list[str]]]:
@@ -46,14 +38,15 @@ def number(entry: Entry) -> str:
 
 
 def markdown(title: str, tables: Sequence[Table]) -> str:
-    """Return the tables as a Markdown page."""
+    """Return the tables as a Markdown page: what each says in words, then its numbers."""
     lines = [f"# {title}", ""]
     for table in tables:
         lines += [f"## {table.title}", "", table.caption, ""]
+        lines += [f"- {remark}" for remark in table.remarks]
+        lines += [""] if table.remarks else []
         if table.entries:
             header, rows = grid(table)
             lines += [_line(header), _line(["---"] * len(header)), *map(_line, rows), ""]
-        lines += [line for remark in table.remarks for line in (remark, "")]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Several studies of one shape, with networks of their own, analysed as one."""
+"""Several studies of one shape, with networks of their own, analysed as one: of other seeds, or of other systems."""
 
 import os
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
 
 _FREE = ("seed", "networks", "pack_size")
+_FREE_ACROSS_SYSTEMS = ("name", "task_options")
 _NAME_LENGTH = 58  # leaves room for what is added to it
 
 
@@ -16,8 +17,7 @@ def join(runs: Sequence[RunDirectory], together: RunDirectory) -> None:
     """Make `together` the run directory of the studies in `runs`: it names them, and takes their joint analysis and
     report. Does nothing where it names the same ones already.
 
-    Raises UserError when they differ in more than their seeds and numbers of networks, when two have the same seed, and
-    when the directory holds anything else.
+    Raises UserError where `check_joinable` does, and when the directory holds anything else.
     """
     runs = [part for run in runs for part in members(run) or [run]]
     studies = [run.study() for run in runs]
@@ -48,20 +48,35 @@ def members(run: RunDirectory) -> list[RunDirectory]:
 
 
 def check_joinable(studies: Sequence[Study]) -> None:
-    """Raise UserError when studies differ in more than their seeds and numbers of networks, and when two have the same
-    seed: their networks would be the same."""
-    first = studies[0].to_dict()
+    """Raise UserError when studies differ in more than their seeds, their numbers of networks and the systems that they
+    forecast, and when two of one system have the same seed: their networks would be the same."""
+    first, free = studies[0].to_dict(), _FREE
+    if across_systems(studies):
+        free += _FREE_ACROSS_SYSTEMS
     for study in studies[1:]:
-        differing = [name for name, value in study.to_dict().items() if name not in _FREE and value != first[name]]
+        differing = [name for name, value in study.to_dict().items() if name not in free and value != first[name]]
         if differing:
             raise UserError(
                 f"studies {studies[0].identity} and {study.identity} differ in {', '.join(differing)}: expected them "
-                "to differ in their seeds and numbers of networks alone"
+                "to differ in their seeds, numbers of networks and systems alone"
             )
-    seeds = [study.seed for study in studies]
+    seeds = [(system_of(study), study.seed) for study in studies]
     if len(set(seeds)) < len(seeds):
-        given = ", ".join(map(str, seeds))
+        given = ", ".join(f"{seed} of {system}" if system else str(seed) for system, seed in seeds)
         raise UserError(f"studies of the seeds {given}: expected each seed once, or networks count twice")
+
+
+def system_of(study: Study) -> str | None:
+    """Return the name of the known system that a study forecasts; None where it forecasts none."""
+    system = study.task_options.get("system")
+    return None if system is None else str(system)
+
+
+def across_systems(studies: Sequence[Study]) -> bool:
+    """Return whether studies forecast several known systems: then only what is measured beside each system's own can be
+    compared."""
+    systems = {system_of(study) for study in studies}
+    return len(systems) > 1 and None not in systems
 
 
 def _place(run: RunDirectory, together: RunDirectory) -> str:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from aelle_core.evaluation.metrics import METRICS
 from aelle_core.report import ReportData, save_figures
 from aelle_core.report.figures import figures
 from aelle_core.report.page import Picture, picture
-from aelle_core.report.text_tables import METRICS
 from aelle_core.study import RunDirectory
 from flows.analyse import metrics_table, report_markdown
 from flows.report_link import SHOWN

@@ -112,7 +112,7 @@ def made_of(name: str) -> dict[str, Any]:
     final = analysis.examples[study.epochs]
     aelle = AeLLE(random_state=SEED).fit(final.spectra, final.final_loss)
     taken = (study.task, study.cells, study.spectra[0], final.spectra.shape[1], _counted_steps(study))
-    aelle.takes_ = TakenSpectra(*taken)
+    aelle.takes_ = TakenSpectra(*taken, unit=analysis.unit)
     model, tables = HOME / f"{name}.safetensors", HOME / f"{name}.tables.json"
     aelle.save(model)
     write_tables(tables, tables_recipe(study, analysis, SETTINGS), tables_of(analysis, SETTINGS))

@@ -56,11 +56,26 @@ def _f1(tables: list[Table], row: str) -> tuple[float, float, float]:
 def _what(entry: Mapping[str, Any]) -> str:
     """Return a sentence that says what a dataset holds."""
     study = entry["studies"][0]
-    cells, seeds = ", ".join(study["cells"]), ", ".join(str(run["seed"]) for run in entry["studies"])
+    cells = ", ".join(study["cells"])
+    seeds = ", ".join(sorted({str(run["seed"]) for run in entry["studies"]}))
+    data = repr(study["task"]) + (f" of {', '.join(systems)}" if len(systems := _systems(entry)) > 1 else "")
     return (
         f"Lyapunov spectra, losses and hyperparameters of {entry['networks']} recurrent networks ({cells}; "
-        f"{', '.join(map(str, study['units']))} units) that were trained on {study['task']!r} for {study['epochs']} "
+        f"{', '.join(map(str, study['units']))} units) that were trained on {data} for {study['epochs']} "
         f"epochs, with seed {seeds}: one row for each network and epoch."
+    )
+
+
+def _outcome(entry: Mapping[str, Any]) -> str:
+    """Return what a network is judged by, in words."""
+    goal = entry["studies"][0].get("goal", "loss").replace("_", " ")
+    return f"a final {goal}" + (" in medians of its system" if len(_systems(entry)) > 1 else "")
+
+
+def _systems(entry: Mapping[str, Any]) -> list[str]:
+    """Return the systems that the networks forecast, once each; none for other tasks."""
+    return list(
+        dict.fromkeys(str(run["task_options"]["system"]) for run in entry["studies"] if "system" in run["task_options"])
     )
 
 
@@ -111,7 +126,7 @@ That is a pyarrow.Table, of which `table.to_pandas()`, polars and DuckDB make wh
 
 - Rows: {rows.num_rows}, of which {diverged} have the status "diverged" and no spectrum.
 - Spectra were taken after the epochs {", ".join(map(str, epochs))}.
-- A network counts as good below a final loss of {entry["threshold"]:.4g}: {share:.4g} % are.
+- A network counts as good below {_outcome(entry)} of {entry["threshold"]:.4g}: {share:.4g} % are.
 - File: `{entry["spectra"]["file"]}` (Parquet, zstd), SHA-256 `{entry["spectra"]["sha256"]}`.
 
 ## Columns

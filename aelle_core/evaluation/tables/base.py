@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from aelle_core.evaluation.metrics import Measurement
+from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.summary import summarise
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_remarks
+from aelle_core.evaluation.verdicts import difference_in_words
 from aelle_core.foundation.registry import Registry
 
 
@@ -83,15 +84,22 @@ class TableMaker(ABC):
         return Table(self.name, self.title, caption, entries, self.remarks(material, entries))
 
 
-BASELINES = ("cell alone", "cell and hyperparameters", "Gaussian process on hyperparameters")
-"""What knows no dynamics: the last rows of the paper's tables."""
+BASELINES = (
+    "cell alone", "mean of the cell", "cell and hyperparameters", "Gaussian process on hyperparameters",
+    "Gaussian process with loss",
+)  # fmt: skip
+"""What sees no spectrum: the last rows of the paper's tables."""
 
 
 class EarlyTable(TableMaker):
-    """Classifiers in the first half of training, one column for each epoch, and the baselines beside them."""
+    """Classifiers in the first half of training, one column for each epoch, and the baselines beside them.
+
+    `rivals` are the pairs of rows whose differences are told, at the first two of these epochs.
+    """
 
     shown: ClassVar[Sequence[str]]
-    metrics: ClassVar[Sequence[str]] = ("f1",)
+    metrics: ClassVar[Sequence[str]] = COMPARED
+    rivals: ClassVar[Sequence[tuple[str, str]]] = ()
 
     def absent(self, material: Material) -> str | None:
         return None if material.early_epochs else "Not made: the study has no spectra from the first half of training."
@@ -106,8 +114,16 @@ class EarlyTable(TableMaker):
 
     def entries(self, material: Material) -> list[Entry]:
         columns = {epoch: column_of(epoch) for epoch in material.early_epochs}
-        measurements = self.measured(material)
-        return entries_of(self.name, material.task, measurements, self.rows(material), self.metrics, columns)
+        self._measured = self.measured(material)
+        return entries_of(self.name, material.task, self._measured, self.rows(material), self.metrics, columns)
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        differences = [
+            f"At epoch {epoch}, {difference_in_words(self._measured, row, over, epoch)}"
+            for epoch in material.early_epochs[:2]
+            for row, over in self.rivals
+        ]
+        return [*differences, *super().remarks(material, entries)]
 
 
 table_makers: Registry[TableMaker] = Registry("table", "aelle_core.evaluation.tables")

@@ -8,17 +8,17 @@ from aelle_core.evaluation.classifiers.base import Classifier
 from aelle_core.evaluation.classifiers.cell_and_hyperparameters import ForestClassifier
 from aelle_core.evaluation.classifiers.forest_on_spectrum import spectrum_features
 from aelle_core.evaluation.examples import NetworkExamples
-from aelle_core.evaluation.metrics import Measurement
+from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 from aelle_core.evaluation.tables.material import Material
-from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.evaluation.verdicts import difference_in_words
 
 PARTS = ("hyperparameters", "loss", "spectrum")
 COMBINATIONS = (
     ("hyperparameters",), ("loss",), ("spectrum",), ("hyperparameters", "loss"), ("hyperparameters", "spectrum"),
     ("loss", "spectrum"), ("hyperparameters", "loss", "spectrum"),
 )  # fmt: skip
-_COMPARED = (
+_RIVALS = (
     ("spectrum", "hyperparameters"), ("loss + spectrum", "loss"), ("hyperparameters + spectrum", "hyperparameters"),
     ("hyperparameters + loss + spectrum", "hyperparameters + loss"),
 )  # fmt: skip
@@ -52,11 +52,11 @@ def combination(parts: Sequence[str]) -> type[Classifier]:
 
 @table_makers.register("combinations")
 class Combinations(TableMaker):
-    """F1 of one learner with and without the spectrum."""
+    """One learner with and without the spectrum."""
 
     title = "What the spectrum adds"
     caption = (
-        "F1 of a random forest on every combination of cell and hyperparameters, present validation loss, and the "
+        "A random forest on every combination of cell and hyperparameters, present validation loss, and the "
         "spectrum (ten AeLLE components, AeLLE's predicted loss, largest and mean exponent); splits of {end}."
     )
     order = 5
@@ -75,13 +75,11 @@ class Combinations(TableMaker):
         self._measured = self._measurements(material)
         columns = {epoch: column_of(epoch) for epoch in self._epochs(material)}
         rows = [" + ".join(parts) for parts in COMBINATIONS]
-        return entries_of(self.name, material.task, self._measured, rows, ("f1",), columns)
+        return entries_of(self.name, material.task, self._measured, rows, COMPARED, columns)
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
-        sentences = super().remarks(material, entries)
+        sentences = []
         for epoch in self._epochs(material):
-            for row, over in _COMPARED:
-                sentences.append(
-                    f"At epoch {epoch}, {gain_sentence(gain(self._measured, row, over, epoch), row, over, 'F1')}"
-                )
-        return sentences
+            for row, over in _RIVALS:
+                sentences.append(f"At epoch {epoch}, {difference_in_words(self._measured, row, over, epoch)}")
+        return [*sentences, *super().remarks(material, entries)]

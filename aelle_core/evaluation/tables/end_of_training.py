@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from aelle_core.evaluation.metrics import COMPARED
 from aelle_core.evaluation.tables.base import Entry, TableMaker, entries_of, table_makers
 from aelle_core.evaluation.tables.material import Material
-from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.evaluation.verdicts import difference_in_words
 
 _ROWS = (
     "LE mean, median", "LE max, median", "LE PC1, median", "AeLLE median", "LE mean", "LE max", "LE PC1", "AeLLE PC1",
@@ -12,8 +13,7 @@ _ROWS = (
     "ridge on spectrum", "forest on spectrum", "cell alone", "mean of the cell", "cell and hyperparameters",
     "Gaussian process on hyperparameters",
 )  # fmt: skip
-_METRICS = ("f1", "overall_rank_correlation", "rank_correlation")
-_COMPARED = (
+_RIVALS = (
     ("AeLLE predictor", "ridge on spectrum"),
     ("forest on spectrum", "cell and hyperparameters"),
     ("AeLLE predictor", "Gaussian process on hyperparameters"),
@@ -35,19 +35,8 @@ class EndOfTraining(TableMaker):
 
     def entries(self, material: Material) -> list[Entry]:
         columns = {material.last_epoch: "end of training"}
-        return entries_of(
-            self.name,
-            material.task,
-            material.at_the_end,
-            _ROWS,
-            ("f1", "overall_rank_correlation", "rank_correlation"),
-            columns,
-        )
+        return entries_of(self.name, material.task, material.at_the_end, _ROWS, COMPARED, columns)
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
-        sentences = []
-        for row, over in _COMPARED:
-            for metric, name in (("f1", "F1"), ("overall_rank_correlation", "rank correlation")):
-                difference = gain(material.at_the_end, row, over, material.last_epoch, metric)
-                sentences.append(gain_sentence(difference, row, over, name))
+        sentences = [difference_in_words(material.at_the_end, row, over, material.last_epoch) for row, over in _RIVALS]
         return [*sentences, *super().remarks(material, entries)]

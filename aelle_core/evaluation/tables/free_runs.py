@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.metrics import Measurement
+from aelle_core.evaluation.examples import NetworkExamples
+from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.splits.by_network import Split
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 from aelle_core.evaluation.tables.combinations import combination
 from aelle_core.evaluation.tables.material import Material
-from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.evaluation.verdicts import difference_in_words, gain
 
 LOOP = "closed_loop"
 _KNOWN: dict[str, tuple[tuple[str, ...], bool]] = {
@@ -25,8 +26,8 @@ _KNOWN: dict[str, tuple[tuple[str, ...], bool]] = {
     "all of these": (("hyperparameters", "loss", "spectrum"), True),
 }
 """Row -> what a random forest is given, and whether the spectrum is the closed loop's."""
+_OURS = "closed-loop spectrum"
 _AELLE = ("AeLLE median", "AeLLE predictor")
-_METRICS = ("f1", "rank_correlation")
 
 
 class FreeRunTable(TableMaker):
@@ -53,28 +54,35 @@ class FreeRunTable(TableMaker):
                 if of_loop == loop and (driven or row != "driven spectrum")
             }
             kind = LOOP if loop or driven is None else driven
-            measurements = material.measure(splits, material.moments, chosen, kind)
+            measurements = material.measure(splits, material.epochs, chosen, kind)
             rows += list(chosen)
             if loop:
                 aelle = {name: classifiers[name] for name in _AELLE}
-                named = material.measure(splits, material.moments, aelle, kind)
+                named = material.measure(splits, material.epochs, aelle, kind)
                 measurements += [
                     dataclasses.replace(measurement, classifier=f"{measurement.classifier}, closed-loop spectrum")
                     for measurement in named
                 ]
                 rows += [f"{name}, closed-loop spectrum" for name in _AELLE]
             self._measured += measurements
-        columns = {epoch: column_of(epoch) for epoch in material.moments}
-        return entries_of(self.name, material.task, self._measured, rows, _METRICS, columns)
+        columns = {epoch: column_of(epoch) for epoch in material.epochs}
+        return entries_of(self.name, material.task, self._measured, rows, COMPARED, columns)
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
-        last, row = material.last_epoch, "closed-loop spectrum"
-        others = [name for name in ("loss", "hyperparameters and loss", "driven spectrum") if self._has(name)]
-        compared = [
-            f"At the end of training, {gain_sentence(gain(self._measured, row, over, last), row, over, 'F1')}"
-            for over in others
-        ]
-        return [*super().remarks(material, entries), *compared]
+        rivals = ("loss", "hyperparameters", "hyperparameters and loss", "driven spectrum")
+        told = [sentence for over in rivals if self._has(over) for sentence in self._contest(over, material.epochs)]
+        return [*told, *super().remarks(material, entries)]
+
+    def _contest(self, over: str, epochs: Sequence[int]) -> list[str]:
+        """Sentences: how the closed loop's spectrum does against another row at the end, and from when on."""
+        ahead = [gain(self._measured, _OURS, over, epoch)[1] > 0 for epoch in epochs]
+        sentences = [f"At the end of training, {difference_in_words(self._measured, _OURS, over, epochs[-1])}"]
+        if all(ahead):
+            sentences.append(f"At every epoch it has a higher F1 than {over!r}.")
+        elif all(ahead[-2:]):
+            since = epochs[max(place for place, is_ahead in enumerate(ahead) if not is_ahead) + 1]
+            sentences.append(f"From epoch {since} on it has a higher F1 than {over!r} at every epoch.")
+        return sentences
 
     def _has(self, row: str) -> bool:
         return any(measurement.classifier == row for measurement in self._measured)
@@ -86,33 +94,38 @@ class FreeRunsAcrossSplits(FreeRunTable):
 
     title = "Which networks keep behaving on their own output"
     caption = (
-        "F1 and rank correlation (within cells) of a random forest on what is known of a network at an epoch, and of "
-        "AeLLE on closed-loop spectra; splits of {end} by network. Good is what the study's goal says, at the end."
+        "A random forest on what is known of a network at an epoch, and AeLLE on closed-loop spectra; splits of {end} "
+        "by network. Good is what the study's goal says, at the end."
     )
     order = 11
 
 
-def seed_of(network: str) -> str:
-    """Return the study that a network of joint studies is from; nothing for a network of a single study."""
-    return network.rpartition("/")[0]
+def origins(examples: NetworkExamples) -> np.ndarray:
+    """Return where networks of joint studies are from, (n,): the system where they forecast several, else the study;
+    empty for networks of a single study."""
+    return np.array([network.partition("/")[0] if "/" in network else "" for network in map(str, examples.networks)])
 
 
-@table_makers.register("free_runs_across_seeds")
-class FreeRunsAcrossSeeds(FreeRunTable):
-    """Learned on the studies of some seeds, tested on the study of another seed, whose data differ."""
+@table_makers.register("free_runs_left_out")
+class FreeRunsLeftOut(FreeRunTable):
+    """Learned on the networks of some studies, tested on those of another one, whose data differ."""
 
-    title = "The same on networks and data of another seed"
+    title = "The same on data never seen"
     caption = (
-        "Learned on all other seeds' networks (80 and 20 % for training and cuts), tested on those of the seed left "
-        "out, whose data are others, too; the mean over the seeds left out, with the interval over these."
+        "Learned on the networks of all other seeds, or, where there are several systems, of all other systems (80 and "
+        "20 % for training and cuts); tested on those of the one left out, whose data are others, too; the mean over "
+        "those left out, with the interval over them."
     )
     order = 12
 
     def absent(self, material: Material) -> str | None:
-        if len(set(map(seed_of, map(str, material.everyone.networks)))) < 2:
-            return "Not made: leaving a seed out needs studies of at least two seeds; join them with --together."
+        if len(set(origins(material.everyone))) < 2:
+            return (
+                "Not made: leaving one out needs studies of at least two seeds, or of two systems; join them with "
+                "--together."
+            )
         return super().absent(material)
 
     def splits(self, material: Material) -> list[Split]:
-        labels = np.array([seed_of(str(network)) for network in material.everyone.networks])
-        return [split for _, split in splits_by_group(material.everyone, labels, seed=material.seed)]
+        everyone = material.everyone
+        return [split for _, split in splits_by_group(everyone, origins(everyone), seed=material.seed)]

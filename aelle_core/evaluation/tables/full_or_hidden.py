@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 
 from aelle_core.evaluation.classifiers.base import classifiers
-from aelle_core.evaluation.metrics import Measurement
+from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
 from aelle_core.evaluation.tables.material import Material
-from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.evaluation.verdicts import difference_in_words
 
 _ROWS = ("LE mean", "LE max", "LE PC1", "AeLLE PC1", "AeLLE predictor", "linear on raw")
 KINDS = ("full", "hidden")
@@ -15,12 +15,12 @@ KINDS = ("full", "hidden")
 
 @table_makers.register("kinds")
 class Kinds(TableMaker):
-    """F1 by kind of spectrum."""
+    """F1 and rank correlations by kind of spectrum."""
 
     title = "Full-state against hidden-state spectra"
     caption = (
-        "F1 from the spectrum of the whole state (of an LSTM: h and c) and from the paper's, of h alone; the same "
-        "splits of {end}."
+        "Classifiers on the spectrum of the whole state (of an LSTM: h and c) and on the paper's, of h alone; the "
+        "same splits of {end}."
     )
     order = 10
 
@@ -40,12 +40,12 @@ class Kinds(TableMaker):
         ]
         rows = [f"{name}, {kind}" for name in _ROWS for kind in KINDS]
         columns = {epoch: column_of(epoch) for epoch in material.moments}
-        return entries_of(self.name, material.task, self._measured, rows, ("f1",), columns)
+        return entries_of(self.name, material.task, self._measured, rows, COMPARED, columns)
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         first = min(material.examples)
         return [
-            f"At epoch {first}, {gain_sentence(gain(self._measured, full, hidden, first), full, hidden, 'F1')}"
+            f"At epoch {first}, {difference_in_words(self._measured, full, hidden, first)}"
             for name in ("AeLLE predictor", "linear on raw")
             for full, hidden in [(f"{name}, full", f"{name}, hidden")]
         ]

@@ -64,9 +64,14 @@ class Material:
         return self.kinds[self.kind]
 
     @property
+    def epochs(self) -> list[int]:
+        """Every epoch with spectra, in order."""
+        return sorted(self.examples)
+
+    @property
     def last_epoch(self) -> int:
         """The last epoch of training."""
-        return max(self.examples)
+        return self.epochs[-1]
 
     @property
     def final(self) -> NetworkExamples:
@@ -82,7 +87,7 @@ class Material:
     def early_epochs(self) -> list[int]:
         """Epochs of the first half of training (rounded up), at most seven, the first and the last among them;
         none where the study has no spectra of it."""
-        half = [epoch for epoch in sorted(self.examples) if epoch <= (self.last_epoch + 1) // 2]
+        half = [epoch for epoch in self.epochs if epoch <= (self.last_epoch + 1) // 2]
         return (
             [half[index] for index in sorted({round(sixth * (len(half) - 1) / 6) for sixth in range(7)})]
             if half
@@ -112,12 +117,13 @@ class Material:
         epochs: Sequence[int],
         chosen: Mapping[str, type[Classifier]],
         kind: str | None = None,
+        threshold: float | None = None,
     ) -> list[Measurement]:
-        """Return the chosen classifiers at these epochs on every split."""
+        """Return the chosen classifiers at these epochs on every split, for the study's threshold or another one."""
         kind = kind or self.kind
         examples = {epoch: self.kinds[kind][epoch] for epoch in epochs}
         self._fit([split for split in splits if (kind, split.train) not in self._fitted], kind)
-        how = {"threshold": self.threshold, "seed": self.seed}
+        how = {"threshold": self.threshold if threshold is None else threshold, "seed": self.seed}
         by_split = Parallel(n_jobs=self.jobs)(
             delayed(evaluate_classifiers)(self._fitted[kind, split.train], examples, split, dict(chosen), **how)
             for split in splits

@@ -63,16 +63,16 @@ def _row(depth: int) -> str:
 
 @table_makers.register("medians")
 class Medians(EarlyTable):
-    """F1 of 2^d cells, by epoch."""
+    """2^d cells, by epoch."""
 
     title = "Table 4: cells between medians"
     caption = (
-        "F1 where the medians of the first d AeLLE components cut the space into 2^d cells and a cell says what most "
-        "of its training networks did; splits of {early}. An empty cell takes the answer of the cell without "
-        "its last median."
+        "The medians of the first d AeLLE components cut the space into 2^d cells, and a cell says what most of its "
+        "training networks did; splits of {early}. An empty cell takes the answer of the cell without its last median."
     )
     order = 4
     shown = tuple(map(_row, DEPTHS))
+    rivals = ((_row(DEPTHS[-1]), _row(1)), (_row(1), "Gaussian process on hyperparameters"))
 
     def measured(self, material: Material) -> list[Measurement]:
         chosen = {_row(depth): median_cells(depth) for depth in DEPTHS}

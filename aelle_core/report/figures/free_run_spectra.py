@@ -55,7 +55,7 @@ class GoodAndBadSpectra(FreeRunFigure):
             symmetric_logarithm(axes)
         axes.set(
             xlabel="index of the exponent",
-            ylabel=f"{_KINDS.get(data.study['spectra'][0], 'network')} exponent (nats per step)",
+            ylabel=f"{_KINDS.get(data.study['spectra'][0], 'network')} exponent ({data.exponent_unit})",
             xticks=index if len(index) <= 30 else index[::5],
         )
         figure.legend(loc="outside upper left", ncols=3, frameon=False)

@@ -48,7 +48,7 @@ class SpectraPlaneLosses(ReportFigure):
         plain_numbers(losses.yaxis)
         losses.set_xticks(range(len(groups)), groups, rotation=45, ha="right")
         curves.axhline(0, color="0.7", linewidth=0.8)
-        curves.set(xlabel="index of the exponent", ylabel="exponent (nats per step)")
+        curves.set(xlabel="index of the exponent", ylabel=f"exponent ({data.exponent_unit})")
         if np.abs(spectra).max() > 1:
             symmetric_logarithm(curves)
         plane_axes.set(xlabel="AeLLE component 1", ylabel="AeLLE component 2")

@@ -56,5 +56,5 @@ class Spectra(ReportFigure):
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=3 if columns > 3 else 1, frameon=False)
         figure.supxlabel("index of the exponent", fontsize=10)
-        figure.supylabel("exponent (nats per step)", fontsize=10)
+        figure.supylabel(f"exponent ({data.exponent_unit})", fontsize=10)
         return figure

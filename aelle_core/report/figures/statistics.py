@@ -63,7 +63,7 @@ class StatisticsThroughTraining(ReportFigure):
             axes.set_title(name, fontsize=10)
             axes.set_xticks(positions, list(map(str, stages)))
             axes.spines[["top", "right"]].set_visible(False)
-            unit = " (nats per step)" if name in ("LE mean", "LE max") else ""
+            unit = f" ({data.exponent_unit})" if name in ("LE mean", "LE max") else ""
             axes.set(xlabel="epoch", ylabel=f"value{unit}")
         handles = [
             Patch(color=GOOD, alpha=0.6, label="ended well"),

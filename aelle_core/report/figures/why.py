@@ -37,7 +37,7 @@ class Why(ReportFigure):
         figure = blank(9.0, 3.9)
         attributed, latent = figure.subplots(1, 2)
         _draw_attributions(attributed, explanation, data.good)
-        _draw_latent(latent, explanation)
+        _draw_latent(latent, explanation, data.exponent_unit)
         for axes in (attributed, latent):
             axes.axhline(0, color="0.7", linewidth=0.8, zorder=0)
             axes.set_xlabel("index of the exponent")
@@ -56,7 +56,7 @@ def _draw_attributions(axes: Axes, explanation: Explanation, good: np.ndarray) -
     axes.legend(frameon=False, fontsize="small")
 
 
-def _draw_latent(axes: Axes, explanation: Explanation) -> None:
+def _draw_latent(axes: Axes, explanation: Explanation, unit: str) -> None:
     curves = []
     leading = explanation.leading(_LATENT)
     carrying = [dimension for dimension in leading if abs(explanation.shares[dimension]) >= _LEAST] or leading[:1]
@@ -68,5 +68,5 @@ def _draw_latent(axes: Axes, explanation: Explanation) -> None:
     if np.abs(curves).max() > 3:
         symmetric_logarithm(axes)
     axes.margins(y=0.18)  # room for the legend
-    axes.set_ylabel("change of the exponent (nats per step)\nas the predicted loss rises")
+    axes.set_ylabel(f"change of the exponent ({unit})\nas the predicted loss rises")
     axes.legend(frameon=False, fontsize="small")

@@ -17,8 +17,8 @@ SYSTEMS: dict[str, dict[str, Any]] = {
 
 @registry.register("forecasters")
 class Forecasters(Preset):
-    """GRUs and reservoirs that forecast Lorenz-63, or another system by `--option system=rossler`; all systems and the
-    table that leaves one out at a time: `python -m aelle_core.analysis.forecasters`."""
+    """GRUs and reservoirs that forecast Lorenz-63, or another system by `--option system=rossler`; studies of several
+    systems are joined by `aelle analyse ... --together`, which leaves one out at a time."""
 
     purpose = "Forecasters of one system by --option system=NAME, smaller than lorenz; to be compared across systems"
 

@@ -37,7 +37,6 @@ class Lorenz(Preset):
             ranges=RANGES,
             spectra=("closed_loop", "full"),
             exponents=8,
-            spectrum_epochs=(0, 2, 8),
             spectrum_sequences=8,
             goal="climate",
             pack_size=40,

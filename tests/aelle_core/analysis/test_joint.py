@@ -82,7 +82,9 @@ def test_a_joint_run_is_joined_by_its_members(runs: list[RunDirectory], joint: R
 def test_studies_that_do_not_go_together_are_refused(runs: list[RunDirectory], tmp_path: Path) -> None:
     other = RunDirectory(tmp_path / "other")
     other.prepare(SHARED.replace(epochs=2, seed=5), {})
-    with pytest.raises(UserError, match="differ in epochs: expected them to differ in their seeds and numbers of netw"):
+    with pytest.raises(
+        UserError, match="differ in epochs: expected them to differ in their seeds, numbers of networks"
+    ):
         join([runs[0], other], RunDirectory(tmp_path / "both"))
     same = RunDirectory(tmp_path / "same")
     same.prepare(SHARED.replace(networks=9), {})

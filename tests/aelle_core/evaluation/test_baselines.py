@@ -9,7 +9,7 @@ from aelle_core.aelle.estimator import AeLLE
 from aelle_core.evaluation import Measurement, NetworkExamples, classifiers, verdicts
 from aelle_core.evaluation.classifiers.gaussian_process import OnColumns, SameCell
 from aelle_core.evaluation.summary import corrected_interval
-from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.evaluation.verdicts import gain, gains_in_words
 
 
 def networks(count: int, seed: int) -> NetworkExamples:
@@ -86,7 +86,7 @@ def test_few_splits_give_no_interval_and_no_winner() -> None:
     ranks = (("AeLLE predictor", "spectrum"), ("cell alone", "baseline"))
     few = [measurement(name, kind, split, 0.5 + 0.3 * split) for name, kind in ranks for split in (0, 1)]
     gained = gain(few, "AeLLE predictor", "cell alone", 3)
-    assert gain_sentence(gained, "a", "b", "F1") == "Too few splits to tell 'a' and 'b' apart: F1 +0.000 on average."
+    assert gains_in_words({"f1": gained}, "a", "b") == "Too few splits to tell 'a' and 'b' apart: F1 +0.000."
     assert any(sentence.startswith("Too few splits to judge after the last epoch (3)") for sentence in verdicts(few, 3))
 
 

@@ -22,7 +22,7 @@ from aelle_core.evaluation import (
     summarise,
     verdicts,
 )
-from aelle_core.evaluation.metrics import measured, rank_correlation_within_cells
+from aelle_core.evaluation.metrics import COMPARED, METRICS, Measurement, measured, rank_correlation_within_cells
 from aelle_core.evaluation.summary import corrected_interval
 from aelle_core.evaluation.tables.material import Material
 
@@ -134,6 +134,12 @@ def test_measurements_and_verdicts() -> None:
     assert "current loss (F1" not in sentences[2]
     assert "the outcome itself" in sentences[3]
     assert len(verdicts(measurements, 1, goal="climate")) == 3  # the loss is no outcome there, and takes part
+
+
+def test_every_metric_is_of_a_measurement_and_has_a_name_of_its_own() -> None:
+    fields = {field.name for field in dataclasses.fields(Measurement)}
+    assert set(COMPARED) < set(METRICS) < fields
+    assert len(set(METRICS.values())) == len(METRICS)
 
 
 def test_interval_is_nadeau_and_bengios() -> None:

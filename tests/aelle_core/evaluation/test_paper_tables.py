@@ -20,7 +20,7 @@ from aelle_core.evaluation.tables.combinations import combination
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.tables.paper_4_medians import median_cells
 from aelle_core.evaluation.tables.paper_numbers import paper_number, paper_tasks
-from aelle_core.evaluation.verdicts import gain, gain_sentence
+from aelle_core.evaluation.verdicts import difference_in_words, gain, gains_in_words
 from aelle_core.foundation.errors import UserError
 from aelle_core.report.text_tables import comma_separated, grid, markdown
 
@@ -203,15 +203,24 @@ def test_what_training_does_not_change_is_measured_once_and_says_the_same() -> N
 
 def test_gains_are_taken_split_by_split() -> None:
     def one(name: str, split: int, f1: float) -> Measurement:
-        return Measurement(name, "spectrum", 0, split, f1, f1, f1, f1, f1, 40, 10)
+        return Measurement(name, "spectrum", 0, split, f1, f1, f1, f1, math.nan, 40, 10, -f1)
 
     pairs = [(0.5, 0.4), (0.9, 0.8), (0.7, 0.6)]
-    gained = gain(
-        [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)], "x", "y", 0
+    measured = [one(n, s, v) for s, pair in enumerate(pairs) for n, v in zip(("x", "y"), pair, strict=True)]
+    assert gain(measured, "x", "y", 0) == pytest.approx((0.1, 0.1, 0.1))
+    assert difference_in_words(measured, "x", "y", 0) == (
+        "'x' does better than 'y' by F1, but worse by rank correlation: F1 +0.100 (+0.100 to +0.100), rank "
+        "correlation -0.100 (-0.100 to -0.100)."  # nobody has a rank within cells
     )
-    assert gained == pytest.approx((0.1, 0.1, 0.1))
-    assert gain_sentence(gained, "x", "y", "F1").startswith("'x' does better than 'y': F1 +0.100")
-    assert "cannot be told apart" in gain_sentence((0.1, -0.1, 0.3), "x", "y", "F1")
+
+
+def test_who_does_better_is_said_in_words() -> None:
+    better, open_, none = (0.1, 0.05, 0.15), (0.1, -0.1, 0.3), (math.nan, math.nan, math.nan)
+    assert gains_in_words({"f1": better, "rank_correlation": none}, "x", "y").startswith("'x' does better than 'y': F1")
+    partly = gains_in_words({"f1": better, "rank_correlation": open_}, "x", "y")
+    assert partly.startswith("'x' does better than 'y' by F1: F1 +0.100 (+0.050 to +0.150), rank correlation within")
+    assert "'x' and 'y' cannot be told apart: F1 +0.100" in gains_in_words({"f1": open_}, "x", "y")
+    assert gains_in_words({"f1": none}, "x", "y") == "Too few splits to tell 'x' and 'y' apart: nothing was measured."
 
 
 def test_the_papers_numbers_stand_beside_ours(separable: dict[str, Table]) -> None:
