@@ -22,7 +22,7 @@ def beside_their_systems(
     """Return the networks of studies of several systems as one, epoch by epoch, from those of each study.
 
     Outcomes are over the median outcome of the network's own study, so that a good network has less than 1 whatever
-    the system; exponents are over the system's largest exponent, or `in_nats` per step as they are. A network's name has
+    the system; exponents are over the system's largest, or `in_nats` per step as they are. A network's name has
     its system before it. Raises UserError where no largest exponent of a system is published.
     """
     joined: dict[int, NetworkExamples] = {}

@@ -50,9 +50,8 @@ def members(run: RunDirectory) -> list[RunDirectory]:
 def check_joinable(studies: Sequence[Study]) -> None:
     """Raise UserError when studies differ in more than their seeds, their numbers of networks and the systems that they
     forecast, and when two of one system have the same seed: their networks would be the same."""
-    first, free = studies[0].to_dict(), _FREE
-    if across_systems(studies):
-        free += _FREE_ACROSS_SYSTEMS
+    first = studies[0].to_dict()
+    free = {*_FREE, *(_FREE_ACROSS_SYSTEMS if across_systems(studies) else ())}
     for study in studies[1:]:
         differing = [name for name, value in study.to_dict().items() if name not in free and value != first[name]]
         if differing:

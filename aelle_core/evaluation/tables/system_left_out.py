@@ -38,8 +38,8 @@ class SystemLeftOut(TableMaker):
     caption = (
         "After the last epoch. Learned on the networks of all other systems (80 and 20 % for training and cuts), "
         "tested on those of the system named above. The last column is the mean over systems with its 95 % interval. "
-        "Exponents are in units of the system's largest, where a row does not say nats; a good network is better than the "
-        "median of its system."
+        "Exponents are in units of the system's largest, where a row does not say nats; a good network is better than "
+        "the median of its system."
     )
     order = 13
 
