@@ -87,6 +87,25 @@ def test_the_loss_below_the_threshold_is_blind_until_it_gets_there(separable: di
     assert early.mean == 0
 
 
+def test_the_early_table_has_every_row_for_the_median_and_for_the_printed_threshold() -> None:
+    """Losses that are final from the start: below the threshold already is then right by either label."""
+    losses = np.random.default_rng(1).permutation(np.geomspace(0.1, 1, COUNT))
+    examples = {epoch: replace(networks(epoch), loss=losses, final_loss=losses) for epoch in (0, 1, 2, 4)}
+    table = table_makers["pretrained"]().make(Material("smnist", {"hidden": examples}, 0.5, 2, 0, FAST))
+    rows = [row for row, _ in table.rows()]
+    by_median = list(dict.fromkeys(row for row in rows if not row.endswith(", 0.22")))
+    assert list(dict.fromkeys(rows)) == by_median + [f"{row}, 0.22" for row in by_median]
+    assert {"AeLLE pre-trained", "current loss", "mean of the cell", "Gaussian process with loss"} <= set(by_median)
+    for row in ("loss below threshold", "loss below threshold, 0.22"):
+        entry = table.at(row, "f1", "epoch 0")
+        assert entry is not None
+        assert entry.mean == 1
+    every, few = (table.at(f"AeLLE pre-trained{label}", "precision", "epoch 0") for label in ("", ", 0.22"))
+    assert every is not None
+    assert few is not None
+    assert few.mean < every.mean  # a third of the networks are good by the printed one
+
+
 def test_no_network_is_on_two_sides_of_a_split() -> None:
     made = material()
     groups = [split for _, split in splits_by_group(made.final, made.final.cells, seed=0)]
