@@ -11,7 +11,7 @@ from aelle_core.cells.blocks import Blocks
 
 
 class ActivatedCell(Cell):
-    """A cell without constants that computes `activations` once, and from them both its new state and its Jacobian.
+    """A cell that computes `activations` once, and from them both its new state and its Jacobian.
 
     A subclass defines `activations`, `step_activated` and `linearise_driven`, and what every cell defines but
     `linearise`. Raises TypeError where one defines `linearise`, which spectra would pass by.

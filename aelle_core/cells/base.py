@@ -40,6 +40,7 @@ class Cell(ABC):
     exact_constants: ClassVar[tuple[str, ...]] = ()  # those that no rounding of products or differences touches
     fixed: ClassVar[bool] = False  # whether its weights stay as they were drawn: only the readout is trained
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
+    drive_weights: ClassVar[str] = "W"  # the prepared weights by which `drive` multiplies inputs
     input_weights: ClassVar[str | None] = None  # the parameter that inputs are multiplied by; None: no gain on it
     forget_gate: ClassVar[tuple[str, int] | None] = None  # the bias of the gate that keeps the state, and its block
 

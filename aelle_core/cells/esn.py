@@ -6,9 +6,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.activated import ActivatedCell
+from aelle_core.cells.base import State, cells
 from aelle_core.cells.blocks import Block, Blocks
-from aelle_core.cells.derivatives import tanh_with_derivative
+from aelle_core.cells.derivatives import tanh_derivative
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.ranges import Range
 
@@ -16,7 +17,7 @@ DENSITY = 0.2
 
 
 @cells.register("esn")
-class EchoStateNetwork(Cell):
+class EchoStateNetwork(ActivatedCell):
     """h' = (1 - leak) h + leak tanh(input_scale W x + U h + b): only what reads h is trained.
 
     State: h (networks, batch, units). U is sparse: each entry is there with probability 0.2 (of fewer than 20 units:
@@ -66,11 +67,20 @@ class EchoStateNetwork(Cell):
         return torch.baddbmm(weights["b"], inputs, weights["W"].mT)
 
     def step(self, weights: Mapping[str, Tensor], drive: Tensor, state: State, noise: Tensor | None = None) -> State:
-        new = torch.tanh(torch.baddbmm(drive, state["h"], weights["U"].mT))
-        return {"h": (1 - weights["leak"]) * state["h"] + weights["leak"] * new}
+        return self.step_activated(weights, self.activations(weights, drive, state), state)
 
-    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+    def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """Return the pre-activation."""
+        return {"a": torch.baddbmm(drive, state["h"], weights["U"].mT)}
+
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        leak = weights["leak"]
+        return {"h": (1 - leak) * state["h"] + leak * torch.tanh(activations["a"])}
+
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
         h, leak = state["h"], weights["leak"]
-        value, slope = tanh_with_derivative(torch.baddbmm(drive, h, weights["U"].mT))
-        block = Block((leak * slope).unsqueeze(2), weights["U"].unsqueeze(1), diagonal=(1 - leak).expand_as(h))
-        return {"h": (1 - leak) * h + leak * value}, {("h", "h"): block}
+        slopes = (leak * tanh_derivative(activations["a"])).unsqueeze(2)
+        block = Block(slopes, weights["U"].unsqueeze(1), diagonal=(1 - leak).expand_as(h))
+        return {("h", "h"): block}, {"h": slopes}

@@ -6,14 +6,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from aelle_core.cells.base import Cell, State, cells
+from aelle_core.cells.activated import ActivatedCell
+from aelle_core.cells.base import State, cells
 from aelle_core.cells.blocks import Block, Blocks, rows_scaled
 from aelle_core.cells.derivatives import relu_derivative
 from aelle_core.foundation.ranges import Range
 
 
 @cells.register("plrnn")
-class PiecewiseLinearRNN(Cell):
+class PiecewiseLinearRNN(ActivatedCell):
     """z' = A z + W max(0, z) + C x + h, with A diagonal: linear between the hyperplanes z_i = 0.
 
     State: z (networks, batch, units). Durstewitz, PLoS Comput. Biol. 13 (2017), equation 1; Brenner et al., Tractable
@@ -23,6 +24,7 @@ class PiecewiseLinearRNN(Cell):
     parts: ClassVar[tuple[str, ...]] = ("z",)
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.03, 0.5)}
     input_weights: ClassVar[str | None] = "C"
+    drive_weights: ClassVar[str] = "C"
     dense_blocks: ClassVar[bool] = True
     exact_zeros: ClassVar[bool] = True
 
@@ -45,7 +47,16 @@ class PiecewiseLinearRNN(Cell):
         z = state["z"]
         return {"z": torch.baddbmm(drive, torch.relu(z), weights["W_transposed"]) + weights["A"] * z}
 
-    def linearise(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> tuple[State, Blocks]:
+    def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
+        """Return the drive: the Jacobian needs the old state alone."""
+        return {"drive": drive}
+
+    def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:
+        return self.step(weights, activations["drive"], state)
+
+    def linearise_driven(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> tuple[Blocks, dict[str, Tensor]]:
         slope = relu_derivative(state["z"])
 
         # d z' / d z = A + W diag(slope): the slopes scale columns, rows of the transposed.
@@ -53,4 +64,4 @@ class PiecewiseLinearRNN(Cell):
             return rows_scaled(slope, weights["W_transposed"]).mT
 
         block = Block(diagonal=weights["A"].expand_as(slope), dense=by_rectified)
-        return self.step(weights, drive, state), {("z", "z"): block}
+        return {("z", "z"): block}, {"z": torch.ones_like(slope).unsqueeze(2)}

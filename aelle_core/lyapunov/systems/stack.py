@@ -164,7 +164,7 @@ def input_jacobian_by_slopes(
 ) -> Tensor:
     """Return d new parts / d input, (networks, batch, parts times units, features), from a cell's `drive_slopes`, as
     the transposed of a contiguous tensor."""
-    by_drive = weights["W"].unflatten(1, (-1, cell.units))
+    by_drive = weights[cell.drive_weights].unflatten(1, (-1, cell.units))
     return torch.cat([gates_scaled_transposed(slopes[part], by_drive) for part in parts], dim=-1).mT
 
 
