@@ -22,49 +22,45 @@ FEWEST = 8
 """Sequences from which on a few are checked for all."""
 CHECKED = 2
 SMALLEST = 32
-"""Dimensions below which two runs cost more than second copies of all."""
+"""Dimensions below which second copies of all cost little."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
 
 
-def growths_by_few(system: System, run: Callable[..., Growth]) -> list[tuple[Growth, int]] | None:
+def growths_by_few(
+    system: System, run: Callable[..., Growth], run_with_few: Callable[..., tuple[Growth, Growth] | None]
+) -> list[tuple[Growth, int]] | None:
     """Return the growth of every network of a pack, and its index there, checked in few sequences where that tells
-    enough; None where there are too few sequences, or the system cannot be taken apart.
+    enough; None where there are too few sequences, the system cannot be taken apart, or most networks need a check of
+    every sequence.
 
-    `run` follows the tangents of a system: run(system, check=True).
+    `run` follows the tangents of a system, run(system, check=True), and `run_with_few` those of all sequences with
+    second copies of few: run_with_few(system, CHECKED, hopeless=...), as `engine.evolve_with_few` does.
     """
     if system.sequences < FEWEST or system.size < SMALLEST or system.exact_zeros:
         return None
-    few, rest = system.of_sequences(slice(None, CHECKED)), system.of_sequences(slice(CHECKED, None))
-    if few is None or rest is None:
+    found = run_with_few(system, CHECKED, hopeless=lambda growth: 2 * int(_sound(growth).sum()) < system.networks)
+    if found is None:
         return None
-    checked = run(few, check=True, disturbed=1, on_step=None)
-    assert checked.errors is not None
-    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= _SURE)
-    sound &= checked.spreads.amax(dim=1) <= sum_rule.FURTHEST  # else the others' would hardly be less
-    growths: dict[int, tuple[Growth, int]] = {}
-    doubtful = (~sound).nonzero().flatten().tolist()
-    trusted = [network for network in range(system.networks) if network not in doubtful]
-    if trusted:
-        known = checked.of_networks(trusted)
-        others = run(_of_networks(rest, trusted), check=False)
-        errors = _estimated(known, others)
-        settled = _settled(others, errors)
-        whole = Growth.joined([known, _with_errors(others, errors)])
-        growths |= {network: (whole, index) for index, network in enumerate(trusted) if settled[index]}
-        doubtful += [network for network, well in zip(trusted, settled.tolist(), strict=True) if not well]
-    if doubtful:
-        doubtful.sort()
-        others = run(_of_networks(rest, doubtful), check=True)
-        whole = Growth.joined([checked.of_networks(doubtful), others])
+    checked, others = found
+    errors = _estimated(checked, others)
+    settled = _sound(checked) & _settled(others, errors)
+    whole = Growth.joined([checked, _with_errors(others, errors)])
+    growths = {network: (whole, network) for network in settled.nonzero().flatten().tolist()}
+    if doubtful := (~settled).nonzero().flatten().tolist():
+        rest = system.of_sequences(slice(CHECKED, None))
+        assert rest is not None
+        again = run(rest if len(doubtful) == system.networks else rest.in_double(doubtful), check=True)
+        whole = Growth.joined([checked.of_networks(doubtful), again])
         growths |= {network: (whole, index) for index, network in enumerate(doubtful)}
     return [growths[network] for network in range(system.networks)]
 
 
-def _of_networks(system: System, networks: list[int]) -> System:
-    part = system if len(networks) == system.networks else system.in_double(networks)
-    assert part is not None  # packs can be taken apart
-    return part
+def _sound(checked: Growth) -> Tensor:
+    """Return (networks,) whether what was checked speaks for the others, too."""
+    assert checked.errors is not None
+    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= _SURE)
+    return sound & (checked.spreads.amax(dim=1) <= sum_rule.FURTHEST)  # else the others' would hardly be less
 
 
 def _estimated(known: Growth, others: Growth) -> Tensor:

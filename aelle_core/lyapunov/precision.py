@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import torch
 
-from aelle_core.lyapunov.engine import evolve
+from aelle_core.lyapunov.engine import evolve, evolve_with_few
 from aelle_core.lyapunov.few_checked import growths_by_few
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.result import Precision
@@ -41,7 +41,8 @@ def growth_of(
     if precision == "extended":
         return _extended(system, run, check)
     run = partial(run, dtype=torch.float64)
-    few = growths_by_few(system, run) if check else None
+    with_few = partial(evolve_with_few, k=k, steps=steps, warmup=warmup, running=running, on_step=on_step)
+    few = growths_by_few(system, run, with_few) if check else None
     if few is not None:
         return [(growth, index, "exact") for growth, index in few]
     growth = run(system)

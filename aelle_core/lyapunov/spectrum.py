@@ -17,12 +17,12 @@ from aelle_core.lyapunov.accepting.adapters import build_systems
 from aelle_core.lyapunov.accepting.checks import checked_device, checked_inputs, checked_whole
 from aelle_core.lyapunov.closed_loop import ClosedLoop
 from aelle_core.lyapunov.covariant import covariant_vectors
-from aelle_core.lyapunov.engine import networks_at_once
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.lengths import growth_of_parts
 from aelle_core.lyapunov.precision import growth_of
 from aelle_core.lyapunov.ranking import spectrum_of
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
+from aelle_core.lyapunov.stretches import networks_at_once
 from aelle_core.lyapunov.systems import ClosedLoopSystem, StackSystem, Step, StepSystem
 
 Inputs: TypeAlias = Tensor | np.ndarray | PackedSequence | Sequence[Tensor | np.ndarray] | DataLoader

@@ -29,9 +29,11 @@ class Volumes:
     logarithms: Tensor
 
     @classmethod
-    def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, *, often: bool) -> "Volumes":
+    def of(
+        cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, *, often: bool, row: int = 0
+    ) -> "Volumes":
         """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
-        that number among those that count. One sequence after another at every 16th step, with all of its group; or,
+        that number among those that count; the sequences are those of each network from `row` on. One sequence after another at every 16th step, with all of its group; or,
         `often`, every sequence at every step."""
         networks, sequences, steps = like.shape
         per_network = jacobians.trajectories // networks  # copies among them
@@ -45,7 +47,7 @@ class Volumes:
         indices = wanted.nonzero()  # (looked at, 2): sequence, step
         residuals_by_group = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
         at_once = max(1, _ROOM // (networks * jacobians.size**2 * 8))
-        base = torch.arange(networks, device=like.device).unsqueeze(1) * per_network
+        base = torch.arange(networks, device=like.device).unsqueeze(1) * per_network + row
         for sequence, step in (part.unbind(1) for part in indices.to(like.device).split(at_once)):
             chosen = (base + sequence).flatten()
             several = (jacobians.steps - steps + step).repeat(networks)

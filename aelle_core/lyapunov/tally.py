@@ -1,6 +1,7 @@
 """What is added up along trajectories: logarithms, what rounding may have changed, how far the sum rule is off."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from aelle_core.lyapunov import sum_rule
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.stretches import Stretch
 from aelle_core.lyapunov.systems import System
 
 _GROWTH = 4  # roundings of a column that its length over r lets grow
@@ -29,8 +31,9 @@ class Tally:
         running: int | None,
         underflow: float,
         steps: int,
+        sequences: int | None = None,
     ) -> None:
-        shape = (system.networks, system.sequences)
+        shape = (system.networks, sequences or system.sequences)
         self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
         self.underflow = underflow
         self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
@@ -42,7 +45,7 @@ class Tally:
         self.spreads = torch.zeros_like(self.residuals)
         self.to_count = steps - warmup
         self.batches: Tensor | None = None
-        if system.sequences == 1 and self.to_count >= _BATCHES[0] ** 2:
+        if shape[1] == 1 and self.to_count >= _BATCHES[0] ** 2:
             count = min(_BATCHES[1], math.isqrt(self.to_count))
             self.batches = self.logarithms.new_zeros(system.networks, count, k)
         self.records: list[Tensor] = []
@@ -54,27 +57,25 @@ class Tally:
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
         return (counted == 0) | (recorded & (counted > 0))
 
-    def add(
-        self,
-        first: int,
-        stretch: Tensor,
-        lengths: Tensor | None,
-        finite: Tensor,
-        jacobians: Jacobians,
-        wanted: Tensor,
-    ) -> None:
-        """Count a `stretch`, log |r| (networks, copies, sequences, steps, k) from step `first` on, and their origin."""
-        skipped = min(max(0, self.warmup - first), stretch.shape[3])
-        counted = max(first, self.warmup) - self.warmup  # steps counted before this stretch
-        stretch = stretch[:, :, :, skipped:].to(self.logarithms.device)
-        steps = stretch.shape[3]
-        logarithms = stretch[:, 0]
+    def add(self, stretch: Stretch, rows: range, copies: Sequence[range] = ()) -> None:
+        """Count what happened in those rows of a stretch, whose disturbed copies are in the rows of each of `copies`."""
+        of_rows, finite, lengths = (
+            None if values is None else values[:, rows.start : rows.stop].to(self.logarithms.device)
+            for values in (stretch.logarithms, stretch.finite, stretch.lengths)
+        )
+        assert of_rows is not None
+        assert finite is not None
+        skipped = min(max(0, self.warmup - stretch.first), of_rows.shape[2])
+        counted = max(stretch.first, self.warmup) - self.warmup  # steps counted before this stretch
+        logarithms = of_rows[:, :, skipped:]
+        steps = logarithms.shape[2]
         self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
-        groups = _groups(wanted)[skipped:].to(stretch.device)
+        groups = _groups(stretch.wanted)[skipped:].to(logarithms.device)
         groups = groups - groups[:1]
-        residuals = self._residuals(counted, logarithms.sum(dim=-1), jacobians, groups)
+        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, groups, rows.start)
         if self.errors is not None and lengths is None:
-            sums = _by_group(stretch, groups)
+            others = [stretch.logarithms[:, copy.start : copy.stop, skipped:].to(logarithms) for copy in copies]
+            sums = _by_group(torch.stack([logarithms, *others], dim=1), groups)
             raw = _apart(sums, self.system.exact_zeros)
             small = logarithms < self.underflow
             if self.system.exact_zeros:
@@ -94,7 +95,7 @@ class Tally:
             best = highest.masked_fill(~lost, -math.inf).amax(dim=-1, keepdim=True)
             self.ceilings += torch.where(lost, best, highest).sum(dim=2)
         elif self.errors is not None and lengths is not None:
-            lengths = lengths.unflatten(0, self.finite.shape)[:, :, skipped:].to(self.logarithms)
+            lengths = lengths[:, :, skipped:].to(self.logarithms)
             growth = (lengths.log() - logarithms).amax(dim=-1, keepdim=True).exp()
             small = (logarithms < self.underflow).any(dim=-1, keepdim=True)
             growth = torch.where(small, float("inf"), growth)
@@ -114,13 +115,13 @@ class Tally:
             self.batches.index_add_(1, of_step, logarithms[:, 0])
         self.logarithms += logarithms.sum(dim=2)
 
-    def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor) -> Tensor | None:
-        """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, are from
-        log |det J|, group by group; NaN where that was not looked at, None where it cannot be."""
+    def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor, row: int) -> Tensor | None:
+        """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians from a row on, are
+        from log |det J|, group by group; NaN where that was not looked at, None where it cannot be."""
         if self.k < self.system.size or not isinstance(jacobians, sum_rule.Known):
             return None
         often = self.errors is not None and sum_rule.looks_often(self.system.size)
-        volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, often=often).logarithms
+        volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, often=often, row=row).logarithms
         residuals = sum_rule.residuals(
             *(_by_group(totals.unsqueeze(-1), groups).squeeze(-1) for totals in (sums, volumes))
         )

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
-from aelle_core.lyapunov import engine, few_checked
+from aelle_core.lyapunov import few_checked, stretches
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.kernels.tangents import TorchTangents
 from aelle_core.lyapunov.result import LyapunovSpectrum, Precision
@@ -107,10 +107,10 @@ class Counts:
 
 def measured(problem: Drawn, precision: Precision, kernel: str, draw: int) -> LyapunovSpectrum:
     """The spectrum, with the kernel of that name and that draw of the disturbance."""
-    chosen = engine._kernel_for if kernel == "compiled" else lambda *_: TorchTangents
+    chosen = stretches._kernel_for if kernel == "compiled" else lambda *_: TorchTangents
     smallest = 1 if len(problem.inputs) > 2 else few_checked.SMALLEST  # what holds for few dimensions is counted
     with (
-        patch.object(engine, "_kernel_for", chosen),
+        patch.object(stretches, "_kernel_for", chosen),
         patch.object(Rounding, "draw", draw),
         patch.object(few_checked, "SMALLEST", smallest),
     ):

@@ -42,9 +42,9 @@ class FactoredJacobians(OnBlocks):
     def size(self) -> int:
         return self.kept
 
-    def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "FactoredJacobians":
+    def disturbed(self, rounding: Rounding, *, floor: bool) -> "FactoredJacobians":
         """Return what `BlockJacobians.disturbed` returns, with F disturbed too."""
-        own = self.own.disturbed(rounding, copies, floor=floor)
+        own = self.own.disturbed(rounding, floor=floor)
         through = tuple(
             (row, by, rounding.disturbed(slopes, len(own.matrices)), matrix) for row, by, slopes, matrix in self.through
         )

@@ -104,23 +104,22 @@ class BlockJacobians:
             diagonal_positions=tuple(positions["diagonals"]),
         )
 
-    def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "BlockJacobians":
-        """Disturb every summand in all copies except the first, before they are summed, so that sums which cancel
+    def disturbed(self, rounding: Rounding, *, floor: bool) -> "BlockJacobians":
+        """Disturb every summand in all rows but the plain ones, before they are summed, so that sums which cancel
         show. With `floor`, factors that have underflowed to nothing are made as small as can be instead, so that
         what hangs on them shows."""
-        per_network = self.trajectories // self.matrices.shape[0]
+        by_row = (len(self.matrices), rounding.rows)
 
         def of(terms: Tensor, least: float) -> Tensor:
             if not terms.numel():
                 return terms
-            shape = (self.matrices.shape[0], copies, per_network // copies, *terms.shape[1:])
-            changed = terms.unflatten(0, (shape[0], per_network)).unflatten(1, shape[1:3]).clone()
-            second = changed[:, 1:]
+            changed = terms.unflatten(0, by_row).clone()
+            second = changed[:, rounding.plain :]
             factors = around_one(torch.empty_like(second), rounding.size, rounding.generator)
             second.mul_(factors)
             if least:
                 second.copy_(torch.where(second.abs() < least, least, second))
-            return changed.flatten(0, 2)
+            return changed.flatten(0, 1)
 
         least = 1e-290 if floor else 0.0
         return replace(

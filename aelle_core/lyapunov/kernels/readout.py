@@ -43,10 +43,10 @@ class ReadoutJacobians(OnBlocks):
         """All: from this column on, nothing but diagonals stands in the blocks."""
         return self.size
 
-    def disturbed(self, rounding: Rounding, copies: int, *, floor: bool) -> "ReadoutJacobians":
+    def disturbed(self, rounding: Rounding, *, floor: bool) -> "ReadoutJacobians":
         """Return what `BlockJacobians.disturbed` returns, with B disturbed too, before W adds rows up."""
         by_input = rounding.disturbed(self.by_input, len(self.weight))
-        return replace(self, own=self.own.disturbed(rounding, copies, floor=floor), by_input=by_input)
+        return replace(self, own=self.own.disturbed(rounding, floor=floor), by_input=by_input)
 
     def _without_readout(self, step: int | Tensor, chosen: Tensor | slice) -> Tensor:
         """M as a dense matrix, (trajectories, size, size)."""

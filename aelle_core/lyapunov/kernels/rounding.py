@@ -26,9 +26,12 @@ class Rounding:
     proportional: ClassVar[float] = 1e-4  # nats: a larger difference is no longer in proportion to the disturbance
     draw: ClassVar[int] = 0  # which disturbance of all those that could be drawn
 
-    def __init__(self, like: Tensor, copies: int = 2) -> None:
-        self.copies = copies  # of every trajectory, the undisturbed one among them
-        self.size = self.units * torch.finfo(like.dtype).eps
+    def __init__(self, like: Tensor, plain: int, rows: int) -> None:
+        self.plain, self.rows = (
+            plain,
+            rows,
+        )  # of a network's trajectories the first are as they are, the others disturbed
+        self.size = self.size_for(like)
         self._like = like
         self.generator = self.source(like.device)
 
@@ -38,6 +41,11 @@ class Rounding:
         return torch.Generator(device).manual_seed(cls.draw)
 
     @classmethod
+    def size_for(cls, like: Tensor) -> float:
+        """Return how large a disturbance of numbers like these is, relative to them."""
+        return cls.units * torch.finfo(like.dtype).eps
+
+    @classmethod
     def error(cls, apart: Tensor) -> Tensor:
         """Return what rounding may have done, on the large side, to logarithms that a disturbance moves this far apart;
         any shape."""
@@ -45,12 +53,19 @@ class Rounding:
         return torch.where(apart > cls.proportional, apart / cls.shown, in_proportion)
 
     def disturbed(self, terms: Tensor, networks: int) -> Tensor:
-        """Return terms (trajectories, ...), of each network all copies in turn, disturbed in all but the first copy."""
-        parts = terms.unflatten(0, (networks, self.copies, -1))
-        return (parts * self.factors(*parts.shape, copies_at=1)).flatten(0, 2)
+        """Return terms (trajectories, ...), row after row of each network, disturbed in all rows but the plain ones."""
+        return self.in_rows(terms.unflatten(0, (networks, self.rows))).flatten(0, 1)
 
-    def factors(self, *shape: int, copies_at: int) -> Tensor:
-        """Return factors near 1 of any shape, exactly 1 in the first of the copies in dimension `copies_at`."""
-        factors = around_one(self._like.new_empty(shape), self.size, self.generator)
-        factors.narrow(copies_at, 0, shape[copies_at] // self.copies).fill_(1)
+    def in_rows(self, values: Tensor) -> Tensor:
+        """Return values (networks, rows, ...), disturbed in all rows but the plain ones, alike in every network."""
+        return values * self.factors(*values.shape[1:])
+
+    def factors(self, *shape: int) -> Tensor:
+        """Return factors (rows, ...) near 1, exactly 1 in the plain rows."""
+        factors = self._like.new_ones(shape)
+        around_one(factors[self.plain :], self.size, self.generator)
         return factors
+
+    def marks(self, networks: int) -> Tensor:
+        """Return (trajectories,) whether each is disturbed."""
+        return (torch.arange(self.rows, device=self._like.device) >= self.plain).repeat(networks)

@@ -1,11 +1,13 @@
 """Dynamical systems as the engine sees them: trajectories that advance and tell their Jacobians."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor
 
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
+
+Rows: TypeAlias = slice | list[int]
 
 
 class System(Protocol):
@@ -43,8 +45,9 @@ class System(Protocol):
         """Return the same in float64, of those networks only; None where that cannot be."""
         ...
 
-    def of_sequences(self, rows: slice) -> "System | None":
-        """Return the same along those sequences only; None where they may have little in common."""
+    def of_sequences(self, rows: Rows) -> "System | None":
+        """Return the same along those sequences only, one of them twice where it is named twice; None where they may
+        have little in common."""
         ...
 
     def in_factors(self) -> "System":

@@ -13,6 +13,7 @@ from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
+from aelle_core.lyapunov.systems.base import Rows
 from aelle_core.lyapunov.systems.stack import (
     StackSystem,
     activations_along,
@@ -106,7 +107,7 @@ class ClosedLoopSystem:
         chosen.networks = len(networks)
         return chosen
 
-    def of_sequences(self, rows: slice) -> "ClosedLoopSystem":
+    def of_sequences(self, rows: Rows) -> "ClosedLoopSystem":
         chosen = copy.copy(self)
         chosen.first_states = [{name: part[:, rows] for name, part in state.items()} for state in self.first_states]
         chosen.first_output = self.first_output[:, rows]
@@ -174,7 +175,7 @@ class ClosedLoopSystem:
         jacobians = ReadoutJacobians(inner, given, self.weight, self.residual, top)
         if rounding is None:
             return jacobians
-        return jacobians.disturbed(rounding, rows // self.sequences, floor=not self.exact_zeros)
+        return jacobians.disturbed(rounding, floor=not self.exact_zeros)
 
     def _of_layers(self, layers: list["_Along"], x: Tensor, rows: int, steps: int, rounding: Rounding | None) -> Tensor:
         """Return the TRANSPOSED Jacobians of the layers' new states by all old ones and the output, (networks, batch,
@@ -220,9 +221,7 @@ class _Along:
 
 
 def _disturbed(values: Tensor, rounding: Rounding | None) -> Tensor:
-    if rounding is None:
-        return values
-    return values * rounding.factors(values.shape[1], values.shape[2], copies_at=0)
+    return values if rounding is None else rounding.in_rows(values)
 
 
 def _input_jacobian(cell: Cell, weights: dict[str, Tensor], x: Tensor, state: State) -> Tensor:

@@ -12,6 +12,7 @@ from aelle_core.cells.blocks import gates_scaled_transposed
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.systems.base import Rows
 
 
 class StackSystem:
@@ -60,7 +61,7 @@ class StackSystem:
         chosen.networks = len(networks)
         return chosen
 
-    def of_sequences(self, rows: slice) -> "StackSystem":
+    def of_sequences(self, rows: Rows) -> "StackSystem":
         chosen = copy.copy(self)
         chosen.inputs, chosen.initial_state = self.inputs[rows], self.initial_state[:, rows]
         chosen.sequences = len(chosen.inputs)
@@ -98,14 +99,14 @@ class StackSystem:
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
             disturb: Tensor | None = None
             if rounding is not None:
-                drive = drive * rounding.factors(rows, steps, drive.shape[-1], copies_at=0)
-                disturb = rounding.factors(steps, rows, joined.shape[-1], copies_at=1)
+                drive = rounding.in_rows(drive)
+                disturb = rounding.factors(rows, steps, joined.shape[-1])
             trajectory, activations = [joined], []
             for time in range(steps):
                 before = split_carried(cell, trajectory[-1])
                 activations.append(cell.activations(weights, drive[:, :, time], before))
                 new = join_carried(cell, cell.step_activated(weights, activations[-1], before))
-                trajectory.append(new if disturb is None else new * disturb[time])
+                trajectory.append(new if disturb is None else new * disturb[:, time])
             states.append(trajectory[-1])
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
@@ -124,7 +125,7 @@ class StackSystem:
                 else:
                     jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
-                    jacobians = jacobians.disturbed(rounding, copies, floor=not self.exact_zeros)
+                    jacobians = jacobians.disturbed(rounding, floor=not self.exact_zeros)
                 return states[0], jacobians, self._finite(states[0], jacobians)
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
@@ -155,7 +156,7 @@ class StackSystem:
         ]
         if rounding is None or not names:
             return weights
-        disturbed = {name: weights[name] * rounding.factors(rows, 1, copies_at=0) for name in names}
+        disturbed = {name: rounding.in_rows(weights[name].expand(-1, rows, 1)) for name in names}
         return {**weights, **{name: weight.repeat_interleave(steps, dim=1) for name, weight in disturbed.items()}}
 
 

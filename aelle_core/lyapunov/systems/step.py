@@ -13,6 +13,7 @@ from aelle_core.lyapunov.compiled.graph import NotCompilableError
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians, PushedJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
+from aelle_core.lyapunov.systems.base import Rows
 
 if TYPE_CHECKING:
     from aelle_core.lyapunov.compiled.machine_step import MachineStep
@@ -51,7 +52,7 @@ class StepSystem:
         self.sequences, self.size = initial_state.shape
         self.exact_zeros = False
         self.program: MachineStep | None = None
-        self.disturbance = Rounding(initial_state).size
+        self.disturbance = Rounding.size_for(initial_state)
         self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, self.disturbance)]
         self._check()
         self._refuse_influence()
@@ -84,7 +85,7 @@ class StepSystem:
     def in_double(self, networks: list[int]) -> "StepSystem | None":
         return self if self.like.dtype == torch.float64 else None
 
-    def of_sequences(self, rows: slice) -> None:
+    def of_sequences(self, rows: Rows) -> None:
         """None: what a function does along one sequence, a kink for one, says nothing of another."""
 
     def in_factors(self) -> "StepSystem":

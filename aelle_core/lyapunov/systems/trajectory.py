@@ -8,6 +8,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.systems.base import Rows
 
 
 class TrajectorySystem:
@@ -33,7 +34,7 @@ class TrajectorySystem:
     def in_double(self, networks: list[int]) -> "TrajectorySystem":
         return TrajectorySystem(self.jacobians, torch.float64, self.like.device)
 
-    def of_sequences(self, rows: slice) -> "TrajectorySystem":
+    def of_sequences(self, rows: Rows) -> "TrajectorySystem":
         return TrajectorySystem(self.jacobians[rows], self.like.dtype, self.like.device)
 
     def in_factors(self) -> "TrajectorySystem":

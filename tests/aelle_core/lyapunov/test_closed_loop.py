@@ -75,7 +75,7 @@ def test_jacobians_equal_automatic_differentiation_and_finite_differences(loop: 
 
 def test_second_copies_differ_by_a_few_roundings_alone(loop: ClosedLoop) -> None:
     system = driven(loop)
-    rounding = Rounding(system.like)
+    rounding = Rounding(system.like, 2, 4)
     last, jacobians, _ = system.linearise(0, 3, system.start(2), system.size, rounding)
     first_copy, second_copy = last.unflatten(1, (2, 2)).unbind(1)
     assert not torch.equal(first_copy, second_copy)

@@ -8,8 +8,10 @@ import torch
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
-from aelle_core.lyapunov import LyapunovSpectrum, engine, few_checked, pack_spectra, precision
+from aelle_core.lyapunov import LyapunovSpectrum, few_checked, pack_spectra, precision, stretches
 from aelle_core.lyapunov.few_checked import CHECKED, FEWEST, SMALLEST
+from aelle_core.lyapunov.kernels.tangents import Frame
+from aelle_core.lyapunov.systems.stack import StackSystem
 from benchmarks.spectrum.cases import draw_inputs, draw_network
 from tests.helpers.spectra import stacked
 
@@ -22,18 +24,18 @@ KINKED = [name for name, cell in cells.items() if cell.exact_zeros]
 def trajectories(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many trajectories, second copies among them, were followed in each run."""
     counted: list[int] = []
-    choose = engine._kernel_for
+    choose = stretches._kernel_for
 
     def counting(*system: Any) -> Any:
         kernel = choose(*system)
 
-        def make(frame: engine.Frame) -> Any:
+        def make(frame: Frame) -> Any:
             counted.append(frame.trajectories)
             return kernel(frame)
 
         return make
 
-    monkeypatch.setattr(engine, "_kernel_for", counting)
+    monkeypatch.setattr(stretches, "_kernel_for", counting)
     return counted
 
 
@@ -69,7 +71,7 @@ def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
 def test_two_sequences_have_copies_and_no_other(name: str, trajectories: list[int]) -> None:
     lyapunov_spectrum(*drawn(name))
-    assert trajectories == [2 * CHECKED, SEQUENCES - CHECKED]
+    assert trajectories == [SEQUENCES + CHECKED]
 
 
 @pytest.mark.parametrize("name", KINKED)
@@ -88,6 +90,24 @@ def test_small_systems_have_copies_of_all(monkeypatch: pytest.MonkeyPatch, traje
     monkeypatch.setattr(few_checked, "SMALLEST", SMALLEST)
     lyapunov_spectrum(*drawn("gru"))
     assert trajectories == [2 * SEQUENCES]
+
+
+def test_a_hopeless_network_is_given_up_early(trajectories: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first stretch of the checked sequences shows is enough: all have copies then."""
+    monkeypatch.setattr(stretches, "_LONGEST", 4)
+    seen: list[int] = []
+    real = StackSystem.linearise
+
+    def watched(self: StackSystem, first: int, steps: int, *rest: Any) -> Any:
+        seen.append(first)
+        return real(self, first, steps, *rest)
+
+    monkeypatch.setattr(StackSystem, "linearise", watched)
+    spectrum = lyapunov_spectrum(*drawn("lstm", gain=200.0))
+    assert trajectories == [SEQUENCES + CHECKED, 2 * SEQUENCES]
+    assert seen == [0, 0, 4, 8, 12, 16]
+    assert spectrum.resolved is not None
+    assert not spectrum.resolved.all()
 
 
 def lost_direction() -> np.ndarray:
@@ -124,7 +144,7 @@ def test_an_ill_conditioned_network_of_a_pack_does_not_change_its_neighbours(tra
     pack = Network(parts[0].cell, stacked([part.parameters for part in parts]))
     inputs = draw_inputs(SEQUENCES, 20, 2, seed=4)
     spectra = pack_spectra(pack, inputs, check=True)
-    assert trajectories == [6 * CHECKED, 2 * (SEQUENCES - CHECKED), 2 * (SEQUENCES - CHECKED)]
+    assert trajectories == [3 * (SEQUENCES + CHECKED), 2 * (SEQUENCES - CHECKED)]
     for spectrum, network in zip(spectra, parts, strict=True):
         alone = lyapunov_spectrum(network, inputs)
         assert spectrum.resolved is not None and alone.resolved is not None

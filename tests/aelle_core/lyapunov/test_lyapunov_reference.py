@@ -16,7 +16,7 @@ import torch
 from aelle_core import LyapunovSpectrum, lyapunov_spectrum
 from aelle_core.cells import Network, cells, get_cell
 from aelle_core.foundation.random_streams import generator
-from aelle_core.lyapunov import engine
+from aelle_core.lyapunov import stretches
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.kernels.tangents import TorchTangents
 from benchmarks.spectrum.honesty import drawn, measured
@@ -183,7 +183,7 @@ def test_what_is_marked_resolved_is_right_whatever_the_network(
     """Nor does it hang on the kernel, on the disturbance that is drawn, or on how many threads there are."""
     monkeypatch.setattr(Rounding, "draw", draw)
     if kernel == "torch":
-        monkeypatch.setattr(engine, "_kernel_for", of_torch)
+        monkeypatch.setattr(stretches, "_kernel_for", of_torch)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)

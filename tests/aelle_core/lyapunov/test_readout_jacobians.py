@@ -101,8 +101,8 @@ def test_second_copies_are_disturbed_in_every_term_but_the_readout() -> None:
         ),
         by_input=_twice(jacobians.by_input),
     )
-    rounding = Rounding(LIKE, 2)
-    disturbed = doubled.disturbed(rounding, 2, floor=False)
+    rounding = Rounding(LIKE, SEQUENCES, 2 * SEQUENCES)
+    disturbed = doubled.disturbed(rounding, floor=False)
     for step in range(STEPS):
         first, second = disturbed.at(step).unflatten(0, (NETWORKS, 2, SEQUENCES)).unbind(dim=1)
         torch.testing.assert_close(first.flatten(0, 1), jacobians.at(step), rtol=0, atol=0)

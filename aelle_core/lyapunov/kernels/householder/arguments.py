@@ -86,6 +86,8 @@ class Room(NamedTuple):
     line: np.ndarray  # (k,): |r| of the last factorisation
     longest: np.ndarray  # (k,): lengths of columns
     largest: np.ndarray  # (stripe,): the largest entry of each column of a block
+    inverse: np.ndarray  # (stripe,): 1 / largest; 0 where that is next to nothing
+    reached: np.ndarray  # (stripe,): the shares of one row, column by column
     shares: np.ndarray  # (rows,): the largest share of its column that a row's entries have had so far
     squares: np.ndarray  # (height,): sums of squares of the rows of J
     natural: np.ndarray  # (size,) int64: 0, 1, ...
@@ -117,6 +119,8 @@ def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
         np.zeros(size, np.int64),
         np.zeros(k, v.dtype),
         np.zeros(k, v.dtype),
+        zeros(stripe, v),
+        zeros(stripe, v),
         zeros(stripe, v),
         zeros(rows, v),
         zeros(height, v),

@@ -77,22 +77,27 @@ def _disturb(blocks, rows, room, noise, random):  # type: ignore[no-untyped-def]
     largest of these, are added.
     """
     count, _, stripe = blocks.shape
-    so_far, largest = room.shares, room.largest
+    so_far, largest, inverse, reached = room.shares, room.largest, room.inverse, room.reached
     so_far[:] = 0
     for number in range(count):
         largest[:] = 0
         for row in range(rows):
             for column in range(stripe):
-                largest[column] = max(largest[column], abs(blocks[number, row, column]))
+                entry = abs(blocks[number, row, column])
+                largest[column] = entry if entry > largest[column] else largest[column]  # max() would look for NaN
+        for column in range(stripe):
+            inverse[column] = 1 / largest[column] if largest[column] > 1e-290 else 0  # 1 / it would overflow
         for row in range(rows):
             random = _next(random)
             shift = np.int64((random >> np.uint64(33)) % np.uint64(noise.shape[0] - stripe))
             share = so_far[row]
             for column in range(stripe):
-                if largest[column] > 0:
-                    share = max(share, abs(blocks[number, row, column]) / largest[column])
-                    blocks[number, row, column] += (noise[shift + column] - 1) * (share * largest[column])
+                entry = abs(blocks[number, row, column]) * inverse[column]
+                share = entry if entry > share else share
+                reached[column] = share
             so_far[row] = share
+            for column in range(stripe):
+                blocks[number, row, column] += (noise[shift + column] - 1) * (reached[column] * largest[column])
     return random
 
 
