@@ -1,4 +1,4 @@
-"""Trajectories and their tangents, moved forward a stretch of steps at a time, so that memory does not grow with steps."""
+"""Trajectories and their tangents move forward a stretch of steps at a time: memory does not grow with steps."""
 
 import importlib.util
 import warnings

@@ -1,5 +1,6 @@
 """Jacobians along a trajectory that somebody else has computed."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ class TrajectorySystem:
         self.jacobians = jacobians
         self.networks = 1
         self.sequences, self.size = int(jacobians.shape[0]), int(jacobians.shape[2])
+        self.rows: Rows = slice(None)
         self.exact_zeros = False
         if isinstance(jacobians, Tensor):
             device = device or jacobians.device
@@ -32,10 +34,17 @@ class TrajectorySystem:
         return copies
 
     def in_double(self, networks: list[int]) -> "TrajectorySystem":
-        return TrajectorySystem(self.jacobians, torch.float64, self.like.device)
+        chosen = copy.copy(self)
+        chosen.like = self.like.double()
+        return chosen
 
     def of_sequences(self, rows: Rows) -> "TrajectorySystem":
-        return TrajectorySystem(self.jacobians[rows], self.like.dtype, self.like.device)
+        chosen = copy.copy(self)
+        every = range(len(self.jacobians))
+        numbers = list(every[self.rows]) if isinstance(self.rows, slice) else self.rows
+        chosen.rows = numbers[rows] if isinstance(rows, slice) else [numbers[row] for row in rows]
+        chosen.sequences = len(chosen.rows)
+        return chosen
 
     def in_factors(self) -> "TrajectorySystem":
         return self
@@ -46,7 +55,7 @@ class TrajectorySystem:
     def linearise(
         self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
     ) -> tuple[Any, BlockJacobians, Tensor]:
-        part = self.jacobians[:, first : first + steps]
+        part = self.jacobians[self.rows, first : first + steps]  # a memory-mapped array is read here, and no sooner
         if isinstance(part, np.ndarray):  # of any byte order, strides and width, which torch does not take
             with np.errstate(over="ignore"):
                 wanted = np.float64 if self.like.dtype == torch.float64 else np.float32

@@ -1,5 +1,6 @@
 """Second copies of a few sequences tell what those of all would."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from aelle_core.lyapunov import LyapunovSpectrum, few_checked, pack_spectra, pre
 from aelle_core.lyapunov.few_checked import CHECKED, FEWEST, SMALLEST
 from aelle_core.lyapunov.kernels.tangents import Frame
 from aelle_core.lyapunov.systems.stack import StackSystem
+from aelle_core.lyapunov.systems.trajectory import TrajectorySystem
 from benchmarks.spectrum.cases import draw_inputs, draw_network
 from tests.helpers.spectra import stacked
 
@@ -127,6 +129,20 @@ def test_one_ill_conditioned_sequence_is_found_wherever_it_stands(
     assert spectrum.resolved is not None and expected.resolved is not None
     np.testing.assert_array_equal(spectrum.resolved, [True, False])
     np.testing.assert_array_equal(expected.resolved, [True, False])
+
+
+def test_given_jacobians_are_not_copied_for_second_copies(tmp_path: Path) -> None:
+    """A memory-mapped file is read a stretch at a time, and may be larger than the memory."""
+    np.save(tmp_path / "jacobians.npy", np.random.default_rng(0).normal(size=(10, 6, 3, 3)))
+    given = np.load(tmp_path / "jacobians.npy", mmap_mode="r")
+    system = TrajectorySystem(given, torch.float64, None)
+    together = system.of_sequences([*range(10), 0, 1])
+    assert together.jacobians is given
+    assert together.sequences == 12
+    rest = together.of_sequences(slice(10, None)).linearise(2, 3, 1, 3, None)[1]
+    first = system.of_sequences(slice(None, 2)).linearise(2, 3, 1, 3, None)[1]
+    torch.testing.assert_close(rest.at(1), first.at(1), rtol=0, atol=0)
+    torch.testing.assert_close(first.at(1), torch.from_numpy(np.array(given[:2, 3])), rtol=0, atol=0)
 
 
 def test_sequences_keep_their_order() -> None:
