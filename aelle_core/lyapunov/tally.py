@@ -58,7 +58,7 @@ class Tally:
         return (counted == 0) | (recorded & (counted > 0))
 
     def add(self, stretch: Stretch, rows: range, copies: Sequence[range] = ()) -> None:
-        """Count what happened in those rows of a stretch; their disturbed copies are in the rows of each of `copies`."""
+        """Count what happened in those rows of a stretch; their disturbed copies are in each of `copies`."""
         of_rows, finite, lengths = (
             None if values is None else values[:, rows.start : rows.stop].to(self.logarithms.device)
             for values in (stretch.logarithms, stretch.finite, stretch.lengths)
