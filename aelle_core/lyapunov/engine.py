@@ -17,6 +17,8 @@ from aelle_core.lyapunov.systems import System
 from aelle_core.lyapunov.tally import Tally
 
 _FEW_TRAJECTORIES, _FEW_DIMENSIONS = 4, 64
+_TRIAL = 4  # counted steps that show whether float32 is hopeless
+_TRIED = 8  # part of the steps that shows mostly whether few sequences speak for all
 _UNDERFLOW = {torch.float64: math.log(1e-280), torch.float32: math.log(1e-30)}  # lower, rounding is not relative
 
 
@@ -49,7 +51,7 @@ def evolve(
     rounding = Rounding(system.like, sequences, sequences * copies) if copied else None
     underflow = -math.inf if bits else _UNDERFLOW[dtype]  # numbers of many digits do not underflow
     tally = Tally(system, k, warmup, dtype, check, running, underflow, steps)
-    trial = abandon_above is not None
+    trial = 0 if abandon_above is None else _TRIAL
     course = Course(k, steps, warmup, dtype, check and not copied, on_step, trial, kernel, bits)
     done = 0
     with one_torch_thread() as threads:
@@ -86,7 +88,8 @@ def evolve_with_few(
     underflow = _UNDERFLOW[torch.float64]
     known = Tally(system, *how, True, running, underflow, steps, sequences=checked)
     others = Tally(system, *how, False, running, underflow, steps, sequences=sequences - checked)
-    course = Course(k, steps, warmup, torch.float64, on_step=on_step)
+    trial = max(_TRIAL, (steps - warmup) // _TRIED)
+    course = Course(k, steps, warmup, torch.float64, on_step=on_step, trial=trial)
     with one_torch_thread() as threads:
         for stretch in stretches(together, 1, course, rounding, known.wanted, threads):
             known.add(stretch, range(checked), [range(sequences, sequences + checked)])

@@ -21,10 +21,11 @@ from aelle_core.lyapunov.systems import System
 FEWEST = 8
 """Sequences from which on a few are checked for all."""
 CHECKED = 2
-SMALLEST = 32
+SMALLEST = 8
 """Dimensions below which second copies of all cost little."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
+_OTHERS_WORSE = 4.0  # times as large may the others' errors soon be: no use to go on where that is too much
 
 
 def growths_by_few(
@@ -39,12 +40,15 @@ def growths_by_few(
     """
     if system.sequences < FEWEST or system.size < SMALLEST or system.exact_zeros:
         return None
-    found = run_with_few(system, CHECKED, hopeless=lambda growth: 2 * int(_sound(growth).sum()) < system.networks)
+    def hopeless(so_far: Growth) -> bool:
+        return 2 * int(_sound(so_far, _SURE / _OTHERS_WORSE).sum()) < system.networks
+
+    found = run_with_few(system, CHECKED, hopeless=hopeless)
     if found is None:
         return None
     checked, others = found
     errors = _estimated(checked, others)
-    settled = _sound(checked) & _settled(others, errors)
+    settled = _sound(checked, _SURE) & _settled(others, errors)
     whole = Growth.joined([checked, _with_errors(others, errors)])
     growths = {network: (whole, network) for network in settled.nonzero().flatten().tolist()}
     if doubtful := (~settled).nonzero().flatten().tolist():
@@ -56,10 +60,10 @@ def growths_by_few(
     return [growths[network] for network in range(system.networks)]
 
 
-def _sound(checked: Growth) -> Tensor:
-    """Return (networks,) whether what was checked speaks for the others, too."""
+def _sound(checked: Growth, limit: float) -> Tensor:
+    """Return (networks,) whether what was checked, with errors up to a limit, speaks for the others, too."""
     assert checked.errors is not None
-    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= _SURE)
+    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= limit)
     return sound & (checked.spreads.amax(dim=1) <= sum_rule.FURTHEST)  # else the others' would hardly be less
 
 

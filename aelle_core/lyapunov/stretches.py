@@ -18,7 +18,6 @@ _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: w
 _LONGEST = 4096
 _LONG_ENOUGH = 8  # steps of a stretch: with fewer, calls take their share of the time
 _TOLD = 256  # steps from one report of progress to the next, at most
-_TRIAL = 4  # steps that show whether float32 is hopeless
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Course:
     dtype    of the tangents
     lengths  whether the lengths of the columns of J Q are told
     on_step  called with the number of steps done after every stretch
-    trial    whether the first stretch is a short one
+    trial    counted steps of a first stretch that is short, and shows whether to go on; 0 for none
     kernel   what makes the tangents; by default the fastest there is
     bits     of tangents in more digits than float64 has (extended.py)
     """
@@ -39,7 +38,7 @@ class Course:
     dtype: torch.dtype
     lengths: bool = False
     on_step: Callable[[int], object] | None = None
-    trial: bool = False
+    trial: int = 0
     kernel: Kernel | None = None
     bits: int | None = None
 
@@ -96,7 +95,7 @@ def stretches(
     while first < course.steps:
         count = min(stretch, course.steps - first)
         if course.trial and first == 0:
-            count = min(count, course.warmup + _TRIAL)
+            count = min(count, course.warmup + course.trial)
         state, jacobians, finite = system.linearise(first, count, state, columns, rounding)
         ends = wanted(first, count)
         logarithms, lengths = tangents.advance(jacobians, threads, ends)
