@@ -13,9 +13,8 @@ from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.trained import Trained, joint_examples
 from aelle_core.evaluation import NetworkExamples, protocol_of
 from aelle_core.evaluation.tables.base import Entry, Table, make_tables
-from aelle_core.evaluation.tables.free_runs import LOOP
+from aelle_core.evaluation.tables.free_runs import LOOP, NATS
 from aelle_core.evaluation.tables.material import Material
-from aelle_core.evaluation.tables.system_left_out import NATS
 from aelle_core.files.atomic import write_atomically
 from aelle_core.files.places import Place
 from aelle_core.foundation.child_processes import joblib_bound_to_this_process

@@ -40,6 +40,7 @@ def growths_by_few(
     """
     if system.sequences < FEWEST or system.size < SMALLEST or system.exact_zeros:
         return None
+
     def hopeless(so_far: Growth) -> bool:
         return 2 * int(_sound(so_far, _SURE / _OTHERS_WORSE).sum()) < system.networks
 

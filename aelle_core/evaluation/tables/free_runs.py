@@ -16,6 +16,8 @@ from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.verdicts import difference_in_words, gain
 
 LOOP = "closed_loop"
+NATS = "closed_loop in nats"
+"""The kind of spectra that are not measured by their system's largest exponent; there where several systems are."""
 _KNOWN: dict[str, tuple[tuple[str, ...], bool]] = {
     "loss": (("loss",), False),
     "hyperparameters": (("hyperparameters",), False),
@@ -44,7 +46,7 @@ class FreeRunTable(TableMaker):
 
     def entries(self, material: Material) -> list[Entry]:
         splits = self.splits(material)
-        driven = next((kind for kind in material.kinds if kind != LOOP), None)
+        driven = next((kind for kind in material.kinds if kind not in (LOOP, NATS)), None)
         self._measured: list[Measurement] = []
         rows = []
         for loop in (False, True):

@@ -9,12 +9,10 @@ from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.summary import summarise
 from aelle_core.evaluation.tables.base import Entry, TableMaker, table_makers
 from aelle_core.evaluation.tables.combinations import combination
-from aelle_core.evaluation.tables.free_runs import LOOP, origins
+from aelle_core.evaluation.tables.free_runs import LOOP, NATS, origins
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.verdicts import difference_in_words
 
-NATS = "closed_loop in nats"
-"""The kind of spectra that are not measured by their system's largest exponent; there where several systems are."""
 ROWS: Mapping[str, tuple[type[Classifier], str]] = {
     "loss": (combination(("loss",)), LOOP),
     "hyperparameters": (combination(("hyperparameters",)), LOOP),
