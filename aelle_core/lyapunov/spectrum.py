@@ -88,8 +88,8 @@ def lyapunov_spectrum(
     device         where to compute; by default where the inputs or weights are
     layer          which recurrent layer of a module with several, by its name in the module
     check          tell what is `resolved`: with "exact" by second copies of trajectories, disturbed in the last
-                   places: from 32 dimensions and eight sequences on of two sequences, where these tell enough of
-                   the others (few_checked.py); otherwise of all, which doubles the time. With "fast" by the
+                   places: from eight dimensions and eight sequences on of two sequences, where these tell enough
+                   of the others (few_checked.py); otherwise of all, which doubles the time. With "fast" by the
                    condition of J Q, which costs little
     running        record the finite-time exponents after every so many counted steps
     on_step        called now and then with the number of steps taken
