@@ -70,7 +70,7 @@ class EchoStateNetwork(ActivatedCell):
         return self.step_activated(weights, self.activations(weights, drive, state), state)
 
     def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        """Return the pre-activation."""
+        """Return the pre-activation, (networks, batch, units)."""
         return {"a": torch.baddbmm(drive, state["h"], weights["U"].mT)}
 
     def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:

@@ -48,7 +48,7 @@ class PiecewiseLinearRNN(ActivatedCell):
         return {"z": torch.baddbmm(drive, torch.relu(z), weights["W_transposed"]) + weights["A"] * z}
 
     def activations(self, weights: Mapping[str, Tensor], drive: Tensor, state: State) -> dict[str, Tensor]:
-        """Return the drive: the Jacobian needs the old state alone."""
+        """Return the drive, (networks, batch, units): the Jacobian needs the old state alone."""
         return {"drive": drive}
 
     def step_activated(self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State) -> State:

@@ -27,10 +27,7 @@ class Rounding:
     draw: ClassVar[int] = 0  # which disturbance of all those that could be drawn
 
     def __init__(self, like: Tensor, plain: int, rows: int) -> None:
-        self.plain, self.rows = (
-            plain,
-            rows,
-        )  # of a network's trajectories the first are as they are, the others disturbed
+        self.plain, self.rows = plain, rows  # of a network's rows the first are as they are, the others disturbed
         self.size = self.size_for(like)
         self._like = like
         self.generator = self.source(like.device)
@@ -42,7 +39,7 @@ class Rounding:
 
     @classmethod
     def size_for(cls, like: Tensor) -> float:
-        """Return how large a disturbance of numbers like these is, relative to them."""
+        """Return how large a disturbance of numbers like these, of any shape, is, relative to them."""
         return cls.units * torch.finfo(like.dtype).eps
 
     @classmethod
