@@ -18,7 +18,8 @@ from aelle_core.lyapunov.tally import Tally
 
 _FEW_TRAJECTORIES, _FEW_DIMENSIONS = 4, 64
 _TRIAL = 4  # counted steps that show whether float32 is hopeless
-_TRIED = 8  # part of the steps that shows mostly whether few sequences speak for all
+_TRIED = 8  # part of the steps that shows mostly whether few sequences speak for all,
+_TOLD_APART = 20  # and steps by which tangents that rounding spoils are seen to be
 _UNDERFLOW = {torch.float64: math.log(1e-280), torch.float32: math.log(1e-30)}  # lower, rounding is not relative
 
 
@@ -88,7 +89,7 @@ def evolve_with_few(
     underflow = _UNDERFLOW[torch.float64]
     known = Tally(system, *how, True, running, underflow, steps, sequences=checked)
     others = Tally(system, *how, False, running, underflow, steps, sequences=sequences - checked)
-    trial = max(_TRIAL, (steps - warmup) // _TRIED)
+    trial = max(_TOLD_APART, (steps - warmup) // _TRIED)
     course = Course(k, steps, warmup, torch.float64, on_step=on_step, trial=trial)
     with one_torch_thread() as threads:
         for stretch in stretches(together, 1, course, rounding, known.wanted, threads):
