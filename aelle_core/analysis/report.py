@@ -19,7 +19,7 @@ from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, save_networks, write_report
 from aelle_core.study import RunDirectory, Study
-from aelle_core.study.joint import members
+from aelle_core.study.joint import joined_in_words, members
 from aelle_core.study.nights import Nights
 from aelle_core.tasks import get_task, tasks
 
@@ -69,7 +69,7 @@ def shown(
     its versions, tables and places, is empty, and its task is not shown. `loss_name` is the task's by default."""
     nights = analysis.nights
     return ReportData(
-        title=_title(study, nights, [part.study.seed for part in analysis.trained]),
+        title=_title(study, nights, [part.study for part in analysis.trained]),
         study=study.to_dict() | {"identity": study.identity},
         versions={},
         seeds={},
@@ -93,10 +93,11 @@ def shown(
     )
 
 
-def _title(study: Study, nights: Sequence[str], seeds: Sequence[int]) -> str:
+def _title(study: Study, nights: Sequence[str], studies: Sequence[Study]) -> str:
     if nights:
         return f"{study.name}, {counted(len(nights), 'night')} from {nights[0]} to {nights[-1]}"
-    return study.name if len(seeds) == 1 else f"{study.name}, seeds {', '.join(map(str, seeds))}"
+    joined = joined_in_words(studies)
+    return study.name + (f", {joined}" if joined else "")
 
 
 def _illustration(study: Study, run: RunDirectory) -> list[tuple[str, np.ndarray]] | str:

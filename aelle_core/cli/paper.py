@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console
@@ -25,6 +26,10 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import manifest
 from aelle_core.report.text_tables import comma_separated, grid, markdown
 from aelle_core.study import RunDirectory, join
+from aelle_core.study.joint import joined_in_words
+
+_LABEL = 20
+"""Characters of one line of a row's name."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,9 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
         file_name = preset if shipped_name(preset) == name else name.replace("_", "-")
         tables = partial(shipped_tables, name, settings, anew=anew)
     networks, task = sum(part.study.total_networks for part in trained), trained[0].study.task
-    seeds = f", seeds {', '.join(str(part.study.seed) for part in trained)}" if len(trained) > 1 else ""
-    return Stored(f"{called}: {counted(networks, 'network')} on {task}{seeds}", file_name, trained, tables)
+    joined = joined_in_words([part.study for part in trained])
+    title = f"{called}: {counted(networks, 'network')} on {task}" + (f", {joined}" if joined else "")
+    return Stored(title, file_name, trained, tables)
 
 
 def _judged_by(goal: str, study: Stored, settings: dict[str, Any]) -> Stored:
@@ -161,12 +167,12 @@ def _print(table: Table, console: Console) -> None:
 def _blocks(table: Table, width: int) -> Iterator[tuple[list[str], list[list[str]]]]:
     """Yield the table, intervals below their means, in blocks of columns that fit side by side."""
     header, rows = grid(table)
-    rows = [[cell.replace(" (", "\n(") for cell in row] for row in rows]
+    labels = 2 if header[1] == "metric" else 1
+    rows = [[*map(_label, row[:labels]), *(cell.replace(" (", "\n(") for cell in row[labels:])] for row in rows]
     header = [title.replace(", ", ",\n") for title in header]
     wide = [
         max(len(line) for cell in column for line in cell.split("\n")) + 1 for column in zip(header, *rows, strict=True)
     ]
-    labels = 2 if header[1] == "metric" else 1
     start = labels
     while start < len(header):
         stop = start + 1
@@ -177,3 +183,8 @@ def _blocks(table: Table, width: int) -> Iterator[tuple[list[str], list[list[str
             [[*row[:labels], *row[start:stop]] for row in rows],
         )
         start = stop
+
+
+def _label(text: str) -> str:
+    """Return a label in lines that leave room for numbers on a narrow terminal."""
+    return "\n".join(wrap(text, _LABEL))

@@ -78,6 +78,18 @@ def across_systems(studies: Sequence[Study]) -> bool:
     return len(systems) > 1 and None not in systems
 
 
+def joined_in_words(studies: Sequence[Study]) -> str:
+    """Return what studies that are analysed as one differ in, such as "seeds 0, 1" or "of lorenz63 and rossler, seeds
+    0, 1"; nothing for a single one."""
+    if len(studies) == 1:
+        return ""
+    seeds = ", ".join(map(str, sorted({study.seed for study in studies})))
+    if not across_systems(studies):
+        return f"seeds {seeds}"
+    *others, last = dict.fromkeys(str(system_of(study)) for study in studies)
+    return f"of {', '.join(others)} and {last}, seeds {seeds}"
+
+
 def _place(run: RunDirectory, together: RunDirectory) -> str:
     """Return a run's place as it is seen from the joint one, so that both may be moved together."""
     if isinstance(run.path, Path) and isinstance(together.path, Path):

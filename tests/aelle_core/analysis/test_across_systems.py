@@ -95,6 +95,7 @@ def test_the_report_names_the_unit_and_no_systems_exponents(joint: RunDirectory,
     save_analysis(joint, measured, aelle, settings)
     data = report_data(joint)
     assert data.exponent_unit == UNIT
+    assert data.title == "forecasters-joint, of lorenz63, rossler and duffing, seeds 0"
     assert not data.system_exponents
     page = Path(str(draw_report(joint, data))).read_text()
     assert f"Lyapunov exponents ({UNIT.replace(chr(39), '&#39;')}) after the last epoch" in page

@@ -100,6 +100,16 @@ def test_aelle_paper_alone_shows_all_that_ships_beside_the_paper(
     assert {path.name for path in (tmp_path / "pages").glob("*.md")} == pages
 
 
+def test_numbers_are_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = CliRunner().invoke(app, ["paper", "forecasters"])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert "forecasters-" in lines[0]
+    cut = [line for line in lines[1:] if "…" in line]
+    assert not cut
+
+
 def test_the_comparison_counts_on_which_side_the_paper_lies() -> None:
     def one(row: str, paper: float | None, low: float, high: float) -> Entry:
         return Entry(row, "f1", "end of training", (low + high) / 2, low, high, paper)
