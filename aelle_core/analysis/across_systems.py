@@ -7,6 +7,7 @@ import numpy as np
 
 from aelle_core.evaluation import NetworkExamples, all_networks, median_threshold
 from aelle_core.foundation.errors import UserError
+from aelle_core.foundation.interpolation import interpolate_spectrum
 from aelle_core.study import Study
 from aelle_core.study.joint import system_of
 from aelle_core.tasks import get_task
@@ -22,17 +23,19 @@ def beside_their_systems(
     """Return the networks of studies of several systems as one, epoch by epoch, from those of each study.
 
     Outcomes are over the median outcome of the network's own study, so that a good network has less than 1 whatever
-    the system; exponents are over the system's largest, or `in_nats` per step as they are. A network's name has
-    its system before it. Raises UserError where no largest exponent of a system is published.
+    the system; exponents are over the system's largest, or `in_nats` per step as they are, and spectra of several
+    sizes are interpolated to the largest. A network's name has its system before it. Raises UserError where no largest
+    exponent of a system is published.
     """
     joined: dict[int, NetworkExamples] = {}
+    size = max(present.spectra.shape[1] for by_epoch in examples for present in by_epoch.values())
     for study, by_epoch in zip(studies, examples, strict=True):
         unit = 1.0 if in_nats else largest_exponent(study)
         median = median_threshold(all_networks(by_epoch).final_loss)
         for epoch, present in by_epoch.items():
             beside = dataclasses.replace(
                 present,
-                spectra=present.spectra / unit,
+                spectra=np.stack([interpolate_spectrum(spectrum / unit, size) for spectrum in present.spectra]),
                 final_loss=present.final_loss / median,
                 networks=np.array([f"{system_of(study)}/{study.identity}/{name}" for name in present.networks]),
             )

@@ -50,7 +50,7 @@ def tables_of(analysis: Analysis, settings: dict[str, Any]) -> list[Table]:
         kind: analysis.examples if kind == study.spectra[0] else joint_examples(analysis.trained, kind)[0]
         for kind in study.spectra
     }
-    if analysis.across_systems:
+    if analysis.across_systems and LOOP in kinds:
         kinds[NATS] = joint_examples(analysis.trained, LOOP, in_nats=True)[0]
     parameters = {"target": settings["regress"]}
     how = (settings["splits"], settings["seed"], parameters)

@@ -67,7 +67,9 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
     examples, status_counts = joint_examples(trained)
     everyone = all_networks(examples)
     losses = everyone.final_loss
-    own = study.threshold if trained[0].goal == study.goal else None
+    # A threshold is of the study's own goal and unit; outcomes across systems are beside their medians.
+    as_stored = trained[0].goal == study.goal and not across_systems([part.study for part in trained])
+    own = study.threshold if as_stored else None
     threshold = median_threshold(losses) if own is None else own
     if not 0 < np.count_nonzero(losses < threshold) < len(losses):
         low, high = losses.min(), losses.max()

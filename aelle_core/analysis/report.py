@@ -77,7 +77,7 @@ def shown(
         aelle=aelle,
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
-        threshold_origin="the median of all" if study.threshold is None else "as the study says",
+        threshold_origin="as the study says" if analysis.threshold == study.threshold else "the median of all",
         loss_name=loss_name or tasks[study.task].loss_name,
         summaries=summarise(measurements),
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},

@@ -78,7 +78,8 @@ def evolve_with_few(
     """Follow k tangents along all sequences in float64, and along the first `checked` of them a second time, disturbed,
     in the same run. Returns the growth along these, with errors, and that along the others, without.
 
-    None where the system cannot be taken apart, and as soon as the checked ones show that it is `hopeless`.
+    None where the system cannot be taken apart, and where the first steps of the checked ones show that it is
+    `hopeless`.
     """
     sequences = system.sequences
     together = system.of_sequences([*range(sequences), *range(checked)])
@@ -96,7 +97,7 @@ def evolve_with_few(
             known.add(stretch, range(checked), [range(sequences, sequences + checked)])
             others.add(stretch, range(checked, sequences))
             done = stretch.first + len(stretch.wanted)
-            if warmup < done < steps and hopeless(known.growth(done)):
+            if stretch.first < warmup + trial <= done < steps and hopeless(known.growth(done)):
                 return None
     return known.growth(steps), others.growth(steps)
 

@@ -3,13 +3,15 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aelle_core.foundation.errors import UserError
 from aelle_core.study.directory import RunDirectory
 from aelle_core.study.model import Study
 
 _FREE = ("seed", "networks", "pack_size")
-_FREE_ACROSS_SYSTEMS = ("name", "task_options")
+_OF_A_SYSTEM = ("system", "parameters", "interval")
+"""Options of the task that say which system is forecast."""
 _NAME_LENGTH = 58  # leaves room for what is added to it
 
 
@@ -50,10 +52,10 @@ def members(run: RunDirectory) -> list[RunDirectory]:
 def check_joinable(studies: Sequence[Study]) -> None:
     """Raise UserError when studies differ in more than their seeds, their numbers of networks and the systems that they
     forecast, and when two of one system have the same seed: their networks would be the same."""
-    first = studies[0].to_dict()
-    free = {*_FREE, *(_FREE_ACROSS_SYSTEMS if across_systems(studies) else ())}
+    several = across_systems(studies)
+    first = _compared(studies[0], several)
     for study in studies[1:]:
-        differing = [name for name, value in study.to_dict().items() if name not in free and value != first[name]]
+        differing = [name for name, value in _compared(study, several).items() if value != first[name]]
         if differing:
             raise UserError(
                 f"studies {studies[0].identity} and {study.identity} differ in {', '.join(differing)}: expected them "
@@ -63,6 +65,16 @@ def check_joinable(studies: Sequence[Study]) -> None:
     if len(set(seeds)) < len(seeds):
         given = ", ".join(f"{seed} of {system}" if system else str(seed) for system, seed in seeds)
         raise UserError(f"studies of the seeds {given}: expected each seed once, or networks count twice")
+
+
+def _compared(study: Study, several: bool) -> dict[str, Any]:
+    """Return the settings in which joint studies must agree; where they are of several systems, not those of one."""
+    settings = {name: value for name, value in study.to_dict().items() if name not in _FREE}
+    if several:
+        del settings["name"]
+        options = settings["task_options"]
+        settings["task_options"] = {name: value for name, value in options.items() if name not in _OF_A_SYSTEM}
+    return settings
 
 
 def system_of(study: Study) -> str | None:

@@ -155,7 +155,7 @@ def card() -> str:
     for name, entry in manifest().items():
         with shipped_file(name, "tables") as path:
             _, tables = read_tables(path)
-        seeds = [str(settings["seed"]) for settings in entry["studies"]]
+        seeds = list(map(str, sorted({settings["seed"] for settings in entry["studies"]})))
         good = entry["good_share"]
         lines.append([
             f"`{name}`", str(AeLLE.from_pretrained(name).takes_), str(entry["networks"]), f"{entry['threshold']:.3f}",

@@ -57,7 +57,7 @@ def _what(entry: Mapping[str, Any]) -> str:
     """Return a sentence that says what a dataset holds."""
     study = entry["studies"][0]
     cells = ", ".join(study["cells"])
-    seeds = ", ".join(sorted({str(run["seed"]) for run in entry["studies"]}))
+    seeds = ", ".join(map(str, sorted({run["seed"] for run in entry["studies"]})))
     data = repr(study["task"]) + (f" of {', '.join(systems)}" if len(systems := _systems(entry)) > 1 else "")
     return (
         f"Lyapunov spectra, losses and hyperparameters of {entry['networks']} recurrent networks ({cells}; "

@@ -66,9 +66,7 @@ class TableMaker(ABC):
 
     def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
         """Return what they say, in sentences; first what F1 is worth here."""
-        share = float((material.everyone.final_loss < material.threshold).mean())
-        trivial = f"Calling every network good would give a recall of 1 and an F1 of {2 * share / (1 + share):.3f}."
-        return [trivial, *paper_remarks(material.task, self.name)]
+        return [f"{all_good(material, material.threshold)}.", *paper_remarks(material.task, self.name)]
 
     def absent(self, material: Material) -> str | None:
         """Why the table cannot be made from this study, in one sentence; None where it can."""
@@ -124,6 +122,12 @@ class EarlyTable(TableMaker):
             for row, over in self.rivals
         ]
         return [*differences, *super().remarks(material, entries)]
+
+
+def all_good(material: Material, threshold: float) -> str:
+    """In words what F1 is worth: that of whoever calls every network good."""
+    share = float((material.everyone.final_loss < threshold).mean())
+    return f"Calling every network good would give a recall of 1 and an F1 of {2 * share / (1 + share):.3f}"
 
 
 table_makers: Registry[TableMaker] = Registry("table", "aelle_core.evaluation.tables")

@@ -80,10 +80,10 @@ class FreeRunTable(TableMaker):
         ahead = [gain(self._measured, _OURS, over, epoch)[1] > 0 for epoch in epochs]
         sentences = [f"At the end of training, {difference_in_words(self._measured, _OURS, over, epochs[-1])}"]
         if all(ahead):
-            sentences.append(f"At every epoch it has a higher F1 than {over!r}.")
+            sentences.append(f"At every epoch {_OURS!r} has a higher F1 than {over!r}.")
         elif all(ahead[-2:]):
             since = epochs[max(place for place, is_ahead in enumerate(ahead) if not is_ahead) + 1]
-            sentences.append(f"From epoch {since} on it has a higher F1 than {over!r} at every epoch.")
+            sentences.append(f"From epoch {since} on {_OURS!r} has a higher F1 than {over!r} at every epoch.")
         return sentences
 
     def _has(self, row: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from aelle_core.evaluation.classifiers.base import classifiers
 from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.tables.base import Entry, TableMaker, column_of, entries_of, table_makers
+from aelle_core.evaluation.tables.free_runs import NATS
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.verdicts import difference_in_words
 
@@ -26,9 +27,8 @@ class Kinds(TableMaker):
 
     def absent(self, material: Material) -> str | None:
         if not set(KINDS) <= set(material.kinds):
-            return (
-                f"Not made: the study stored {' and '.join(material.kinds)} spectra only; --spectra hidden,full both."
-            )
+            stored = " and ".join(kind.replace("_", "-") for kind in material.kinds if kind != NATS)
+            return f"Not made: the study stored {stored} spectra only; --spectra hidden,full stores both."
         return None
 
     def entries(self, material: Material) -> list[Entry]:

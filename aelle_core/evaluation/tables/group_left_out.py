@@ -18,7 +18,7 @@ _ROWS = (
 _CAPTION = (
     "Trained on all other {0}s (80 and 20 % for training and cuts) and tested on the one left out, mean over the {0}s "
     "left out, with the interval over these. Balanced accuracy is 0.5 for whoever says the same of all; a rank "
-    "correlation of score and final loss, here among networks of the same cell, needs no cut."
+    "correlation of score and final loss needs no cut."
 )
 _NAN = float("nan")
 

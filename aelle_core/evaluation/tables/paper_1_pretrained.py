@@ -1,7 +1,7 @@
 """Table 1: the pre-trained AeLLE and the loss as predictors in the first half of training."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
@@ -12,7 +12,7 @@ from aelle_core.evaluation.classifiers.scalar import best_f1_cut
 from aelle_core.evaluation.examples import NetworkExamples
 from aelle_core.evaluation.metrics import COMPARED, Measurement, measured
 from aelle_core.evaluation.splits.by_network import Split
-from aelle_core.evaluation.tables.base import EarlyTable, table_makers
+from aelle_core.evaluation.tables.base import EarlyTable, Entry, all_good, table_makers
 from aelle_core.evaluation.tables.material import Material
 
 ROW = "AeLLE pre-trained"
@@ -28,9 +28,10 @@ class Pretrained(EarlyTable):
     caption = (
         "As in section 4.4, one AeLLE is fitted to the spectra of the training networks at all epochs, and its first "
         "component has one cut, from the validation networks at all epochs; splits of {early} by network. A network is "
-        "good where it ends below the study's threshold, in rows with a number below that loss. AeLLE median and "
-        "predictor are fitted to final spectra alone. The loss counts where it is below the threshold already (the "
-        "paper's predictor), or below a cut chosen at each epoch on validation networks (current loss)."
+        "good when it ends below the study's threshold; in rows whose name ends in a number, when it ends below that "
+        "loss. AeLLE median and predictor are fitted to final spectra alone. The loss counts where it is below the "
+        "threshold already (the paper's predictor), or below a cut chosen at each epoch on validation networks "
+        "(current loss)."
     )
     order = 1
     shown = (ROW, "AeLLE median", "AeLLE predictor", "loss below threshold", "current loss")
@@ -56,6 +57,14 @@ class Pretrained(EarlyTable):
                     for measurement in material.measure(splits, epochs, chosen, threshold=threshold)
                 ]
         return measurements
+
+    def remarks(self, material: Material, entries: Sequence[Entry]) -> list[str]:
+        printed = [
+            f"{all_good(material, threshold)} in rows with {threshold:g}."
+            for threshold in _labels(material).values()
+            if threshold != material.threshold
+        ]
+        return [*super().remarks(material, entries), *printed]
 
 
 def _labels(material: Material) -> dict[str, float]:

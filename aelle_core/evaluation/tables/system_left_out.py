@@ -42,7 +42,9 @@ class SystemLeftOut(TableMaker):
     order = 13
 
     def absent(self, material: Material) -> str | None:
-        return None if NATS in material.kinds else "Not made: the study has networks of one system alone."
+        if NATS in material.kinds:
+            return None
+        return "Not made: the study has no closed-loop spectra of networks of several systems."
 
     def entries(self, material: Material) -> list[Entry]:
         everyone = material.everyone

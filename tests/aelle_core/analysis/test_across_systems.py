@@ -1,18 +1,21 @@
 """Forecasters of several systems, analysed as one: each beside its own system, every system left out once."""
 
+import dataclasses
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from aelle_core.aelle.estimator import AeLLE
-from aelle_core.analysis.across_systems import UNIT, largest_exponent
+from aelle_core.analysis.across_systems import UNIT, beside_their_systems, largest_exponent
 from aelle_core.analysis.kept_tables import tables_of
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.report import draw_report, report_data
 from aelle_core.analysis.saved import save_analysis
-from aelle_core.analysis.trained import Trained, joint_examples, trained_studies
+from aelle_core.analysis.trained import StoredSpectra, Trained, joint_examples, trained_studies
 from aelle_core.evaluation import evaluate_split
 from aelle_core.evaluation.metrics import COMPARED
 from aelle_core.evaluation.tables.system_left_out import ROWS
@@ -112,6 +115,47 @@ def test_what_cannot_be_compared_is_refused(runs: list[RunDirectory]) -> None:
         UserError, match="differ in epochs: expected them to differ in their seeds, numbers of networks"
     ):
         joint_examples([one, different])
+
+
+@dataclass(frozen=True)
+class Known:
+    """A store that knows a study by the identity that it was trained under."""
+
+    store: StoredSpectra
+    identity: str
+
+    def read(self, *, study: str) -> pa.Table:
+        """Return all rows of the study."""
+        return self.store.read(study=self.identity)
+
+
+def test_a_threshold_of_one_system_is_none_of_several(analysis: Analysis) -> None:
+    """A climate of 0.3 is no multiple of a median: outcomes beside their systems are cut at their own."""
+    judged = [
+        Trained(Known(part.store, part.study.identity), part.study.replace(threshold=0.3)) for part in analysis.trained
+    ]
+    again = prepare_joint_analysis(judged, splits=3, seed=0)
+    assert again.threshold == analysis.threshold == pytest.approx(1, abs=0.2)
+
+
+def test_spectra_of_other_sizes_are_interpolated(analysis: Analysis) -> None:
+    studies = [part.study for part in analysis.trained]
+    examples = [joint_examples([part])[0] for part in analysis.trained]
+    shorter = {1: dataclasses.replace(examples[2][1], spectra=examples[2][1].spectra[:, :3])}
+    joined = beside_their_systems(studies, [*examples[:2], shorter])[1]
+    assert joined.spectra.shape == (30, 4)
+    np.testing.assert_allclose(
+        joined.spectra[20:, [0, -1]], shorter[1].spectra[:, [0, -1]] / largest_exponent(studies[2])
+    )
+
+
+def test_other_options_of_the_task_must_agree(runs: list[RunDirectory]) -> None:
+    one, other = (Trained.of(run) for run in runs[:2])
+    noisy = Trained(other.store, other.study.replace(task_options={**other.study.task_options, "noise": 0.5}))
+    with pytest.raises(
+        UserError, match="differ in task_options: expected them to differ in their seeds, numbers of net"
+    ):
+        joint_examples([one, noisy])
 
 
 def test_a_system_without_a_published_exponent_is_refused() -> None:

@@ -58,7 +58,10 @@ def test_the_words_say_from_when_on_the_closed_loop_is_ahead(material: Material)
     table = maker.make(material)
     ahead = [gain(maker._measured, "closed-loop spectrum", "driven spectrum", epoch)[1] > 0 for epoch in EPOCHS]  # type: ignore[attr-defined]
     assert ahead == [False, False, True, True]
-    assert f"From epoch {TELLING} on it has a higher F1 than 'driven spectrum' at every epoch." in table.remarks
+    assert (
+        f"From epoch {TELLING} on 'closed-loop spectrum' has a higher F1 than 'driven spectrum' at every epoch."
+        in table.remarks
+    )
 
 
 def test_networks_are_from_their_study_or_their_system(material: Material) -> None:

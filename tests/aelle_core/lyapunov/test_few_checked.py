@@ -9,7 +9,7 @@ import torch
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
-from aelle_core.lyapunov import LyapunovSpectrum, few_checked, pack_spectra, precision, stretches
+from aelle_core.lyapunov import LyapunovSpectrum, engine, few_checked, pack_spectra, precision, stretches
 from aelle_core.lyapunov.few_checked import CHECKED, FEWEST, SMALLEST
 from aelle_core.lyapunov.kernels.tangents import Frame
 from aelle_core.lyapunov.systems.stack import StackSystem
@@ -97,6 +97,7 @@ def test_small_systems_have_copies_of_all(monkeypatch: pytest.MonkeyPatch, traje
 def test_a_hopeless_network_is_given_up_early(trajectories: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """What the first stretch of the checked sequences shows is enough: all have copies then."""
     monkeypatch.setattr(stretches, "_LONGEST", 4)
+    monkeypatch.setattr(engine, "_TOLD_APART", 4)
     seen: list[int] = []
     real = StackSystem.linearise
 
