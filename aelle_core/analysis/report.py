@@ -77,7 +77,7 @@ def shown(
         aelle=aelle,
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
-        threshold_origin="as the study says" if analysis.threshold == study.threshold else "the median of all",
+        threshold_origin=_origin(analysis, study),
         loss_name=loss_name or tasks[study.task].loss_name,
         summaries=summarise(measurements),
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
@@ -91,6 +91,12 @@ def shown(
         system_exponents={} if study.goal == "loss" or analysis.across_systems else exponents_of_system(study),
         exponent_unit=analysis.unit,
     )
+
+
+def _origin(analysis: Analysis, study: Study) -> str:
+    if analysis.threshold == study.threshold:
+        return "as the study says"
+    return "the median of all" if len(analysis.trained) == 1 else "the median of each seed, scaled to that of all"
 
 
 def _title(study: Study, nights: Sequence[str], studies: Sequence[Study]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from aelle_core.analysis.across_systems import beside_their_systems
+from aelle_core.analysis.one_level import on_one_level
 from aelle_core.evaluation import NetworkExamples
 from aelle_core.evaluation.free_runs import measures
 from aelle_core.foundation.counting import counted
@@ -88,7 +89,8 @@ def joint_examples(
     """Return the stored networks of studies of one shape as arrays, epoch by epoch, and how many ended with which
     status; with spectra of that kind, "hidden" or "full", by default the first that the studies name.
 
-    Where they forecast several systems, exponents and outcomes are beside those of each system, see
+    Where studies of several seeds have no threshold of their own, outcomes are scaled to one median, see
+    `on_one_level`. Where they forecast several systems, exponents and outcomes are beside those of each system, see
     `beside_their_systems`; `in_nats` leaves the exponents in nats per step.
 
     Networks of quarantined packs may be missing: they are counted under the status "missing" and in no epoch's
@@ -102,7 +104,9 @@ def joint_examples(
     studies = [part.study for part in trained]
     check_joinable(studies)
     if not across_systems(studies):
-        return _examples(trained, kind)
+        of_all, counts_of_all = _examples(trained, kind)
+        own_threshold = studies[0].threshold is not None and trained[0].goal == studies[0].goal
+        return (of_all if len(trained) == 1 or own_threshold else on_one_level(of_all)), counts_of_all
     examples, counts = zip(*(_examples([part], kind) for part in trained), strict=True)
     return beside_their_systems(studies, examples, in_nats=in_nats), dict(sum(map(Counter, counts), Counter()))
 

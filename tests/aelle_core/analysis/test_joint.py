@@ -46,7 +46,11 @@ def test_networks_of_both_are_there_once_and_each_on_one_side(runs: list[RunDire
     assert len(final) == len(set(final.networks)) == joint.study().total_networks == 26
     alone = [joint_examples(trained_studies(run))[0][1] for run in runs]
     assert len(set(alone[0].networks) & set(alone[1].networks)) == 12  # the names that would clash
-    np.testing.assert_array_equal(final.final_loss, np.concatenate([examples.final_loss for examples in alone]))
+    by_seed = np.split(final.final_loss, [12])
+    for leveled, examples in zip(by_seed, alone, strict=True):  # some seeds' data are harder
+        factor = np.median(np.concatenate(by_seed)) / np.median(examples.final_loss)
+        np.testing.assert_allclose(leveled, examples.final_loss * factor, rtol=1e-12)
+        assert (leveled < analysis.threshold).sum() == pytest.approx(len(leveled) / 2, abs=1)
     for split in analysis.splits:
         assert len(split.train) + len(split.validation) + len(split.test) == 26
         assert {name.split("/")[0] for name in split.train} == {run.study().identity for run in runs}
