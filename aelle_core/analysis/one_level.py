@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from aelle_core.evaluation import NetworkExamples, all_networks, median_threshold
+from aelle_core.evaluation.examples import origins
 
 
 def on_one_level(examples: Mapping[int, NetworkExamples]) -> dict[int, NetworkExamples]:
@@ -15,7 +16,7 @@ def on_one_level(examples: Mapping[int, NetworkExamples]) -> dict[int, NetworkEx
     Where the outcome is the loss, present losses are scaled alike. The study stands before a network's name.
     """
     everyone = all_networks(examples)
-    studies = _studies(everyone)
+    studies = origins(everyone)
     overall = median_threshold(everyone.final_loss)
     factors = {
         study: overall / median_threshold(everyone.final_loss[studies == study])
@@ -23,11 +24,7 @@ def on_one_level(examples: Mapping[int, NetworkExamples]) -> dict[int, NetworkEx
     }
     leveled = {}
     for epoch, present in examples.items():
-        factor = np.array([factors[study] for study in _studies(present).tolist()])
+        factor = np.array([factors[study] for study in origins(present).tolist()])
         loss = present.loss * factor if present.goal == "loss" else present.loss
         leveled[epoch] = dataclasses.replace(present, loss=loss, final_loss=present.final_loss * factor)
     return leveled
-
-
-def _studies(examples: NetworkExamples) -> np.ndarray:
-    return np.array([str(network).partition("/")[0] for network in examples.networks])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aelle_core.analysis.across_systems import UNIT
-from aelle_core.analysis.trained import MISSING, Trained, joint_examples
+from aelle_core.analysis.trained import MISSING, Trained, joint_examples, own_threshold
 from aelle_core.evaluation import NetworkExamples, Split, all_networks, median_threshold, protocol_of, splits_by_network
 from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
@@ -67,9 +67,7 @@ def prepare_joint_analysis(trained: Sequence[Trained], *, splits: int, seed: int
     examples, status_counts = joint_examples(trained)
     everyone = all_networks(examples)
     losses = everyone.final_loss
-    # A threshold is of the study's own goal and unit; outcomes across systems are beside their medians.
-    as_stored = trained[0].goal == study.goal and not across_systems([part.study for part in trained])
-    own = study.threshold if as_stored else None
+    own = own_threshold(trained)
     threshold = median_threshold(losses) if own is None else own
     if not 0 < np.count_nonzero(losses < threshold) < len(losses):
         low, high = losses.min(), losses.max()

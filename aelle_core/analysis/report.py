@@ -11,7 +11,7 @@ from aelle_core.analysis.kept_tables import study_tables
 from aelle_core.analysis.prepare import Analysis, prepare_joint_analysis
 from aelle_core.analysis.saved import saved_measurements
 from aelle_core.analysis.shown_runs import exponents_of_system, shown_runs
-from aelle_core.analysis.trained import trained_studies
+from aelle_core.analysis.trained import own_threshold, trained_studies
 from aelle_core.evaluation import Measurement, all_networks, classifiers, good_fraction_by_cell, summarise, verdicts
 from aelle_core.evaluation.tables.material import MINIMUM
 from aelle_core.files.places import Place
@@ -19,7 +19,7 @@ from aelle_core.foundation.counting import counted
 from aelle_core.foundation.errors import UserError
 from aelle_core.report import ReportData, draw_figures, save_figures, save_networks, write_report
 from aelle_core.study import RunDirectory, Study
-from aelle_core.study.joint import joined_in_words, members
+from aelle_core.study.joint import joined_name, members
 from aelle_core.study.nights import Nights
 from aelle_core.tasks import get_task, tasks
 
@@ -77,7 +77,7 @@ def shown(
         aelle=aelle,
         test_networks=analysis.splits[0].test,
         threshold=analysis.threshold,
-        threshold_origin=_origin(analysis, study),
+        threshold_origin=_origin(analysis),
         loss_name=loss_name or tasks[study.task].loss_name,
         summaries=summarise(measurements),
         classifier_descriptions={name: entry.description for name, entry in classifiers.items()},
@@ -93,8 +93,8 @@ def shown(
     )
 
 
-def _origin(analysis: Analysis, study: Study) -> str:
-    if analysis.threshold == study.threshold:
+def _origin(analysis: Analysis) -> str:
+    if own_threshold(analysis.trained) is not None:
         return "as the study says"
     return "the median of all" if len(analysis.trained) == 1 else "the median of each seed, scaled to that of all"
 
@@ -102,8 +102,7 @@ def _origin(analysis: Analysis, study: Study) -> str:
 def _title(study: Study, nights: Sequence[str], studies: Sequence[Study]) -> str:
     if nights:
         return f"{study.name}, {counted(len(nights), 'night')} from {nights[0]} to {nights[-1]}"
-    joined = joined_in_words(studies)
-    return study.name + (f", {joined}" if joined else "")
+    return joined_name(study.name, studies)
 
 
 def _illustration(study: Study, run: RunDirectory) -> list[tuple[str, np.ndarray]] | str:

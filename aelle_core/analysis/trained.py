@@ -83,6 +83,13 @@ def load_examples(
     return joint_examples([Trained(store, study, quarantined)], kind)
 
 
+def own_threshold(trained: Sequence[Trained]) -> float | None:
+    """Return the outcome below which the studies themselves call a network good; None where they name none, or one of
+    another goal or unit than their networks are judged by."""
+    across = across_systems([part.study for part in trained])
+    return None if across or trained[0].goal != trained[0].study.goal else trained[0].study.threshold
+
+
 def joint_examples(
     trained: Sequence[Trained], kind: str | None = None, *, in_nats: bool = False
 ) -> tuple[dict[int, NetworkExamples], dict[str, int]]:
@@ -105,8 +112,8 @@ def joint_examples(
     check_joinable(studies)
     if not across_systems(studies):
         of_all, counts_of_all = _examples(trained, kind)
-        own_threshold = studies[0].threshold is not None and trained[0].goal == studies[0].goal
-        return (of_all if len(trained) == 1 or own_threshold else on_one_level(of_all)), counts_of_all
+        as_they_are = len(trained) == 1 or own_threshold(trained) is not None
+        return of_all if as_they_are else on_one_level(of_all), counts_of_all
     examples, counts = zip(*(_examples([part], kind) for part in trained), strict=True)
     return beside_their_systems(studies, examples, in_nats=in_nats), dict(sum(map(Counter, counts), Counter()))
 

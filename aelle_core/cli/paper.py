@@ -26,7 +26,7 @@ from aelle_core.foundation.errors import UserError
 from aelle_core.pretrained import manifest
 from aelle_core.report.text_tables import comma_separated, grid, markdown
 from aelle_core.study import RunDirectory, join
-from aelle_core.study.joint import joined_in_words
+from aelle_core.study.joint import joined_name
 
 _LABEL = 20
 """Characters of one line of a row's name."""
@@ -130,8 +130,7 @@ def _stored(given: str, settings: dict[str, Any], anew: bool) -> Stored:
         file_name = preset if shipped_name(preset) == name else name.replace("_", "-")
         tables = partial(shipped_tables, name, settings, anew=anew)
     networks, task = sum(part.study.total_networks for part in trained), trained[0].study.task
-    joined = joined_in_words([part.study for part in trained])
-    title = f"{called}: {counted(networks, 'network')} on {task}" + (f", {joined}" if joined else "")
+    title = joined_name(f"{called}: {counted(networks, 'network')} on {task}", [part.study for part in trained])
     return Stored(title, file_name, trained, tables)
 
 

@@ -89,6 +89,12 @@ def all_networks(examples: Mapping[int, NetworkExamples]) -> NetworkExamples:
     return latest
 
 
+def origins(examples: NetworkExamples) -> np.ndarray:
+    """Return where networks of joint studies are from, (n,): the system where they forecast several, else the study;
+    empty for networks of a single study."""
+    return np.array([network.partition("/")[0] if "/" in network else "" for network in map(str, examples.networks)])
+
+
 def median_threshold(final_loss: np.ndarray) -> float:
     """Return the median of the final losses (networks,): a network below it has ended well."""
     return float(np.median(final_loss))

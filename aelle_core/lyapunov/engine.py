@@ -52,12 +52,13 @@ def evolve(
     rounding = Rounding(system.like, sequences, sequences * copies) if copied else None
     underflow = -math.inf if bits else _UNDERFLOW[dtype]  # numbers of many digits do not underflow
     tally = Tally(system, k, warmup, dtype, check, running, underflow, steps)
+    others = [slice(copy * sequences, (copy + 1) * sequences) for copy in range(1, copies)]
     trial = 0 if abandon_above is None else _TRIAL
     course = Course(k, steps, warmup, dtype, check and not copied, on_step, trial, kernel, bits)
     done = 0
     with one_torch_thread() as threads:
         for stretch in stretches(system, copies, course, rounding, tally.wanted, threads):
-            tally.add(stretch, range(sequences), [range(n * sequences, (n + 1) * sequences) for n in range(1, copies)])
+            tally.add(stretch, slice(0, sequences), others)
             done = stretch.first + len(stretch.wanted)
             if abandon_above is not None and tally.all_above(abandon_above, done):
                 break
@@ -94,8 +95,8 @@ def evolve_with_few(
     course = Course(k, steps, warmup, torch.float64, on_step=on_step, trial=trial)
     with one_torch_thread() as threads:
         for stretch in stretches(together, 1, course, rounding, known.wanted, threads):
-            known.add(stretch, range(checked), [range(sequences, sequences + checked)])
-            others.add(stretch, range(checked, sequences))
+            known.add(stretch, slice(0, checked), [slice(sequences, sequences + checked)])
+            others.add(stretch, slice(checked, sequences))
             done = stretch.first + len(stretch.wanted)
             if stretch.first < warmup + trial <= done < steps and hopeless(known.growth(done)):
                 return None

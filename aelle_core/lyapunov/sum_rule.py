@@ -29,9 +29,7 @@ class Volumes:
     logarithms: Tensor
 
     @classmethod
-    def of(
-        cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, *, often: bool, row: int = 0
-    ) -> "Volumes":
+    def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, *, often: bool, row: int) -> "Volumes":
         """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
         that number among those that count; the sequences are those of each network from `row` on. One sequence after
         another at every 16th step, with all of its group; or, `often`, every sequence at every step."""

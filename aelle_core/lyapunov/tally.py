@@ -57,24 +57,18 @@ class Tally:
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
         return (counted == 0) | (recorded & (counted > 0))
 
-    def add(self, stretch: Stretch, rows: range, copies: Sequence[range] = ()) -> None:
+    def add(self, stretch: Stretch, rows: slice, copies: Sequence[slice] = ()) -> None:
         """Count what happened in those rows of a stretch; their disturbed copies are in each of `copies`."""
-        of_rows, finite, lengths = (
-            None if values is None else values[:, rows.start : rows.stop].to(self.logarithms.device)
-            for values in (stretch.logarithms, stretch.finite, stretch.lengths)
-        )
-        assert of_rows is not None
-        assert finite is not None
-        skipped = min(max(0, self.warmup - stretch.first), of_rows.shape[2])
+        skipped = min(max(0, self.warmup - stretch.first), stretch.logarithms.shape[2])
         counted = max(stretch.first, self.warmup) - self.warmup  # steps counted before this stretch
-        logarithms = of_rows[:, :, skipped:]
+        logarithms = stretch.logarithms[:, rows, skipped:].to(self.logarithms.device)
         steps = logarithms.shape[2]
-        self.finite &= finite & ~logarithms.isnan().flatten(2).any(dim=-1)
+        self.finite &= stretch.finite[:, rows].to(logarithms.device) & ~logarithms.isnan().flatten(2).any(dim=-1)
         groups = _groups(stretch.wanted)[skipped:].to(logarithms.device)
         groups = groups - groups[:1]
         residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, groups, rows.start)
-        if self.errors is not None and lengths is None:
-            others = [stretch.logarithms[:, copy.start : copy.stop, skipped:].to(logarithms) for copy in copies]
+        if self.errors is not None and stretch.lengths is None:
+            others = [stretch.logarithms[:, copy, skipped:].to(logarithms) for copy in copies]
             sums = _by_group(torch.stack([logarithms, *others], dim=1), groups)
             raw = _apart(sums, self.system.exact_zeros)
             small = logarithms < self.underflow
@@ -94,8 +88,8 @@ class Tally:
             # Lost directions may be any among each other: each may grow as much as the best of them.
             best = highest.masked_fill(~lost, -math.inf).amax(dim=-1, keepdim=True)
             self.ceilings += torch.where(lost, best, highest).sum(dim=2)
-        elif self.errors is not None and lengths is not None:
-            lengths = lengths[:, :, skipped:].to(self.logarithms)
+        elif self.errors is not None and stretch.lengths is not None:
+            lengths = stretch.lengths[:, rows, skipped:].to(self.logarithms)
             growth = (lengths.log() - logarithms).amax(dim=-1, keepdim=True).exp()
             small = (logarithms < self.underflow).any(dim=-1, keepdim=True)
             growth = torch.where(small, float("inf"), growth)

@@ -90,16 +90,15 @@ def across_systems(studies: Sequence[Study]) -> bool:
     return len(systems) > 1 and None not in systems
 
 
-def joined_in_words(studies: Sequence[Study]) -> str:
-    """Return what studies that are analysed as one differ in, such as "seeds 0, 1" or "of lorenz63 and rossler, seeds
-    0, 1"; nothing for a single one."""
+def joined_name(name: str, studies: Sequence[Study]) -> str:
+    """Return a name, and behind it what studies that are analysed as one differ in, such as ", seeds 0, 1" or ", of
+    lorenz63 and rossler, seeds 0, 1"; the name alone for a single one."""
     if len(studies) == 1:
-        return ""
-    seeds = ", ".join(map(str, sorted({study.seed for study in studies})))
-    if not across_systems(studies):
-        return f"seeds {seeds}"
-    *others, last = dict.fromkeys(str(system_of(study)) for study in studies)
-    return f"of {', '.join(others)} and {last}, seeds {seeds}"
+        return name
+    if across_systems(studies):
+        *others, last = dict.fromkeys(str(system_of(study)) for study in studies)
+        name += f", of {', '.join(others)} and {last}"
+    return f"{name}, seeds {', '.join(map(str, sorted({study.seed for study in studies})))}"
 
 
 def _place(run: RunDirectory, together: RunDirectory) -> str:

@@ -3,10 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
-
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
-from aelle_core.evaluation.examples import NetworkExamples
+from aelle_core.evaluation.examples import origins
 from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.splits.by_network import Split
@@ -100,12 +98,6 @@ class FreeRunsAcrossSplits(FreeRunTable):
         "by network. Good is what the study's goal says, at the end."
     )
     order = 11
-
-
-def origins(examples: NetworkExamples) -> np.ndarray:
-    """Return where networks of joint studies are from, (n,): the system where they forecast several, else the study;
-    empty for networks of a single study."""
-    return np.array([network.partition("/")[0] if "/" in network else "" for network in map(str, examples.networks)])
 
 
 @table_makers.register("free_runs_left_out")

@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from aelle_core.evaluation.classifiers.base import Classifier, classifiers
+from aelle_core.evaluation.examples import origins
 from aelle_core.evaluation.metrics import COMPARED, Measurement
 from aelle_core.evaluation.splits.by_group import splits_by_group
 from aelle_core.evaluation.summary import summarise
 from aelle_core.evaluation.tables.base import Entry, TableMaker, table_makers
 from aelle_core.evaluation.tables.combinations import combination
-from aelle_core.evaluation.tables.free_runs import LOOP, NATS, origins
+from aelle_core.evaluation.tables.free_runs import LOOP, NATS
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.verdicts import difference_in_words
 

@@ -20,8 +20,9 @@ from aelle_core.evaluation import evaluate_split
 from aelle_core.evaluation.metrics import COMPARED
 from aelle_core.evaluation.tables.system_left_out import ROWS
 from aelle_core.foundation.errors import UserError
-from aelle_core.study import RunDirectory, get_preset, join, run_study
+from aelle_core.study import RunDirectory, get_preset, run_study
 from aelle_core.study.presets.forecasters import SYSTEMS
+from tests.helpers.joined import joined
 
 SMALL = {"series": 4, "length": 120, "window": 20, "context": 30, "free_steps": 60, "loop_steps": 30, "loop_warmup": 5}
 CHOSEN = ("lorenz63", "rossler", "duffing")
@@ -42,9 +43,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunDirectory]:
 
 @pytest.fixture(scope="module")
 def joint(runs: list[RunDirectory]) -> RunDirectory:
-    together = RunDirectory(Path(str(runs[0])).parent / "together")
-    join(runs, together)
-    return together
+    return joined(runs, "together")
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from aelle_core.evaluation import evaluate_split
 from aelle_core.foundation.errors import UserError
 from aelle_core.study import RunDirectory, Study, join, run_study
 from aelle_core.study.joint import members
+from tests.helpers.joined import joined
 
 SHARED = Study(name="pair", cells=("rnn", "gru"), units=(4,), networks=6, pack_size=3, epochs=1)
 
@@ -33,9 +34,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunDirectory]:
 
 @pytest.fixture(scope="module")
 def joint(runs: list[RunDirectory]) -> RunDirectory:
-    together = RunDirectory(Path(str(runs[0])).parent / "both")
-    join(runs, together)
-    return together
+    return joined(runs, "both")
 
 
 def test_networks_of_both_are_there_once_and_each_on_one_side(runs: list[RunDirectory], joint: RunDirectory) -> None:

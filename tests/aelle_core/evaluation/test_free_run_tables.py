@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aelle_core.evaluation import NetworkExamples
+from aelle_core.evaluation.examples import origins
 from aelle_core.evaluation.tables.base import Table, table_makers
-from aelle_core.evaluation.tables.free_runs import origins
 from aelle_core.evaluation.tables.material import Material
 from aelle_core.evaluation.verdicts import gain
 
