@@ -52,13 +52,12 @@ def evolve(
     rounding = Rounding(system.like, sequences, sequences * copies) if copied else None
     underflow = -math.inf if bits else _UNDERFLOW[dtype]  # numbers of many digits do not underflow
     tally = Tally(system, k, warmup, dtype, check, running, underflow, steps)
-    others = [slice(copy * sequences, (copy + 1) * sequences) for copy in range(1, copies)]
     trial = 0 if abandon_above is None else _TRIAL
     course = Course(k, steps, warmup, dtype, check and not copied, on_step, trial, kernel, bits)
     done = 0
     with one_torch_thread() as threads:
         for stretch in stretches(system, copies, course, rounding, tally.wanted, threads):
-            tally.add(stretch, slice(0, sequences), others)
+            tally.add(stretch)
             done = stretch.first + len(stretch.wanted)
             if abandon_above is not None and tally.all_above(abandon_above, done):
                 break
@@ -87,20 +86,18 @@ def evolve_with_few(
     if together is None:
         return None
     rounding = Rounding(system.like, sequences, sequences + checked)
-    how = (k, warmup, torch.float64)
-    underflow = _UNDERFLOW[torch.float64]
-    known = Tally(system, *how, True, running, underflow, steps, sequences=checked)
-    others = Tally(system, *how, False, running, underflow, steps, sequences=sequences - checked)
+    tally = Tally(
+        system, k, warmup, torch.float64, True, running, _UNDERFLOW[torch.float64], steps, checked=checked
+    )
     trial = max(_TOLD_APART, (steps - warmup) // _TRIED)
     course = Course(k, steps, warmup, torch.float64, on_step=on_step, trial=trial)
     with one_torch_thread() as threads:
-        for stretch in stretches(together, 1, course, rounding, known.wanted, threads):
-            known.add(stretch, slice(0, checked), [slice(sequences, sequences + checked)])
-            others.add(stretch, slice(checked, sequences))
+        for stretch in stretches(together, 1, course, rounding, tally.wanted, threads):
+            tally.add(stretch)
             done = stretch.first + len(stretch.wanted)
-            if stretch.first < warmup + trial <= done < steps and hopeless(known.growth(done)):
+            if stretch.first < warmup + trial <= done < steps and hopeless(tally.growth(done)):
                 return None
-    return known.growth(steps), others.growth(steps)
+    return tally.growth(steps), tally.growth_of_others(steps)
 
 
 def _copies(system: System) -> int:

@@ -2,8 +2,8 @@
 
 A network's sequences share its weights, and mostly their condition too. So two of them have second copies. What these
 show holds for another sequence, times what its worse condition may have added, unless something speaks against it:
-directions too far apart for float64, the sum rule, or more growth than any checked sequence has. Then every sequence of
-that network gets a second copy. Where a step has kinks, every sequence has one: rounding may decide on which side of
+directions too far apart for float64, the sum rule, or more growth than any checked sequence has. Then that sequence
+gets a second copy, too, or every one, where what was checked is itself not sound. Where a step has kinks, every sequence has one: rounding may decide on which side of
 a kink a unit is, in one sequence and in no other.
 """
 
@@ -49,14 +49,15 @@ def growths_by_few(
         return None
     checked, others = found
     errors = _estimated(checked, others)
-    settled = _sound(checked, _SURE) & _settled(others, errors)
+    settled = _settled(others, errors) & _sound(checked, _SURE).unsqueeze(1)
     whole = Growth.joined([checked, _with_errors(others, errors)])
-    growths = {network: (whole, network) for network in settled.nonzero().flatten().tolist()}
-    if doubtful := (~settled).nonzero().flatten().tolist():
-        rest = system.of_sequences(slice(CHECKED, None))
+    growths = {network: (whole, network) for network in settled.all(dim=1).nonzero().flatten().tolist()}
+    if doubtful := (~settled.all(dim=1)).nonzero().flatten().tolist():
+        places = (CHECKED + (~settled[doubtful]).any(dim=0).nonzero().flatten()).tolist()
+        rest = system.of_sequences(places)
         assert rest is not None
         again = run(rest if len(doubtful) == system.networks else rest.in_double(doubtful), check=True)
-        whole = Growth.joined([checked.of_networks(doubtful), again])
+        whole = whole.of_networks(doubtful).with_sequences(places, again)
         growths |= {network: (whole, index) for index, network in enumerate(doubtful)}
     return [growths[network] for network in range(system.networks)]
 
@@ -84,10 +85,10 @@ def _estimated(known: Growth, others: Growth) -> Tensor:
 
 
 def _settled(others: Growth, errors: Tensor) -> Tensor:
-    """Return (networks,) whether nothing speaks against estimated errors (networks, sequences, k)."""
+    """Return (networks, sequences) whether nothing speaks against estimated errors (networks, sequences, k)."""
     small = (errors <= _SURE).all(dim=-1) & (others.spreads <= sum_rule.FURTHEST)
     obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= sum_rule.ALLOWED
-    return (small & obeyed | ~others.finite).all(dim=1)
+    return small & obeyed | ~others.finite
 
 
 def _with_errors(others: Growth, errors: Tensor) -> Growth:

@@ -19,8 +19,8 @@ class Growth:
                   large as rounding, or as what underflows, makes them
     residuals     (networks, sequences) largest |sum of log |r| - log |det J|| of checked steps; NaN where k < size
     finite        (networks, sequences) whether states and Jacobians were
-    spreads       (networks, sequences) nats from the least to the largest log |r| of a step, or of two that a kernel
-                  has put together, where they are furthest apart
+    spreads       (networks, sequences) nats from the least to the largest log |r| of a step, or of several that a
+                  kernel has put together, where they are furthest apart
     batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
                   too few steps
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
@@ -57,6 +57,17 @@ class Growth:
             name: values[:, order.to(values.device)] for name, values in self._by_sequence().items()
         }
         return replace(self, **kept, batches=None, running=None, running_steps=None)
+
+    def with_sequences(self, places: Sequence[int], others: "Growth") -> "Growth":
+        """Return the same with what another growth has along all its sequences at those places; both have errors, or
+        neither, and both `running`, or neither."""
+        kept: dict[str, Any] = {name: values.clone() for name, values in self._by_sequence().items()}
+        for name, values in others._by_sequence().items():
+            kept[name][:, list(places)] = values
+        if self.running is not None and others.running is not None:
+            kept["running"] = self.running.clone()
+            kept["running"][:, :, list(places)] = others.running
+        return replace(self, **kept)
 
     def _by_sequence(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in _BY_SEQUENCE if getattr(self, name) is not None}

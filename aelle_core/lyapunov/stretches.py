@@ -11,7 +11,7 @@ from torch import Tensor
 from aelle_core.lyapunov.kernels.extended import ExtendedTangents
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
-from aelle_core.lyapunov.kernels.tangents import Frame, Kernel, TorchTangents
+from aelle_core.lyapunov.kernels.tangents import TOGETHER, Frame, Kernel, TorchTangents
 from aelle_core.lyapunov.systems import System
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
@@ -90,7 +90,9 @@ def stretches(
     columns = system.size if course.bits else course.k  # with so many, Jacobians are made, not pushed
     room = _MEMORY[like.device.type] // system.bytes_per_step(copies)
     longest = _LONGEST if course.on_step is None else min(_LONGEST, _TOLD)
-    stretch = max(2, min(longest, room) // 2 * 2)  # kernels may make two steps at once
+    stretch = max(2, min(longest, room))
+    if stretch >= TOGETHER:
+        stretch = stretch // TOGETHER * TOGETHER
     state, first = system.start(copies), 0
     while first < course.steps:
         count = min(stretch, course.steps - first)

@@ -13,7 +13,7 @@ from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 Known = BlockJacobians | FactoredJacobians | ReadoutJacobians
 """Jacobians whose determinants are known."""
 
-SELDOM = 16  # steps between checks where a determinant would be dear
+SELDOM = 64  # steps between checks where a determinant would be dear
 _SMALL = 32  # dimensions up to which every step of every sequence is checked, beside second copies
 _ROOM = 2**23  # bytes for matrices that are eliminated at once
 ALLOWED = 1e-7  # nats: an elimination rounds too
@@ -29,23 +29,24 @@ class Volumes:
     logarithms: Tensor
 
     @classmethod
-    def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, *, often: bool, row: int) -> "Volumes":
+    def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, closely: int) -> "Volumes":
         """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
-        that number among those that count; the sequences are those of each network from `row` on. One sequence after
-        another at every 16th step, with all of its group; or, `often`, every sequence at every step."""
+        that number among those that count; the sequences are the first of each network. Every step of the first
+        `closely` sequences; of the others, one sequence after another at every 64th step, with all of its group."""
         networks, sequences, steps = like.shape
         per_network = jacobians.trajectories // networks  # copies among them
-        wanted = torch.full((sequences, steps), often)
+        wanted = torch.zeros(sequences, steps, dtype=torch.bool)
+        wanted[:closely] = True
         times = torch.tensor(range(-counted % SELDOM, steps, SELDOM), dtype=torch.int64)
-        if not often and len(times):
+        if closely < sequences and len(times):
             group_of = groups.cpu()
             chosen = torch.zeros(sequences, int(group_of[-1]) + 1, dtype=torch.bool)
-            chosen[(counted + times) // SELDOM % sequences, group_of[times]] = True
-            wanted = chosen[:, group_of]
+            chosen[closely + (counted + times) // SELDOM % (sequences - closely), group_of[times]] = True
+            wanted |= chosen[:, group_of]
         indices = wanted.nonzero()  # (looked at, 2): sequence, step
         residuals_by_group = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
         at_once = max(1, _ROOM // (networks * jacobians.size**2 * 8))
-        base = torch.arange(networks, device=like.device).unsqueeze(1) * per_network + row
+        base = torch.arange(networks, device=like.device).unsqueeze(1) * per_network
         for sequence, step in (part.unbind(1) for part in indices.to(like.device).split(at_once)):
             chosen = (base + sequence).flatten()
             several = (jacobians.steps - steps + step).repeat(networks)

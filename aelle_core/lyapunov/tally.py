@@ -1,8 +1,6 @@
 """What is added up along trajectories: logarithms, what rounding may have changed, how far the sum rule is off."""
 
 import math
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -10,6 +8,7 @@ from aelle_core.lyapunov import sum_rule
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
+from aelle_core.lyapunov.kernels.tangents import TOGETHER
 from aelle_core.lyapunov.stretches import Stretch
 from aelle_core.lyapunov.systems import System
 
@@ -19,7 +18,10 @@ _LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction 
 
 
 class Tally:
-    """Sums over counted steps."""
+    """Sums over counted steps.
+
+    Of each network's sequences the first `checked`, all by default, have disturbed copies where `check` is asked for.
+    """
 
     def __init__(
         self,
@@ -31,14 +33,15 @@ class Tally:
         running: int | None,
         underflow: float,
         steps: int,
-        sequences: int | None = None,
+        checked: int | None = None,
     ) -> None:
-        shape = (system.networks, sequences or system.sequences)
+        shape = (system.networks, system.sequences)
+        self.checked = system.sequences if checked is None else checked
         self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
         self.underflow = underflow
         self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
-        self.ceilings = torch.zeros_like(self.logarithms)
-        self.errors = torch.zeros_like(self.logarithms) if check else None
+        self.ceilings = torch.zeros_like(self.logarithms[:, : self.checked])
+        self.errors = torch.zeros_like(self.ceilings) if check else None
         whole = 0.0 if k == system.size else float("nan")
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
@@ -57,8 +60,10 @@ class Tally:
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
         return (counted == 0) | (recorded & (counted > 0))
 
-    def add(self, stretch: Stretch, rows: slice, copies: Sequence[slice] = ()) -> None:
-        """Count what happened in those rows of a stretch; their disturbed copies are in each of `copies`."""
+    def add(self, stretch: Stretch) -> None:
+        """Count what happened in a stretch, whose first rows are the sequences; what follows are the checked ones'
+        disturbed copies, one copy of all after the other."""
+        rows = slice(0, self.system.sequences)
         skipped = min(max(0, self.warmup - stretch.first), stretch.logarithms.shape[2])
         counted = max(stretch.first, self.warmup) - self.warmup  # steps counted before this stretch
         logarithms = stretch.logarithms[:, rows, skipped:].to(self.logarithms.device)
@@ -66,20 +71,20 @@ class Tally:
         self.finite &= stretch.finite[:, rows].to(logarithms.device) & ~logarithms.isnan().flatten(2).any(dim=-1)
         groups = _groups(stretch.wanted)[skipped:].to(logarithms.device)
         groups = groups - groups[:1]
-        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, groups, rows.start)
+        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, groups)
         if self.errors is not None and stretch.lengths is None:
-            others = [stretch.logarithms[:, copy, skipped:].to(logarithms) for copy in copies]
-            sums = _by_group(torch.stack([logarithms, *others], dim=1), groups)
+            original = logarithms[:, : self.checked]
+            copies = stretch.logarithms[:, rows.stop :, skipped:].to(logarithms).split(self.checked, dim=1)
+            sums = _by_group(torch.stack([original, *copies], dim=1), groups)
             raw = _apart(sums, self.system.exact_zeros)
-            small = logarithms < self.underflow
+            small = original < self.underflow
             if self.system.exact_zeros:
-                small &= ~logarithms.isneginf()
+                small &= ~original.isneginf()
             raw = torch.where(_by_group(small.double(), groups) > 0, float("inf"), raw)
             apart = Rounding.error(raw)
-            if (
-                residuals is not None and self.underflow > -math.inf
-            ):  # float64's determinants know less than many digits
-                apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], residuals, apart, raw))
+            if residuals is not None and self.underflow > -math.inf:  # float64's determinants know less than many digits
+                off = residuals[:, : self.checked]
+                apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], off, apart, raw))
             # What is wrong with a direction is wrong with those made orthogonal to it.
             apart = apart.cummax(dim=-1).values
             lost = self.errors.unsqueeze(2) + apart.cumsum(dim=2) > _LOST
@@ -97,7 +102,7 @@ class Tally:
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
         if steps:
-            self.spreads = torch.maximum(self.spreads, self._spread(_by_group(logarithms, groups)))
+            self.spreads = torch.maximum(self.spreads, self._spread(logarithms))
         if self.every is not None and steps:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):
@@ -109,13 +114,13 @@ class Tally:
             self.batches.index_add_(1, of_step, logarithms[:, 0])
         self.logarithms += logarithms.sum(dim=2)
 
-    def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor, row: int) -> Tensor | None:
-        """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians from a row on, are
-        from log |det J|, group by group; NaN where that was not looked at, None where it cannot be."""
+    def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor) -> Tensor | None:
+        """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, are from log |det
+        J|, group by group; NaN where that was not looked at, None where it cannot be."""
         if self.k < self.system.size or not isinstance(jacobians, sum_rule.Known):
             return None
-        often = self.errors is not None and sum_rule.looks_often(self.system.size)
-        volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, often=often, row=row).logarithms
+        closely = self.checked if self.errors is not None and sum_rule.looks_often(self.system.size) else 0
+        volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, closely).logarithms
         residuals = sum_rule.residuals(
             *(_by_group(totals.unsqueeze(-1), groups).squeeze(-1) for totals in (sums, volumes))
         )
@@ -125,8 +130,8 @@ class Tally:
 
     @staticmethod
     def _spread(sums: Tensor) -> Tensor:
-        """Return how far the least log |r| is below the largest, (networks, sequences), in the group where that is
-        furthest, of sums (networks, sequences, groups, k)."""
+        """Return how far the least log |r| is below the largest, (networks, sequences), in the factorisation where that
+        is furthest, of sums (networks, sequences, steps, k), which are 0 where a step leaves its growth to another."""
         return (sums.amax(dim=-1) - sums.amin(dim=-1)).nan_to_num(nan=math.inf).amax(dim=-1)
 
     def all_above(self, limit: float, steps: int) -> bool:
@@ -146,25 +151,35 @@ class Tally:
         return self.batches / sizes.to(self.batches).unsqueeze(-1)
 
     def growth(self, steps: int) -> Growth:
+        """Return what happened in so many steps along the checked sequences, all by default."""
+        errors = None if self.errors is None else self._rounding_errors(steps - self.warmup)
+        return self._growth(steps, slice(0, self.checked), errors, self.ceilings)
+
+    def growth_of_others(self, steps: int) -> Growth:
+        """Return what happened along the others, of which no errors are known."""
+        rows = slice(self.checked, None)
+        return self._growth(steps, rows, None, torch.zeros_like(self.logarithms[:, rows]))
+
+    def _growth(self, steps: int, rows: slice, errors: Tensor | None, ceilings: Tensor) -> Growth:
         counted = steps - self.warmup
         return Growth(
-            logarithms=self.logarithms,
-            errors=None if self.errors is None else self._rounding_errors(counted),
-            ceilings=self.ceilings,
-            residuals=self.residuals,
-            finite=self.finite,
-            spreads=self.spreads,
+            logarithms=self.logarithms[:, rows],
+            errors=errors,
+            ceilings=ceilings,
+            residuals=self.residuals[:, rows],
+            finite=self.finite[:, rows],
+            spreads=self.spreads[:, rows],
             steps=counted,
             batches=None if self.batches is None or counted < self.to_count else self._batch_means(),
-            running=torch.stack(self.records) if self.records else None,
+            running=torch.stack(self.records)[:, :, rows] if self.records else None,
             running_steps=torch.tensor(self.record_steps) if self.records else None,
         )
 
 
 def _groups(wanted: Tensor) -> Tensor:
-    """Return (steps,) the number of the group of steps, of two at most, that a kernel may have put together."""
-    begins = torch.ones_like(wanted)
-    begins[1::2] = wanted[:-1:2]
+    """Return (steps,) the number of the group of steps that a kernel may have put together."""
+    begins = torch.arange(len(wanted)) % TOGETHER == 0
+    begins[1:] |= wanted[:-1]
     return begins.cumsum(0) - 1
 
 

@@ -12,6 +12,10 @@ from aelle_core.lyapunov.kernels.orthogonalisation import orthogonalise
 from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 
 
+TOGETHER = 8
+"""Steps that may share one factorisation, at most."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """What is asked of a kernel: k tangents in `size` dimensions along so many trajectories.
@@ -40,7 +44,7 @@ class Tangents(Protocol):
         diagonal, in float64, (trajectories, steps, k), and, where asked for, the lengths of the columns of J Q.
 
         `wanted` (steps,) marks the steps at whose end the sum of log |r| so far is wanted, all by default. Elsewhere, a
-        step of even number (from 0) may leave its growth to the next."""
+        step may leave its growth to a later one, of the same TOGETHER steps, counted from the first."""
         ...
 
 

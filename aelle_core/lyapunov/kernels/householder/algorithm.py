@@ -10,11 +10,12 @@ Stability of Householder QR factorization for weighted least squares problems, 1
 together as I - V T V^T (Schreiber & Van Loan 1989), with Y = V T^T made once. Reflections act on blocks of `stripe`
 columns, which stay in the cache; rows of blocks are contiguous, so that all inner loops run over whole registers.
 
-Where nothing is ill-conditioned, tangents take two steps between factorisations: J' (J Q) = Q' R', and log |r| is the
-sum of both steps'. Rounding then changes log |r| by about eps |J'| |J Q| / min |r|, with |J'| the root mean square of
-its columns' lengths and |J Q| the longest column's. Where that is above CALM eps, 4e-9 nats, the two steps are made
-again one by one, and so are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another. Nor are
-two steps tried where min |r| / max |r| of the last single one, squared, promises nothing.
+Where nothing is ill-conditioned, tangents take several steps, TOGETHER at most, between factorisations: J' (J Q) =
+Q' R', and log |r| is the sum of all steps'. Rounding then changes log |r| by about eps b / min |r|, with b = |J'| |J Q|
+after two steps, b' = |J''| (b + |J' J Q|) after three, and so on; |J'| is the root mean square of its columns' lengths
+and |J Q| the longest column's. Where that is above `calm` eps, 4e-9 nats, the first step is made again on its own, and so
+are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another. A success lets twice as many
+steps share the next factorisation, as far as the loss that it had a step promises to be small enough.
 """
 
 import zlib
@@ -25,13 +26,14 @@ import numpy as np
 from numba import njit
 
 from aelle_core.foundation import vector_instructions as vector_code
+from aelle_core.lyapunov.kernels import tangents as what_is_asked
 from aelle_core.lyapunov.kernels.householder import arguments, emitter, factor, push, reflectors, steps, vectors
 from aelle_core.lyapunov.kernels.householder.arguments import (
     Disturbance,
     Numbers,
-    Pairing,
     Record,
     Reflectors,
+    Sharing,
     Terms,
     make_room,
     zeros,
@@ -42,12 +44,13 @@ from aelle_core.lyapunov.kernels.householder.kept import in_users_cache
 from aelle_core.lyapunov.kernels.householder.push import disturb_reflectors, push_tangents
 from aelle_core.lyapunov.kernels.householder.steps import (
     count_failure,
+    count_success,
     largest_of,
     least_of,
     lengths_of_columns,
-    may_try_two,
+    steps_to_try,
     take_one,
-    take_two,
+    take_several,
 )
 
 
@@ -73,8 +76,8 @@ def _jacobian_of(terms, number, per_network):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _move(number, terms, numbers, tangents, record, pairing, disturbance, room, spare):  # type: ignore[no-untyped-def]
-    """Move the tangents of one trajectory along all steps. `spare` is a v, y and order that a pair of steps writes."""
+def _move(number, terms, numbers, tangents, record, sharing, disturbance, room, spare):  # type: ignore[no-untyped-def]
+    """Move the tangents of one trajectory along all steps. `spare` is a v, y and order that several steps write."""
     jacobian = _jacobian_of(terms, number, numbers.per_network)
     labels, radii = tangents.labels[number], record.radii[number]
     count, size, k = radii.shape[0], tangents.orders.shape[1], numbers.k
@@ -86,36 +89,47 @@ def _move(number, terms, numbers, tangents, record, pairing, disturbance, room, 
     step = 0
     while step < count:
         random = push_tangents(jacobian, step, size, k, v, y, order, room, noise, random)
-        if may_try_two(pairing, number, step):
-            calm, random = take_two(
-                jacobian, step, numbers.dense_columns, room, other_v, other_y, other_order, noise, random
+        together = steps_to_try(sharing, number, step)
+        calm = False
+        if together > 1:
+            calm, loss, random = take_several(
+                jacobian,
+                step,
+                together,
+                numbers.dense_columns,
+                sharing.calm,
+                room,
+                other_v,
+                other_y,
+                other_order,
+                noise,
+                random,
             )
             if calm:
+                count_success(sharing, number, together, loss)
                 v, other_v = other_v, v
                 y, other_y = other_y, y
                 order, other_order = other_order, order
                 elsewhere = not elsewhere
-                pairing.singly[number, 1] = 0
-                if noise.shape[0]:
-                    random = disturb_reflectors(v, y, noise, random)
-                for column in range(k):
-                    radii[step, labels[column]] = 1
-                    radii[step + 1, labels[column]] = room.line[column]
-                step += 2
-                continue
-            count_failure(pairing.singly[number])
-        take_one(labels, room, v, y, order)
+                for earlier in range(together - 1):
+                    radii[step + earlier] = 1
+                step += together - 1
+            else:
+                count_failure(sharing, number)
+        if not calm:
+            take_one(labels, room, v, y, order)
+            if together == 1:
+                count_success(sharing, number, 1, np.log(largest_of(room.line) / least_of(room.line)))
         if noise.shape[0]:
             random = disturb_reflectors(v, y, noise, random)
-        pairing.hopes[number] = least_of(room.line) / largest_of(room.line)
         for column in range(k):
             radii[step, labels[column]] = room.line[column]
-        if record.lengths.shape[0]:
+        if record.lengths.shape[0]:  # each step is on its own then
             lengths_of_columns(room.kept, size, room.line)
             for column in range(k):
                 record.lengths[number, step, labels[column]] = room.line[column]
         step += 1
-    if elsewhere:  # the pair stands in `spare`, which the next trajectory needs
+    if elsewhere:  # the tangents stand in `spare`, which the next trajectory needs
         copy(v, tangents.v[number])
         copy(y, tangents.y[number])
         for row in range(size):
@@ -134,7 +148,7 @@ def _with_fingerprint(fingerprint: int) -> Any:
         numbers,
         tangents,
         record,
-        pairing,
+        sharing,
         disturbance,
     ):
         """Move the tangents of trajectories [first, stop) along all steps of their Jacobians.
@@ -154,13 +168,13 @@ def _with_fingerprint(fingerprint: int) -> Any:
         )
         of_terms, numbers = Terms(*terms), Numbers(per_network, k, stripe, height, dense_columns)
         reflectors, told = Reflectors(v, y, orders, labels), Record(*record)
-        pairs, disturbed = Pairing(*pairing), Disturbance(*disturbance)
+        shared, disturbed = Sharing(*sharing), Disturbance(*disturbance)
         for number in range(first, stop):
-            _move(number, of_terms, numbers, reflectors, told, pairs, disturbed, room, spare)
+            _move(number, of_terms, numbers, reflectors, told, shared, disturbed, room, spare)
 
     return advance
 
 
-_SOURCES = (vector_code, arguments, emitter, factor, push, reflectors, steps, vectors)
+_SOURCES = (vector_code, what_is_asked, arguments, emitter, factor, push, reflectors, steps, vectors)
 with in_users_cache():
     advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(source.__file__)).read_bytes() for source in _SOURCES)))

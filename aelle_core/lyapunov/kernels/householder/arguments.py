@@ -54,16 +54,18 @@ class Reflectors(NamedTuple):
 class Record(NamedTuple):
     """What the caller wants to know of every step."""
 
-    radii: np.ndarray  # (trajectories, steps, k): |r|, tangent by tangent; 1 and the product of both after a pair
+    radii: np.ndarray  # (trajectories, steps, k): |r|, tangent by tangent; for steps that share a factorisation 1, 1, ..., all
     lengths: np.ndarray  # (trajectories, steps, k): lengths of the columns of J Q; (0, steps, k) where not wanted
 
 
-class Pairing(NamedTuple):
-    """Which two steps may share one factorisation."""
+class Sharing(NamedTuple):
+    """Which steps may share one factorisation."""
 
     wanted: np.ndarray  # (steps,) bool: whether |r| is wanted at the step's end
     singly: np.ndarray  # (trajectories, 2) int64: steps still to be made one by one, and as many after a failure
-    hopes: np.ndarray  # (trajectories,) float64: least over largest |r| of the last single step
+    most: np.ndarray  # (trajectories,) int64: steps that the next factorisation may have, at most
+    losses: np.ndarray  # (trajectories,) float64: nats a step that rounding has lately gained on the least |r|
+    calm: float  # units of the last place that rounding may change a logarithm by
 
 
 class Disturbance(NamedTuple):
@@ -80,6 +82,7 @@ class Room(NamedTuple):
     block: np.ndarray  # (rows, height): some rows of J, transposed
     blocks: np.ndarray  # (stripes, rows, stripe): J Q
     kept: np.ndarray  # (stripes, rows, stripe): J Q before its factorisation, or J' (J Q)
+    other: np.ndarray  # (stripes, rows, stripe): J'' (J' (J Q))
     leading: np.ndarray  # (panels and stripes, size, PANEL): Q and J Q where tangents are few, otherwise none
     compact: np.ndarray  # (PANEL + 1, PANEL): T^T of one panel
     pivots: np.ndarray  # (size,) int64
@@ -112,6 +115,7 @@ def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
     few = 0 if 2 * k > size else panels + (panels * height + size - 1) // size
     return Room(
         zeros(rows * height, v).reshape(rows, height),
+        zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
         zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
         zeros(stripes * rows * stripe, v).reshape(stripes, rows, stripe),
         zeros(few * size * PANEL, v).reshape(few, size, PANEL),

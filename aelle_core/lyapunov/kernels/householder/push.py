@@ -179,10 +179,11 @@ def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def multiply_tangents(jacobian, step, size, dense_lines, room, noise, random):  # type: ignore[no-untyped-def]
-    """room.kept <- J X for tangents X in room.blocks. Columns of J from `dense_lines` on have nothing but diagonals in
-    them. Returns the Frobenius norm of J, or a bound of it where there is a readout, and the generator's next state."""
-    block, blocks, products = room.block, room.blocks, room.kept
+def multiply_tangents(jacobian, step, size, dense_lines, room, blocks, products, noise, random):  # type: ignore[no-untyped-def]
+    """products <- J X for tangents X in blocks, both (stripes, rows, stripe). Columns of J from `dense_lines` on have
+    nothing but diagonals in them. Returns the Frobenius norm of J, or a bound of it where there is a readout, and the
+    generator's next state."""
+    block = room.block
     units, diagonals, diagonal_positions = jacobian.units, jacobian.diagonals, jacobian.diagonal_positions
     rows, height = block.shape
     stripe = blocks.shape[2]

@@ -1,14 +1,15 @@
-"""One step of a trajectory's tangents, or two at once."""
+"""One step of a trajectory's tangents, or several that share one factorisation."""
 
 import numpy as np
 
 from aelle_core.lyapunov.kernels.householder.emitter import compiled
 from aelle_core.lyapunov.kernels.householder.factor import copy, dead_to_the_end, factorise
 from aelle_core.lyapunov.kernels.householder.push import add_squares, multiply_tangents
+from aelle_core.lyapunov.kernels.tangents import TOGETHER
 
-CALM = 2e7
-SMALLEST = 1e-200  # of |r| over two steps: far from underflow
+SMALLEST = 1e-200  # of |r| over all steps: far from underflow
 PATIENCE = 64
+_HOPEFUL = 0.8  # of the loss that is allowed: more steps than were made at once before may lose more than foreseen
 
 
 @compiled
@@ -44,39 +45,73 @@ def lengths_of_columns(blocks, size, lengths):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def may_try_two(pairing, number, step):  # type: ignore[no-untyped-def]
-    """Whether two steps of a trajectory may share a factorisation; counts one of those to be made singly, if any."""
-    if pairing.singly[number, 0] > 0:
-        pairing.singly[number, 0] -= 1
-        return False
-    if step % 2 or step + 1 >= pairing.wanted.shape[0] or pairing.wanted[step]:
-        return False
-    return pairing.hopes[number] ** 2 * CALM >= 1
+def steps_to_try(sharing, number, step):  # type: ignore[no-untyped-def]
+    """How many steps of a trajectory, from `step` on, are to share a factorisation, at least 1; counts one of those to
+    be made singly, if any."""
+    if sharing.singly[number, 0] > 0:
+        sharing.singly[number, 0] -= 1
+        return 1
+    stop = min(step // TOGETHER * TOGETHER + TOGETHER, sharing.wanted.shape[0])
+    for end in range(step, stop - 1):
+        if sharing.wanted[end]:
+            stop = end + 1
+            break
+    most, loss, allowed = sharing.most[number], sharing.losses[number], 1
+    while allowed < most:
+        known = 2 * (allowed + 1) <= max(most, 4)
+        if loss * (allowed + 1) > np.log(sharing.calm) * (1 if known else _HOPEFUL):
+            break
+        allowed += 1
+    rounds = (stop - step + allowed - 1) // allowed
+    return (stop - step + rounds - 1) // rounds  # 2 and 2 of 4, not 3 and 1
 
 
 @compiled
-def count_failure(singly):  # type: ignore[no-untyped-def]
-    """Make the next 2, 6, 14, ... steps one by one, after one failure upon another; singly is (2,)."""
+def count_success(sharing, number, count, loss):  # type: ignore[no-untyped-def]
+    """Let twice as many steps as these share the next factorisation, where the loss of each, in nats, allows it."""
+    sharing.most[number] = max(sharing.most[number], 2 * count)
+    sharing.losses[number] = loss
+    if count > 1:
+        sharing.singly[number, 1] = 0
+
+
+@compiled
+def count_failure(sharing, number):  # type: ignore[no-untyped-def]
+    """Make the next 2, 6, 14, ... steps one by one, after one failure upon another, and then try two."""
+    singly = sharing.singly[number]
     singly[1] = min(2 * singly[1] + 2, PATIENCE)
     singly[0] = singly[1]
+    sharing.most[number] = 2
 
 
 @compiled
-def take_two(jacobian, step, dense_columns, room, v, y, order, noise, random):  # type: ignore[no-untyped-def]
-    """Multiply J Q, which stands in room.blocks, by the next Jacobian, and factorise that into v, y and order.
+def take_several(jacobian, step, count, dense_columns, calm, room, v, y, order, noise, random):  # type: ignore[no-untyped-def]
+    """Multiply J Q of a step, which stands in room.blocks, by the Jacobians of the next, `count` steps in all, and
+    factorise that into v, y and order.
 
-    Returns whether rounding has left the sum of both log |r|, in room.line, within CALM eps, and the next random
-    number. Where it has not, v, y and order hold nothing of use.
+    Returns whether rounding has left the sum of log |r|, in room.line, within calm eps, the nats a step that it has
+    gained on the least |r|, and the next random number. Where it is not within, v, y and order hold nothing of use.
     """
     size, k = order.shape[0], room.line.shape[0]
-    lengths_of_columns(room.blocks, size, room.longest)
-    norm, after = multiply_tangents(jacobian, step + 1, size, dense_columns, room, noise, random)
-    bound = norm / np.sqrt(size) * largest_of(room.longest)
-    factorise(room.kept, size, k, v, y, room.pivots, order, room.line, room.compact, room.width)
+    source, after = room.blocks, random
+    lengths_of_columns(source, size, room.longest)
+    longest = largest_of(room.longest)
+    bound = longest * 0
+    for ahead in range(1, count):
+        target = room.kept if ahead % 2 else room.other
+        norm, after = multiply_tangents(
+            jacobian, step + ahead, size, dense_columns, room, source, target, noise, after
+        )
+        bound = norm / np.sqrt(size) * (bound + longest)
+        source = target
+        if ahead + 1 < count:
+            lengths_of_columns(source, size, room.longest)
+            longest = largest_of(room.longest)
+    factorise(source, size, k, v, y, room.pivots, order, room.line, room.compact, room.width)
     least = least_of(room.line)
-    if least * CALM >= bound and least > SMALLEST:
-        return True, after
-    return False, random
+    if least * calm >= bound and least > SMALLEST:
+        return True, np.log(bound / least) / count, after
+    return False, np.inf, random
 
 
 @compiled

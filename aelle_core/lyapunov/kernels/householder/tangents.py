@@ -22,6 +22,8 @@ _LARGEST_STRIPE = 64  # columns of 512 rows in float64: a quarter of a megabyte,
 _NOISE = 8192
 _TRIED_AT_ONCE = 256  # dimensions
 _TASKS_PER_THREAD = 4
+_CALM = 2e7  # units of the last place
+_CALMER = 2e6  # where few second copies are to speak for other trajectories, whose condition may be somewhat worse
 
 
 class HouseholderTangents:
@@ -44,8 +46,9 @@ class HouseholderTangents:
         noise = around_one(torch.empty(_NOISE, dtype=torch.float64, device=here), frame.disturbance, source)
         self.noise = noise.to(self.dtype)
         self.singly = np.zeros((trajectories, 2), np.int64)  # steps to be made one by one: now, and at the last failure
-        # The least over the largest |r| of the last step; where failures are dear, the first step is not tried in vain.
-        self.hopes = np.full(trajectories, 1.0 if size <= _TRIED_AT_ONCE else 0.0)
+        self.most = np.full(trajectories, 2)
+        # Where failures are dear, the first step is made singly, and tells whether more may be tried.
+        self.losses = np.full(trajectories, 0.0 if size <= _TRIED_AT_ONCE else np.inf)
         self.calls = 0
         width = max(PANEL, lanes(frame.like.itemsize))  # stripes are whole panels and whole registers
         self.stripe, self.height = (max(width, min(_LARGEST_STRIPE, -(-count // width) * width)) for count in (k, size))
@@ -59,7 +62,7 @@ class HouseholderTangents:
         radii = self.v.new_empty(trajectories, steps, self.frame.k)
         lengths = self.v.new_empty(trajectories if self.frame.lengths else 0, steps, self.frame.k)
         self.calls += 1
-        arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Numbers, Reflectors, Record, Pairing and Disturbance
+        arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Numbers, Reflectors, Record, Sharing and Disturbance
             _arrays(jacobians, self.dtype),
             (
                 trajectories // jacobians.matrices.shape[0],
@@ -73,7 +76,9 @@ class HouseholderTangents:
             (
                 np.ones(steps, bool) if wanted is None or self.dtype != torch.float64 else wanted.numpy(),
                 self.singly,
-                self.hopes,
+                self.most,
+                self.losses,
+                _CALM if self.frame.disturbed is None else _CALMER,
             ),
             (self.noise.numpy(), self.disturbed, self.calls),
         )
