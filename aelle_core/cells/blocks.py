@@ -20,13 +20,36 @@ class Through:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Summands of a block whose columns change: the sum over terms of matrix diag(factors), and, where there are some,
+    of left right^T.
+
+    factors (networks, batch, terms, units)      matrices (networks, terms, units, units)
+    rights  (networks, batch, terms, units)      lefts    (networks, terms, units)
+    """
+
+    factors: Tensor
+    matrices: Tensor
+    rights: Tensor | None = None
+    lefts: Tensor | None = None
+
+    def to_dense(self) -> Tensor:
+        """(networks, batch, units, units)."""
+        turned = gates_scaled(self.factors, self.matrices.mT)
+        if self.rights is not None and self.lefts is not None:
+            turned += self.rights.mT @ self.lefts.unsqueeze(1)
+        return turned.mT
+
+
+@dataclass(frozen=True)
 class Block:
-    """One block of a Jacobian: the sum over gates of diag(slope) matrix, plus a diagonal, plus a dense matrix; what is
-    None is absent.
+    """One block of a Jacobian: the sum over gates of diag(slope) matrix, plus a diagonal, plus matrices whose columns
+    are scaled, plus a dense matrix; what is None is absent.
 
     slopes    (networks, batch, gates, units)      matrices  (networks, gates, units, units)
     diagonal  (networks, batch, units)             dense     makes (networks, batch, units, units), called where the
                                                              block is wanted; fastest as the .mT of a contiguous one
+    columns   matrix diag(factors)
     through   another part that carries the old one into this one as well: its block, multiplied, is to be added, which
               `merged` does. The product's large terms may swallow this block's own, so it stands apart until then
     """
@@ -35,6 +58,7 @@ class Block:
     matrices: Tensor | None = None
     diagonal: Tensor | None = None
     dense: Callable[[], Tensor] | None = None
+    columns: Columns | None = None
     through: Through | None = None
 
     def to_dense(self) -> Tensor:
@@ -45,6 +69,8 @@ class Block:
             summands.append(gates_scaled(self.slopes, self.matrices))
         if self.diagonal is not None:
             summands.append(torch.diag_embed(self.diagonal))
+        if self.columns is not None:
+            summands.append(self.columns.to_dense())
         return sum(summands[1:], start=summands[0])
 
 
@@ -67,6 +93,7 @@ def _merged(block: Block, blocks: Blocks, old: str) -> Block:
     inner = blocks.get((way.part, old))
     if inner is None:
         return own
+    assert inner.columns is None
     if way.matrix is not None:
         assert own.dense is None
         return replace(own, dense=lambda: _product(way, inner))

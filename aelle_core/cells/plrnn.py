@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aelle_core.cells.activated import ActivatedCell
 from aelle_core.cells.base import State, cells
-from aelle_core.cells.blocks import Block, Blocks, rows_scaled
+from aelle_core.cells.blocks import Block, Blocks, Columns
 from aelle_core.cells.derivatives import relu_derivative
 from aelle_core.foundation.ranges import Range
 
@@ -25,7 +25,6 @@ class PiecewiseLinearRNN(ActivatedCell):
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.03, 0.5)}
     input_weights: ClassVar[str | None] = "C"
     drive_weights: ClassVar[str] = "C"
-    dense_blocks: ClassVar[bool] = True
     exact_zeros: ClassVar[bool] = True
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -59,9 +58,7 @@ class PiecewiseLinearRNN(ActivatedCell):
     ) -> tuple[Blocks, dict[str, Tensor]]:
         slope = relu_derivative(state["z"])
 
-        # d z' / d z = A + W diag(slope): the slopes scale columns, rows of the transposed.
-        def by_rectified() -> Tensor:
-            return rows_scaled(slope, weights["W_transposed"]).mT
-
-        block = Block(diagonal=weights["A"].expand_as(slope), dense=by_rectified)
+        # d z' / d z = A + W diag(slope)
+        columns = Columns(slope.unsqueeze(2), weights["W_transposed"].mT.unsqueeze(1))
+        block = Block(diagonal=weights["A"].expand_as(slope), columns=columns)
         return {("z", "z"): block}, {"z": torch.ones_like(slope).unsqueeze(2)}

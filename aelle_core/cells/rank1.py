@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.cells.base import Cell, State, cells
-from aelle_core.cells.blocks import Block, Blocks, rows_scaled
+from aelle_core.cells.blocks import Block, Blocks, Columns
 from aelle_core.cells.derivatives import tanh_with_derivative
 from aelle_core.foundation.errors import UserError
 from aelle_core.foundation.ranges import Range
@@ -29,7 +29,6 @@ class RankOneNetwork(Cell):
     """
 
     parts: ClassVar[tuple[str, ...]] = ("x",)
-    dense_blocks: ClassVar[bool] = True
     defaults: ClassVar[Mapping[str, float]] = {"step": 0.1}
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.8, 2.2, "linear")}
     input_weights: ClassVar[str | None] = "U"
@@ -54,7 +53,8 @@ class RankOneNetwork(Cell):
 
     def prepare(self, parameters: Mapping[str, Tensor], constants: Mapping[str, Tensor]) -> dict[str, Tensor]:
         feedback = parameters["w_f"].unsqueeze(2) * parameters["w_o"].unsqueeze(1)
-        return {**constants, "loop_transposed": (parameters["M"] + feedback).mT.contiguous(), "U": parameters["U"]}
+        loop = {"loop_transposed": (parameters["M"] + feedback).mT.contiguous()}
+        return {**constants, **loop, **{name: parameters[name] for name in ("M", "w_f", "w_o", "U")}}
 
     def drive(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         return torch.bmm(inputs, weights["U"].mT)
@@ -69,9 +69,12 @@ class RankOneNetwork(Cell):
         x, dt = state["x"], weights["step"]
         rates, slope = tanh_with_derivative(x)
 
-        # d x' / d x = (1 - dt) I + dt (M + w_f w_o^T) diag(slope): the slopes scale columns, rows of the transposed.
-        def by_rates() -> Tensor:
-            return rows_scaled(dt * slope, weights["loop_transposed"]).mT
-
-        block = Block(diagonal=(1 - dt).expand_as(x), dense=by_rates)
+        # d x' / d x = (1 - dt) I + dt (M + w_f w_o^T) diag(slope): M stays sparse, and w_f w_o^T two vectors.
+        columns = Columns(
+            (dt * slope).unsqueeze(2),
+            weights["M"].unsqueeze(1),
+            rights=(dt * slope * weights["w_o"].unsqueeze(1)).unsqueeze(2),
+            lefts=weights["w_f"].unsqueeze(1),
+        )
+        block = Block(diagonal=(1 - dt).expand_as(x), columns=columns)
         return {"x": self._advance(weights, drive, x, rates)}, {("x", "x"): block}

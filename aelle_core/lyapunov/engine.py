@@ -86,9 +86,7 @@ def evolve_with_few(
     if together is None:
         return None
     rounding = Rounding(system.like, sequences, sequences + checked)
-    tally = Tally(
-        system, k, warmup, torch.float64, True, running, _UNDERFLOW[torch.float64], steps, checked=checked
-    )
+    tally = Tally(system, k, warmup, torch.float64, True, running, _UNDERFLOW[torch.float64], steps, checked=checked)
     trial = max(_TOLD_APART, (steps - warmup) // _TRIED)
     course = Course(k, steps, warmup, torch.float64, on_step=on_step, trial=trial)
     with one_torch_thread() as threads:

@@ -3,8 +3,8 @@
 A network's sequences share its weights, and mostly their condition too. So two of them have second copies. What these
 show holds for another sequence, times what its worse condition may have added, unless something speaks against it:
 directions too far apart for float64, the sum rule, or more growth than any checked sequence has. Then that sequence
-gets a second copy, too, or every one, where what was checked is itself not sound. Where a step has kinks, every sequence has one: rounding may decide on which side of
-a kink a unit is, in one sequence and in no other.
+gets a second copy, too; all do where what was checked is itself not sound. Where a step has kinks, every sequence has
+one: rounding may decide on which side of a kink a unit is, in one sequence and in no other.
 """
 
 import math

@@ -1,6 +1,7 @@
 """What is added up along trajectories: logarithms, what rounding may have changed, how far the sum rule is off."""
 
 import math
+
 import torch
 from torch import Tensor
 
@@ -82,7 +83,9 @@ class Tally:
                 small &= ~original.isneginf()
             raw = torch.where(_by_group(small.double(), groups) > 0, float("inf"), raw)
             apart = Rounding.error(raw)
-            if residuals is not None and self.underflow > -math.inf:  # float64's determinants know less than many digits
+            if (
+                residuals is not None and self.underflow > -math.inf
+            ):  # float64's determinants know less than many digits
                 off = residuals[:, : self.checked]
                 apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], off, apart, raw))
             # What is wrong with a direction is wrong with those made orthogonal to it.

@@ -117,6 +117,21 @@ def _summed(jacobians: BlockJacobians, trajectory: int, step: int, matrices: Num
         block(position)[:] += term
     for diagonal, position in zip(diagonals, jacobians.diagonal_positions, strict=True):
         block(position)[np.diag_indices(units)] += diagonal
+    if (columns := jacobians.columns) is not None:
+        network = trajectory // (jacobians.trajectories // len(columns.matrices))
+        factors, rights, lefts, shared = (
+            numbers(terms.cpu().numpy())
+            for terms in (
+                columns.factors[trajectory, step],
+                columns.rights[trajectory, step],
+                columns.lefts[network],
+                columns.matrices[network].mT,
+            )
+        )
+        for factor, matrix, position in zip(factors, shared, columns.positions, strict=True):
+            block(position)[:] += factor * matrix
+        for left, right, position in zip(lefts, rights, columns.outer_positions, strict=True):
+            block(position)[:] += np.outer(left, right)
     return whole
 
 

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from aelle_core.cells import Blocks
 from aelle_core.cells.blocks import merged
+from aelle_core.lyapunov.kernels.columns import ColumnTerms, Places
 from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
-
-Places = tuple[tuple[int, int], ...]
-"""(block row, block column) of each term."""
 
 
 class Jacobians(Protocol):
@@ -35,6 +33,7 @@ class BlockJacobians:
                            the trajectories of one network, which follow one another, share them
     dense                  (trajectories, steps, terms, units, units)
     diagonals              (trajectories, steps, terms, units)
+    columns                see `ColumnTerms`; None where there are none
 
     Matrices and dense terms are kept TRANSPOSED, which is how the compiled kernel reads them.
     """
@@ -48,6 +47,7 @@ class BlockJacobians:
     dense_positions: Places
     diagonals: Tensor
     diagonal_positions: Places
+    columns: ColumnTerms | None = None
 
     @classmethod
     def of_dense(cls, transposed: Tensor) -> "BlockJacobians":
@@ -69,6 +69,11 @@ class BlockJacobians:
         matrices: list[Tensor] = []
         terms: dict[str, list[Tensor]] = {"factors": [], "dense": [], "diagonals": []}
         positions: dict[str, list[tuple[int, int]]] = {"factors": [], "dense": [], "diagonals": []}
+        columns = {
+            (parts.index(new), parts.index(old)): block.columns
+            for (new, old), block in blocks.items()
+            if block.columns is not None
+        }
         for (new, old), block in blocks.items():
             kept = {
                 "factors": block.slopes,
@@ -81,15 +86,16 @@ class BlockJacobians:
                 if tensor is not None:
                     terms[kind].append(tensor)
                     positions[kind] += [(parts.index(new), parts.index(old))] * tensor.shape[2]
-        like = next(tensor for kind in terms.values() for tensor in kind)
+        given = [tensor for kind in terms.values() for tensor in kind]
+        like = given[0] if given else next(iter(columns.values())).factors
         networks, batch = like.shape[:2]
 
         def joined(kind: str, *shape: int) -> Tensor:
-            given = terms[kind]
-            if len(given) == 1:
-                whole = given[0]  # cat would copy it
+            of_kind = terms[kind]
+            if len(of_kind) == 1:
+                whole = of_kind[0]  # cat would copy it
             else:
-                whole = torch.cat(given, dim=2) if given else like.new_zeros(networks, batch, 0, *shape)
+                whole = torch.cat(of_kind, dim=2) if of_kind else like.new_zeros(networks, batch, 0, *shape)
             return whole.reshape(networks * batch // steps, steps, whole.shape[2], *shape).contiguous()
 
         return cls(
@@ -102,6 +108,7 @@ class BlockJacobians:
             dense_positions=tuple(positions["dense"]),
             diagonals=joined("diagonals", units),
             diagonal_positions=tuple(positions["diagonals"]),
+            columns=ColumnTerms.of_blocks(columns, steps) if columns else None,
         )
 
     def disturbed(self, rounding: Rounding, *, floor: bool) -> "BlockJacobians":
@@ -127,6 +134,7 @@ class BlockJacobians:
             factors=of(self.factors, least),
             dense=of(self.dense, 0.0),
             diagonals=of(self.diagonals, least),
+            columns=None if self.columns is None else self.columns.disturbed(lambda terms: of(terms, least)),
         )
 
     @property
@@ -136,9 +144,8 @@ class BlockJacobians:
     @property
     def dense_columns(self) -> int:
         """From this column on, nothing but diagonals stands in the blocks."""
-        return self.units * max(
-            (column + 1 for _, column in (*self.factor_positions, *self.dense_positions)), default=0
-        )
+        places = (*self.factor_positions, *self.dense_positions, *(self.columns.places if self.columns else ()))
+        return self.units * max((column + 1 for _, column in places), default=0)
 
     @property
     def steps(self) -> int:
@@ -163,6 +170,8 @@ class BlockJacobians:
             block(whole, position).add_(dense[:, term].mT)
         for term, position in enumerate(self.diagonal_positions):
             block(whole, position).diagonal(dim1=-2, dim2=-1).add_(diagonals[:, term])
+        if self.columns is not None:
+            self.columns.add_to(lambda position: block(shared, position), step, chosen)
         return whole
 
     def push(self, step: int, tangents: Tensor) -> Tensor:
@@ -175,7 +184,10 @@ class BlockJacobians:
 
     def finite(self) -> Tensor:
         """(trajectories,) whether every number that changes from step to step is finite; matrices are the networks'."""
-        return rows_finite(self.factors) & rows_finite(self.dense) & rows_finite(self.diagonals)
+        finite = rows_finite(self.factors) & rows_finite(self.dense) & rows_finite(self.diagonals)
+        if self.columns is not None:
+            finite &= rows_finite(self.columns.factors) & rows_finite(self.columns.rights)
+        return finite
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.orthogonalisation import orthogonalise
 from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
 
-
 TOGETHER = 8
 """Steps that may share one factorisation, at most."""
 

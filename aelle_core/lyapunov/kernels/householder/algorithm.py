@@ -13,8 +13,8 @@ columns, which stay in the cache; rows of blocks are contiguous, so that all inn
 Where nothing is ill-conditioned, tangents take several steps, TOGETHER at most, between factorisations: J' (J Q) =
 Q' R', and log |r| is the sum of all steps'. Rounding then changes log |r| by about eps b / min |r|, with b = |J'| |J Q|
 after two steps, b' = |J''| (b + |J' J Q|) after three, and so on; |J'| is the root mean square of its columns' lengths
-and |J Q| the longest column's. Where that is above `calm` eps, 4e-9 nats, the first step is made again on its own, and so
-are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another. A success lets twice as many
+and |J Q| the longest column's. Where that is above `calm` eps, 4e-9 nats, the first step is made again on its own, and
+so are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another. A success lets twice as many
 steps share the next factorisation, as far as the loss that it had a step promises to be small enough.
 """
 
@@ -27,7 +27,7 @@ from numba import njit
 
 from aelle_core.foundation import vector_instructions as vector_code
 from aelle_core.lyapunov.kernels import tangents as what_is_asked
-from aelle_core.lyapunov.kernels.householder import arguments, emitter, factor, push, reflectors, steps, vectors
+from aelle_core.lyapunov.kernels.householder import arguments, emitter, factor, push, reflectors, sparse, steps, vectors
 from aelle_core.lyapunov.kernels.householder.arguments import (
     Disturbance,
     Numbers,
@@ -66,6 +66,15 @@ def _jacobian_of(terms, number, per_network):  # type: ignore[no-untyped-def]
         terms.dense_positions,
         terms.diagonals[number],
         terms.diagonal_positions,
+        terms.column_matrices[number // per_network],
+        terms.column_factors[number],
+        terms.column_positions,
+        terms.lefts[number // per_network],
+        terms.rights[number],
+        terms.outer_positions,
+        terms.starts[number // per_network],
+        terms.numbers,
+        terms.entries,
         terms.ones,
         terms.by_input[number],
         terms.weight[number // per_network],
@@ -159,14 +168,14 @@ def _with_fingerprint(fingerprint: int) -> Any:
         if fingerprint < 0:
             return
         v, y, orders, labels = tangents
-        per_network, k, stripe, height, dense_columns = numbers
-        room = make_room(orders.shape[1], k, stripe, height, v)
+        per_network, k, stripe, height, dense_columns, entries = numbers
+        room = make_room(orders.shape[1], k, stripe, height, entries, v)
         spare = (
             zeros(v[0].size, v).reshape(v[0].shape),
             zeros(v[0].size, v).reshape(v[0].shape),
             np.zeros(orders.shape[1], np.int64),
         )
-        of_terms, numbers = Terms(*terms), Numbers(per_network, k, stripe, height, dense_columns)
+        of_terms, numbers = Terms(*terms), Numbers(per_network, k, stripe, height, dense_columns, entries)
         reflectors, told = Reflectors(v, y, orders, labels), Record(*record)
         shared, disturbed = Sharing(*sharing), Disturbance(*disturbance)
         for number in range(first, stop):
@@ -175,6 +184,6 @@ def _with_fingerprint(fingerprint: int) -> Any:
     return advance
 
 
-_SOURCES = (vector_code, what_is_asked, arguments, emitter, factor, push, reflectors, steps, vectors)
+_SOURCES = (vector_code, what_is_asked, arguments, emitter, factor, push, reflectors, sparse, steps, vectors)
 with in_users_cache():
     advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(source.__file__)).read_bytes() for source in _SOURCES)))

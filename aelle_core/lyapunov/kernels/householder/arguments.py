@@ -24,6 +24,15 @@ class Terms(NamedTuple):
     dense_positions: np.ndarray  # (terms, 2) int64
     diagonals: np.ndarray  # (trajectories, steps, terms, units)
     diagonal_positions: np.ndarray  # (terms, 2) int64
+    column_matrices: np.ndarray  # (networks, terms, units, units)
+    column_factors: np.ndarray  # (trajectories, steps, terms, units)
+    column_positions: np.ndarray  # (terms, 2) int64
+    lefts: np.ndarray  # (networks, terms, units)
+    rights: np.ndarray  # (trajectories, steps, terms, units)
+    outer_positions: np.ndarray  # (terms, 2) int64
+    starts: np.ndarray  # (networks, terms * units + 1) int64: where a row's entries begin; empty unless all are sparse
+    numbers: np.ndarray  # (entries,) int64: columns of the entries of matrices, then of column_matrices
+    entries: np.ndarray  # (entries,)
     ones: np.ndarray  # (units,)
     by_input: np.ndarray  # (trajectories, steps, features, inner size); without a readout, of no features
     weight: np.ndarray  # (networks, panels, units, PANEL): a readout's, its features in panels
@@ -40,6 +49,7 @@ class Numbers(NamedTuple):
     stripe: int  # tangents of a block
     height: int  # rows of J that are made at once
     dense_columns: int  # of J; those behind them have entries on diagonals of blocks alone
+    entries: int  # of a network's sparse matrices, at most
 
 
 class Reflectors(NamedTuple):
@@ -54,7 +64,9 @@ class Reflectors(NamedTuple):
 class Record(NamedTuple):
     """What the caller wants to know of every step."""
 
-    radii: np.ndarray  # (trajectories, steps, k): |r|, tangent by tangent; for steps that share a factorisation 1, 1, ..., all
+    radii: (
+        np.ndarray
+    )  # (trajectories, steps, k): |r|, tangent by tangent; 1, 1, ..., all of them, of a shared factorisation
     lengths: np.ndarray  # (trajectories, steps, k): lengths of the columns of J Q; (0, steps, k) where not wanted
 
 
@@ -93,6 +105,7 @@ class Room(NamedTuple):
     reached: np.ndarray  # (stripe,): the shares of one row, column by column
     shares: np.ndarray  # (rows,): the largest share of its column that a row's entries have had so far
     squares: np.ndarray  # (height,): sums of squares of the rows of J
+    scaled: np.ndarray  # (entries,): entries of sparse matrices, scaled as a step does
     natural: np.ndarray  # (size,) int64: 0, 1, ...
     width: int  # lanes of a register
 
@@ -106,7 +119,7 @@ def zeros(count, like):  # type: ignore[no-untyped-def]
 
 
 @allocating
-def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
+def make_room(size, k, stripe, height, entries, v):  # type: ignore[no-untyped-def]
     """Return the room of a thread that moves k tangents of `size` rows, in the dtype of v."""
     rows = (size + PANEL - 1) // PANEL * PANEL
     panels = (k + PANEL - 1) // PANEL
@@ -128,6 +141,7 @@ def make_room(size, k, stripe, height, v):  # type: ignore[no-untyped-def]
         zeros(stripe, v),
         zeros(rows, v),
         zeros(height, v),
+        zeros(entries, v),
         np.arange(size),
         lanes_of(v),
     )

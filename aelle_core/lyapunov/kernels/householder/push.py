@@ -3,6 +3,7 @@
 import numpy as np
 
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
+from aelle_core.lyapunov.kernels.householder.sparse import multiply_sparse
 from aelle_core.lyapunov.kernels.householder.vectors import accumulate, multiply, reflect, transpose
 
 
@@ -42,6 +43,18 @@ def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped
             row_of_term = diagonal_positions[term, 0] * units + column
             if diagonal_positions[term, 1] == part and first <= row_of_term < stop:
                 block[line, row_of_term - first] += diagonals[step, term, column]
+        for term in range(jacobian.column_positions.shape[0]):
+            if jacobian.column_positions[term, 1] == part:
+                top = jacobian.column_positions[term, 0] * units
+                scale = jacobian.column_factors[step, term, column]
+                for row in range(max(first, top), min(stop, top + units)):
+                    block[line, row - first] += scale * jacobian.column_matrices[term, column, row - top]
+        for term in range(jacobian.outer_positions.shape[0]):
+            if jacobian.outer_positions[term, 1] == part:
+                top = jacobian.outer_positions[term, 0] * units
+                scale = jacobian.rights[step, term, column]
+                for row in range(max(first, top), min(stop, top + units)):
+                    block[line, row - first] += scale * jacobian.lefts[term, row - top]
 
 
 @compiled
@@ -179,12 +192,10 @@ def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def multiply_tangents(jacobian, step, size, dense_lines, room, blocks, products, noise, random):  # type: ignore[no-untyped-def]
-    """products <- J X for tangents X in blocks, both (stripes, rows, stripe). Columns of J from `dense_lines` on have
-    nothing but diagonals in them. Returns the Frobenius norm of J, or a bound of it where there is a readout, and the
-    generator's next state."""
-    block = room.block
-    units, diagonals, diagonal_positions = jacobian.units, jacobian.diagonals, jacobian.diagonal_positions
+def _multiply_filled(jacobian, step, size, dense_lines, room, blocks, products):  # type: ignore[no-untyped-def]
+    """products <- J X, by some rows of J after the other, before the readout. Returns J's Frobenius norm."""
+    block, units = room.block, jacobian.units
+    diagonals, diagonal_positions = jacobian.diagonals, jacobian.diagonal_positions
     rows, height = block.shape
     stripe = blocks.shape[2]
     natural, squares = room.natural[:dense_lines], room.squares
@@ -209,7 +220,19 @@ def multiply_tangents(jacobian, step, size, dense_lines, room, blocks, products,
                 for number in range(blocks.shape[0]):
                     for index in range(stripe):
                         products[number, target + column, index] += factor * blocks[number, source + column, index]
-    _read_out(products, block, jacobian)
+    return np.sqrt(total)
+
+
+@compiled
+def multiply_tangents(jacobian, step, size, dense_lines, room, blocks, products, noise, random):  # type: ignore[no-untyped-def]
+    """products <- J X for tangents X in blocks, both (stripes, rows, stripe). Columns of J from `dense_lines` on have
+    nothing but diagonals in them. Returns the Frobenius norm of J, or a bound of it where there is a readout, and the
+    generator's next state."""
+    if jacobian.starts.shape[0]:
+        norm = multiply_sparse(jacobian, step, room.scaled, room.reached, blocks, products)
+    else:
+        norm = _multiply_filled(jacobian, step, size, dense_lines, room, blocks, products)
+    _read_out(products, room.block, jacobian)
     if noise.shape[0]:
         random = _disturb(products, size, room, noise, random)
-    return np.sqrt(total) * jacobian.norm, random
+    return norm * jacobian.norm, random

@@ -99,9 +99,7 @@ def take_several(jacobian, step, count, dense_columns, calm, room, v, y, order, 
     bound = longest * 0
     for ahead in range(1, count):
         target = room.kept if ahead % 2 else room.other
-        norm, after = multiply_tangents(
-            jacobian, step + ahead, size, dense_columns, room, source, target, noise, after
-        )
+        norm, after = multiply_tangents(jacobian, step + ahead, size, dense_columns, room, source, target, noise, after)
         bound = norm / np.sqrt(size) * (bound + longest)
         source = target
         if ahead + 1 < count:

@@ -13,6 +13,7 @@ from torch import Tensor
 from aelle_core.lyapunov.kernels.householder.algorithm import advance
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, lanes
 from aelle_core.lyapunov.kernels.householder.kept import take_prepared
+from aelle_core.lyapunov.kernels.householder.terms import KernelTerms
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians
 from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding, around_one
@@ -61,15 +62,17 @@ class HouseholderTangents:
         trajectories, steps = jacobians.trajectories, jacobians.steps
         radii = self.v.new_empty(trajectories, steps, self.frame.k)
         lengths = self.v.new_empty(trajectories if self.frame.lengths else 0, steps, self.frame.k)
+        terms = KernelTerms(jacobians, self.dtype)
         self.calls += 1
         arguments: tuple[tuple[Any, ...], ...] = (  # Terms, Numbers, Reflectors, Record, Sharing and Disturbance
-            _arrays(jacobians, self.dtype),
+            terms.arrays,
             (
                 trajectories // jacobians.matrices.shape[0],
                 self.frame.k,
                 self.stripe,
                 self.height,
                 jacobians.dense_columns,
+                terms.entries,
             ),
             (self.v.numpy(), self.y.numpy(), self.orders.numpy(), self.labels.numpy()),
             (radii.numpy(), lengths.numpy()),
@@ -92,45 +95,6 @@ class HouseholderTangents:
             for task in tasks:
                 task.result()
         return radii.double().log_(), lengths if self.frame.lengths else None
-
-
-def _arrays(jacobians: BlockJacobians | ReadoutJacobians, dtype: torch.dtype) -> tuple[Any, ...]:
-    """The Jacobians as the kernel takes them."""
-
-    def array(tensor: Tensor) -> np.ndarray:
-        return tensor.to(dtype).contiguous().numpy()
-
-    def positions(pairs: tuple[tuple[int, int], ...]) -> np.ndarray:
-        return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-    readout = jacobians if isinstance(jacobians, ReadoutJacobians) else None
-    blocks = jacobians.own if isinstance(jacobians, ReadoutJacobians) else jacobians
-    networks = blocks.matrices.shape[0]
-    if readout is None:
-        by_input = blocks.factors.new_empty(blocks.trajectories, blocks.steps, 0, blocks.size)
-        weight = blocks.factors.new_empty(networks, 0, 1, PANEL)
-        residual, norm = blocks.factors.new_zeros(networks), blocks.factors.new_ones(networks)
-    else:
-        by_input, residual = readout.by_input, readout.residual
-        padded = torch.nn.functional.pad(readout.weight, (0, 0, 0, -readout.features % PANEL))
-        weight = padded.unflatten(1, (-1, PANEL)).mT
-        norm = 1 + readout.weight.flatten(1).norm(dim=1)
-    return (
-        blocks.units,
-        array(blocks.matrices),
-        array(blocks.factors),
-        positions(blocks.factor_positions),
-        array(blocks.dense),
-        positions(blocks.dense_positions),
-        array(blocks.diagonals),
-        positions(blocks.diagonal_positions),
-        np.ones(blocks.units, dtype=array(blocks.factors).dtype),
-        array(by_input),
-        array(weight),
-        array(residual),
-        array(norm),
-        0 if readout is None else readout.top,
-    )
 
 
 def prepare_kernel(dtype: torch.dtype) -> None:

@@ -243,3 +243,45 @@ def transpose(typing_context, source, source_stride, target, origin, target_stri
         return context.get_dummy_value()
 
     return returns_nothing((source, source_stride, target, origin, target_stride, rows, columns)), generate
+
+
+@intrinsic
+def add_rows(typing_context, target, to, factors, factor, numbers, first, stop, source, origin, columns):  # type: ignore[no-untyped-def]
+    """target[to + i] += the sum over entries from `first` to `stop` of factors[factor], factors[factor + 1], ... times
+    source[origin + numbers[entry] * columns + i], for i below columns, a whole number of lanes; arrays read as flat."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        emit = Emitter(builder, signature.args[0].dtype)
+        target, to, factors, factor, numbers, first, stop, source, origin, columns = pointers(
+            context, builder, signature, arguments
+        )
+        width = lanes(emit.bits // 8)
+        target, source = emit.pointer(target, to), emit.pointer(source, origin)
+        factors = emit.pointer(factors, builder.sub(factor, first))
+
+        def tiles(begin: Any, end: Any, vectors: int) -> None:
+            def tile(column: Any, _: list[Any]) -> list[Any]:
+                def add_entry(entry: Any, totals: list[Any]) -> list[Any]:
+                    row = builder.load(emit.pointer(numbers, entry))
+                    at = emit.pointer(source, builder.mul(row, columns), column)
+                    scale = emit.load_spread(emit.pointer(factors, entry), width)
+                    return [
+                        emit.add_product(total, scale, emit.load(emit.pointer(at, vector * width), width))
+                        for vector, total in enumerate(totals)
+                    ]
+
+                line = emit.pointer(target, column)
+                before = [emit.load(emit.pointer(line, vector * width), width) for vector in range(vectors)]
+                for vector, total in enumerate(emit.loop(first, stop, 1, before, add_entry)):
+                    emit.store(total, emit.pointer(line, vector * width))
+                return []
+
+            emit.loop(begin, end, vectors * width, [], tile)
+
+        # Eight registers of sums at once, as long as there are so many columns, one for what is left.
+        wide = builder.mul(builder.sdiv(columns, emit.index(8 * width)), emit.index(8 * width))
+        tiles(emit.index(0), wide, 8)
+        tiles(wide, columns, 1)
+        return context.get_dummy_value()
+
+    return returns_nothing((target, to, factors, factor, numbers, first, stop, source, origin, columns)), generate
