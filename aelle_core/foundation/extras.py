@@ -9,7 +9,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "studies": ("prefect", "ray", "fastapi", "pydantic_settings"),
     "embeddings": ("umap",),
     "systems": ("dysts",),
-    "benchmarks": ("clvlib", "threadpoolctl", "pynamicalsys", "lyapynov"),
+    "benchmarks": ("clvlib", "threadpoolctl", "pynamicalsys", "lyapynov", "jax"),
 }
 """Extra -> the modules that it brings and the core does not."""
 

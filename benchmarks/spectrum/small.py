@@ -4,8 +4,8 @@
     python -m benchmarks.spectrum.small --long       # also 1,000,000 steps of one trajectory, with the memory they take
 
 CPU time of this process, the least of several runs, so that work beside it counts little; compilation is not in it, but
-tracing a step function is, once a run. *In Python* is this project's engine with the step function called step by step,
-as it was before steps were compiled.
+tracing a step function is, a fifth of a second once a run. *In Python* is this project's engine with the step function
+called step by step, as it was before steps were compiled.
 """
 
 import argparse
@@ -24,14 +24,16 @@ from aelle_core.cells import Network, from_torch
 from aelle_core.foundation.extras import require
 from aelle_core.lyapunov import pack_spectra
 from aelle_core.lyapunov.compiled import attempt
+from benchmarks.peers import jax_scan, prefix_scan
 from benchmarks.peers import small_systems as peers
 from benchmarks.shared import page
 from benchmarks.shared.tables import DASH, Table, number
 
 SEED, TIME_STEP = 0, 0.01
-STEPS, SLOW_STEPS = 50_000, 400  # of compiled ways, and of ways through Python
+STEPS, SLOW_STEPS = 200_000, 400  # of compiled ways, and of ways through Python
 TIMES = 5
 LONG = 1_000_000
+MANY = 100_000  # steps of a trajectory whose Jacobians are given
 NETWORKS = 96  # of a pack
 Run = Callable[[], object]
 
@@ -92,11 +94,11 @@ def of_jacobians(jacobians: Tensor, check: bool) -> Run:
 
 def jacobians_along(step: Any, start: Tensor, steps: int) -> Any:
     """Return (steps, size, size) of the step along its trajectory, for ways that take them as given."""
-    state, jacobians = start, []
+    state, states = start, []
     for _ in range(steps):
-        jacobians.append(torch.func.jacrev(lambda s: step(None, s[None])[0])(state[0]))
+        states.append(state[0])
         state = step(None, state)
-    return torch.stack(jacobians).numpy()
+    return torch.func.vmap(torch.func.jacrev(lambda s: step(None, s[None])[0]))(torch.stack(states)).numpy()
 
 
 def rows() -> list[tuple[str, dict[str, float]]]:
@@ -117,6 +119,9 @@ def rows() -> list[tuple[str, dict[str, float]]]:
             others["lyapynov"] = (peers.lyapynov_lorenz(5000, TIME_STEP), 5000)
         elif name.startswith("Hénon"):
             others["pynamicalsys"] = (peers.pynamicalsys_henon(STEPS), STEPS)
+        short = {"Lorenz-63": "lorenz", "Hénon map": "henon", "Lorenz-96": "lorenz96"}[name.split(",")[0]]
+        steps = STEPS if short != "lorenz96" else STEPS // 20
+        others["JAX's scan"] = (jax_scan.run_of(short, start[0].numpy(), steps), steps)
         made.append((name, lambda steps, check, step=step, start=start: of_step(step, start, steps, check), others))  # type: ignore[misc]
     torch.manual_seed(SEED)
     readout = nn.Sequential(nn.Linear(24, 3), nn.Tanh())
@@ -124,12 +129,8 @@ def rows() -> list[tuple[str, dict[str, float]]]:
     made.append(("GRU of 24 units, closed loop", lambda steps, check: of_loop(loop, inputs, steps, check), {}))
     measured = []
     for name, ours, others in made:
-        taken = {
-            "ours": seconds(ours(STEPS // 5 if "40" in name or "GRU" in name else STEPS, False)),
-            "checked": seconds(ours(STEPS // 5 if "40" in name or "GRU" in name else STEPS, True)),
-        }
-        steps = STEPS // 5 if "40" in name or "GRU" in name else STEPS
-        taken = {way: whole / steps for way, whole in taken.items()}
+        steps = STEPS // 20 if "40" in name or "GRU" in name else STEPS
+        taken = {way: seconds(ours(steps, way == "checked")) / steps for way in ("ours", "checked")}
         taken["in Python"] = seconds(in_python(ours(SLOW_STEPS, False)), 2) / SLOW_STEPS
         taken |= {way: seconds(run) / count for way, (run, count) in others.items()}
         measured.append((name, {way: whole * 1e6 for way, whole in taken.items()}))
@@ -142,10 +143,27 @@ def rows() -> list[tuple[str, dict[str, float]]]:
             "numba, given Jacobians": seconds(lambda given=jacobians[0].numpy(): peers.gram_schmidt(given)),  # type: ignore[misc]
         }
         measured.append((f"given Jacobians, {size}", {way: whole / 4000 * 1e6 for way, whole in taken.items()}))
-    return measured
+    given = torch.from_numpy(jacobians_along(runge_kutta(lorenz), torch.tensor([[1.0, 1.0, 20.0]]).double(), MANY))
+    runs = {
+        "ours": of_jacobians(given[None], False),
+        "checked": of_jacobians(given[None], True),
+        "numba, given Jacobians": lambda: peers.gram_schmidt(given.numpy()),
+        "prefix scan": lambda: prefix_scan.spectrum(given),
+    }
+    taken = {way: seconds(run, 2) / MANY * 1e6 for way, run in runs.items()}
+    return [*measured, (f"{MANY:,} Jacobians of Lorenz-63", taken)]
 
 
-WAYS = ("ours", "checked", "in Python", "pynamicalsys", "numba, given Jacobians", "lyapynov")
+WAYS = (
+    "ours",
+    "checked",
+    "in Python",
+    "pynamicalsys",
+    "JAX's scan",
+    "numba, given Jacobians",
+    "prefix scan",
+    "lyapynov",
+)
 
 
 def table(measured: list[tuple[str, dict[str, float]]]) -> Table:
@@ -206,7 +224,7 @@ def main() -> None:
     given = options.parse_args()
     require("benchmarks", "a comparison with peers")
     torch.set_num_threads(1)
-    print(page.describe_machine("numba", "llvmlite", "pynamicalsys", "lyapynov"), flush=True)
+    print(page.describe_machine("numba", "llvmlite", "pynamicalsys", "lyapynov", "jax"), flush=True)
     if given.long:
         print(long_run(), flush=True)
     print(pack_of_loops(), flush=True)
