@@ -109,7 +109,7 @@ class TorchTangents:
         shares = (chosen.abs() / largest).nan_to_num(nan=0.0).cummax(dim=-1).values
         factors = around_one(torch.empty_like(chosen), self.frame.disturbance, self.generator)
         changed = matrices.clone()
-        changed[self.frame.disturbed] = chosen + (factors - 1) * shares * largest
+        changed[self.frame.disturbed] = torch.where(chosen == 0, 0.0, chosen + (factors - 1) * shares * largest)
         return changed
 
     def _disturb_directions(self, q: Tensor) -> Tensor:

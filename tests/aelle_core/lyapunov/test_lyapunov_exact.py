@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells, get_cell
 from aelle_core.foundation.random_streams import generator
-from aelle_core.lyapunov import pack_spectra
+from aelle_core.lyapunov import pack_spectra, stretches
 from aelle_core.lyapunov.kernels.orthogonalisation import by_elimination, by_sorted_householder
+from aelle_core.lyapunov.kernels.tangents import TorchTangents
 from tests.helpers.references import reference_spectrum
 from tests.helpers.spectra import stacked
 
@@ -50,6 +51,25 @@ def test_triangular_linear_map_is_exact_from_the_first_step() -> None:
     np.testing.assert_allclose(spectrum.exponents, diagonal.log().numpy(), atol=1e-12)
     assert spectrum.resolved is not None
     assert spectrum.resolved.all()
+
+
+@pytest.mark.parametrize("kernel", ["compiled", "torch"])
+@pytest.mark.parametrize("sequences", [2, 10])
+def test_states_that_nothing_couples_keep_their_own_exponents(
+    kernel: str, sequences: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A linear recurrent unit has two exponents log |lambda| for each lambda, far apart from each other's: over many
+    steps rounding would turn slow directions into fast ones if it mixed them. All are resolved."""
+    if kernel == "torch":
+        monkeypatch.setattr(stretches, "_kernel_for", lambda *_: TorchTangents)
+    cell = get_cell("lru", 1, 12)
+    network = Network(cell, cell.initialise(generator(0, "weights"), 0.3))
+    inputs = torch.randn(sequences, 200, 1, generator=generator(0, "test"))
+    spectrum = lyapunov_spectrum(network, inputs)
+    sizes = -network.parameters["nu"].double().flatten().exp()
+    np.testing.assert_allclose(spectrum.exponents, sizes.repeat(2).sort(descending=True).values.numpy(), atol=1e-13)
+    assert spectrum.resolved is not None and spectrum.resolved.all()
+    assert spectrum.rounding_error is not None and spectrum.rounding_error.max() < 1e-14
 
 
 def test_order_of_the_product() -> None:

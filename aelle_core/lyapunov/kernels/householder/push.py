@@ -87,7 +87,7 @@ def _disturb(blocks, rows, room, noise, random):  # type: ignore[no-untyped-def]
 
     Reflectors mix an entry (i, j) with earlier columns: column k, brought to the length of column j, has an entry in
     row i that may be much larger. Numbers near 1 of a stretch of the noise, which starts at random, less 1, times the
-    largest of these, are added.
+    largest of these, are added. Exact zeros stay: parts of the state that nothing couples do not mix by rounding.
     """
     count, _, stripe = blocks.shape
     so_far, largest, inverse, reached = room.shares, room.largest, room.inverse, room.reached
@@ -110,7 +110,8 @@ def _disturb(blocks, rows, room, noise, random):  # type: ignore[no-untyped-def]
                 reached[column] = share
             so_far[row] = share
             for column in range(stripe):
-                blocks[number, row, column] += (noise[shift + column] - 1) * (reached[column] * largest[column])
+                size = reached[column] * largest[column] if blocks[number, row, column] != 0 else 0
+                blocks[number, row, column] += (noise[shift + column] - 1) * size
     return random
 
 
