@@ -31,8 +31,8 @@ class LyapunovSpectrum:
                         `rounding_error` is about as large as `stderr`, and that is all it means
     rounding_error      (k,) an estimate, on the large side, of what rounding did to the exponent, nats per step: the
                         worst sequence's; infinite after an underflow; None when the check was turned off
-    sum_rule_residual   largest |sum of log |r| - log |det J|| of a step or two, at every 16th in one sequence in turn:
-                        0 up to rounding for a correct computation; NaN when k is less than the state's size
+    sum_rule_residual   largest |sum of log |r| - log |det J|| of up to eight steps, at every 64th in one sequence in
+                        turn: 0 up to rounding for a correct computation; NaN when k is less than the state's size
     dead_directions     how many exponents are -inf
     status              "ok"; "non-finite" when weights or states were; "diverged" when a closed loop of finite weights
                         left the finite numbers. Sequences that did have NaN in `per_sequence`, and the exponents

@@ -40,8 +40,8 @@ class Case:
     @property
     def operations(self) -> float:
         """Floating-point operations our kernel needs for a step of one sequence: 2 size^3 for reflectors onto the next
-        Jacobian, 4/3 size^3 to factor; making the Jacobian is not counted, nor that two calm steps share a
-        factorisation."""
+        Jacobian, 4/3 size^3 to factor; making the Jacobian is not counted, nor that calm steps share a
+        factorisation, nor that zeros of sparse matrices are left out."""
         return 10 / 3 * self.size**3
 
 
