@@ -46,8 +46,8 @@ def published_table(measured: Iterable[Turns], threads: int, peaks: Peaks, error
         "state also where ours is of the whole state (lstm with h and c: 2N exponents against their N). *Tightened* "
         "is the same algorithm without matrices for diagonals. *Share of peak*: 10/3 n³ operations a step in n "
         "dimensions, as for a factorisation a step, over the time, in the machine's best rate (below); "
-        "where two steps share a factorisation they take 8/3 n³ each, where eight do 13/6 n³. Errors are the largest of an exponent, nats "
-        "per step, against MPFR over 3 steps of one sequence, the published way moved by J; "
+        "where two steps share a factorisation they take 8/3 n³ each, where eight do 13/6 n³. Errors are the largest "
+        "of an exponent, nats per step, against MPFR over 3 steps of one sequence, the published way moved by J; "
         f"{DASH} beyond 64 dimensions, where a reference takes minutes.",
         (
             "cell, N",
