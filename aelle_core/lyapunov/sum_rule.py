@@ -13,7 +13,8 @@ from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 Known = BlockJacobians | FactoredJacobians | ReadoutJacobians
 """Jacobians whose determinants are known."""
 
-SELDOM = 64  # steps between checks where a determinant would be dear
+_SELDOM, _RARELY = 64, 256  # steps between checks where a determinant would be dear, and where it would be more so
+_LARGE = 256  # dimensions
 _SMALL = 32  # dimensions up to which every step of every sequence is checked, beside second copies
 _ROOM = 2**23  # bytes for matrices that are eliminated at once
 ALLOWED = 1e-7  # nats: an elimination rounds too
@@ -32,16 +33,18 @@ class Volumes:
     def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, closely: int) -> "Volumes":
         """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
         that number among those that count; the sequences are the first of each network. Every step of the first
-        `closely` sequences; of the others, one sequence after another at every 64th step, with all of its group."""
+        `closely` sequences; of the others, one sequence after another at every 64th step, with all of its group; beyond
+        256 dimensions at every 256th."""
         networks, sequences, steps = like.shape
         per_network = jacobians.trajectories // networks  # copies among them
         wanted = torch.zeros(sequences, steps, dtype=torch.bool)
         wanted[:closely] = True
-        times = torch.tensor(range(-counted % SELDOM, steps, SELDOM), dtype=torch.int64)
+        apart = _SELDOM if jacobians.size <= _LARGE else _RARELY
+        times = torch.tensor(range(-counted % apart, steps, apart), dtype=torch.int64)
         if closely < sequences and len(times):
             group_of = groups.cpu()
             chosen = torch.zeros(sequences, int(group_of[-1]) + 1, dtype=torch.bool)
-            chosen[closely + (counted + times) // SELDOM % (sequences - closely), group_of[times]] = True
+            chosen[closely + (counted + times) // apart % (sequences - closely), group_of[times]] = True
             wanted |= chosen[:, group_of]
         indices = wanted.nonzero()  # (looked at, 2): sequence, step
         residuals_by_group = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
