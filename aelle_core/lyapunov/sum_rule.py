@@ -30,10 +30,10 @@ class Volumes:
     logarithms: Tensor
 
     @classmethod
-    def of(cls, jacobians: Known, like: Tensor, counted: int, groups: Tensor, closely: int) -> "Volumes":
+    def of(cls, jacobians: Known, like: Tensor, counted: int, blocks: Tensor, closely: int) -> "Volumes":
         """Of the last steps of the Jacobians, `like` (networks, sequences, steps), the first of which is the step of
         that number among those that count; the sequences are the first of each network. Every step of the first
-        `closely` sequences; of the others, one sequence after another at every 64th step, with all of its group; beyond
+        `closely` sequences; of the others, one sequence after another at every 64th step, with all of its block; beyond
         256 dimensions at every 256th."""
         networks, sequences, steps = like.shape
         per_network = jacobians.trajectories // networks  # copies among them
@@ -42,10 +42,9 @@ class Volumes:
         apart = _SELDOM if jacobians.size <= _LARGE else _RARELY
         times = torch.tensor(range(-counted % apart, steps, apart), dtype=torch.int64)
         if closely < sequences and len(times):
-            group_of = groups.cpu()
-            chosen = torch.zeros(sequences, int(group_of[-1]) + 1, dtype=torch.bool)
-            chosen[closely + (counted + times) // apart % (sequences - closely), group_of[times]] = True
-            wanted |= chosen[:, group_of]
+            chosen = torch.zeros(sequences, int(blocks[-1]) + 1, dtype=torch.bool)
+            chosen[closely + (counted + times) // apart % (sequences - closely), blocks[times]] = True
+            wanted |= chosen[:, blocks]
         indices = wanted.nonzero()  # (looked at, 2): sequence, step
         residuals_by_group = torch.full(like.shape, math.nan, dtype=torch.float64, device=like.device)
         at_once = max(1, _ROOM // (networks * jacobians.size**2 * 8))

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from aelle_core.lyapunov import sum_rule
+from aelle_core.lyapunov.groups import blocks_of, ends_of, summed
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
-from aelle_core.lyapunov.kernels.tangents import TOGETHER
 from aelle_core.lyapunov.stretches import Stretch
 from aelle_core.lyapunov.systems import System
 
@@ -70,18 +70,21 @@ class Tally:
         logarithms = stretch.logarithms[:, rows, skipped:].to(self.logarithms.device)
         steps = logarithms.shape[2]
         self.finite &= stretch.finite[:, rows].to(logarithms.device) & ~logarithms.isnan().flatten(2).any(dim=-1)
-        groups = _groups(stretch.wanted)[skipped:].to(logarithms.device)
-        groups = groups - groups[:1]
-        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, groups)
+        wanted = stretch.wanted[skipped:].to(logarithms.device)
+        together = stretch.logarithms[:, :, skipped:].to(logarithms)
+        ends = ends_of(together, rows.stop, self.checked, wanted)
+        blocks = blocks_of(stretch.wanted)[skipped:]
+        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, blocks - blocks[:1], ends)
         if self.errors is not None and stretch.lengths is None:
             original = logarithms[:, : self.checked]
-            copies = stretch.logarithms[:, rows.stop :, skipped:].to(logarithms).split(self.checked, dim=1)
-            sums = _by_group(torch.stack([original, *copies], dim=1), groups)
+            copies = together[:, rows.stop :].split(self.checked, dim=1)
+            ends = ends[:, : self.checked]
+            sums = summed(torch.stack([original, *copies], dim=1), ends)
             raw = _apart(sums, self.system.exact_zeros)
             small = original < self.underflow
             if self.system.exact_zeros:
                 small &= ~original.isneginf()
-            raw = torch.where(_by_group(small.double(), groups) > 0, float("inf"), raw)
+            raw = torch.where(summed(small.double(), ends) > 0, float("inf"), raw)
             apart = Rounding.error(raw)
             if (
                 residuals is not None and self.underflow > -math.inf
@@ -117,16 +120,16 @@ class Tally:
             self.batches.index_add_(1, of_step, logarithms[:, 0])
         self.logarithms += logarithms.sum(dim=2)
 
-    def _residuals(self, counted: int, sums: Tensor, jacobians: Jacobians, groups: Tensor) -> Tensor | None:
+    def _residuals(
+        self, counted: int, sums: Tensor, jacobians: Jacobians, blocks: Tensor, ends: Tensor
+    ) -> Tensor | None:
         """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, are from log |det
-        J|, group by group; NaN where that was not looked at, None where it cannot be."""
+        J|, factorisation by factorisation; NaN where that was not looked at, None where it cannot be."""
         if self.k < self.system.size or not isinstance(jacobians, sum_rule.Known):
             return None
         closely = self.checked if self.errors is not None and sum_rule.looks_often(self.system.size) else 0
-        volumes = sum_rule.Volumes.of(jacobians, sums, counted, groups, closely).logarithms
-        residuals = sum_rule.residuals(
-            *(_by_group(totals.unsqueeze(-1), groups).squeeze(-1) for totals in (sums, volumes))
-        )
+        volumes = sum_rule.Volumes.of(jacobians, sums, counted, blocks, closely).logarithms
+        residuals = sum_rule.residuals(*(summed(totals.unsqueeze(-1), ends).squeeze(-1) for totals in (sums, volumes)))
         if residuals.shape[-1]:
             self.residuals = torch.maximum(self.residuals, residuals.nan_to_num(nan=0.0, posinf=math.inf).amax(dim=-1))
         return residuals
@@ -177,19 +180,6 @@ class Tally:
             running=torch.stack(self.records)[:, :, rows] if self.records else None,
             running_steps=torch.tensor(self.record_steps) if self.records else None,
         )
-
-
-def _groups(wanted: Tensor) -> Tensor:
-    """Return (steps,) the number of the group of steps that a kernel may have put together."""
-    begins = torch.arange(len(wanted)) % TOGETHER == 0
-    begins[1:] |= wanted[:-1]
-    return begins.cumsum(0) - 1
-
-
-def _by_group(values: Tensor, groups: Tensor) -> Tensor:
-    """(..., steps, k) -> (..., groups, k), summed."""
-    count = int(groups[-1]) + 1 if len(groups) else 0
-    return values.new_zeros(*values.shape[:-2], count, values.shape[-1]).index_add_(-2, groups, values)
 
 
 def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:

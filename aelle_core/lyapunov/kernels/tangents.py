@@ -109,7 +109,8 @@ class TorchTangents:
         shares = (chosen.abs() / largest).nan_to_num(nan=0.0).cummax(dim=-1).values
         factors = around_one(torch.empty_like(chosen), self.frame.disturbance, self.generator)
         changed = matrices.clone()
-        changed[self.frame.disturbed] = torch.where(chosen == 0, 0.0, chosen + (factors - 1) * shares * largest)
+        shares = shares.where(_coupled(chosen), 0.0)
+        changed[self.frame.disturbed] = chosen + (factors - 1) * shares * largest
         return changed
 
     def _disturb_directions(self, q: Tensor) -> Tensor:
@@ -117,3 +118,13 @@ class TorchTangents:
             return q
         factors = around_one(torch.empty_like(q), self.frame.disturbance, self.generator)
         return torch.where(self.frame.disturbed[:, None, None], q * factors, q)
+
+
+def _coupled(matrices: Tensor) -> Tensor:
+    """Return whether row i and column j of each matrix hang together, (matrices, rows, columns): see
+    householder/coupling.py."""
+    entries = (matrices != 0).to(torch.float32)
+    joined = entries @ entries.mT + torch.eye(entries.shape[-2], device=entries.device)
+    for _ in range(entries.shape[-2].bit_length()):  # twice as far each time
+        joined = (joined @ joined).clamp(max=1)
+    return joined @ entries > 0

@@ -27,7 +27,17 @@ from numba import njit
 
 from aelle_core.foundation import vector_instructions as vector_code
 from aelle_core.lyapunov.kernels import tangents as what_is_asked
-from aelle_core.lyapunov.kernels.householder import arguments, emitter, factor, push, reflectors, sparse, steps, vectors
+from aelle_core.lyapunov.kernels.householder import (
+    arguments,
+    coupling,
+    emitter,
+    factor,
+    push,
+    reflectors,
+    sparse,
+    steps,
+    vectors,
+)
 from aelle_core.lyapunov.kernels.householder.arguments import (
     Disturbance,
     Numbers,
@@ -184,6 +194,6 @@ def _with_fingerprint(fingerprint: int) -> Any:
     return advance
 
 
-_SOURCES = (vector_code, what_is_asked, arguments, emitter, factor, push, reflectors, sparse, steps, vectors)
+_SOURCES = (vector_code, what_is_asked, arguments, coupling, emitter, factor, push, reflectors, sparse, steps, vectors)
 with in_users_cache():
     advance = _with_fingerprint(zlib.crc32(b"".join(Path(str(source.__file__)).read_bytes() for source in _SOURCES)))

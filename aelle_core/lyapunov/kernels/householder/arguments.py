@@ -107,6 +107,8 @@ class Room(NamedTuple):
     squares: np.ndarray  # (height,): sums of squares of the rows of J
     scaled: np.ndarray  # (entries,): entries of sparse matrices, scaled as a step does
     natural: np.ndarray  # (size,) int64: 0, 1, ...
+    roots: np.ndarray  # (size,) int64: the part of the matrix that each row belongs to
+    heads: np.ndarray  # (columns,) int64: and each column
     width: int  # lanes of a register
 
 
@@ -143,5 +145,7 @@ def make_room(size, k, stripe, height, entries, v):  # type: ignore[no-untyped-d
         zeros(height, v),
         zeros(entries, v),
         np.arange(size),
+        np.zeros(size, np.int64),
+        np.zeros(stripes * stripe, np.int64),
         lanes_of(v),
     )

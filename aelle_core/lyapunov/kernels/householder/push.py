@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from aelle_core.lyapunov.kernels.householder.coupling import in_parts
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
 from aelle_core.lyapunov.kernels.householder.sparse import multiply_sparse
 from aelle_core.lyapunov.kernels.householder.vectors import accumulate, multiply, reflect, transpose
@@ -87,10 +88,12 @@ def _disturb(blocks, rows, room, noise, random):  # type: ignore[no-untyped-def]
 
     Reflectors mix an entry (i, j) with earlier columns: column k, brought to the length of column j, has an entry in
     row i that may be much larger. Numbers near 1 of a stretch of the noise, which starts at random, less 1, times the
-    largest of these, are added. Exact zeros stay: parts of the state that nothing couples do not mix by rounding.
+    largest of these, are added. Rows and columns that nothing couples do not mix by rounding.
     """
     count, _, stripe = blocks.shape
     so_far, largest, inverse, reached = room.shares, room.largest, room.inverse, room.reached
+    roots, heads = room.roots, room.heads
+    apart = in_parts(blocks, rows, roots, heads)
     so_far[:] = 0
     for number in range(count):
         largest[:] = 0
@@ -109,9 +112,11 @@ def _disturb(blocks, rows, room, noise, random):  # type: ignore[no-untyped-def]
                 share = entry if entry > share else share
                 reached[column] = share
             so_far[row] = share
+            for column in range(stripe if apart else 0):
+                if roots[row] != heads[number * stripe + column]:
+                    reached[column] = 0
             for column in range(stripe):
-                size = reached[column] * largest[column] if blocks[number, row, column] != 0 else 0
-                blocks[number, row, column] += (noise[shift + column] - 1) * size
+                blocks[number, row, column] += (noise[shift + column] - 1) * (reached[column] * largest[column])
     return random
 
 
