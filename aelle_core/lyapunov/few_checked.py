@@ -74,14 +74,16 @@ def _estimated(known: Growth, others: Growth) -> Tensor:
     checked one, times what the spread and the growth of the tangents are larger."""
     assert known.errors is not None
     largest = known.errors.flatten(1).amax(dim=1).clamp(min=torch.finfo(torch.float64).eps)
-    worse = torch.zeros_like(others.spreads)
-    for of_known, of_others in (
-        (known.spreads, others.spreads),
-        (known.logarithms.amax(dim=-1), others.logarithms.amax(dim=-1)),
-    ):
-        excess = of_others - of_known.amax(dim=1, keepdim=True)
-        worse += excess.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0)
+    # Calm steps share factorisations, and spread the tangents as far as few bad ones: their paces differ even so.
+    apart = torch.maximum(_excess(known.spreads, others.spreads), _excess(known.paces, others.paces))
+    worse = apart + _excess(known.logarithms.amax(dim=-1), others.logarithms.amax(dim=-1))
     return (largest.unsqueeze(1) * worse.exp()).unsqueeze(-1).expand_as(others.logarithms)
+
+
+def _excess(known: Tensor, others: Tensor) -> Tensor:
+    """Return how much more the others have than any that is known; all (networks, sequences), nats."""
+    excess = others - known.amax(dim=1, keepdim=True)
+    return excess.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0)
 
 
 def _settled(others: Growth, errors: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ class Growth:
     finite        (networks, sequences) whether states and Jacobians were
     spreads       (networks, sequences) nats from the least to the largest log |r| of a step, or of several that a
                   kernel has put together, where they are furthest apart
+    paces         (networks, sequences) nats by which two steps spread log |r|, on average over a few steps, where that
+                  is most
     batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
                   too few steps
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
@@ -33,6 +35,7 @@ class Growth:
     residuals: Tensor
     finite: Tensor
     spreads: Tensor
+    paces: Tensor
     steps: int
     batches: Tensor | None = None
     running: Tensor | None = None
@@ -88,4 +91,4 @@ class Growth:
         return replace(parts[0], **sequences, steps=max(part.steps for part in parts), batches=None, running=running)
 
 
-_BY_SEQUENCE = ("logarithms", "errors", "ceilings", "residuals", "finite", "spreads")
+_BY_SEQUENCE = ("logarithms", "errors", "ceilings", "residuals", "finite", "spreads", "paces")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aelle_core.lyapunov import sum_rule
-from aelle_core.lyapunov.groups import blocks_of, ends_of, summed
+from aelle_core.lyapunov.groups import Groups, blocks_of
 from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
@@ -46,7 +46,7 @@ class Tally:
         whole = 0.0 if k == system.size else float("nan")
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
-        self.spreads = torch.zeros_like(self.residuals)
+        self.spreads, self.paces = torch.zeros_like(self.residuals), torch.zeros_like(self.residuals)
         self.to_count = steps - warmup
         self.batches: Tensor | None = None
         if shape[1] == 1 and self.to_count >= _BATCHES[0] ** 2:
@@ -59,6 +59,9 @@ class Tally:
         """Return (steps,) whether sums up to the end of each step, from step `first` on, are needed."""
         counted = torch.arange(first, first + steps) + 1 - self.warmup  # at each end
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
+        if self.batches is not None:
+            batch, before = (ends * self.batches.shape[1] // self.to_count for ends in (counted, counted - 1))
+            recorded |= batch != before
         return (counted == 0) | (recorded & (counted > 0))
 
     def add(self, stretch: Stretch) -> None:
@@ -70,25 +73,26 @@ class Tally:
         logarithms = stretch.logarithms[:, rows, skipped:].to(self.logarithms.device)
         steps = logarithms.shape[2]
         self.finite &= stretch.finite[:, rows].to(logarithms.device) & ~logarithms.isnan().flatten(2).any(dim=-1)
-        wanted = stretch.wanted[skipped:].to(logarithms.device)
+        if not steps:
+            return
         together = stretch.logarithms[:, :, skipped:].to(logarithms)
-        ends = ends_of(together, rows.stop, self.checked, wanted)
         blocks = blocks_of(stretch.wanted)[skipped:]
-        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, blocks - blocks[:1], ends)
+        blocks = blocks - blocks[:1]
+        groups = Groups.of(together, rows.stop, self.checked, blocks)
+        residuals = self._residuals(counted, logarithms.sum(dim=-1), stretch.jacobians, blocks, groups)
         if self.errors is not None and stretch.lengths is None:
             original = logarithms[:, : self.checked]
             copies = together[:, rows.stop :].split(self.checked, dim=1)
-            ends = ends[:, : self.checked]
-            sums = summed(torch.stack([original, *copies], dim=1), ends)
+            of_checked = groups.of_first(self.checked)
+            sums = of_checked.summed(torch.stack([original, *copies], dim=1))
             raw = _apart(sums, self.system.exact_zeros)
             small = original < self.underflow
             if self.system.exact_zeros:
                 small &= ~original.isneginf()
-            raw = torch.where(summed(small.double(), ends) > 0, float("inf"), raw)
+            raw = torch.where(of_checked.summed(small.double()) > 0, float("inf"), raw)
             apart = Rounding.error(raw)
-            if (
-                residuals is not None and self.underflow > -math.inf
-            ):  # float64's determinants know less than many digits
+            # Of numbers of many digits float64's determinants know less.
+            if residuals is not None and self.underflow > -math.inf:
                 off = residuals[:, : self.checked]
                 apart = torch.maximum(apart, sum_rule.contradicted(sums[:, 0], off, apart, raw))
             # What is wrong with a direction is wrong with those made orthogonal to it.
@@ -107,21 +111,21 @@ class Tally:
             apart = growth * _GROWTH * torch.finfo(self.dtype).eps
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
-        if steps:
-            self.spreads = torch.maximum(self.spreads, self._spread(logarithms))
-        if self.every is not None and steps:
+        self.spreads = torch.maximum(self.spreads, _spread(logarithms).amax(dim=-1))
+        self.paces = torch.maximum(self.paces, _pace(logarithms, blocks))
+        if self.every is not None:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):
                 self.records.append(totals[:, :, time] / (counted + time + 1))
                 self.record_steps.append(counted + time + 1)
-        if self.batches is not None and steps:
+        if self.batches is not None:
             count = self.batches.shape[1]
             of_step = (counted + torch.arange(steps, device=self.batches.device)) * count // self.to_count
             self.batches.index_add_(1, of_step, logarithms[:, 0])
         self.logarithms += logarithms.sum(dim=2)
 
     def _residuals(
-        self, counted: int, sums: Tensor, jacobians: Jacobians, blocks: Tensor, ends: Tensor
+        self, counted: int, sums: Tensor, jacobians: Jacobians, blocks: Tensor, groups: Groups
     ) -> Tensor | None:
         """How far sums of log |r| (networks, sequences, steps), of the last steps of the Jacobians, are from log |det
         J|, factorisation by factorisation; NaN where that was not looked at, None where it cannot be."""
@@ -129,16 +133,10 @@ class Tally:
             return None
         closely = self.checked if self.errors is not None and sum_rule.looks_often(self.system.size) else 0
         volumes = sum_rule.Volumes.of(jacobians, sums, counted, blocks, closely).logarithms
-        residuals = sum_rule.residuals(*(summed(totals.unsqueeze(-1), ends).squeeze(-1) for totals in (sums, volumes)))
+        residuals = sum_rule.residuals(*(groups.summed(totals.unsqueeze(-1)).squeeze(-1) for totals in (sums, volumes)))
         if residuals.shape[-1]:
             self.residuals = torch.maximum(self.residuals, residuals.nan_to_num(nan=0.0, posinf=math.inf).amax(dim=-1))
         return residuals
-
-    @staticmethod
-    def _spread(sums: Tensor) -> Tensor:
-        """Return how far the least log |r| is below the largest, (networks, sequences), in the factorisation where that
-        is furthest, of sums (networks, sequences, steps, k), which are 0 where a step leaves its growth to another."""
-        return (sums.amax(dim=-1) - sums.amin(dim=-1)).nan_to_num(nan=math.inf).amax(dim=-1)
 
     def all_above(self, limit: float, steps: int) -> bool:
         """Return whether every network has an error above the limit after this many steps."""
@@ -175,6 +173,7 @@ class Tally:
             residuals=self.residuals[:, rows],
             finite=self.finite[:, rows],
             spreads=self.spreads[:, rows],
+            paces=self.paces[:, rows],
             steps=counted,
             batches=None if self.batches is None or counted < self.to_count else self._batch_means(),
             running=torch.stack(self.records)[:, :, rows] if self.records else None,
@@ -182,11 +181,27 @@ class Tally:
         )
 
 
+def _spread(sums: Tensor) -> Tensor:
+    """Return how far the least log |r| is below the largest, (networks, sequences, steps), of sums (networks,
+    sequences, steps, k), which are 0 where a step leaves its growth to another."""
+    return (sums.amax(dim=-1) - sums.amin(dim=-1)).nan_to_num(nan=math.inf)
+
+
+def _pace(logarithms: Tensor, blocks: Tensor) -> Tensor:
+    """Return nats by which two steps spread log |r| (networks, sequences, steps, k), on average over a block of steps,
+    where that is most, (networks, sequences): however few of its steps shared a factorisation."""
+    count = int(blocks[-1]) + 1
+    on_device = blocks.to(logarithms.device)
+    sums = logarithms.new_zeros(*logarithms.shape[:2], count, logarithms.shape[-1])
+    lengths = torch.bincount(on_device, minlength=count)
+    return (2 * _spread(sums.index_add_(2, on_device, logarithms)) / lengths).amax(dim=-1)
+
+
 def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:
     """|log r - log r'| of trajectories and their disturbed copies, (networks, copies, sequences, groups of steps, k) ->
     the largest of all copies; 0 where both are zero and a zero is the truth, infinite where one is or it is not."""
     original, others = logarithms[:, :1], logarithms[:, 1:]
-    apart = (original - others).abs().nan_to_num(nan=float("inf"))
+    apart = (original - others).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
     if exact_zeros:
         apart = torch.where(original.isneginf() & others.isneginf(), 0.0, apart)
     else:

@@ -118,3 +118,13 @@ def test_what_is_not_finite_is_seen(name: str) -> None:
     assert blocks.columns is not None
     getattr(blocks.columns, name)[2, 5, 0, 1] = float("nan")
     assert replace(blocks).finite().tolist() == [True, True, False, True]
+
+
+def test_a_network_that_is_not_finite_does_not_change_its_neighbour() -> None:
+    blocks = drawn(50, 0.1)
+    frame, nowhere = Frame(LIKE, blocks.trajectories, blocks.size, blocks.size), torch.zeros(STEPS, dtype=torch.bool)
+    expected = HouseholderTangents(frame).advance(blocks, 1, nowhere)[0]
+    assert blocks.columns is not None
+    blocks.columns.matrices[0, 1, 3, 4] = float("nan")
+    logarithms = HouseholderTangents(frame).advance(blocks, 1, nowhere)[0]
+    assert torch.equal(logarithms[SEQUENCES:], expected[SEQUENCES:])

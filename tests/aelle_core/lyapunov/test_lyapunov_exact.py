@@ -72,6 +72,13 @@ def test_states_that_nothing_couples_keep_their_own_exponents(
     assert spectrum.rounding_error is not None and spectrum.rounding_error.max() < 1e-14
 
 
+@pytest.mark.parametrize("steps", [100, 250, 1001])
+def test_exponents_that_never_change_have_no_standard_error(steps: int) -> None:
+    """However steps share factorisations: growth is counted in the batch where it happens."""
+    jacobians = np.tile(np.diag([0.9, 0.8, 0.7]), (1, steps, 1, 1))
+    assert lyapunov_spectrum(jacobians).stderr.max() < 1e-14
+
+
 def test_order_of_the_product() -> None:
     """With J_2 J_1, not J_1 J_2 or transposes: two steps of fixed matrices against a singular value sum rule."""
     first = torch.tensor([[1.0, 5.0], [0.0, 0.1]], dtype=torch.float64)

@@ -12,7 +12,7 @@ def multiply_sparse(jacobian, step, scaled, along, blocks, products):  # type: i
     most, its terms' norms added up. `scaled` (entries,) and `along` (stripe,) are scratch."""
     products[:] = 0
     rows_scaled = jacobian.factor_positions.shape[0]
-    norm = along[0] * 0
+    norm = jacobian.ones[0] * 0
     for term in range(rows_scaled + jacobian.column_positions.shape[0]):
         squares = _scale(jacobian, step, term, rows_scaled, scaled)
         norm += np.sqrt(squares)
@@ -30,7 +30,7 @@ def multiply_sparse(jacobian, step, scaled, along, blocks, products):  # type: i
 def _scale(jacobian, step, term, rows_scaled, scaled):  # type: ignore[no-untyped-def]
     """scaled <- the entries of a term's matrix, times what scales its rows or columns. Returns the sum of squares."""
     units, starts, entries = jacobian.units, jacobian.starts, jacobian.entries
-    total = scaled[0] * 0
+    total = jacobian.ones[0] * 0
     for row in range(units):
         first, stop = starts[term * units + row], starts[term * units + row + 1]
         for entry in range(first, stop):
@@ -61,7 +61,7 @@ def _add_diagonal(jacobian, diagonal, term, blocks, products):  # type: ignore[n
     """Add diag(diagonal) X; diagonal (units,). Returns its Frobenius norm."""
     units, positions = jacobian.units, jacobian.diagonal_positions
     target, source = positions[term, 0] * units, positions[term, 1] * units
-    total = diagonal[0] * 0
+    total = jacobian.ones[0] * 0
     for row in range(units):
         factor = diagonal[row]
         total += factor * factor
@@ -84,7 +84,7 @@ def _add_outer(jacobian, right, term, along, blocks, products):  # type: ignore[
         for row in range(units):
             for index in range(along.shape[0]):
                 products[number, target + row, index] += left[row] * along[index]
-    lefts, rights = left[0] * 0, left[0] * 0
+    lefts, rights = jacobian.ones[0] * 0, jacobian.ones[0] * 0
     for row in range(units):
         lefts += left[row] * left[row]
         rights += right[row] * right[row]
