@@ -24,7 +24,7 @@ _NOISE = 8192
 _TRIED_AT_ONCE = 256  # dimensions
 _TASKS_PER_THREAD = 4
 _CALM = 2e7  # units of the last place
-_CALMER = 2e6  # where few second copies are to speak for other trajectories, whose condition may be somewhat worse
+_CALMER = 4e5  # where few second copies are to speak for other trajectories, whose condition may be somewhat worse
 
 
 class HouseholderTangents:
