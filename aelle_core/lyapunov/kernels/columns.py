@@ -58,7 +58,8 @@ class ColumnTerms:
         return (*self.positions, *self.outer_positions)
 
     def disturbed(self, change: Callable[[Tensor], Tensor]) -> "ColumnTerms":
-        """Return the same with what changes from step to step as `change` makes it."""
+        """Return the same with what changes from step to step, (trajectories, steps, terms, units), as `change` makes
+        it."""
         return replace(self, factors=change(self.factors), rights=change(self.rights))
 
     def add_to(
