@@ -71,15 +71,14 @@ def evolve_with_few(
     steps: int,
     warmup: int,
     *,
-    hopeless: Callable[[Growth], bool],
+    hopeless: Callable[[Growth, Growth], bool],
     running: int | None = None,
     on_step: Callable[[int], object] | None = None,
 ) -> tuple[Growth, Growth] | None:
     """Follow k tangents along all sequences in float64, and along the first `checked` of them a second time, disturbed,
     in the same run. Returns the growth along these, with errors, and that along the others, without.
 
-    None where the system cannot be taken apart, and where the first steps of the checked ones show that it is
-    `hopeless`.
+    None where the system cannot be taken apart, and where the first steps of both show that it is `hopeless`.
     """
     sequences = system.sequences
     together = system.of_sequences([*range(sequences), *range(checked)])
@@ -93,7 +92,9 @@ def evolve_with_few(
         for stretch in stretches(together, 1, course, rounding, tally.wanted, threads):
             tally.add(stretch)
             done = stretch.first + len(stretch.wanted)
-            if stretch.first < warmup + trial <= done < steps and hopeless(tally.growth(done)):
+            if stretch.first < warmup + trial <= done < steps and hopeless(
+                tally.growth(done), tally.growth_of_others(done)
+            ):
                 return None
     return tally.growth(steps), tally.growth_of_others(steps)
 

@@ -41,8 +41,9 @@ def growths_by_few(
     if system.sequences < FEWEST or system.size < SMALLEST or system.exact_zeros:
         return None
 
-    def hopeless(so_far: Growth) -> bool:
-        return 2 * int(_sound(so_far, _SURE / _OTHERS_WORSE).sum()) < system.networks
+    def hopeless(checked: Growth, others: Growth) -> bool:
+        most = 2 * _settled(others, _estimated(checked, others)).sum(dim=1) >= others.finite.shape[1]
+        return 2 * int((_sound(checked, _SURE / _OTHERS_WORSE) & most).sum()) < system.networks
 
     found = run_with_few(system, CHECKED, hopeless=hopeless)
     if found is None:
