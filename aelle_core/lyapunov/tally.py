@@ -112,7 +112,8 @@ class Tally:
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
         self.spreads = torch.maximum(self.spreads, _spread(logarithms).amax(dim=-1))
-        self.paces = torch.maximum(self.paces, _pace(logarithms, blocks))
+        if self.checked < rows.stop:  # else nobody asks for them
+            self.paces = torch.maximum(self.paces, _pace(logarithms, blocks))
         if self.every is not None:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):

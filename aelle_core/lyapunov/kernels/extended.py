@@ -47,10 +47,12 @@ class ExtendedTangents:
         logarithms = np.full((jacobians.trajectories, jacobians.steps, self.frame.k), np.nan)
         per_network = jacobians.trajectories // jacobians.matrices.shape[0]
         with _digits(self.bits) as numbers:
-            matrices = numbers(own.matrices.mT.cpu().numpy())
+            of_columns = () if own.columns is None else (own.columns.matrices.mT, own.columns.lefts)
+            shared = [numbers(terms.cpu().numpy()) for terms in (own.matrices.mT, *of_columns)]
             for trajectory in jacobians.finite().nonzero().flatten().tolist():
                 for step in range(jacobians.steps):
-                    jacobian = _summed(own, trajectory, step, matrices[trajectory // per_network], numbers)
+                    of_network = [terms[trajectory // per_network] for terms in shared]
+                    jacobian = _summed(own, trajectory, step, of_network, numbers)
                     if isinstance(jacobians, FactoredJacobians):
                         jacobian = _multiplied(jacobians, jacobian, trajectory, step, numbers)
                     logarithm = self._move(trajectory, jacobian @ self.lower[trajectory])
@@ -98,9 +100,11 @@ def eliminate(matrix: Numbers, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return logarithms, order
 
 
-def _summed(jacobians: BlockJacobians, trajectory: int, step: int, matrices: Numbers, numbers: Any) -> Numbers:
-    """Return the blocks of one step of a trajectory, their terms summed in all digits."""
+def _summed(jacobians: BlockJacobians, trajectory: int, step: int, shared: list[Numbers], numbers: Any) -> Numbers:
+    """Return the blocks of one step of a trajectory, their terms summed in all digits. `shared` are its network's
+    matrices, and those and the lefts of `ColumnTerms` where there are some."""
     units = jacobians.units
+    matrices, *of_columns = shared
     whole = numbers(np.zeros((jacobians.size, jacobians.size)))
     factors, dense, diagonals = (
         numbers(terms[trajectory, step].cpu().numpy())
@@ -118,17 +122,11 @@ def _summed(jacobians: BlockJacobians, trajectory: int, step: int, matrices: Num
     for diagonal, position in zip(diagonals, jacobians.diagonal_positions, strict=True):
         block(position)[np.diag_indices(units)] += diagonal
     if (columns := jacobians.columns) is not None:
-        network = trajectory // (jacobians.trajectories // len(columns.matrices))
-        factors, rights, lefts, shared = (
-            numbers(terms.cpu().numpy())
-            for terms in (
-                columns.factors[trajectory, step],
-                columns.rights[trajectory, step],
-                columns.lefts[network],
-                columns.matrices[network].mT,
-            )
+        scaled, lefts = of_columns
+        factors, rights = (
+            numbers(terms[trajectory, step].cpu().numpy()) for terms in (columns.factors, columns.rights)
         )
-        for factor, matrix, position in zip(factors, shared, columns.positions, strict=True):
+        for factor, matrix, position in zip(factors, scaled, columns.positions, strict=True):
             block(position)[:] += factor * matrix
         for left, right, position in zip(lefts, rights, columns.outer_positions, strict=True):
             block(position)[:] += np.outer(left, right)

@@ -4,8 +4,15 @@ import numpy as np
 
 from aelle_core.lyapunov.kernels.householder.coupling import in_parts
 from aelle_core.lyapunov.kernels.householder.emitter import PANEL, compiled
-from aelle_core.lyapunov.kernels.householder.sparse import multiply_sparse
+from aelle_core.lyapunov.kernels.householder.sparse import add_diagonal, multiply_sparse
 from aelle_core.lyapunov.kernels.householder.vectors import accumulate, multiply, reflect, transpose
+
+
+@compiled
+def _add_scaled(line, first, stop, top, scale, source):  # type: ignore[no-untyped-def]
+    """Add scale times the source (units,), which stands at row `top`, to a line that holds rows [first, stop)."""
+    for row in range(max(first, top), min(stop, top + source.shape[0])):
+        line[row - first] += scale * source[row - top]
 
 
 @compiled
@@ -48,14 +55,11 @@ def _fill(block, order, first, stop, step, jacobian):  # type: ignore[no-untyped
             if jacobian.column_positions[term, 1] == part:
                 top = jacobian.column_positions[term, 0] * units
                 scale = jacobian.column_factors[step, term, column]
-                for row in range(max(first, top), min(stop, top + units)):
-                    block[line, row - first] += scale * jacobian.column_matrices[term, column, row - top]
+                _add_scaled(block[line], first, stop, top, scale, jacobian.column_matrices[term, column])
         for term in range(jacobian.outer_positions.shape[0]):
             if jacobian.outer_positions[term, 1] == part:
                 top = jacobian.outer_positions[term, 0] * units
-                scale = jacobian.rights[step, term, column]
-                for row in range(max(first, top), min(stop, top + units)):
-                    block[line, row - first] += scale * jacobian.lefts[term, row - top]
+                _add_scaled(block[line], first, stop, top, jacobian.rights[step, term, column], jacobian.lefts[term])
 
 
 @compiled
@@ -200,8 +204,7 @@ def add_squares(block, rows, sums):  # type: ignore[no-untyped-def]
 @compiled
 def _multiply_filled(jacobian, step, size, dense_lines, room, blocks, products):  # type: ignore[no-untyped-def]
     """products <- J X, by some rows of J after the other, before the readout. Returns J's Frobenius norm."""
-    block, units = room.block, jacobian.units
-    diagonals, diagonal_positions = jacobian.diagonals, jacobian.diagonal_positions
+    block, diagonal_positions = room.block, jacobian.diagonal_positions
     rows, height = block.shape
     stripe = blocks.shape[2]
     natural, squares = room.natural[:dense_lines], room.squares
@@ -218,14 +221,8 @@ def _multiply_filled(jacobian, step, size, dense_lines, room, blocks, products):
     for index in range(1, height):
         total += squares[index]
     for term in range(diagonal_positions.shape[0]):
-        source, target = diagonal_positions[term, 1] * units, diagonal_positions[term, 0] * units
-        if source >= dense_lines:
-            for column in range(units):
-                factor = diagonals[step, term, column]
-                total += factor * factor
-                for number in range(blocks.shape[0]):
-                    for index in range(stripe):
-                        products[number, target + column, index] += factor * blocks[number, source + column, index]
+        if diagonal_positions[term, 1] * jacobian.units >= dense_lines:
+            total += add_diagonal(jacobian, jacobian.diagonals[step, term], term, blocks, products)
     return np.sqrt(total)
 
 

@@ -20,7 +20,7 @@ def multiply_sparse(jacobian, step, scaled, along, blocks, products):  # type: i
         place = jacobian.column_positions[term - rows_scaled] if by_columns else jacobian.factor_positions[term]
         _add_entries(jacobian, term, place, scaled, blocks, products)
     for term in range(jacobian.diagonal_positions.shape[0]):
-        norm += _add_diagonal(jacobian, jacobian.diagonals[step, term], term, blocks, products)
+        norm += np.sqrt(add_diagonal(jacobian, jacobian.diagonals[step, term], term, blocks, products))
     for term in range(jacobian.outer_positions.shape[0]):
         norm += _add_outer(jacobian, jacobian.rights[step, term], term, along, blocks, products)
     return norm
@@ -57,8 +57,8 @@ def _add_entries(jacobian, term, place, scaled, blocks, products):  # type: igno
 
 
 @compiled
-def _add_diagonal(jacobian, diagonal, term, blocks, products):  # type: ignore[no-untyped-def]
-    """Add diag(diagonal) X; diagonal (units,). Returns its Frobenius norm."""
+def add_diagonal(jacobian, diagonal, term, blocks, products):  # type: ignore[no-untyped-def]
+    """Add diag(diagonal) X; diagonal (units,). Returns its sum of squares."""
     units, positions = jacobian.units, jacobian.diagonal_positions
     target, source = positions[term, 0] * units, positions[term, 1] * units
     total = jacobian.ones[0] * 0
@@ -68,7 +68,7 @@ def _add_diagonal(jacobian, diagonal, term, blocks, products):  # type: ignore[n
         for number in range(blocks.shape[0]):
             for index in range(blocks.shape[2]):
                 products[number, target + row, index] += factor * blocks[number, source + row, index]
-    return np.sqrt(total)
+    return total
 
 
 @compiled

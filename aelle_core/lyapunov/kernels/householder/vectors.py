@@ -51,6 +51,23 @@ def _products_with(
     return sums
 
 
+def _in_tiles(emit: Emitter, columns: Any, widest: int, width: int, tile: Callable[[Any, int], None]) -> None:
+    """Emit tile(first column, registers a row) for all columns: `widest` registers of `width` lanes a row as long as
+    there are so many columns, one for what is left."""
+
+    def of(registers: int) -> Callable[[Any, list[Any]], list[Any]]:
+        def body(column: Any, _: list[Any]) -> list[Any]:
+            tile(column, registers)
+            return []
+
+        return body
+
+    at_once = emit.index(widest * width)
+    wide = emit.builder.mul(emit.builder.sdiv(columns, at_once), at_once)
+    emit.loop(emit.index(0), wide, widest * width, [], of(widest))
+    emit.loop(wide, columns, width, [], of(1))
+
+
 @intrinsic
 def lanes_of(typing_context, array):  # type: ignore[no-untyped-def]
     """Numbers of the array's type in one vector register."""
@@ -73,40 +90,33 @@ def reflect(typing_context, block, origin, stride, v, y, panel, rows, columns): 
         start, v, y = emit.pointer(block, origin), emit.pointer(v, panel), emit.pointer(y, panel)
         zero = emit.index(0)
 
-        def tiles(first: Any, stop: Any, vectors: int) -> None:
-            def tile(column: Any, _: list[Any]) -> list[Any]:
-                top = emit.pointer(start, column)
+        def tile(column: Any, vectors: int) -> None:
+            top = emit.pointer(start, column)
 
-                def load_row(row: Any, factors: Any) -> tuple[Any, list[Any], Any]:
-                    at = emit.pointer(top, builder.mul(row, stride))
-                    values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
-                    return at, values, emit.pointer(factors, builder.mul(row, emit.index(PANEL)))
+            def load_row(row: Any, factors: Any) -> tuple[Any, list[Any], Any]:
+                at = emit.pointer(top, builder.mul(row, stride))
+                values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
+                return at, values, emit.pointer(factors, builder.mul(row, emit.index(PANEL)))
 
-                def row_of_v(row: Any) -> tuple[list[Any], Any]:
-                    _, values, factors = load_row(row, v)
-                    return values, factors
+            def row_of_v(row: Any) -> tuple[list[Any], Any]:
+                _, values, factors = load_row(row, v)
+                return values, factors
 
-                sums = [builder.fneg(total) for total in _products_with(emit, rows, vectors, width, row_of_v)]
+            sums = [builder.fneg(total) for total in _products_with(emit, rows, vectors, width, row_of_v)]
 
-                def subtract_row(row: Any, _: list[Any]) -> list[Any]:
-                    at, values, factors = load_row(row, y)
-                    for p in range(PANEL):
-                        factor = emit.load_spread(emit.pointer(factors, p), width)
-                        for vector in range(vectors):
-                            values[vector] = emit.add_product(values[vector], factor, sums[p * vectors + vector])
+            def subtract_row(row: Any, _: list[Any]) -> list[Any]:
+                at, values, factors = load_row(row, y)
+                for p in range(PANEL):
+                    factor = emit.load_spread(emit.pointer(factors, p), width)
                     for vector in range(vectors):
-                        emit.store(values[vector], emit.pointer(at, vector * width))
-                    return []
-
-                emit.loop(zero, rows, 1, [], subtract_row)
+                        values[vector] = emit.add_product(values[vector], factor, sums[p * vectors + vector])
+                for vector in range(vectors):
+                    emit.store(values[vector], emit.pointer(at, vector * width))
                 return []
 
-            emit.loop(first, stop, vectors * width, [], tile)
+            emit.loop(zero, rows, 1, [], subtract_row)
 
-        # Two registers a row as long as there are so many columns, one for what is left.
-        paired = builder.mul(builder.sdiv(columns, emit.index(2 * width)), emit.index(2 * width))
-        tiles(zero, paired, 2)
-        tiles(paired, columns, 1)
+        _in_tiles(emit, columns, 2, width, tile)
         return context.get_dummy_value()
 
     return returns_nothing((block, origin, stride, v, y, panel, rows, columns)), generate
@@ -125,25 +135,19 @@ def multiply(typing_context, out, origin, matrix, offset, matrix_stride, block, 
         width = lanes(emit.bits // 8)
         out, matrix = emit.pointer(out, origin), emit.pointer(matrix, offset)
 
-        def tiles(first: Any, stop: Any, vectors: int) -> None:
-            def tile(column: Any, _: list[Any]) -> list[Any]:
-                def load_row(row: Any) -> tuple[list[Any], Any]:
-                    at = emit.pointer(block, builder.mul(row, stride), column)
-                    values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
-                    return values, emit.pointer(matrix, builder.mul(row, matrix_stride))
+        def tile(column: Any, vectors: int) -> None:
+            def load_row(row: Any) -> tuple[list[Any], Any]:
+                at = emit.pointer(block, builder.mul(row, stride), column)
+                values = [emit.load(emit.pointer(at, vector * width), width) for vector in range(vectors)]
+                return values, emit.pointer(matrix, builder.mul(row, matrix_stride))
 
-                sums = _products_with(emit, rows, vectors, width, load_row)
-                for p in range(PANEL):
-                    line = emit.pointer(out, column, builder.mul(emit.index(p), stride))
-                    for vector in range(vectors):
-                        emit.store(sums[p * vectors + vector], emit.pointer(line, vector * width))
-                return []
+            sums = _products_with(emit, rows, vectors, width, load_row)
+            for p in range(PANEL):
+                line = emit.pointer(out, column, builder.mul(emit.index(p), stride))
+                for vector in range(vectors):
+                    emit.store(sums[p * vectors + vector], emit.pointer(line, vector * width))
 
-            emit.loop(first, stop, vectors * width, [], tile)
-
-        paired = builder.mul(builder.sdiv(columns, emit.index(2 * width)), emit.index(2 * width))
-        tiles(emit.index(0), paired, 2)
-        tiles(paired, columns, 1)
+        _in_tiles(emit, columns, 2, width, tile)
         return context.get_dummy_value()
 
     return returns_nothing((out, origin, matrix, offset, matrix_stride, block, stride, rows, columns)), generate
@@ -259,29 +263,22 @@ def add_rows(typing_context, target, to, factors, factor, numbers, first, stop, 
         target, source = emit.pointer(target, to), emit.pointer(source, origin)
         factors = emit.pointer(factors, builder.sub(factor, first))
 
-        def tiles(begin: Any, end: Any, vectors: int) -> None:
-            def tile(column: Any, _: list[Any]) -> list[Any]:
-                def add_entry(entry: Any, totals: list[Any]) -> list[Any]:
-                    row = builder.load(emit.pointer(numbers, entry))
-                    at = emit.pointer(source, builder.mul(row, columns), column)
-                    scale = emit.load_spread(emit.pointer(factors, entry), width)
-                    return [
-                        emit.add_product(total, scale, emit.load(emit.pointer(at, vector * width), width))
-                        for vector, total in enumerate(totals)
-                    ]
+        def tile(column: Any, vectors: int) -> None:
+            def add_entry(entry: Any, totals: list[Any]) -> list[Any]:
+                row = builder.load(emit.pointer(numbers, entry))
+                at = emit.pointer(source, builder.mul(row, columns), column)
+                scale = emit.load_spread(emit.pointer(factors, entry), width)
+                return [
+                    emit.add_product(total, scale, emit.load(emit.pointer(at, vector * width), width))
+                    for vector, total in enumerate(totals)
+                ]
 
-                line = emit.pointer(target, column)
-                before = [emit.load(emit.pointer(line, vector * width), width) for vector in range(vectors)]
-                for vector, total in enumerate(emit.loop(first, stop, 1, before, add_entry)):
-                    emit.store(total, emit.pointer(line, vector * width))
-                return []
+            line = emit.pointer(target, column)
+            before = [emit.load(emit.pointer(line, vector * width), width) for vector in range(vectors)]
+            for vector, total in enumerate(emit.loop(first, stop, 1, before, add_entry)):
+                emit.store(total, emit.pointer(line, vector * width))
 
-            emit.loop(begin, end, vectors * width, [], tile)
-
-        # Eight registers of sums at once, as long as there are so many columns, one for what is left.
-        wide = builder.mul(builder.sdiv(columns, emit.index(8 * width)), emit.index(8 * width))
-        tiles(emit.index(0), wide, 8)
-        tiles(wide, columns, 1)
+        _in_tiles(emit, columns, 8, width, tile)
         return context.get_dummy_value()
 
     return returns_nothing((target, to, factors, factor, numbers, first, stop, source, origin, columns)), generate
