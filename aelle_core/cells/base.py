@@ -121,6 +121,21 @@ class Cell(ABC):
         drive = activations["drive"]
         return self.linearise(weights, drive, state)[1], self.drive_slopes(weights, drive, state)
 
+    @classmethod
+    def knows_kinks(cls) -> bool:
+        """Return whether its derivative jumps nowhere, or `switching_functions` tell where."""
+        return not cls.exact_zeros or cls.switching_functions is not Cell.switching_functions
+
+    def switching_functions(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Tensor | None:
+        """Return numbers (networks, batch, any number), continuous in the state, one of which changes its sign wherever
+        a derivative of the step jumps, from the `activations` of the same state; None where none jumps.
+
+        A check of a few of many sequences needs them of cells with `exact_zeros`: without, every sequence is checked.
+        """
+        return None
+
     def initialise(self, generator: torch.Generator, scale: float, initialiser: str = "uniform") -> dict[str, Tensor]:
         """Parameters of one network, float32, drawn by the registered `initialiser`: every entry U(-scale, scale) by
         default (the paper's section 4.2); by "author" as the cell's authors draw them, whatever the scale. Raises

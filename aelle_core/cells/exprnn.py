@@ -59,3 +59,11 @@ class ExponentialRNN(Cell):
         slope = ((size > 0) & (a != 0)).to(a.dtype)
         new = torch.sign(a) * torch.relu(size)
         return {"h": new}, {("h", "h"): Block(slope.unsqueeze(2), weights["O"].unsqueeze(1))}
+
+    def switching_functions(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Tensor:
+        """Return |a| + b, (networks, batch, units), by whose sign a unit is silent, or a itself where b > 0: there the
+        state jumps at a = 0."""
+        a, b = torch.baddbmm(activations["drive"], state["h"], weights["O"].mT), weights["b"]
+        return torch.where(b > 0, a, a.abs() + b)

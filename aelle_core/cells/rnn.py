@@ -96,3 +96,9 @@ class ReluRNN(_Elman):
 
     def slope(self, a: Tensor) -> Tensor:
         return relu_derivative(a)
+
+    def switching_functions(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Tensor:
+        """Return the pre-activations, (networks, batch, units)."""
+        return activations["a"]

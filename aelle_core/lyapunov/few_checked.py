@@ -2,9 +2,9 @@
 
 A network's sequences share its weights, and mostly their condition too. So two of them have second copies. What these
 show holds for another sequence, times what its worse condition may have added, unless something speaks against it:
-directions too far apart for float64, the sum rule, or more growth than any checked sequence has. Then that sequence
-gets a second copy, too; all do where what was checked is itself not sound. Where a step has kinks, every sequence has
-one: rounding may decide on which side of a kink a unit is, in one sequence and in no other.
+directions too far apart for float64, the sum rule, more growth than any checked sequence has, or a unit so near to a
+kink of its step that rounding may decide on which side it is. Then that sequence gets a second copy, too; all do where
+what was checked is itself not sound, and where a step has kinks and does not tell at which states they are.
 """
 
 import math
@@ -25,6 +25,7 @@ SMALLEST = 8
 """Dimensions below which second copies of all cost little."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
+_STRAY = 10.0  # times as far as a checked sequence's copy strays, the others' may
 _OTHERS_WORSE = 4.0  # times as large may the others' errors soon be: no use to go on where that is too much
 
 
@@ -38,11 +39,11 @@ def growths_by_few(
     `run` follows the tangents of a system, run(system, check=True), and `run_with_few` those of all sequences with
     second copies of few: run_with_few(system, CHECKED, hopeless=...), as `engine.evolve_with_few` does.
     """
-    if system.sequences < FEWEST or system.size < SMALLEST or system.exact_zeros:
+    if system.sequences < FEWEST or system.size < SMALLEST or not system.knows_kinks:
         return None
 
     def hopeless(checked: Growth, others: Growth) -> bool:
-        most = 2 * _settled(others, _estimated(checked, others)).sum(dim=1) >= others.finite.shape[1]
+        most = 2 * _settled(checked, others, _estimated(checked, others)).sum(dim=1) >= others.finite.shape[1]
         return 2 * int((_sound(checked, _SURE / _OTHERS_WORSE) & most).sum()) < system.networks
 
     found = run_with_few(system, CHECKED, hopeless=hopeless)
@@ -50,7 +51,7 @@ def growths_by_few(
         return None
     checked, others = found
     errors = _estimated(checked, others)
-    settled = _settled(others, errors) & _sound(checked, _SURE).unsqueeze(1)
+    settled = _settled(checked, others, errors) & _sound(checked, _SURE).unsqueeze(1)
     whole = Growth.joined([checked, _with_errors(others, errors)])
     growths = {network: (whole, network) for network in settled.all(dim=1).nonzero().flatten().tolist()}
     if doubtful := (~settled.all(dim=1)).nonzero().flatten().tolist():
@@ -75,10 +76,14 @@ def _estimated(known: Growth, others: Growth) -> Tensor:
     checked one, times what the spread and the growth of the tangents are larger."""
     assert known.errors is not None
     largest = known.errors.flatten(1).amax(dim=1).clamp(min=torch.finfo(torch.float64).eps)
+    return (largest.unsqueeze(1) * _worse(known, others)).unsqueeze(-1).expand_as(others.logarithms)
+
+
+def _worse(known: Growth, others: Growth) -> Tensor:
+    """Return how many times as much rounding may change the others, (networks, sequences), as any that is known."""
     # Calm steps share factorisations, and spread the tangents as far as few bad ones: their paces differ even so.
     apart = torch.maximum(_excess(known.spreads, others.spreads), _excess(known.paces, others.paces))
-    worse = apart + _excess(known.logarithms.amax(dim=-1), others.logarithms.amax(dim=-1))
-    return (largest.unsqueeze(1) * worse.exp()).unsqueeze(-1).expand_as(others.logarithms)
+    return (apart + _excess(known.rises, others.rises)).exp()
 
 
 def _excess(known: Tensor, others: Tensor) -> Tensor:
@@ -87,11 +92,12 @@ def _excess(known: Tensor, others: Tensor) -> Tensor:
     return excess.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0)
 
 
-def _settled(others: Growth, errors: Tensor) -> Tensor:
+def _settled(known: Growth, others: Growth, errors: Tensor) -> Tensor:
     """Return (networks, sequences) whether nothing speaks against estimated errors (networks, sequences, k)."""
+    strays = _STRAY * known.strays.amax(dim=1, keepdim=True) * _worse(known, others)
     small = (errors <= _SURE).all(dim=-1) & (others.spreads <= sum_rule.FURTHEST)
     obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= sum_rule.ALLOWED
-    return small & obeyed | ~others.finite
+    return small & obeyed & (others.margins > strays) | ~others.finite
 
 
 def _with_errors(others: Growth, errors: Tensor) -> Growth:

@@ -23,6 +23,10 @@ class Growth:
                   kernel has put together, where they are furthest apart
     paces         (networks, sequences) nats by which two steps spread log |r|, on average over a few steps, where that
                   is most
+    rises         (networks, sequences) nats that tangents have grown by between any two steps, at most; all steps count
+    margins       (networks, sequences) how near the nearest switching function came to 0: there a derivative jumps
+    strays        (networks, sequences) how far disturbed copies' switching functions were from the trajectory's; 0
+                  where there are no copies
     batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
                   too few steps
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given
@@ -36,6 +40,9 @@ class Growth:
     finite: Tensor
     spreads: Tensor
     paces: Tensor
+    rises: Tensor
+    margins: Tensor
+    strays: Tensor
     steps: int
     batches: Tensor | None = None
     running: Tensor | None = None
@@ -91,4 +98,15 @@ class Growth:
         return replace(parts[0], **sequences, steps=max(part.steps for part in parts), batches=None, running=running)
 
 
-_BY_SEQUENCE = ("logarithms", "errors", "ceilings", "residuals", "finite", "spreads", "paces")
+_BY_SEQUENCE = (
+    "logarithms",
+    "errors",
+    "ceilings",
+    "residuals",
+    "finite",
+    "spreads",
+    "paces",
+    "rises",
+    "margins",
+    "strays",
+)

@@ -51,6 +51,7 @@ class Stretch:
     lengths     (networks, rows, steps, k) of the columns of J Q; None where not asked for
     finite      (networks, rows) whether states and Jacobians were
     wanted      (steps,) marks the steps at whose end sums are needed
+    switching   (networks, rows, steps, any number) changes of sign are kinks, see `Linearised`; None where none are
     """
 
     first: int
@@ -59,6 +60,7 @@ class Stretch:
     finite: Tensor
     jacobians: Jacobians
     wanted: Tensor
+    switching: Tensor | None = None
 
 
 def stretches(
@@ -98,7 +100,8 @@ def stretches(
         count = min(stretch, course.steps - first)
         if course.trial and first == 0:
             count = min(count, course.warmup + course.trial)
-        state, jacobians, finite = system.linearise(first, count, state, columns, rounding)
+        linearised = system.linearise(first, count, state, columns, rounding)
+        state, jacobians = linearised.state, linearised.jacobians
         ends = wanted(first, count)
         logarithms, lengths = tangents.advance(jacobians, threads, ends)
         by_row = (system.networks, rows)
@@ -106,9 +109,10 @@ def stretches(
             first,
             logarithms.unflatten(0, by_row),
             None if lengths is None else lengths.unflatten(0, by_row),
-            finite.unflatten(0, by_row),
+            linearised.finite.unflatten(0, by_row),
             jacobians,
             ends,
+            linearised.switching,
         )
         first += count
         if course.on_step is not None:

@@ -47,6 +47,9 @@ class Tally:
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
         self.spreads, self.paces = torch.zeros_like(self.residuals), torch.zeros_like(self.residuals)
+        self.rises, self.risen = torch.zeros_like(self.residuals), torch.zeros_like(self.residuals)
+        self.margins = torch.full_like(self.residuals, math.inf)
+        self.strays = torch.zeros_like(self.residuals)
         self.to_count = steps - warmup
         self.batches: Tensor | None = None
         if shape[1] == 1 and self.to_count >= _BATCHES[0] ** 2:
@@ -73,6 +76,10 @@ class Tally:
         logarithms = stretch.logarithms[:, rows, skipped:].to(self.logarithms.device)
         steps = logarithms.shape[2]
         self.finite &= stretch.finite[:, rows].to(logarithms.device) & ~logarithms.isnan().flatten(2).any(dim=-1)
+        if self.checked < rows.stop:  # else nobody asks for them
+            self._add_rises(stretch.logarithms[:, rows].to(self.logarithms.device))
+            if stretch.switching is not None:
+                self._add_kinks(stretch.switching)
         if not steps:
             return
         together = stretch.logarithms[:, :, skipped:].to(logarithms)
@@ -111,9 +118,9 @@ class Tally:
             apart = growth * _GROWTH * torch.finfo(self.dtype).eps
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
-        self.spreads = torch.maximum(self.spreads, _spread(logarithms).amax(dim=-1))
+        self.spreads = torch.maximum(self.spreads, _spread(logarithms, self.system.exact_zeros).amax(dim=-1))
         if self.checked < rows.stop:  # else nobody asks for them
-            self.paces = torch.maximum(self.paces, _pace(logarithms, blocks))
+            self.paces = torch.maximum(self.paces, _pace(logarithms, blocks, self.system.exact_zeros))
         if self.every is not None:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
             for time in range(-(counted + 1) % self.every, steps, self.every):
@@ -124,6 +131,25 @@ class Tally:
             of_step = (counted + torch.arange(steps, device=self.batches.device)) * count // self.to_count
             self.batches.index_add_(1, of_step, logarithms[:, 0])
         self.logarithms += logarithms.sum(dim=2)
+
+    def _add_rises(self, logarithms: Tensor) -> None:
+        """Note by how much log |r| (networks, sequences, steps, k) of the direction that grows most at a step rise from
+        any step to a later one: by as much may what a step rounds."""
+        grown = logarithms.amax(dim=-1).cumsum(dim=-1)
+        lowest = torch.minimum(grown.cummin(dim=-1).values, -self.risen.unsqueeze(-1))
+        risen = (grown - lowest).nan_to_num(nan=0.0)  # where all directions are dead, nothing grows
+        self.rises = torch.maximum(self.rises, risen.amax(dim=-1))
+        self.risen = risen[..., -1]
+
+    def _add_kinks(self, switching: Tensor) -> None:
+        """Note how near to 0 switching functions (networks, rows, steps, any number) come, and how far a disturbance
+        moves them. Where all of a step are 0, as before the first input, nothing has been added up or rounded."""
+        plain = switching[:, : self.system.sequences]
+        near = plain.abs().amin(dim=-1).masked_fill((plain == 0).all(dim=-1), math.inf).amin(dim=-1)
+        self.margins = torch.minimum(self.margins, near)
+        for copy in switching[:, self.system.sequences :].split(self.checked, dim=1):
+            moved = (copy - plain[:, : self.checked]).abs().flatten(2).amax(dim=-1)
+            self.strays[:, : self.checked] = torch.maximum(self.strays[:, : self.checked], moved)
 
     def _residuals(
         self, counted: int, sums: Tensor, jacobians: Jacobians, blocks: Tensor, groups: Groups
@@ -175,6 +201,9 @@ class Tally:
             finite=self.finite[:, rows],
             spreads=self.spreads[:, rows],
             paces=self.paces[:, rows],
+            rises=self.rises[:, rows],
+            margins=self.margins[:, rows],
+            strays=self.strays[:, rows],
             steps=counted,
             batches=None if self.batches is None or counted < self.to_count else self._batch_means(),
             running=torch.stack(self.records)[:, :, rows] if self.records else None,
@@ -182,20 +211,22 @@ class Tally:
         )
 
 
-def _spread(sums: Tensor) -> Tensor:
+def _spread(sums: Tensor, exact_zeros: bool) -> Tensor:
     """Return how far the least log |r| is below the largest, (networks, sequences, steps), of sums (networks,
-    sequences, steps, k), which are 0 where a step leaves its growth to another."""
-    return (sums.amax(dim=-1) - sums.amin(dim=-1)).nan_to_num(nan=math.inf)
+    sequences, steps, k), which are 0 where a step leaves its growth to another. Where zeros are the truth, dead
+    directions do not count."""
+    alive = sums.masked_fill(sums.isneginf(), math.inf) if exact_zeros else sums
+    return (sums.amax(dim=-1) - alive.amin(dim=-1)).nan_to_num(nan=math.inf)
 
 
-def _pace(logarithms: Tensor, blocks: Tensor) -> Tensor:
+def _pace(logarithms: Tensor, blocks: Tensor, exact_zeros: bool) -> Tensor:
     """Return nats by which two steps spread log |r| (networks, sequences, steps, k), on average over a block of steps,
     where that is most, (networks, sequences): however few of its steps shared a factorisation."""
     count = int(blocks[-1]) + 1
     on_device = blocks.to(logarithms.device)
     sums = logarithms.new_zeros(*logarithms.shape[:2], count, logarithms.shape[-1])
     lengths = torch.bincount(on_device, minlength=count)
-    return (2 * _spread(sums.index_add_(2, on_device, logarithms)) / lengths).amax(dim=-1)
+    return (2 * _spread(sums.index_add_(2, on_device, logarithms), exact_zeros) / lengths).amax(dim=-1)
 
 
 def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:

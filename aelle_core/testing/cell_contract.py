@@ -13,6 +13,7 @@ from aelle_core.testing.way_contract import check_way
 from aelle_core.training import available_ways
 
 NETWORKS, BATCH, UNITS, FEATURES = 3, 2, 5, 4
+LINE = 400  # states along a line
 
 
 def check_cell(cell: type[Cell] | str) -> None:
@@ -123,6 +124,23 @@ def _hidden_jacobian(cell: Cell) -> None:
     require_close(hidden, own, "the read-out part's Jacobian is not its block of the whole", rtol=0, atol=0)
 
 
+def _kinks(cell: Cell) -> None:
+    """Along a line of states, zeros of the Jacobian come and go only where a switching function changes its sign."""
+    weights, drive, state = random_step(cell, scale=0.3)
+    line = torch.linspace(-1, 1, LINE, dtype=torch.float64)[:, None] * state[:, :1]
+    along = cell.split(line)
+    activations = cell.activations(weights, drive[:, :1].expand(-1, LINE, -1), along)
+    switching = cell.switching_functions(weights, activations, along)
+    if switching is None:
+        return
+    wanted = "expected (networks, batch, any number)"
+    require(switching.shape[:2] == (NETWORKS, LINE), f"switching_functions returns {tuple(switching.shape)}: {wanted}")
+    zeros = (dense_jacobian(cell.linearise_activated(weights, activations, along), cell.parts) == 0).flatten(2)
+    jumps = (zeros[:, 1:] != zeros[:, :-1]).any(dim=-1)
+    switches = ((switching[:, 1:] > 0) != (switching[:, :-1] > 0)).any(dim=-1)
+    require(not (jumps & ~switches).any(), "a derivative jumps where no switching function changes its sign")
+
+
 def _networks_apart(cell: Cell) -> None:
     weights, drive, state = random_step(cell)
     together = _advance(cell, weights, drive, state)
@@ -178,6 +196,7 @@ CELL_CHECKS: Mapping[str, Callable[[Cell], None]] = {
     "what step and jacobian share gives the same of both": _activations,
     "jacobian times vector equals finite differences": _finite_differences,
     "jacobian of the read out part is its block": _hidden_jacobian,
+    "switching functions tell where derivatives jump": _kinks,
     "networks of a pack do not touch each other": _networks_apart,
     "initial weights follow seed and scale": _seeded_weights,
     "noise is used in training only where declared": _noise,

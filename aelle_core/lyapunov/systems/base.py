@@ -1,6 +1,6 @@
 """Dynamical systems as the engine sees them: trajectories that advance and tell their Jacobians."""
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -8,6 +8,22 @@ from aelle_core.lyapunov.kernels.jacobians import Jacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 
 Rows: TypeAlias = slice | list[int]
+
+
+class Linearised(NamedTuple):
+    """Some steps of all trajectories.
+
+    state      the new one, at their end
+    jacobians  of the steps
+    finite     (trajectories,) whether weights, states and Jacobians are
+    switching  (networks, rows, steps, any number), continuous in the states: a derivative jumps where one changes its
+               sign; None where none jumps, or it is not known where
+    """
+
+    state: Any
+    jacobians: Jacobians
+    finite: Tensor
+    switching: Tensor | None = None
 
 
 class System(Protocol):
@@ -18,6 +34,7 @@ class System(Protocol):
     sequences: int
     size: int  # of the tangent space
     exact_zeros: bool  # whether a zero in the Jacobian is the truth, not an underflow
+    knows_kinks: bool  # whether `linearise` tells all places at which derivatives jump
     like: Tensor  # has the dtype and device of the states
 
     @property
@@ -29,11 +46,9 @@ class System(Protocol):
         """Return the initial state of all trajectories."""
         ...
 
-    def linearise(
-        self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
-    ) -> tuple[Any, Jacobians, Tensor]:
-        """Return steps `first` to `first + steps`, for k tangents: the new state, the Jacobians, and (trajectories,)
-        whether weights, states and Jacobians are finite. With `rounding`, second copies are disturbed."""
+    def linearise(self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None) -> Linearised:
+        """Return steps `first` to `first + steps`, for k tangents. With `rounding`, second copies are disturbed, and
+        switching functions are told."""
         ...
 
     def pushes(self, k: int) -> bool:

@@ -13,7 +13,7 @@ from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.readout import ReadoutJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.systems.base import Rows
+from aelle_core.lyapunov.systems.base import Linearised, Rows
 from aelle_core.lyapunov.systems.stack import (
     StackSystem,
     activations_along,
@@ -21,7 +21,9 @@ from aelle_core.lyapunov.systems.stack import (
     carried_names,
     input_jacobian_by_slopes,
     join_carried,
+    joined_switching,
     split_carried,
+    switching_along,
 )
 
 
@@ -61,6 +63,7 @@ class ClosedLoopSystem:
         self.state_size = sum(cell.state_size for cell in self.cells)
         self.size = self.state_size + self.features
         self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
+        self.knows_kinks = all(cell.knows_kinks() for cell in self.cells)
         self.first_states, self.first_output = self._driven(inputs.to(self.like), initial_state)
 
     def _driven(self, inputs: Tensor, initial_state: Tensor | None) -> tuple[list[State], Tensor]:
@@ -130,9 +133,7 @@ class ClosedLoopSystem:
         dense = 3 * self.size**2 if len(self.cells) > 1 or self.cells[0].dense_blocks else 0
         return trajectories * self.like.itemsize * (dense + 12 * self.size)
 
-    def linearise(
-        self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
-    ) -> tuple[Tensor, ReadoutJacobians, Tensor]:
+    def linearise(self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None) -> Linearised:
         rows = state.shape[1]
         widths = [cell.units * len(carried_names(cell)) for cell in self.cells]
         *layers, output = state.split([*widths, self.features], dim=-1)
@@ -156,7 +157,11 @@ class ClosedLoopSystem:
         ]
         jacobians = self._jacobians(whole, along_stretch(outputs[:-1]), rows, steps, rounding)
         finite = self.weights_finite.repeat_interleave(rows) & joined.isfinite().all(dim=-1).flatten()
-        return joined, jacobians, finite & jacobians.finite()
+        switching: list[Tensor] = []
+        if rounding is not None:
+            for layer in whole:
+                switching += switching_along(layer.cell, layer.weights, layer.activations, layer.old, steps)
+        return Linearised(joined, jacobians, finite & jacobians.finite(), joined_switching(switching))
 
     def _jacobians(
         self, layers: list["_Along"], x: Tensor, rows: int, steps: int, rounding: Rounding | None

@@ -12,7 +12,7 @@ from aelle_core.cells.blocks import gates_scaled_transposed
 from aelle_core.lyapunov.kernels.factored import FactoredJacobians
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
-from aelle_core.lyapunov.systems.base import Rows
+from aelle_core.lyapunov.systems.base import Linearised, Rows
 
 
 class StackSystem:
@@ -43,6 +43,7 @@ class StackSystem:
         self.networks = next(iter(self.weights[0].values())).shape[0]
         self.sequences = inputs.shape[0]
         self.exact_zeros = all(cell.exact_zeros for cell in self.cells)
+        self.knows_kinks = all(cell.knows_kinks() for cell in self.cells)
         self.state_size = sum(cell.state_size for cell in self.cells)
         self.size = sum(cell.units for cell in self.cells) if hidden else self.state_size
         shape = (self.networks, self.sequences, self.state_size)
@@ -85,15 +86,14 @@ class StackSystem:
         dense = self.size**2 * (3 if len(self.cells) > 1 or self.cells[0].dense_blocks else 0)
         return trajectories * self.like.itemsize * (dense + 24 * self.state_size)
 
-    def linearise(
-        self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
-    ) -> tuple[Tensor, BlockJacobians | FactoredJacobians, Tensor]:
+    def linearise(self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None) -> Linearised:
         rows = state.shape[1]  # sequences, and their copies
         copies = rows // self.sequences
         inputs = self.inputs[:, first : first + steps].to(self.like).repeat(copies, 1, 1)
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
+        switching: list[Tensor] = []
         old_states = state.split([cell.units * len(carried_names(cell)) for cell in self.cells], dim=-1)
         for cell, weights, joined in zip(self.cells, self.weights, old_states, strict=True):
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
@@ -112,6 +112,8 @@ class StackSystem:
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             exact = self.constants_disturbed(cell, weights, rows, steps, rounding)
             along_steps = activations_along(activations)
+            if rounding is not None:
+                switching += switching_along(cell, weights, along_steps, old, steps)
             slopes: dict[str, Tensor] = {}
             if layers:  # the layer below is read: how the new state hangs on it is wanted too
                 blocks, slopes = cell.linearise_driven(exact, along_steps, old)
@@ -126,7 +128,7 @@ class StackSystem:
                     jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
                     jacobians = jacobians.disturbed(rounding, floor=not self.exact_zeros)
-                return states[0], jacobians, self._finite(states[0], jacobians)
+                return Linearised(states[0], jacobians, self._finite(states[0], jacobians), joined_switching(switching))
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
                 by_input = input_jacobian_by_slopes(cell, weights, slopes, kept)
@@ -137,7 +139,7 @@ class StackSystem:
         transposed = whole.mT.reshape(self.networks * rows, steps, self.size, self.size)
         new_state = torch.cat(states, dim=-1)
         jacobians = BlockJacobians.of_dense(transposed)
-        return new_state, jacobians, self._finite(new_state, jacobians)
+        return Linearised(new_state, jacobians, self._finite(new_state, jacobians), joined_switching(switching))
 
     def _finite(self, state: Tensor, jacobians: BlockJacobians | FactoredJacobians) -> Tensor:
         """(trajectories,) whether weights, states and Jacobians are."""
@@ -167,6 +169,20 @@ def input_jacobian_by_slopes(
     the transposed of a contiguous tensor."""
     by_drive = weights[cell.drive_weights].unflatten(1, (-1, cell.units))
     return torch.cat([gates_scaled_transposed(slopes[part], by_drive) for part in parts], dim=-1).mT
+
+
+def switching_along(
+    cell: Cell, weights: dict[str, Tensor], activations: Mapping[str, Tensor], old: State, steps: int
+) -> list[Tensor]:
+    """Return a cell's switching functions, (networks, rows, steps, any number), along activations and old states
+    (networks, rows times steps, ...): one tensor, or none."""
+    told = cell.switching_functions(weights, activations, old)
+    return [] if told is None else [told.unflatten(1, (-1, steps))]
+
+
+def joined_switching(switching: Sequence[Tensor]) -> Tensor | None:
+    """Return the switching functions of all layers, or None where there are none."""
+    return torch.cat(list(switching), dim=-1) if switching else None
 
 
 def along_stretch(steps: Sequence[Tensor]) -> Tensor:

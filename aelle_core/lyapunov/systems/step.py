@@ -10,10 +10,10 @@ from torch import Tensor
 from aelle_core.foundation.errors import UserError, first_line
 from aelle_core.lyapunov.compiled.attempt import compiled_step, same_numbers, worth_compiling
 from aelle_core.lyapunov.compiled.graph import NotCompilableError
-from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, Jacobians, PushedJacobians
+from aelle_core.lyapunov.kernels.jacobians import BlockJacobians, PushedJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.systems.arithmetic import WatchedArithmetic
-from aelle_core.lyapunov.systems.base import Rows
+from aelle_core.lyapunov.systems.base import Linearised, Rows
 
 if TYPE_CHECKING:
     from aelle_core.lyapunov.compiled.machine_step import MachineStep
@@ -50,7 +50,7 @@ class StepSystem:
         self.like = self.initial_state = initial_state
         self.networks = 1
         self.sequences, self.size = initial_state.shape
-        self.exact_zeros = False
+        self.exact_zeros, self.knows_kinks = False, False
         self.program: MachineStep | None = None
         self.disturbance = Rounding.size_for(initial_state)
         self._arithmetic = [WatchedArithmetic(initial_state), WatchedArithmetic(initial_state, self.disturbance)]
@@ -94,9 +94,7 @@ class StepSystem:
     def bytes_per_step(self, copies: int) -> int:
         return (2 if self.program is not None else 6) * copies * self.sequences * self.size**2 * self.like.itemsize
 
-    def linearise(
-        self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None
-    ) -> tuple[Tensor, Jacobians, Tensor]:
+    def linearise(self, first: int, steps: int, state: Tensor, k: int, rounding: Rounding | None) -> Linearised:
         if self.program is not None and self._still_the_same(first, state):
             return self._compiled(self.program, first, steps, state)
         pieces = state.split(self.sequences)
@@ -113,20 +111,18 @@ class StepSystem:
                 pushed = [self._push(x, run[step], part.to(last), arithmetic) for run, part, arithmetic in parts]
                 return torch.cat(pushed).to(tangents)
 
-            return last, PushedJacobians(steps, along), finite
+            return Linearised(last, PushedJacobians(steps, along), finite)
         several = zip(runs, watched, strict=True)
         jacobians = BlockJacobians.of_dense(torch.cat([self._transposed(first, *run) for run in several]))
-        return last, jacobians, finite & jacobians.finite()
+        return Linearised(last, jacobians, finite & jacobians.finite())
 
-    def _compiled(
-        self, program: "MachineStep", first: int, steps: int, state: Tensor
-    ) -> tuple[Tensor, Jacobians, Tensor]:
+    def _compiled(self, program: "MachineStep", first: int, steps: int, state: Tensor) -> Linearised:
         copies = len(state) // self.sequences
         inputs = None if self.inputs is None else self.inputs[:, first : first + steps].repeat(copies, 1, 1)
         disturbed = [row >= self.sequences for row in range(len(state))]
         last, transposed = program.run(state, inputs, steps, disturbed, first)
         jacobians = BlockJacobians.of_dense(transposed)
-        return last, jacobians, last.isfinite().all(dim=-1) & jacobians.finite()
+        return Linearised(last, jacobians, last.isfinite().all(dim=-1) & jacobians.finite())
 
     def _still_the_same(self, first: int, state: Tensor) -> bool:
         """Whether the function still does what was compiled, as one that changes from call to call does not."""

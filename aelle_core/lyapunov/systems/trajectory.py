@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aelle_core.lyapunov.kernels.jacobians import BlockJacobians
 from aelle_core.lyapunov.kernels.rounding import Rounding
-from aelle_core.lyapunov.systems.base import Rows
+from aelle_core.lyapunov.systems.base import Linearised, Rows
 
 
 class TrajectorySystem:
@@ -21,7 +21,7 @@ class TrajectorySystem:
         self.networks = 1
         self.sequences, self.size = int(jacobians.shape[0]), int(jacobians.shape[2])
         self.rows: Rows = slice(None)
-        self.exact_zeros = False
+        self.exact_zeros, self.knows_kinks = False, True  # what is given has no other side
         if isinstance(jacobians, Tensor):
             device = device or jacobians.device
         self.like = torch.empty(0, dtype=dtype, device=device)
@@ -52,9 +52,7 @@ class TrajectorySystem:
     def bytes_per_step(self, copies: int) -> int:
         return 2 * copies * self.sequences * self.size**2 * self.like.itemsize
 
-    def linearise(
-        self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None
-    ) -> tuple[Any, BlockJacobians, Tensor]:
+    def linearise(self, first: int, steps: int, state: Any, k: int, rounding: Rounding | None) -> Linearised:
         part = self.jacobians[self.rows, first : first + steps]  # a memory-mapped array is read here, and no sooner
         if isinstance(part, np.ndarray):  # of any byte order, strides and width, which torch does not take
             with np.errstate(over="ignore"):
@@ -63,7 +61,7 @@ class TrajectorySystem:
         else:
             given = part.detach()
         jacobians = BlockJacobians.of_dense(given.to(self.like).mT.repeat(state, 1, 1, 1))
-        return state, jacobians, jacobians.finite()
+        return Linearised(state, jacobians, jacobians.finite())
 
     def pushes(self, k: int) -> bool:
         return False

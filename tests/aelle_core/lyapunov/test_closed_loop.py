@@ -57,7 +57,7 @@ def plain(system: ClosedLoopSystem, carried: Tensor) -> Tensor:
 def test_jacobians_equal_automatic_differentiation_and_finite_differences(loop: ClosedLoop) -> None:
     system = driven(loop)
     start = system.start(1)
-    last, jacobians, finite = system.linearise(0, 2, start, system.size, None)
+    last, jacobians, finite, _ = system.linearise(0, 2, start, system.size, None)
     assert bool(finite.all())
     first = plain(system, start)
     second = advanced(system, first)
@@ -76,7 +76,7 @@ def test_jacobians_equal_automatic_differentiation_and_finite_differences(loop: 
 def test_second_copies_differ_by_a_few_roundings_alone(loop: ClosedLoop) -> None:
     system = driven(loop)
     rounding = Rounding(system.like, 2, 4)
-    last, jacobians, _ = system.linearise(0, 3, system.start(2), system.size, rounding)
+    last, jacobians, _, _ = system.linearise(0, 3, system.start(2), system.size, rounding)
     first_copy, second_copy = last.unflatten(1, (2, 2)).unbind(1)
     assert not torch.equal(first_copy, second_copy)
     torch.testing.assert_close(first_copy, second_copy, rtol=1e-11, atol=1e-11)

@@ -11,6 +11,7 @@ from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, cells
 from aelle_core.lyapunov import LyapunovSpectrum, engine, few_checked, pack_spectra, precision, stretches
 from aelle_core.lyapunov.few_checked import CHECKED, FEWEST, SMALLEST
+from aelle_core.lyapunov.growth import Growth
 from aelle_core.lyapunov.kernels.tangents import Frame
 from aelle_core.lyapunov.systems.stack import StackSystem
 from aelle_core.lyapunov.systems.trajectory import TrajectorySystem
@@ -18,8 +19,8 @@ from benchmarks.spectrum.cases import draw_inputs, draw_network
 from tests.helpers.spectra import stacked
 
 SEQUENCES = 15
-SMOOTH = [name for name, cell in cells.items() if not cell.exact_zeros]
-KINKED = [name for name, cell in cells.items() if cell.exact_zeros]
+KNOWN = [name for name, cell in cells.items() if cell.knows_kinks()]
+UNKNOWN = [name for name, cell in cells.items() if not cell.knows_kinks()]
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def all_checked(monkeypatch: pytest.MonkeyPatch, *given: Any, **how: Any) -> Lya
         return lyapunov_spectrum(*given, **how)
 
 
-@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("name", KNOWN)
 def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs = drawn(name)
     spectrum, expected = lyapunov_spectrum(network, inputs), all_checked(monkeypatch, network, inputs)
@@ -70,16 +71,61 @@ def test_few_copies_tell_what_all_tell(name: str, monkeypatch: pytest.MonkeyPatc
     assert spectrum.rounding_error is not None and (spectrum.rounding_error > 0).all()
 
 
-@pytest.mark.parametrize("name", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm", "rnn_relu", "exprnn"])
 def test_two_sequences_have_copies_and_no_other(name: str, trajectories: list[int]) -> None:
     lyapunov_spectrum(*drawn(name))
     assert trajectories == [SEQUENCES + CHECKED]
 
 
-@pytest.mark.parametrize("name", KINKED)
-def test_every_sequence_has_a_copy_where_the_step_has_kinks(name: str, trajectories: list[int]) -> None:
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_every_sequence_has_a_copy_where_kinks_are_not_known(name: str, trajectories: list[int]) -> None:
     lyapunov_spectrum(*drawn(name))
     assert trajectories == [2 * SEQUENCES]
+
+
+@pytest.mark.parametrize(
+    ("name", "weight", "biases"), [("rnn_relu", "weight_ih", ("bias_ih", "bias_hh")), ("exprnn", "V", ())]
+)
+def test_a_sequence_that_comes_too_near_to_a_kink_has_a_copy(
+    name: str, weight: str, biases: tuple[str, ...], trajectories: list[int]
+) -> None:
+    """Where two inputs cancel in a unit, the last place of a product decides on which side of its kink it is."""
+    network, inputs = drawn(name)
+    for bias in biases:
+        network.parameters[bias].zero_()
+    if name == "exprnn":
+        network.parameters["b"].abs_()  # the state jumps where a sign flips
+    first = network.parameters[weight][0].double()
+    inputs = inputs.double()
+    inputs[9, 0] = torch.stack([-first[1] / first[0], torch.ones(()).double()])
+    lyapunov_spectrum(network, inputs)
+    assert trajectories == [SEQUENCES + CHECKED, 3]
+
+
+def test_units_that_rest_at_their_kinks_before_the_first_input_are_not_near_them(trajectories: list[int]) -> None:
+    network, inputs = drawn("rnn_relu")
+    for name in ("bias_ih", "bias_hh"):
+        network.parameters[name].zero_()
+    inputs[:, :3] = 0
+    lyapunov_spectrum(network, inputs)
+    assert trajectories == [SEQUENCES + CHECKED]
+
+
+@pytest.mark.parametrize(("rises", "settled"), [(0.0, True), (10.0, True), (20.0, False)])
+def test_where_tangents_rise_more_a_kink_is_near_from_further_away(rises: float, settled: bool) -> None:
+    known = growth_with(rises=0.0, margins=1e-6, strays=1e-13)
+    others = growth_with(rises=rises, margins=1e-6, strays=0.0)
+    assert bool(few_checked._settled(known, others, torch.full((1, 1, 2), 1e-12)).all()) is settled
+
+
+def growth_with(**given: float) -> Growth:
+    """What a calm sequence's tangents did, but for what is given."""
+    calm = {"residuals": 0.0, "spreads": 1.0, "paces": 1.0}
+    each = {name: torch.full((1, 1), value, dtype=torch.float64) for name, value in (calm | given).items()}
+    sums = torch.zeros(1, 1, 2, dtype=torch.float64)
+    return Growth(
+        logarithms=sums, errors=None, ceilings=sums, finite=torch.ones(1, 1, dtype=torch.bool), steps=10, **each
+    )
 
 
 def test_few_sequences_all_have_copies(trajectories: list[int]) -> None:
