@@ -97,16 +97,16 @@ class StackSystem:
         old_states = state.split([cell.units * len(carried_names(cell)) for cell in self.cells], dim=-1)
         for cell, weights, joined in zip(self.cells, self.weights, old_states, strict=True):
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
-            disturb: Tensor | None = None
+            disturb: Sequence[Tensor | None] = [None] * steps
             if rounding is not None:
                 drive = rounding.in_rows(drive)
-                disturb = rounding.factors(rows, steps, joined.shape[-1])
+                disturb = rounding.factors(rows, steps, joined.shape[-1]).unbind(1)
             trajectory, activations = [joined], []
-            for time in range(steps):
+            for driven, factors in zip(drive.unbind(2), disturb, strict=True):
                 before = split_carried(cell, trajectory[-1])
-                activations.append(cell.activations(weights, drive[:, :, time], before))
+                activations.append(cell.activations(weights, driven, before))
                 new = join_carried(cell, cell.step_activated(weights, activations[-1], before))
-                trajectory.append(new if disturb is None else new * disturb[:, time])
+                trajectory.append(new if factors is None else new * factors)
             states.append(trajectory[-1])
             along = torch.stack(trajectory, dim=2)
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
@@ -202,7 +202,10 @@ def carried_names(cell: Cell) -> tuple[str, ...]:
 
 def split_carried(cell: Cell, joined: Tensor) -> State:
     """(networks, batch, units times names) -> the state and its companions."""
-    return dict(zip(carried_names(cell), joined.split(cell.units, dim=-1), strict=True))
+    names = carried_names(cell)
+    if len(names) == 1:
+        return {names[0]: joined}
+    return dict(zip(names, joined.split(cell.units, dim=-1), strict=True))
 
 
 def join_carried(cell: Cell, state: State) -> Tensor:
