@@ -15,7 +15,7 @@ from aelle_core.lyapunov.kernels.tangents import TOGETHER, Frame, Kernel, TorchT
 from aelle_core.lyapunov.systems import System
 
 _MEMORY = {"cpu": 2**23, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
-_LONGEST = 4096
+_LONGEST = 16384
 _LONG_ENOUGH = 8  # steps of a stretch: with fewer, calls take their share of the time
 _TOLD = 256  # steps from one report of progress to the next, at most
 

@@ -128,8 +128,10 @@ class Tally:
                 self.record_steps.append(counted + time + 1)
         if self.batches is not None:
             count = self.batches.shape[1]
-            of_step = (counted + torch.arange(steps, device=self.batches.device)) * count // self.to_count
-            self.batches.index_add_(1, of_step, logarithms[:, 0])
+            of_step = (counted + torch.arange(steps)) * count // self.to_count
+            numbers, lengths = of_step.unique_consecutive(return_counts=True)
+            for number, part in zip(numbers.tolist(), logarithms[:, 0].split(lengths.tolist(), dim=1), strict=True):
+                self.batches[:, number] += part.sum(dim=1)
         self.logarithms += logarithms.sum(dim=2)
 
     def _add_rises(self, logarithms: Tensor) -> None:
