@@ -26,7 +26,6 @@ SMALLEST = 8
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
 _STRAY = 10.0  # times as far as a checked sequence's copy strays, the others' may
-_OTHERS_WORSE = 4.0  # times as large may the others' errors soon be: no use to go on where that is too much
 
 
 def growths_by_few(
@@ -44,14 +43,14 @@ def growths_by_few(
 
     def hopeless(checked: Growth, others: Growth) -> bool:
         most = 2 * _settled(checked, others, _estimated(checked, others)).sum(dim=1) >= others.finite.shape[1]
-        return 2 * int((_sound(checked, _SURE / _OTHERS_WORSE) & most).sum()) < system.networks
+        return 2 * int((_sound(checked) & most).sum()) < system.networks
 
     found = run_with_few(system, CHECKED, hopeless=hopeless)
     if found is None:
         return None
     checked, others = found
     errors = _estimated(checked, others)
-    settled = _settled(checked, others, errors) & _sound(checked, _SURE).unsqueeze(1)
+    settled = _settled(checked, others, errors) & _sound(checked).unsqueeze(1)
     whole = Growth.joined([checked, _with_errors(others, errors)])
     growths = {network: (whole, network) for network in settled.all(dim=1).nonzero().flatten().tolist()}
     if doubtful := (~settled.all(dim=1)).nonzero().flatten().tolist():
@@ -64,10 +63,10 @@ def growths_by_few(
     return [growths[network] for network in range(system.networks)]
 
 
-def _sound(checked: Growth, limit: float) -> Tensor:
-    """Return (networks,) whether what was checked, with errors up to a limit, speaks for the others, too."""
+def _sound(checked: Growth) -> Tensor:
+    """Return (networks,) whether what was checked speaks for the others, too."""
     assert checked.errors is not None
-    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= limit)
+    sound = checked.finite.all(dim=1) & (checked.errors.flatten(1).amax(dim=1) <= _SURE)
     return sound & (checked.spreads.amax(dim=1) <= sum_rule.FURTHEST)  # else the others' would hardly be less
 
 
