@@ -87,12 +87,20 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
             if high < 0
             else f"The spectrum is as good as what is known without it {moment}, within these networks' noise"
         )
-        sentences.append(f"{said}. {numbers}.")
+        sentences.append(f"{said}{_by_rank(ranks, better=low > 0, worse=high < 0)}. {numbers}.")
     if outcome_epoch is not None:
         sentences.append(
             "At the end of training the current loss is the outcome itself: its F1 there says nothing and is left out."
         )
     return sentences
+
+
+def _by_rank(ranks: tuple[float, float, float], *, better: bool, worse: bool) -> str:
+    """Return what the gain in rank correlation says against a verdict by F1; nothing where it agrees, or says nothing."""
+    _, low, high = ranks
+    if low > 0 and not better:
+        return ", but the spectrum ranks networks better"
+    return ", but the spectrum ranks networks worse" if high < 0 and not worse else ""
 
 
 def conclusion(summaries: Sequence[Summary], last_epoch: int) -> list[str]:

@@ -76,9 +76,9 @@ def test_statistics_are_cut_at_their_medians_on_the_side_of_the_better() -> None
     assert accuracy("ridge on spectrum") > 0.7
 
 
-def measurement(name: str, kind: str, split: int, f1: float) -> Measurement:
-    """One with that F1."""
-    return Measurement(name, kind, 3, split, f1, f1, f1, f1, f1, 80, 20, f1)
+def measurement(name: str, kind: str, split: int, f1: float, rank: float | None = None) -> Measurement:
+    """One with that F1, and that rank correlation; the same by default."""
+    return Measurement(name, kind, 3, split, f1, f1, f1, f1, f1, 80, 20, f1 if rank is None else rank)
 
 
 def test_few_splits_give_no_interval_and_no_winner() -> None:
@@ -98,3 +98,12 @@ def test_a_difference_stays_in_its_range_and_the_verdict_says_what_to_do() -> No
     sentences = verdicts(many, 3)
     assert sentences[0].startswith("From the spectrum alone, without the loss, AeLLE is right about 9")
     assert sentences[1].startswith("Use the spectrum after the last epoch (3): it predicts better")
+
+
+@pytest.mark.parametrize(("rank", "word"), [(0.4, "worse"), (0.9, "better")])
+def test_a_verdict_by_f1_says_where_the_ranks_speak_against_it(rank: float, word: str) -> None:
+    many = [measurement("AeLLE predictor", "spectrum", split, 0.7 + 0.1 * (split % 2), rank) for split in range(6)]
+    many += [measurement("cell alone", "baseline", split, 0.8 - 0.1 * (split % 2), 0.7) for split in range(6)]
+    sentence = verdicts(many, 3)[1]
+    assert sentence.startswith("The spectrum is as good as what is known without it after the last epoch (3)")
+    assert f", but the spectrum ranks networks {word}. The best of each kind: " in sentence
