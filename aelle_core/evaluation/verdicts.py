@@ -96,7 +96,7 @@ def verdicts(measurements: Sequence[Measurement], last_epoch: int, goal: str = "
 
 
 def _by_rank(ranks: tuple[float, float, float], *, better: bool, worse: bool) -> str:
-    """Return what the gain in rank correlation says against a verdict by F1; nothing where it agrees, or says nothing."""
+    """Return what the ranks' gain says against a verdict by F1; nothing where it agrees or is not known."""
     _, low, high = ranks
     if low > 0 and not better:
         return ", but the spectrum ranks networks better"

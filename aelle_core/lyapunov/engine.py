@@ -16,7 +16,7 @@ from aelle_core.lyapunov.stretches import Course, stretches
 from aelle_core.lyapunov.systems import System
 from aelle_core.lyapunov.tally import Tally
 
-_FEW_TRAJECTORIES, _FEW_DIMENSIONS = 4, 64
+_FEW_TRAJECTORIES, _FEW_DIMENSIONS, _FEW_STEPS = 4, 64, 1000
 _TRIAL = 4  # counted steps that show whether float32 is hopeless
 _TRIED = 8  # part of the steps that shows mostly whether few sequences speak for all,
 _TOLD_APART = 20  # and steps by which tangents that rounding spoils are seen to be
@@ -48,7 +48,7 @@ def evolve(
     kernel, bits, on_step  see `Course`
     """
     copied = check and dtype == torch.float64
-    sequences, copies = system.sequences, _copies(system) if copied else 1
+    sequences, copies = system.sequences, _copies(system, steps) if copied else 1
     rounding = Rounding(system.like, sequences, sequences * copies) if copied else None
     underflow = -math.inf if bits else _UNDERFLOW[dtype]  # numbers of many digits do not underflow
     tally = Tally(system, k, warmup, dtype, check, running, underflow, steps)
@@ -99,8 +99,8 @@ def evolve_with_few(
     return tally.growth(steps), tally.growth_of_others(steps)
 
 
-def _copies(system: System) -> int:
+def _copies(system: System, steps: int) -> int:
     """One disturbed copy of every trajectory, or two where that costs little: a few short trajectories give one
     disturbance too few chances."""
     few = system.networks * system.sequences <= _FEW_TRAJECTORIES and system.size <= _FEW_DIMENSIONS
-    return 3 if few else 2
+    return 3 if few and steps <= _FEW_STEPS else 2
