@@ -14,6 +14,7 @@ from aelle_core.cells.rnn import TanhRNN
 from aelle_core.tasks import Splits
 from aelle_core.tasks.digits import Digits
 from aelle_core.testing import ContractError, check_cell, check_task
+from aelle_core.testing.cell_contract import CELL_CHECKS
 from aelle_core.training import available_ways
 
 CPU = torch.device("cpu")
@@ -83,9 +84,37 @@ class Unseeded(GRU):
         return {name: scale * torch.randn(shape) for name, shape in self.parameter_shapes().items()}
 
 
+class Leaky(TanhRNN):
+    """Its derivative jumps from 1/8 to 1, and it does not say where."""
+
+    def phi(self, a: Tensor) -> Tensor:
+        return torch.nn.functional.leaky_relu(a, 0.125)
+
+    def slope(self, a: Tensor) -> Tensor:
+        return torch.where(a > 0, 1.0, 0.125).to(a.dtype)
+
+
+class LeakyElsewhere(Leaky):
+    """It names other places than those at which its derivative jumps."""
+
+    def switching_functions(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Tensor:
+        return activations["a"] - 1
+
+
+class LeakyHere(Leaky):
+    def switching_functions(
+        self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
+    ) -> Tensor:
+        return activations["a"]
+
+
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
+        (Leaky, "a derivative jumps: expected switching_functions, or exact_zeros"),
+        (LeakyElsewhere, "a derivative jumps where no switching function changes its sign"),
         (WrongSlope, "the Jacobian of network 0 is not step's"),
         (OtherActivations, "step_activated gives another state than step"),
         (Mixed, "network 0 steps otherwise in a pack than alone"),
@@ -97,6 +126,10 @@ class Unseeded(GRU):
 def test_a_broken_cell_is_named(kind: type, sentence: str) -> None:
     with pytest.raises(ContractError, match=sentence):
         check_cell(kind)
+
+
+def test_a_cell_that_tells_where_its_derivative_jumps_keeps_the_contract() -> None:
+    CELL_CHECKS["switching functions tell where derivatives jump"](LeakyHere(4, 5))
 
 
 def test_a_jacobian_that_spectra_would_pass_by_is_refused() -> None:
