@@ -72,14 +72,15 @@ def _sound(checked: Growth) -> Tensor:
 
 def _estimated(known: Growth, others: Growth) -> Tensor:
     """Return the errors, nats per step, (networks, sequences, k), that unchecked sequences may have: the largest of a
-    checked one, times what the spread and the growth of the tangents are larger."""
+    checked one, times how much worse they are."""
     assert known.errors is not None
     largest = known.errors.flatten(1).amax(dim=1).clamp(min=torch.finfo(torch.float64).eps)
     return (largest.unsqueeze(1) * _worse(known, others)).unsqueeze(-1).expand_as(others.logarithms)
 
 
 def _worse(known: Growth, others: Growth) -> Tensor:
-    """Return how many times as much rounding may change the others, (networks, sequences), as any that is known."""
+    """Return how many times as much rounding may change the others, (networks, sequences), as any that is known: what
+    their tangents spread and rise more."""
     # Calm steps share factorisations, and spread the tangents as far as few bad ones: their paces differ even so.
     apart = torch.maximum(_excess(known.spreads, others.spreads), _excess(known.paces, others.paces))
     return (apart + _excess(known.rises, others.rises)).exp()

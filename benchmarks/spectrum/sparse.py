@@ -15,6 +15,7 @@ from rich.console import Console
 
 from aelle_core import lyapunov_spectrum
 from aelle_core.cells import Network, dense_jacobian, get_cell
+from aelle_core.foundation.counting import counted
 from aelle_core.foundation.random_streams import generator
 from benchmarks.shared import page
 from benchmarks.shared.tables import Table, number
@@ -78,7 +79,7 @@ def table() -> Table:
             }
             taken = {name: seconds / inputs[..., 0].numel() * 1e6 for name, seconds in least(runs).items()}
             texts = [f"{number(each)} ({number(each / taken['ours'])}x)" for each in taken.values()]
-            made.rows.append((f"{cell}, {units}; {shape[0]} sequences", *texts))
+            made.rows.append((f"{cell}, {units}; {counted(shape[0], 'sequence')}", *texts))
     return made
 
 
