@@ -44,6 +44,7 @@ class Tally:
         self.ceilings = torch.zeros_like(self.logarithms[:, : self.checked])
         self.errors = torch.zeros_like(self.ceilings) if check else None
         whole = 0.0 if k == system.size else float("nan")
+        self.dead = torch.zeros_like(self.ceilings, dtype=torch.bool)
         self.residuals = torch.full(shape, whole, dtype=torch.float64, device=self.logarithms.device)
         self.finite = torch.ones(shape, dtype=torch.bool, device=self.logarithms.device)
         self.spreads, self.paces = torch.zeros_like(self.residuals), torch.zeros_like(self.residuals)
@@ -97,6 +98,8 @@ class Tally:
             if self.system.exact_zeros:
                 small &= ~original.isneginf()
             raw = torch.where(of_checked.summed(small.double()) > 0, float("inf"), raw)
+            if self.system.exact_zeros:
+                raw = raw.masked_fill(self._died(sums), 0.0)
             apart = Rounding.error(raw)
             # Of numbers of many digits float64's determinants know less.
             if residuals is not None and self.underflow > -math.inf:
@@ -133,6 +136,17 @@ class Tally:
             for number, part in zip(numbers.tolist(), logarithms[:, 0].split(lengths.tolist(), dim=1), strict=True):
                 self.batches[:, number] += part.sum(dim=1)
         self.logarithms += logarithms.sum(dim=2)
+
+    def _died(self, sums: Tensor) -> Tensor:
+        """Return where directions are dead, (networks, sequences, groups of steps, k), in that group or before, by
+        sums of log |r| of trajectories and their copies (networks, copies, sequences, groups, k). What is made up in
+        the place of a dead direction depends on the steps that share a factorisation, and counts for nothing."""
+        died = sums.isneginf().all(dim=1)
+        if died.shape[2]:
+            died = died.cumsum(dim=2) > 0
+            died |= self.dead.unsqueeze(2)
+            self.dead = died[:, :, -1]
+        return died
 
     def _add_rises(self, logarithms: Tensor) -> None:
         """Note by how much log |r| (networks, sequences, steps, k) of the direction that grows most at a step rise from

@@ -119,14 +119,33 @@ def test_factorisations_are_shared_again_after_a_bad_step() -> None:
     torch.testing.assert_close(in_groups(logarithms), in_groups(expected), rtol=0, atol=1e-10)
 
 
-def test_a_direction_that_dies_within_several_steps_is_told_where_it_dies() -> None:
+def test_a_direction_that_dies_within_several_steps_is_dead_at_their_end() -> None:
     jacobians = calm(1, 6, 12)
     jacobians[0, 2, 4] = 0  # a unit at rest in the third step
     blocks = BlockJacobians.of_dense(jacobians.mT)
-    logarithms = moved(blocks, nowhere(6))
-    expected = TorchTangents(Frame(LIKE, 1, 12, 12)).advance(blocks)[0]
-    assert logarithms[0, 2].isneginf().sum() == 1
-    assert torch.equal(logarithms.isneginf(), expected.isneginf())
+    sums = moved(blocks, nowhere(6)).sum(dim=1)
+    expected = TorchTangents(Frame(LIKE, 1, 12, 12)).advance(blocks)[0].sum(dim=1)
+    assert sums.isneginf().sum() == 1
+    torch.testing.assert_close(sums, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [3, 7, 12])
+def test_units_at_rest_do_not_keep_steps_apart(k: int) -> None:
+    """Four to seven of twelve units are at rest, others at each step: the rank is the least of any step's, and what
+    rounding leaves beyond it is dead."""
+    steps, size = 3 * TOGETHER, 12
+    jacobians = calm(3, steps, size)
+    source = np.random.default_rng(0)
+    for trajectory in range(3):
+        for step in range(steps):
+            resting = source.choice(size, source.integers(4, 8), replace=False)
+            jacobians[trajectory, step, torch.from_numpy(resting)] = 0
+    blocks = BlockJacobians.of_dense(jacobians.mT)
+    logarithms = moved(blocks, nowhere(steps), k)
+    expected = TorchTangents(Frame(LIKE, 3, size, k)).advance(blocks)[0].sum(dim=1)
+    assert (left_to_later(logarithms).sum(dim=1) > steps // 2).all()
+    assert (expected.isneginf().sum(dim=1) >= k - 8).all()
+    torch.testing.assert_close(logarithms.sum(dim=1), expected, rtol=0, atol=1e-10)
 
 
 def test_both_steps_are_disturbed() -> None:

@@ -56,7 +56,7 @@ from aelle_core.lyapunov.kernels.householder.steps import (
     count_failure,
     count_success,
     largest_of,
-    least_of,
+    least_alive,
     lengths_of_columns,
     steps_to_try,
     take_one,
@@ -138,7 +138,7 @@ def _move(number, terms, numbers, tangents, record, sharing, disturbance, room, 
         if not calm:
             take_one(labels, room, v, y, order)
             if together == 1:
-                count_success(sharing, number, 1, np.log(largest_of(room.line) / least_of(room.line)))
+                count_success(sharing, number, 1, np.log(largest_of(room.line) / least_alive(room.line)))
         if noise.shape[0]:
             random = disturb_reflectors(v, y, noise, random)
         for column in range(k):

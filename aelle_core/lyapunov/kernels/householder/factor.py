@@ -101,6 +101,19 @@ def copy(source, target):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def rows_alive(blocks, size, k):  # type: ignore[no-untyped-def]
+    """Return how many of the rows of k columns, in blocks (stripes, rows, stripe), are not all zero: their rank is no
+    higher."""
+    stripe, rows = blocks.shape[2], 0
+    for row in range(size):
+        for column in range(k):
+            if blocks[column // stripe, row, column % stripe] != 0:
+                rows += 1
+                break
+    return rows
+
+
+@compiled
 def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[no-untyped-def]
     """Move a dead column (r = 0) that stands before others which may live, and its label in `columns`, to the end; fill
     the blocks again from `kept`. Returns whether there was one. `moved` columns stand there already.
@@ -114,13 +127,7 @@ def dead_to_the_end(radii, columns, kept, blocks, size, moved):  # type: ignore[
         first += 1
     if first >= k - 1 - moved:
         return False
-    rows = 0
-    for row in range(size):
-        for column in range(k):
-            if kept[column // stripe, row, column % stripe] != 0:
-                rows += 1
-                break
-    if rows == first:
+    if rows_alive(kept, size, k) == first:
         return False
     label = columns[first]
     for column in range(first, k - 1):

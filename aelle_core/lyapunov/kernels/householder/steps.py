@@ -3,7 +3,7 @@
 import numpy as np
 
 from aelle_core.lyapunov.kernels.householder.emitter import compiled
-from aelle_core.lyapunov.kernels.householder.factor import copy, dead_to_the_end, factorise
+from aelle_core.lyapunov.kernels.householder.factor import copy, dead_to_the_end, factorise, rows_alive
 from aelle_core.lyapunov.kernels.householder.push import add_squares, multiply_tangents
 from aelle_core.lyapunov.kernels.tangents import TOGETHER
 
@@ -13,10 +13,14 @@ _HOPEFUL = 0.8  # of the loss that is allowed: more steps than were made at once
 
 
 @compiled
-def least_of(line):  # type: ignore[no-untyped-def]
-    """Return the least of the numbers (k,), or nan where one of them is that."""
+def least_alive(line):  # type: ignore[no-untyped-def]
+    """Return the least of |r| (k,) but for dead directions that stand behind all living ones; nan where one of them is
+    that."""
+    alive = line.shape[0]
+    while alive > 1 and line[alive - 1] == 0:
+        alive -= 1
     least = line[0]
-    for value in line:
+    for value in line[:alive]:
         if value < least or value != value:
             least = value
     return least
@@ -90,23 +94,28 @@ def take_several(jacobian, step, count, dense_columns, calm, room, v, y, order, 
     factorise that into v, y and order.
 
     Returns whether rounding has left the sum of log |r|, in room.line, within calm eps, the nats a step that it has
-    gained on the least |r|, and the next random number. Where it is not within, v, y and order hold nothing of use.
+    gained on the least living |r|, and the next random number. Where it is not within, v, y and order hold nothing of
+    use. Directions beyond the rank that zero rows leave are dead.
     """
     size, k = order.shape[0], room.line.shape[0]
     source, after = room.blocks, random
     lengths_of_columns(source, size, room.longest)
     longest = largest_of(room.longest)
     bound = longest * 0
+    alive = rows_alive(source, size, k)
     for ahead in range(1, count):
         target = room.kept if ahead % 2 else room.other
         norm, after = multiply_tangents(jacobian, step + ahead, size, dense_columns, room, source, target, noise, after)
         bound = norm / np.sqrt(size) * (bound + longest)
         source = target
+        alive = min(alive, rows_alive(source, size, k))
         if ahead + 1 < count:
             lengths_of_columns(source, size, room.longest)
             longest = largest_of(room.longest)
     factorise(source, size, k, v, y, room.pivots, order, room.line, room.compact, room.width)
-    least = least_of(room.line)
+    for column in range(alive, k):  # no rank is left for these: what is there is rounding
+        room.line[column] = 0
+    least = least_alive(room.line)
     if least * calm >= bound and least > SMALLEST:
         return True, np.log(bound / least) / count, after
     return False, np.inf, random
