@@ -16,6 +16,9 @@ after two steps, b' = |J''| (b + |J' J Q|) after three, and so on; |J'| is the r
 and |J Q| the longest column's. Where that is above `calm` eps, 4e-9 nats, the first step is made again on its own, and
 so are the next two, or six, fourteen, ... up to PATIENCE after one failure upon another. A success lets twice as many
 steps share the next factorisation, as far as the loss that it had a step promises to be small enough.
+
+Units at rest make rows of J zero. Several steps then have the least rank of any of them: directions beyond it are dead,
+r = 0, and no rounding that stands in their place is taken for a small |r|.
 """
 
 import zlib
