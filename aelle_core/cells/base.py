@@ -129,7 +129,7 @@ class Cell(ABC):
     def switching_functions(
         self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
     ) -> Tensor | None:
-        """Return numbers (networks, batch, any number), continuous in the state, one of which changes its sign wherever
+        """Return numbers (networks, batch, functions), continuous in the state, one of which changes its sign wherever
         a derivative of the step jumps, from the `activations` of the same state; None where none jumps.
 
         A check of a few of many sequences needs them of cells with `exact_zeros`: without, every sequence is checked.

@@ -51,7 +51,7 @@ class Stretch:
     lengths     (networks, rows, steps, k) of the columns of J Q; None where not asked for
     finite      (networks, rows) whether states and Jacobians were
     wanted      (steps,) marks the steps at whose end sums are needed
-    switching   (networks, rows, steps, any number) changes of sign are kinks, see `Linearised`; None where none are
+    switching   (networks, rows, steps, functions) changes of sign are kinks, see `Linearised`; None where none are
     """
 
     first: int

@@ -158,7 +158,7 @@ class Tally:
         self.risen = risen[..., -1]
 
     def _add_kinks(self, switching: Tensor) -> None:
-        """Note how near to 0 switching functions (networks, rows, steps, any number) come, and how far a disturbance
+        """Note how near to 0 switching functions (networks, rows, steps, functions) come, and how far a disturbance
         moves them. Where all of a step are 0, as before the first input, nothing has been added up or rounded."""
         plain = switching[:, : self.system.sequences]
         near = plain.abs().amin(dim=-1).masked_fill((plain == 0).all(dim=-1), math.inf).amin(dim=-1)

@@ -140,7 +140,7 @@ def _kinks(cell: Cell) -> None:
         known = "expected switching_functions, or exact_zeros: then every sequence of a spectrum is checked"
         require(cell.exact_zeros or not jumps.any(), f"a derivative jumps: {known}")
         return
-    wanted = "expected (networks, batch, any number)"
+    wanted = "expected (networks, batch, functions)"
     require(switching.shape[:2] == line.shape[:2], f"switching_functions returns {tuple(switching.shape)}: {wanted}")
     switches = ((switching[:, 2::2] > 0) != (switching[:, :-2:2] > 0)).any(dim=-1)
     require(not (jumps & ~switches).any(), "a derivative jumps where no switching function changes its sign")

@@ -16,7 +16,7 @@ class Linearised(NamedTuple):
     state      the new one, at their end
     jacobians  of the steps
     finite     (trajectories,) whether weights, states and Jacobians are
-    switching  (networks, rows, steps, any number), continuous in the states: a derivative jumps where one changes its
+    switching  (networks, rows, steps, functions), continuous in the states: a derivative jumps where one changes its
                sign; None where none jumps, or it is not known where
     """
 

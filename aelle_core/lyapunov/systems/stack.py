@@ -174,14 +174,15 @@ def input_jacobian_by_slopes(
 def switching_along(
     cell: Cell, weights: dict[str, Tensor], activations: Mapping[str, Tensor], old: State, steps: int
 ) -> list[Tensor]:
-    """Return a cell's switching functions, (networks, rows, steps, any number), along activations and old states
+    """Return a cell's switching functions, (networks, rows, steps, functions), along activations and old states
     (networks, rows times steps, ...): one tensor, or none."""
     told = cell.switching_functions(weights, activations, old)
     return [] if told is None else [told.unflatten(1, (-1, steps))]
 
 
 def joined_switching(switching: Sequence[Tensor]) -> Tensor | None:
-    """Return the switching functions of all layers, or None where there are none."""
+    """Return the switching functions of all layers, (networks, rows, steps, functions) each, as one; None where there are
+    none."""
     return torch.cat(list(switching), dim=-1) if switching else None
 
 
