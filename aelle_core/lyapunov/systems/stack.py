@@ -181,8 +181,8 @@ def switching_along(
 
 
 def joined_switching(switching: Sequence[Tensor]) -> Tensor | None:
-    """Return the switching functions of all layers, (networks, rows, steps, functions) each, as one; None where there are
-    none."""
+    """Return the switching functions of all layers, (networks, rows, steps, functions) each, as one tensor; None where
+    there are none."""
     return torch.cat(list(switching), dim=-1) if switching else None
 
 
