@@ -40,6 +40,7 @@ class Cell(ABC):
     exact_constants: ClassVar[tuple[str, ...]] = ()  # those that no rounding of products or differences touches
     fixed: ClassVar[bool] = False  # whether its weights stay as they were drawn: only the readout is trained
     exact_zeros: ClassVar[bool] = False  # whether a zero derivative is the truth (relu), not an underflow
+    kinked: ClassVar[bool] = False  # whether a derivative of its step jumps anywhere
     drive_weights: ClassVar[str] = "W"  # the prepared weights by which `drive` multiplies inputs
     input_weights: ClassVar[str | None] = None  # the parameter that inputs are multiplied by; None: no gain on it
     forget_gate: ClassVar[tuple[str, int] | None] = None  # the bias of the gate that keeps the state, and its block
@@ -123,16 +124,18 @@ class Cell(ABC):
 
     @classmethod
     def knows_kinks(cls) -> bool:
-        """Return whether its derivative jumps nowhere, or `switching_functions` tell where."""
-        return not cls.exact_zeros or cls.switching_functions is not Cell.switching_functions
+        """Return whether its step has no kinks, places where a derivative jumps, or says where by
+        `switching_functions`."""
+        return not cls.kinked or cls.switching_functions is not Cell.switching_functions
 
     def switching_functions(
         self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
     ) -> Tensor | None:
-        """Return numbers (networks, batch, functions), continuous in the state, one of which changes its sign wherever
-        a derivative of the step jumps, from the `activations` of the same state; None where none jumps.
+        """Return numbers (networks, batch, functions), continuous in the state, one of which changes its sign at every
+        kink of the step, from the `activations` of the same state; None for a step without kinks.
 
-        A check of a few of many sequences needs them of cells with `exact_zeros`: without, every sequence is checked.
+        Spectra of many sequences are checked along a few of them, where the others stay clear of all kinks. Of a cell
+        that is `kinked` and has no switching functions, every sequence is checked.
         """
         return None
 

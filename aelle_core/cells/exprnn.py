@@ -24,6 +24,7 @@ class ExponentialRNN(Cell):
     """
 
     exact_zeros: ClassVar[bool] = True
+    kinked: ClassVar[bool] = True
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.02, 1.5)}
     input_weights: ClassVar[str | None] = "V"
 
@@ -64,6 +65,7 @@ class ExponentialRNN(Cell):
         self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
     ) -> Tensor:
         """Return |a| + b, (networks, batch, units), by whose sign a unit is silent, or a itself where b > 0: there the
-        state jumps at a = 0."""
+        state jumps at a = 0. Infinite where all of a are 0, as before the first input: nothing was added up there."""
         a, b = torch.baddbmm(activations["drive"], state["h"], weights["O"].mT), weights["b"]
+        a = a.masked_fill((a == 0).all(dim=-1, keepdim=True), math.inf)
         return torch.where(b > 0, a, a.abs() + b)

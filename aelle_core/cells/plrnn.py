@@ -17,8 +17,8 @@ from aelle_core.foundation.ranges import Range
 class PiecewiseLinearRNN(ActivatedCell):
     """z' = A z + W max(0, z) + C x + h, with A diagonal: linear between the hyperplanes z_i = 0.
 
-    It names no switching functions: a unit that stays below 0 keeps its own direction exactly, until rounding tilts it
-    towards faster ones, in one sequence early and in another late. So spectra check every sequence.
+    It has no switching functions, so that spectra check every sequence: a unit that stays below 0 keeps its own
+    direction exactly, until rounding tilts it towards faster ones, in one sequence early and in another late.
 
     State: z (networks, batch, units). Durstewitz, PLoS Comput. Biol. 13 (2017), equation 1; Brenner et al., Tractable
     dendritic RNNs for reconstructing nonlinear dynamical systems, ICML 2022, equation 1.
@@ -29,6 +29,7 @@ class PiecewiseLinearRNN(ActivatedCell):
     input_weights: ClassVar[str | None] = "C"
     drive_weights: ClassVar[str] = "C"
     exact_zeros: ClassVar[bool] = True
+    kinked: ClassVar[bool] = True
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         n, f = self.units, self.input_size

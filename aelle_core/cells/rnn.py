@@ -90,6 +90,7 @@ class ReluRNN(_Elman):
 
     search: ClassVar[Mapping[str, Range]] = {"scale": Range(0.15, 0.9)}
     exact_zeros: ClassVar[bool] = True
+    kinked: ClassVar[bool] = True
 
     def phi(self, a: Tensor) -> Tensor:
         return torch.relu(a)

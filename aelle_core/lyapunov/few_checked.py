@@ -25,7 +25,7 @@ SMALLEST = 8
 """Dimensions below which second copies of all cost little."""
 
 _SURE = 1e-9  # nats per step: an error that is estimated as larger is measured
-_STRAY = 10.0  # times as far as a checked sequence's copy strays, the others' may
+_STRAY_FACTOR = 10.0  # times as far as the checked sequences' copies, others may stray
 
 
 def growths_by_few(
@@ -75,12 +75,12 @@ def _estimated(known: Growth, others: Growth) -> Tensor:
     checked one, times how much worse they are."""
     assert known.errors is not None
     largest = known.errors.flatten(1).amax(dim=1).clamp(min=torch.finfo(torch.float64).eps)
-    return (largest.unsqueeze(1) * _worse(known, others)).unsqueeze(-1).expand_as(others.logarithms)
+    return (largest.unsqueeze(1) * _error_factor(known, others)).unsqueeze(-1).expand_as(others.logarithms)
 
 
-def _worse(known: Growth, others: Growth) -> Tensor:
-    """Return how many times as much rounding may change the others, (networks, sequences), as any that is known: what
-    their tangents spread and rise more."""
+def _error_factor(known: Growth, others: Growth) -> Tensor:
+    """Return how many times as large errors of the others may be, (networks, sequences), as of those that are known: e
+    to the power of what their tangents spread and rise more."""
     # Calm steps share factorisations, and spread the tangents as far as few bad ones: their paces differ even so.
     apart = torch.maximum(_excess(known.spreads, others.spreads), _excess(known.paces, others.paces))
     return (apart + _excess(known.rises, others.rises)).exp()
@@ -94,10 +94,10 @@ def _excess(known: Tensor, others: Tensor) -> Tensor:
 
 def _settled(known: Growth, others: Growth, errors: Tensor) -> Tensor:
     """Return (networks, sequences) whether nothing speaks against estimated errors (networks, sequences, k)."""
-    strays = _STRAY * known.strays.amax(dim=1, keepdim=True) * _worse(known, others)
+    near = _STRAY_FACTOR * known.strays.amax(dim=1, keepdim=True) * _error_factor(known, others)
     small = (errors <= _SURE).all(dim=-1) & (others.spreads <= sum_rule.FURTHEST)
     obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= sum_rule.ALLOWED
-    return small & obeyed & (others.margins > strays) | ~others.finite
+    return small & obeyed & (others.margins > near) | ~others.finite
 
 
 def _with_errors(others: Growth, errors: Tensor) -> Growth:

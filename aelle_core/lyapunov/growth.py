@@ -23,10 +23,12 @@ class Growth:
                   kernel has put together, where they are furthest apart
     paces         (networks, sequences) nats by which two steps spread log |r|, on average over a few steps, where that
                   is most
-    rises         (networks, sequences) nats that tangents have grown by between any two steps, at most; all steps count
-    margins       (networks, sequences) how near the nearest switching function came to 0: there a derivative jumps
-    strays        (networks, sequences) how far disturbed copies' switching functions were from the trajectory's; 0
-                  where there are no copies
+    rises         (networks, sequences) nats that the fastest tangents have grown by between any two steps, where that
+                  is most; the warm-up counts, too
+    margins       (networks, sequences) the least size of a switching function: how near a step came to a kink
+    strays        (networks, sequences) the largest distance of a disturbed copy's switching functions from the
+                  trajectory's; 0 where there is no copy. Paces, rises, margins and strays are told where few sequences
+                  have copies, and mean nothing elsewhere
     batches       (networks, batches, k) mean log |r| of stretches of a single sequence; None for several sequences, or
                   too few steps
     running       (records, networks, sequences, k) finite-time exponents after `running_steps`; both None or given

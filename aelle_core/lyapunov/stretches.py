@@ -14,7 +14,7 @@ from aelle_core.lyapunov.kernels.rounding import Rounding
 from aelle_core.lyapunov.kernels.tangents import TOGETHER, Frame, Kernel, TorchTangents
 from aelle_core.lyapunov.systems import System
 
-_MEMORY = {"cpu": 2**24, "cuda": 2**30}  # bytes for one stretch of Jacobians: what caches hold
+_MEMORY = {"cpu": 2**24, "cuda": 2**30}  # bytes for one stretch of Jacobians: about what caches hold
 _LONGEST = 16384
 _LONG_ENOUGH = 8  # steps of a stretch: with fewer, calls take their share of the time
 _TOLD = 256  # steps from one report of progress to the next, at most
@@ -51,7 +51,7 @@ class Stretch:
     lengths     (networks, rows, steps, k) of the columns of J Q; None where not asked for
     finite      (networks, rows) whether states and Jacobians were
     wanted      (steps,) marks the steps at whose end sums are needed
-    switching   (networks, rows, steps, functions) changes of sign are kinks, see `Linearised`; None where none are
+    switching   (networks, rows, steps, functions), see `Linearised`
     """
 
     first: int

@@ -15,6 +15,7 @@ from aelle_core.lyapunov.systems import System
 
 _GROWTH = 4  # roundings of a column that its length over r lets grow
 _BATCHES = 10, 30  # of a single sequence's steps, for its standard error
+_NOTHING = math.log(5e-324)  # of log |r|: what float64 takes for zero
 _LOST = 0.1  # nats by which rounding has changed log |r| in all: the direction is another
 
 
@@ -60,13 +61,15 @@ class Tally:
         self.record_steps: list[int] = []
 
     def wanted(self, first: int, steps: int) -> Tensor:
-        """Return (steps,) whether sums up to the end of each step, from step `first` on, are needed."""
+        """Return (steps,) whether sums up to the end of each step, from step `first` on, are needed. Where directions
+        may be dead, those of the warm-up are: what is made up in their place counts, and must be the same in copies."""
         counted = torch.arange(first, first + steps) + 1 - self.warmup  # at each end
         recorded = counted % self.every == 0 if self.every is not None else torch.zeros(steps, dtype=torch.bool)
         if self.batches is not None:
             batch, before = (ends * self.batches.shape[1] // self.to_count for ends in (counted, counted - 1))
             recorded |= batch != before
-        return (counted == 0) | (recorded & (counted > 0))
+        warming_up = (counted <= 0) if self.system.exact_zeros else (counted == 0)
+        return warming_up | (recorded & (counted > 0))
 
     def add(self, stretch: Stretch) -> None:
         """Count what happened in a stretch, whose first rows are the sequences; what follows are the checked ones'
@@ -99,7 +102,7 @@ class Tally:
                 small &= ~original.isneginf()
             raw = torch.where(of_checked.summed(small.double()) > 0, float("inf"), raw)
             if self.system.exact_zeros:
-                raw = raw.masked_fill(self._died(sums), 0.0)
+                raw = raw.masked_fill(self._dead_by(sums), 0.0)
             apart = Rounding.error(raw)
             # Of numbers of many digits float64's determinants know less.
             if residuals is not None and self.underflow > -math.inf:
@@ -137,35 +140,34 @@ class Tally:
                 self.batches[:, number] += part.sum(dim=1)
         self.logarithms += logarithms.sum(dim=2)
 
-    def _died(self, sums: Tensor) -> Tensor:
+    def _dead_by(self, sums: Tensor) -> Tensor:
         """Return where directions are dead, (networks, sequences, groups of steps, k), in that group or before, by
-        sums of log |r| of trajectories and their copies (networks, copies, sequences, groups, k). What is made up in
-        the place of a dead direction depends on the steps that share a factorisation, and counts for nothing."""
-        died = sums.isneginf().all(dim=1)
-        if died.shape[2]:
-            died = died.cumsum(dim=2) > 0
-            died |= self.dead.unsqueeze(2)
-            self.dead = died[:, :, -1]
+        sums of log |r| of trajectories and their copies (networks, copies, sequences, groups, k), and note it. What is
+        made up in the place of a dead direction depends on the steps that share a factorisation, and is no error."""
+        died = (sums.isneginf().all(dim=1).cumsum(dim=2) > 0) | self.dead.unsqueeze(2)
+        self.dead = died[:, :, -1]
         return died
 
     def _add_rises(self, logarithms: Tensor) -> None:
         """Note by how much log |r| (networks, sequences, steps, k) of the direction that grows most at a step rise from
-        any step to a later one: by as much may what a step rounds."""
-        grown = logarithms.amax(dim=-1).cumsum(dim=-1)
+        any step to a later one: about as much grows what a step rounds."""
+        grown = logarithms.amax(dim=-1).clamp(min=_NOTHING).cumsum(dim=-1)  # where all are dead, others may grow later
         lowest = torch.minimum(grown.cummin(dim=-1).values, -self.risen.unsqueeze(-1))
-        risen = (grown - lowest).nan_to_num(nan=0.0)  # where all directions are dead, nothing grows
+        risen = grown - lowest
         self.rises = torch.maximum(self.rises, risen.amax(dim=-1))
         self.risen = risen[..., -1]
 
     def _add_kinks(self, switching: Tensor) -> None:
         """Note how near to 0 switching functions (networks, rows, steps, functions) come, and how far a disturbance
-        moves them. Where all of a step are 0, as before the first input, nothing has been added up or rounded."""
+        moves them. Where all of a step are 0, as before the first input, or one is in all rows, as that of a unit
+        without weights, nothing has been added up or rounded."""
         plain = switching[:, : self.system.sequences]
-        near = plain.abs().amin(dim=-1).masked_fill((plain == 0).all(dim=-1), math.inf).amin(dim=-1)
+        unused = (plain == 0).all(dim=-1, keepdim=True) | (switching == 0).all(dim=1, keepdim=True)
+        near = plain.abs().masked_fill(unused, math.inf).flatten(2).amin(dim=-1)
         self.margins = torch.minimum(self.margins, near)
         for copy in switching[:, self.system.sequences :].split(self.checked, dim=1):
-            moved = (copy - plain[:, : self.checked]).abs().flatten(2).amax(dim=-1)
-            self.strays[:, : self.checked] = torch.maximum(self.strays[:, : self.checked], moved)
+            moved = (copy - plain[:, : self.checked]).abs().nan_to_num(nan=0.0)  # of two infinite ones
+            self.strays[:, : self.checked] = torch.maximum(self.strays[:, : self.checked], moved.flatten(2).amax(-1))
 
     def _residuals(
         self, counted: int, sums: Tensor, jacobians: Jacobians, blocks: Tensor, groups: Groups

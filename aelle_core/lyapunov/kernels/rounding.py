@@ -63,6 +63,11 @@ class Rounding:
         around_one(factors[self.plain :], self.size, self.generator)
         return factors
 
+    @property
+    def of_few(self) -> bool:
+        """Whether fewer rows are disturbed than there are plain ones."""
+        return self.rows < 2 * self.plain
+
     def marks(self, networks: int) -> Tensor:
         """Return (trajectories,) whether each is disturbed."""
         return (torch.arange(self.rows, device=self._like.device) >= self.plain).repeat(networks)

@@ -16,8 +16,8 @@ class Linearised(NamedTuple):
     state      the new one, at their end
     jacobians  of the steps
     finite     (trajectories,) whether weights, states and Jacobians are
-    switching  (networks, rows, steps, functions), continuous in the states: a derivative jumps where one changes its
-               sign; None where none jumps, or it is not known where
+    switching  (networks, rows, steps, functions) of Cell.switching_functions; None where the step has none, and where
+               nobody asks for them: they are for second copies of few
     """
 
     state: Any
@@ -34,7 +34,7 @@ class System(Protocol):
     sequences: int
     size: int  # of the tangent space
     exact_zeros: bool  # whether a zero in the Jacobian is the truth, not an underflow
-    knows_kinks: bool  # whether `linearise` tells all places at which derivatives jump
+    knows_kinks: bool  # whether its step has no kinks, or switching functions say where they are
     like: Tensor  # has the dtype and device of the states
 
     @property

@@ -21,7 +21,6 @@ from aelle_core.lyapunov.systems.stack import (
     carried_names,
     input_jacobian_by_slopes,
     join_carried,
-    joined_switching,
     split_carried,
     switching_along,
 )
@@ -157,11 +156,9 @@ class ClosedLoopSystem:
         ]
         jacobians = self._jacobians(whole, along_stretch(outputs[:-1]), rows, steps, rounding)
         finite = self.weights_finite.repeat_interleave(rows) & joined.isfinite().all(dim=-1).flatten()
-        switching: list[Tensor] = []
-        if rounding is not None:
-            for layer in whole:
-                switching += switching_along(layer.cell, layer.weights, layer.activations, layer.old, steps)
-        return Linearised(joined, jacobians, finite & jacobians.finite(), joined_switching(switching))
+        watched = whole if rounding is not None and rounding.of_few else []
+        switching = switching_along([(each.cell, each.weights, each.activations, each.old) for each in watched], steps)
+        return Linearised(joined, jacobians, finite & jacobians.finite(), switching)
 
     def _jacobians(
         self, layers: list["_Along"], x: Tensor, rows: int, steps: int, rounding: Rounding | None

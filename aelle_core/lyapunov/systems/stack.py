@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -93,7 +94,7 @@ class StackSystem:
         below = inputs.expand(self.networks, *inputs.shape)
         states: list[Tensor] = []
         layers: list[Tensor] = []
-        switching: list[Tensor] = []
+        watched: list[Along] = []  # for kinks
         old_states = state.split([cell.units * len(carried_names(cell)) for cell in self.cells], dim=-1)
         for cell, weights, joined in zip(self.cells, self.weights, old_states, strict=True):
             drive = cell.drive(weights, below.flatten(1, 2)).unflatten(1, (rows, steps))
@@ -112,8 +113,8 @@ class StackSystem:
             old = split_carried(cell, along[:, :, :-1].flatten(1, 2))
             exact = self.constants_disturbed(cell, weights, rows, steps, rounding)
             along_steps = activations_along(activations)
-            if rounding is not None:
-                switching += switching_along(cell, weights, along_steps, old, steps)
+            if rounding is not None and rounding.of_few:
+                watched.append((cell, weights, along_steps, old))
             slopes: dict[str, Tensor] = {}
             if layers:  # the layer below is read: how the new state hangs on it is wanted too
                 blocks, slopes = cell.linearise_driven(exact, along_steps, old)
@@ -128,7 +129,9 @@ class StackSystem:
                     jacobians = BlockJacobians.of_blocks(blocks, kept, cell.units, steps)
                 if rounding is not None:
                     jacobians = jacobians.disturbed(rounding, floor=not self.exact_zeros)
-                return Linearised(states[0], jacobians, self._finite(states[0], jacobians), joined_switching(switching))
+                return Linearised(
+                    states[0], jacobians, self._finite(states[0], jacobians), switching_along(watched, steps)
+                )
             row = dense_jacobian(blocks, kept)
             if layers:  # through the layer below's new hidden state, the first of its parts
                 by_input = input_jacobian_by_slopes(cell, weights, slopes, kept)
@@ -139,7 +142,7 @@ class StackSystem:
         transposed = whole.mT.reshape(self.networks * rows, steps, self.size, self.size)
         new_state = torch.cat(states, dim=-1)
         jacobians = BlockJacobians.of_dense(transposed)
-        return Linearised(new_state, jacobians, self._finite(new_state, jacobians), joined_switching(switching))
+        return Linearised(new_state, jacobians, self._finite(new_state, jacobians), switching_along(watched, steps))
 
     def _finite(self, state: Tensor, jacobians: BlockJacobians | FactoredJacobians) -> Tensor:
         """(trajectories,) whether weights, states and Jacobians are."""
@@ -171,19 +174,16 @@ def input_jacobian_by_slopes(
     return torch.cat([gates_scaled_transposed(slopes[part], by_drive) for part in parts], dim=-1).mT
 
 
-def switching_along(
-    cell: Cell, weights: dict[str, Tensor], activations: Mapping[str, Tensor], old: State, steps: int
-) -> list[Tensor]:
-    """Return a cell's switching functions, (networks, rows, steps, functions), along activations and old states
-    (networks, rows times steps, ...): one tensor, or none."""
-    told = cell.switching_functions(weights, activations, old)
-    return [] if told is None else [told.unflatten(1, (-1, steps))]
+Along: TypeAlias = tuple[Cell, dict[str, Tensor], Mapping[str, Tensor], State]
+"""A cell, its weights, and its activations and old states (networks, rows times steps, ...) along a stretch."""
 
 
-def joined_switching(switching: Sequence[Tensor]) -> Tensor | None:
-    """Return the switching functions of all layers, (networks, rows, steps, functions) each, as one tensor; None where
-    there are none."""
-    return torch.cat(list(switching), dim=-1) if switching else None
+def switching_along(layers: Sequence[Along], steps: int) -> Tensor | None:
+    """Return the switching functions of all layers side by side, (networks, rows, steps, functions); None where no
+    layer has any."""
+    of_layers = [cell.switching_functions(weights, activations, old) for cell, weights, activations, old in layers]
+    given = [functions.unflatten(1, (-1, steps)) for functions in of_layers if functions is not None]
+    return torch.cat(given, dim=-1) if given else None
 
 
 def along_stretch(steps: Sequence[Tensor]) -> Tensor:

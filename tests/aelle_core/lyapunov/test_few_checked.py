@@ -111,6 +111,41 @@ def test_units_that_rest_at_their_kinks_before_the_first_input_are_not_near_them
     assert trajectories == [SEQUENCES + CHECKED]
 
 
+def test_a_unit_without_weights_is_not_near_its_kink(trajectories: list[int]) -> None:
+    network, inputs = drawn("rnn_relu")
+    for weights in network.parameters.values():
+        weights[2] = 0
+    lyapunov_spectrum(network, inputs)
+    assert trajectories == [SEQUENCES + CHECKED]
+
+
+def test_modrelu_units_are_not_near_their_kinks_before_the_first_input(trajectories: list[int]) -> None:
+    network, inputs = drawn("exprnn")
+    network.parameters["b"][::2] = network.parameters["b"][::2].abs()
+    inputs[:, :2] = 0
+    lyapunov_spectrum(network, inputs)
+    assert trajectories == [SEQUENCES + CHECKED]
+
+
+def test_tangents_rise_after_a_step_at_which_all_are_dead() -> None:
+    """Growth of e^2 a step behind a zero Jacobian: what a step rounds grows with it."""
+    jacobians = torch.eye(3, dtype=torch.float64).repeat(10, 6, 1, 1) * np.exp(2)
+    jacobians[:, 1] = 0
+    system = TrajectorySystem(jacobians, torch.float64, None)
+    found = engine.evolve_with_few(system, CHECKED, k=3, steps=6, warmup=0, hopeless=lambda *_: False)
+    assert found is not None
+    torch.testing.assert_close(found[1].rises, torch.full((1, 8), 8.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("warmup", [0, 7])
+def test_units_at_rest_are_resolved_behind_a_warm_up(warmup: int) -> None:
+    """Directions that die within it are made up anew, in copies as in the trajectory."""
+    network, inputs = drawn("rnn_relu")
+    spectrum = lyapunov_spectrum(network, inputs, warmup=warmup)
+    assert spectrum.resolved is not None and spectrum.resolved.all()
+    assert spectrum.dead_directions > 0
+
+
 @pytest.mark.parametrize(("rises", "settled"), [(0.0, True), (10.0, True), (20.0, False)])
 def test_where_tangents_rise_more_a_kink_is_near_from_further_away(rises: float, settled: bool) -> None:
     known = growth_with(rises=0.0, margins=1e-6, strays=1e-13)

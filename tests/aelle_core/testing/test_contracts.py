@@ -97,6 +97,8 @@ class Leaky(TanhRNN):
 class LeakyElsewhere(Leaky):
     """It names other places than those at which its derivative jumps."""
 
+    kinked: ClassVar[bool] = True
+
     def switching_functions(
         self, weights: Mapping[str, Tensor], activations: Mapping[str, Tensor], state: State
     ) -> Tensor:
@@ -113,7 +115,7 @@ class LeakyHere(Leaky):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (Leaky, "a derivative jumps: expected switching_functions, or exact_zeros"),
+        (Leaky, "a derivative jumps: expected kinked = True, and switching_functions"),
         (LeakyElsewhere, "a derivative jumps where no switching function changes its sign"),
         (WrongSlope, "the Jacobian of network 0 is not step's"),
         (OtherActivations, "step_activated gives another state than step"),

@@ -58,9 +58,8 @@ from aelle_core.lyapunov.kernels.householder.push import disturb_reflectors, pus
 from aelle_core.lyapunov.kernels.householder.steps import (
     count_failure,
     count_success,
-    largest_of,
-    least_alive,
     lengths_of_columns,
+    loss_of,
     steps_to_try,
     take_one,
     take_several,
@@ -141,7 +140,7 @@ def _move(number, terms, numbers, tangents, record, sharing, disturbance, room, 
         if not calm:
             take_one(labels, room, v, y, order)
             if together == 1:
-                count_success(sharing, number, 1, np.log(largest_of(room.line) / least_alive(room.line)))
+                count_success(sharing, number, 1, loss_of(room.line))
         if noise.shape[0]:
             random = disturb_reflectors(v, y, noise, random)
         for column in range(k):

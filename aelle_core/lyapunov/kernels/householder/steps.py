@@ -14,8 +14,7 @@ _HOPEFUL = 0.8  # of the loss that is allowed: more steps than were made at once
 
 @compiled
 def least_alive(line):  # type: ignore[no-untyped-def]
-    """Return the least of |r| (k,) but for dead directions that stand behind all living ones; nan where one of them is
-    that."""
+    """Return the least of |r| (k,), but for zeros at the end; nan where one of them is that."""
     alive = line.shape[0]
     while alive > 1 and line[alive - 1] == 0:
         alive -= 1
@@ -24,6 +23,13 @@ def least_alive(line):  # type: ignore[no-untyped-def]
         if value < least or value != value:
             least = value
     return least
+
+
+@compiled
+def loss_of(line):  # type: ignore[no-untyped-def]
+    """Return how far |r| (k,) are apart, in nats; infinite where that says nothing of the next step."""
+    least = least_alive(line)
+    return np.log(largest_of(line) / least) if least > 0 else np.inf
 
 
 @compiled
