@@ -2,7 +2,7 @@
 
     python -m benchmarks.spectrum.packs     # a quarter of a minute on one core
 
-Packs of 16 networks of 32 units on the digits, 8 steps of 15 sequences, hidden-state spectra without the check, as a
+Packs of 16 networks of 32 units on the digits, 22 steps of 15 sequences, hidden-state spectra without the check, as a
 study takes them. CPU time of this process on one thread, the parts of the fastest of several runs.
 """
 
