@@ -82,8 +82,8 @@ def memory_table(growths: list[Growth]) -> Table:
         "Memory",
         f"By how many MiB one run raises the resident peak of a fresh process: rnn, N = {UNITS}, {SEQUENCES} "
         "sequences, whose inputs are there before. Ours works in stretches of steps, as many as fit into 16 MB. The "
-        f"published way stores every R: it grows by {SEQUENCES * UNITS**2 * 8 / 2**20:.1f} MiB a step, and 10,000 steps "
-        f"would take {10_000 * SEQUENCES * UNITS**2 * 8 / 2**30:.1f} GiB (not run).",
+        f"published way stores every R: it grows by {SEQUENCES * UNITS**2 * 8 / 2**20:.1f} MiB a step, and 10,000 "
+        f"steps would take {10_000 * SEQUENCES * UNITS**2 * 8 / 2**30:.1f} GiB (not run).",
         ("steps", "ours, exact", "ours, fast", "published"),
     )
     texts = {(growth.way, growth.steps): f"{number(growth.bytes / 2**20)}" for growth in growths}
