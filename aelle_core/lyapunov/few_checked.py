@@ -42,15 +42,15 @@ def growths_by_few(
         return None
 
     def hopeless(checked: Growth, others: Growth) -> bool:
-        most = 2 * _settled(checked, others, _estimated(checked, others)).sum(dim=1) >= others.finite.shape[1]
-        return 2 * int((_sound(checked) & most).sum()) < system.networks
+        _, settled = _judged(checked, others)
+        most = 2 * settled.sum(dim=1) >= settled.shape[1]
+        return 2 * int(most.sum()) < system.networks
 
     found = run_with_few(system, CHECKED, hopeless=hopeless)
     if found is None:
         return None
     checked, others = found
-    errors = _estimated(checked, others)
-    settled = _settled(checked, others, errors) & _sound(checked).unsqueeze(1)
+    errors, settled = _judged(checked, others)
     whole = Growth.joined([checked, _with_errors(others, errors)])
     growths = {network: (whole, network) for network in settled.all(dim=1).nonzero().flatten().tolist()}
     if doubtful := (~settled.all(dim=1)).nonzero().flatten().tolist():
@@ -70,12 +70,18 @@ def _sound(checked: Growth) -> Tensor:
     return sound & (checked.spreads.amax(dim=1) <= sum_rule.FURTHEST)  # else the others' would hardly be less
 
 
-def _estimated(known: Growth, others: Growth) -> Tensor:
-    """Return the errors, nats per step, (networks, sequences, k), that unchecked sequences may have: the largest of a
-    checked one, times how much worse they are."""
+def _judged(known: Growth, others: Growth) -> tuple[Tensor, Tensor]:
+    """Return the errors, nats per step, (networks, sequences, k), that unchecked sequences may have, the largest of a
+    checked one times how much worse they are; and (networks, sequences) whether nothing speaks against them."""
     assert known.errors is not None
+    factor = _error_factor(known, others)
     largest = known.errors.flatten(1).amax(dim=1).clamp(min=torch.finfo(torch.float64).eps)
-    return (largest.unsqueeze(1) * _error_factor(known, others)).unsqueeze(-1).expand_as(others.logarithms)
+    errors = largest.unsqueeze(1) * factor
+    near = _STRAY_FACTOR * known.strays.amax(dim=1, keepdim=True) * factor
+    small = (errors <= _SURE) & (others.spreads <= sum_rule.FURTHEST)
+    obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= sum_rule.ALLOWED
+    settled = small & obeyed & (others.margins > near) | ~others.finite
+    return errors.unsqueeze(-1).expand_as(others.logarithms), settled & _sound(known).unsqueeze(1)
 
 
 def _error_factor(known: Growth, others: Growth) -> Tensor:
@@ -90,14 +96,6 @@ def _excess(known: Tensor, others: Tensor) -> Tensor:
     """Return how much more the others have than any that is known; all (networks, sequences), nats."""
     excess = others - known.amax(dim=1, keepdim=True)
     return excess.nan_to_num(nan=math.inf, posinf=math.inf).clamp(min=0)
-
-
-def _settled(known: Growth, others: Growth, errors: Tensor) -> Tensor:
-    """Return (networks, sequences) whether nothing speaks against estimated errors (networks, sequences, k)."""
-    near = _STRAY_FACTOR * known.strays.amax(dim=1, keepdim=True) * _error_factor(known, others)
-    small = (errors <= _SURE).all(dim=-1) & (others.spreads <= sum_rule.FURTHEST)
-    obeyed = others.residuals.nan_to_num(nan=0.0, posinf=math.inf) <= sum_rule.ALLOWED
-    return small & obeyed & (others.margins > near) | ~others.finite
 
 
 def _with_errors(others: Growth, errors: Tensor) -> Growth:

@@ -39,6 +39,7 @@ class Tally:
     ) -> None:
         shape = (system.networks, system.sequences)
         self.checked = system.sequences if checked is None else checked
+        self.of_few = self.checked < system.sequences  # else nobody asks how much worse others are
         self.system, self.k, self.warmup, self.dtype, self.every = system, k, warmup, dtype, running
         self.underflow = underflow
         self.logarithms = system.like.new_zeros(*shape, k, dtype=torch.float64)
@@ -80,7 +81,7 @@ class Tally:
         logarithms = stretch.logarithms[:, rows, skipped:].to(self.logarithms.device)
         steps = logarithms.shape[2]
         self.finite &= stretch.finite[:, rows].to(logarithms.device) & ~logarithms.isnan().flatten(2).any(dim=-1)
-        if self.checked < rows.stop:  # else nobody asks for them
+        if self.of_few:
             self._add_rises(stretch.logarithms[:, rows].to(self.logarithms.device))
             if stretch.switching is not None:
                 self._add_kinks(stretch.switching)
@@ -96,12 +97,10 @@ class Tally:
             copies = together[:, rows.stop :].split(self.checked, dim=1)
             of_checked = groups.of_first(self.checked)
             sums = of_checked.summed(torch.stack([original, *copies], dim=1))
-            raw = _apart(sums, self.system.exact_zeros)
+            raw = _apart(sums)
             small = original < self.underflow
-            if self.system.exact_zeros:
-                small &= ~original.isneginf()
             raw = torch.where(of_checked.summed(small.double()) > 0, float("inf"), raw)
-            if self.system.exact_zeros:
+            if self.system.exact_zeros:  # then a zero of all is the truth
                 raw = raw.masked_fill(self._dead_by(sums), 0.0)
             apart = Rounding.error(raw)
             # Of numbers of many digits float64's determinants know less.
@@ -125,7 +124,7 @@ class Tally:
             self.errors += apart.sum(dim=2)
             self.ceilings += (logarithms.clamp(min=self.underflow) + apart.clamp(max=1)).sum(dim=2)
         self.spreads = torch.maximum(self.spreads, _spread(logarithms, self.system.exact_zeros).amax(dim=-1))
-        if self.checked < rows.stop:  # else nobody asks for them
+        if self.of_few:
             self.paces = torch.maximum(self.paces, _pace(logarithms, blocks, self.system.exact_zeros))
         if self.every is not None:
             totals = self.logarithms.unsqueeze(2) + logarithms.cumsum(dim=2)
@@ -247,13 +246,8 @@ def _pace(logarithms: Tensor, blocks: Tensor, exact_zeros: bool) -> Tensor:
     return (2 * _spread(sums.index_add_(2, on_device, logarithms), exact_zeros) / lengths).amax(dim=-1)
 
 
-def _apart(logarithms: Tensor, exact_zeros: bool) -> Tensor:
+def _apart(logarithms: Tensor) -> Tensor:
     """|log r - log r'| of trajectories and their disturbed copies, (networks, copies, sequences, groups of steps, k) ->
-    the largest of all copies; 0 where both are zero and a zero is the truth, infinite where one is or it is not."""
+    the largest of all copies; infinite where one of them is zero."""
     original, others = logarithms[:, :1], logarithms[:, 1:]
-    apart = (original - others).abs().nan_to_num(nan=float("inf"), posinf=float("inf"))
-    if exact_zeros:
-        apart = torch.where(original.isneginf() & others.isneginf(), 0.0, apart)
-    else:
-        apart = torch.where(original.isneginf(), float("inf"), apart)
-    return apart.amax(dim=1)
+    return (original - others).abs().nan_to_num(nan=float("inf"), posinf=float("inf")).amax(dim=1)

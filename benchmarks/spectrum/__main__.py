@@ -186,17 +186,33 @@ def _measure_peaks(plan: Plan, steps: Steps, before: comparison.Peaks) -> compar
 def _take_all_turns(plan: Plan, steps: Steps, until: float) -> tuple[list[Turns], list[str]]:
     """What a busy or slow machine has no time for is left out, and named."""
     turns: list[Turns] = []
-    left_out: list[str] = []
+    left_out: list[tuple[int, str, int]] = []
     for units, cell, threads in plan.groups():
         detail = f"{cell}, {threads} thread{'s' * (threads > 1)}"
         with steps.step(f"N = {units}", detail), on_threads(threads):
             if time.perf_counter() > until:
-                left_out.append(f"{detail}, N = {units}")
+                left_out.append((units, cell, threads))
                 continue
             least = plan.least(cell, units)
             microseconds = take_turns(ways_of(cell, units, threads), plan.budgets[units], least, patience=GROUP_SECONDS)
             turns.append(Turns(cell, units, threads, microseconds))
-    return turns, left_out
+    return turns, _left_out_by_size(left_out, len(plan.threads))
+
+
+def _left_out_by_size(groups: Sequence[tuple[int, str, int]], thread_counts: int) -> list[str]:
+    """Return a text for each size, of groups (units, cell, threads): its cells, and on how many threads where only some
+    of the thread counts were left out."""
+    texts = []
+    for units in sorted({units for units, _, _ in groups}):
+        threads: dict[str, list[int]] = {}
+        for _, cell, count in (group for group in groups if group[0] == units):
+            threads.setdefault(cell, []).append(count)
+        cells = [
+            cell if len(counts) == thread_counts else f"{cell} on {' and '.join(map(str, counts))} threads"
+            for cell, counts in threads.items()
+        ]
+        texts.append(f"N = {units}: {', '.join(cells)}")
+    return texts
 
 
 def _against_size(turns: Sequence[Turns], name: str, way: str) -> growth.Curve:

@@ -13,7 +13,6 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from aelle_core.tasks import get_task
 from benchmarks.shared import page
 from benchmarks.shared.tables import Table, number
 from benchmarks.shared.timing import on_threads
+from tests.helpers.spectra import stacked
 
 NETWORKS, SEQUENCES, SCALE, RUNS = 16, 15, 0.3, 30
 PARTS = {"networks' own steps": (StackSystem, "linearise"), "kernel": (HouseholderTangents, "advance")}
@@ -35,8 +35,7 @@ PARTS = {"networks' own steps": (StackSystem, "linearise"), "kernel": (Household
 def drawn(cell: str, units: int, features: int) -> Network:
     """A pack of networks with initial weights."""
     made = get_cell(cell, features, units)
-    parameters = [made.initialise(generator(seed, "weights"), SCALE) for seed in range(NETWORKS)]
-    return Network(made, {name: torch.stack([each[name] for each in parameters]) for name in parameters[0]})
+    return Network(made, stacked([made.initialise(generator(seed, "weights"), SCALE) for seed in range(NETWORKS)]))
 
 
 @contextmanager

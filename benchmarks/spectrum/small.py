@@ -28,6 +28,7 @@ from benchmarks.peers import jax_scan, prefix_scan
 from benchmarks.peers import small_systems as peers
 from benchmarks.shared import page
 from benchmarks.shared.tables import DASH, Table, number
+from tests.helpers.spectra import stacked
 
 SEED, TIME_STEP = 0, 0.01
 STEPS, SLOW_STEPS = 200_000, 400  # of compiled ways, and of ways through Python
@@ -206,8 +207,9 @@ def pack_of_loops() -> str:
     readout = torch.randn(NETWORKS, 3, 24) / 24**0.5, torch.zeros(NETWORKS, 3)
     inputs = torch.randn(8, 20, 3)
     single = [from_torch(layer)[0] for layer in layers]
-    stacked = {name: torch.stack([network.parameters[name] for network in single]) for name in single[0].parameters}
-    pack = ClosedLoop(Network(single[0].cell, stacked), readout, residual=True)
+    pack = ClosedLoop(
+        Network(single[0].cell, stacked([network.parameters for network in single])), readout, residual=True
+    )
     alone = ClosedLoop(layers[0], lambda h: h @ readout[0][0].T.double(), residual=True)
     options: dict[str, Any] = {"warmup": 100, "k": 8, "check": False}
     together = seconds(lambda: pack_spectra(pack, inputs, steps=700, **options), 2)

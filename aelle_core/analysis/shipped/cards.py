@@ -134,7 +134,7 @@ That is a pyarrow.Table, of which `table.to_pandas()`, polars and DuckDB make wh
 {described}
 ## How it was made
 
-`{entry["command"]}` on {entry["machine"]}, {entry["created"][:10]}; {_versions(entry)}.
+`{entry["command"]}` on {entry["machine"]}, {entry["created"][:10]}. Versions: {_versions(entry)}.
 The settings, ranges and seeds of the study are in `manifest.json` under `{name}`.
 
 ## Limits
@@ -201,8 +201,8 @@ Comparisons of cells with each other: the ranges of their hyperparameters were c
 
 ## How it was made
 
-From `{entry["command"]}` on {entry["machine"]}, {entry["created"][:10]},
-by `python -m aelle_core.analysis.shipped {name} RUN`; {_versions(entry)}.
+From `{entry["command"]}` on {entry["machine"]}, {entry["created"][:10]}.
+Made by `python -m aelle_core.analysis.shipped {name} RUN`. Versions: {_versions(entry)}.
 File: `{entry["model"]["file"]}` (safetensors), SHA-256 `{entry["model"]["sha256"]}`.
 
 ## Licence and citation

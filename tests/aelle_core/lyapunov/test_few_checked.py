@@ -146,11 +146,13 @@ def test_units_at_rest_are_resolved_behind_a_warm_up(warmup: int) -> None:
     assert spectrum.dead_directions > 0
 
 
-@pytest.mark.parametrize(("rises", "settled"), [(0.0, True), (10.0, True), (20.0, False)])
+@pytest.mark.parametrize(("rises", "settled"), [(0.0, True), (10.0, True), (15.0, False)])
 def test_where_tangents_rise_more_a_kink_is_near_from_further_away(rises: float, settled: bool) -> None:
     known = growth_with(rises=0.0, margins=1e-6, strays=1e-13)
     others = growth_with(rises=rises, margins=1e-6, strays=0.0)
-    assert bool(few_checked._settled(known, others, torch.full((1, 1, 2), 1e-12)).all()) is settled
+    assert bool(few_checked._judged(known, others)[1].all()) is settled
+    smooth = growth_with(rises=rises, margins=np.inf, strays=0.0)
+    assert few_checked._judged(known, smooth)[1].all()
 
 
 def growth_with(**given: float) -> Growth:
@@ -159,7 +161,12 @@ def growth_with(**given: float) -> Growth:
     each = {name: torch.full((1, 1), value, dtype=torch.float64) for name, value in (calm | given).items()}
     sums = torch.zeros(1, 1, 2, dtype=torch.float64)
     return Growth(
-        logarithms=sums, errors=None, ceilings=sums, finite=torch.ones(1, 1, dtype=torch.bool), steps=10, **each
+        logarithms=sums,
+        errors=torch.zeros_like(sums),
+        ceilings=sums,
+        finite=torch.ones(1, 1, dtype=torch.bool),
+        steps=10,
+        **each,
     )
 
 
